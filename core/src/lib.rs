@@ -1,0 +1,29 @@
+//! libcoord: a replicated coordination service as a library.
+//!
+//! A [`node::Node`] is one member of a cluster, embedded in this process: it
+//! orders commands with its peers, keeps them on disk and answers reads. The
+//! servers in [`server`] are translators over that one handle; the clients in
+//! [`client`] speak the same protocols from the other side, to this server or
+//! to a genuine ZooKeeper or Consul.
+//!
+//! Layers, each using only those above it in this list (kept by
+//! `tests/tidy.rs`): `error`, `clock`, `settings`; `storage`; `consensus`;
+//! `node`, `agent`; `server`, `client`.
+
+pub mod clock;
+pub mod error;
+pub mod settings;
+
+pub mod storage;
+
+pub mod consensus;
+
+pub mod node;
+
+pub mod agent;
+
+pub mod server;
+
+pub mod client;
+
+pub use error::{Error, ErrorKind};

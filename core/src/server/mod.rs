@@ -1,0 +1,1 @@
+//! Protocol front ends: each reads one protocol, translates to the node handle, and answers.

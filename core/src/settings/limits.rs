@@ -1,0 +1,61 @@
+//! Every bound in one place. What a stranger can grow has its limit here.
+
+use serde::{Deserialize, Serialize};
+
+/// Bounds, and what happens when one is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest ZooKeeper request. Bytes, default 1048575. A longer one closes
+    /// the connection. ZooKeeper: `jute.maxbuffer`.
+    pub zk_frame_bytes_max: u32,
+    /// ZooKeeper connections in all; more are closed at once. Default 50000. ZooKeeper: `maxCnxns`.
+    pub zk_connections_max: usize,
+    /// Requests of one ZooKeeper connection in progress; further ones wait in
+    /// its socket. Default 1000. ZooKeeper: `globalOutstandingLimit`.
+    pub zk_outstanding_max: usize,
+    /// Watches of one ZooKeeper connection; one more closes it. Default 1000000.
+    pub zk_watches_max: usize,
+    /// Replies and events waiting for a slow ZooKeeper client. Bytes, default
+    /// 64 MiB; past it the connection is closed.
+    pub zk_outbox_bytes_max: usize,
+    /// HTTP connections in all; more are closed at once. Default 50000.
+    pub http_connections_max: usize,
+    /// Largest HTTP body where no smaller limit applies. Bytes, default 8 MiB; answered 413.
+    pub http_body_bytes_max: usize,
+    /// Largest value of a key. Bytes, default 524288; answered 413. Consul: `kv_max_value_size`.
+    pub kv_value_bytes_max: usize,
+    /// Operations of one Consul transaction, default 128; answered 413.
+    pub txn_ops_max: usize,
+    /// Body of one Consul transaction. Bytes, default 524288; answered 413. Consul: `txn_max_req_len`.
+    pub txn_bytes_max: usize,
+    /// Commands waiting to be ordered; more are refused as unavailable. Default 65536.
+    pub proposals_max: usize,
+    /// The same in bytes, default 256 MiB.
+    pub proposal_bytes_max: usize,
+    /// Largest log entry made of several commands. Bytes, default 1 MiB.
+    pub batch_bytes_max: usize,
+    /// Largest frame between members. Bytes, default 64 MiB.
+    pub peer_frame_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            zk_frame_bytes_max: 0xf_ffff,
+            zk_connections_max: 50_000,
+            zk_outstanding_max: 1000,
+            zk_watches_max: 1_000_000,
+            zk_outbox_bytes_max: 64 << 20,
+            http_connections_max: 50_000,
+            http_body_bytes_max: 8 << 20,
+            kv_value_bytes_max: 512 << 10,
+            txn_ops_max: 128,
+            txn_bytes_max: 512 << 10,
+            proposals_max: 65_536,
+            proposal_bytes_max: 256 << 20,
+            batch_bytes_max: 1 << 20,
+            peer_frame_bytes_max: 64 << 20,
+        }
+    }
+}

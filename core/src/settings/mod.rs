@@ -1,0 +1,257 @@
+//! What a user can set. Plain data; [`Settings::default`] runs a good single
+//! member on loopback. [`Settings::validate`] is the only door in and reports
+//! every problem, not the first.
+
+mod address;
+pub mod limits;
+mod text;
+
+pub use address::ListenAddress;
+pub use limits::Limits;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// Settings of one member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where log, snapshots and the agent's registrations are kept. Created if missing.
+    /// Default `coord-data`. ZooKeeper: `dataDir`; Consul: `data_dir`.
+    pub data_dir: PathBuf,
+    /// This member's number, 1 to 254, unique in the cluster. Default 1. ZooKeeper: `myid`.
+    pub member_id: u64,
+    /// All first members and their peer addresses, `host:port` by member
+    /// number. Empty: a cluster of one. Only the first start reads it.
+    /// ZooKeeper: `server.N`.
+    pub members: BTreeMap<u64, String>,
+    /// Where other members connect to. Default off for one member, otherwise
+    /// this member's own entry in `members`.
+    pub peer_addr: Option<ListenAddress>,
+    /// ZooKeeper clients. Default `127.0.0.1:2181`. ZooKeeper: `clientPort`.
+    pub zk_addr: ListenAddress,
+    /// HTTP. Default `127.0.0.1:8500`. Consul: `ports.http`.
+    pub http_addr: ListenAddress,
+    /// DNS, UDP and TCP. Default `127.0.0.1:8600`. Consul: `ports.dns`.
+    pub dns_addr: ListenAddress,
+    /// This member's name in the catalog. Default: the machine's name.
+    /// Consul: `node_name`.
+    pub node_name: Option<String>,
+    /// Default `dc1`. Consul: `datacenter`.
+    pub datacenter: String,
+    /// Session timing.
+    pub session: SessionSettings,
+    /// Consensus timing.
+    pub raft: RaftSettings,
+    /// The log and its snapshots.
+    pub storage: StorageSettings,
+    /// Threads.
+    pub runtime: RuntimeSettings,
+    /// Bounds on what others can grow.
+    pub limits: Limits,
+}
+
+/// Session timing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionSettings {
+    /// Expiry is rounded up to this. Milliseconds, default 2000. ZooKeeper: `tickTime`.
+    pub tick_ms: u32,
+    /// Smallest timeout granted. Milliseconds, default two ticks. ZooKeeper: `minSessionTimeout`.
+    pub timeout_min_ms: Option<u32>,
+    /// Largest timeout granted. Milliseconds, default twenty ticks. ZooKeeper: `maxSessionTimeout`.
+    pub timeout_max_ms: Option<u32>,
+    /// Smallest TTL of a Consul session. Milliseconds, default 10000. Consul: `session_ttl_min`.
+    pub consul_ttl_min_ms: u32,
+    /// A Consul session ends after its TTL times this, in percent. Default
+    /// 200, as Consul does; at least 100.
+    pub consul_ttl_multiplier_percent: u32,
+}
+
+/// Consensus timing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RaftSettings {
+    /// How often a leader is heard. Milliseconds, default 100.
+    pub heartbeat_ms: u32,
+    /// A leader not heard for between this … Milliseconds, default 500.
+    pub election_min_ms: u32,
+    /// … and this is replaced. Milliseconds, default 1000.
+    pub election_max_ms: u32,
+}
+
+/// The log and its snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageSettings {
+    /// Size of one log segment, zero-filled ahead of use. Bytes, default 16 MiB, at least 1 MiB.
+    pub segment_bytes: u64,
+    /// A snapshot is taken, and the log before it dropped, after this much
+    /// log. Bytes, default 64 MiB.
+    pub snapshot_log_bytes: u64,
+}
+
+/// Threads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuntimeSettings {
+    /// Worker threads of the member. Default 2.
+    pub workers: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("coord-data"),
+            member_id: 1,
+            members: BTreeMap::new(),
+            peer_addr: None,
+            zk_addr: ListenAddress::loopback(2181),
+            http_addr: ListenAddress::loopback(8500),
+            dns_addr: ListenAddress::loopback(8600),
+            node_name: None,
+            datacenter: "dc1".to_owned(),
+            session: SessionSettings::default(),
+            raft: RaftSettings::default(),
+            storage: StorageSettings::default(),
+            runtime: RuntimeSettings::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
+            tick_ms: 2000,
+            timeout_min_ms: None,
+            timeout_max_ms: None,
+            consul_ttl_min_ms: 10_000,
+            consul_ttl_multiplier_percent: 200,
+        }
+    }
+}
+
+impl SessionSettings {
+    /// The timeout granted to a client that asks for `asked_ms`, which may be
+    /// anything.
+    pub fn negotiate(&self, asked_ms: i32) -> u32 {
+        let min = self.timeout_min_ms.unwrap_or(self.tick_ms.saturating_mul(2));
+        let max = self.timeout_max_ms.unwrap_or(self.tick_ms.saturating_mul(20));
+        u32::try_from(asked_ms).unwrap_or(0).clamp(min, max.max(min))
+    }
+}
+
+impl Default for RaftSettings {
+    fn default() -> Self {
+        Self { heartbeat_ms: 100, election_min_ms: 500, election_max_ms: 1000 }
+    }
+}
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        Self { segment_bytes: 16 << 20, snapshot_log_bytes: 64 << 20 }
+    }
+}
+
+impl Default for RuntimeSettings {
+    fn default() -> Self {
+        Self { workers: 2 }
+    }
+}
+
+/// Settings that passed [`Settings::validate`].
+#[derive(Debug, Clone)]
+pub struct ValidSettings(Settings);
+
+impl std::ops::Deref for ValidSettings {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.0
+    }
+}
+
+impl Settings {
+    /// Reads settings from TOML text.
+    ///
+    /// # Errors
+    /// `Invalid`, naming line and key.
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        toml::from_str(text)
+            .map_err(|error| Error::invalid(format!("the configuration cannot be read: {error}")))
+    }
+
+    /// Sets one field by its dotted name, as in `session.tick_ms`, from text.
+    ///
+    /// # Errors
+    /// `Invalid` for an unknown name or a value that does not fit it.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), Error> {
+        *self = text::with_field(self, key, value)?;
+        Ok(())
+    }
+
+    /// Checks everything and reports every problem in one message.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub fn validate(self) -> Result<ValidSettings, Error> {
+        let mut problems = Vec::new();
+        if !(1..=254).contains(&self.member_id) {
+            problems.push(format!("member_id is {}, but must be 1 to 254", self.member_id));
+        }
+        if !self.members.is_empty() && !self.members.contains_key(&self.member_id) {
+            problems.push(format!(
+                "members does not name this member ({}): add {}=HOST:PORT",
+                self.member_id, self.member_id
+            ));
+        }
+        for (member, address) in &self.members {
+            if !(1..=254).contains(member) {
+                problems.push(format!("members names member {member}, but must be 1 to 254"));
+            }
+            if address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+                problems.push(format!("members gives {member}={address}, which is not HOST:PORT"));
+            }
+        }
+        if self.datacenter.is_empty() {
+            problems.push("datacenter is empty".to_owned());
+        }
+        if self.session.tick_ms == 0 {
+            problems.push("session.tick_ms is 0".to_owned());
+        }
+        if let (Some(min), Some(max)) = (self.session.timeout_min_ms, self.session.timeout_max_ms)
+            && min > max
+        {
+            problems.push(format!(
+                "session.timeout_min_ms ({min}) is above session.timeout_max_ms ({max})"
+            ));
+        }
+        if self.session.consul_ttl_multiplier_percent < 100 {
+            problems.push("session.consul_ttl_multiplier_percent is below 100".to_owned());
+        }
+        if self.raft.heartbeat_ms == 0 || self.raft.heartbeat_ms * 2 > self.raft.election_min_ms {
+            problems.push(format!(
+                "raft.heartbeat_ms ({}) must be above 0 and at most half of raft.election_min_ms ({})",
+                self.raft.heartbeat_ms, self.raft.election_min_ms
+            ));
+        }
+        if self.raft.election_min_ms >= self.raft.election_max_ms {
+            problems.push("raft.election_min_ms must be below raft.election_max_ms".to_owned());
+        }
+        if self.storage.segment_bytes < 1 << 20 {
+            problems.push("storage.segment_bytes is below 1 MiB".to_owned());
+        }
+        if self.runtime.workers == 0 {
+            problems.push("runtime.workers is 0".to_owned());
+        }
+        if problems.is_empty() {
+            return Ok(ValidSettings(self));
+        }
+        Err(Error::invalid(format!("the settings do not hold together: {}", problems.join("; "))))
+    }
+}

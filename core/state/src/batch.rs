@@ -1,0 +1,111 @@
+//! A log entry: commands of one member, in its clients' order.
+//!
+//! ```text
+//! u8 version | u64 time_ms | u64 origin | u64 incarnation | u64 sequence | u32 count | commands…
+//! ```
+//!
+//! The time stands at a fixed place so that the leader can stamp a batch that
+//! another member made without decoding it. `(incarnation, sequence)` makes a
+//! batch take effect at most once and in order, so a member may send it again
+//! after a leader was lost, and its clients never learn that one was.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::codec::{CodecError, Decode, Encode, Input, encode_len};
+use crate::command::Command;
+use crate::id::MemberId;
+use crate::machine::{Applied, Origin};
+
+const VERSION: u8 = 1;
+const TIME_AT: usize = 1;
+
+/// Commands that travel and take effect together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The leader's wall time when it appended the batch.
+    pub time_ms: u64,
+    /// The member that made it.
+    pub origin: MemberId,
+    /// Which start of that member: grows with every start.
+    pub incarnation: u64,
+    /// Counts from 1 within an incarnation, without gaps.
+    pub sequence: u64,
+    /// In the order in which they take effect.
+    pub commands: Vec<Command>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took effect, one result per command.
+    Applied(Vec<Applied>),
+    /// It had taken effect before.
+    Duplicate,
+    /// An earlier batch of the same member is missing: it must be sent again,
+    /// in order, from `expected` on.
+    Gap {
+        /// The sequence number that would have been applied.
+        expected: u64,
+    },
+}
+
+impl Outcome {
+    pub(crate) fn skip(last: Option<Origin>, batch: &Batch) -> Option<Self> {
+        let expected = match last {
+            Some(last) if batch.incarnation < last.incarnation => return Some(Self::Duplicate),
+            Some(last) if batch.incarnation == last.incarnation => last.sequence + 1,
+            _ => 1,
+        };
+        if batch.sequence < expected {
+            return Some(Self::Duplicate);
+        }
+        (batch.sequence > expected).then_some(Self::Gap { expected })
+    }
+}
+
+impl Batch {
+    /// The stored form.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.commands.len() * 64);
+        out.push(VERSION);
+        self.time_ms.encode(&mut out);
+        self.origin.encode(&mut out);
+        self.incarnation.encode(&mut out);
+        self.sequence.encode(&mut out);
+        encode_len(self.commands.len(), &mut out);
+        for command in &self.commands {
+            command.encode(&mut out);
+        }
+        out
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// [`CodecError`] if it is not one.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, CodecError> {
+        let mut input = Input::new(bytes);
+        match u8::decode(&mut input)? {
+            VERSION => {}
+            tag => return Err(CodecError::UnknownTag { what: "batch version", tag: tag.into() }),
+        }
+        let batch = Self {
+            time_ms: u64::decode(&mut input)?,
+            origin: MemberId::decode(&mut input)?,
+            incarnation: u64::decode(&mut input)?,
+            sequence: u64::decode(&mut input)?,
+            commands: Vec::decode(&mut input)?,
+        };
+        input.finish("batch")?;
+        Ok(batch)
+    }
+
+    /// Writes the leader's time into a stored batch.
+    pub fn stamp(stored: &mut [u8], time_ms: u64) {
+        if let Some(place) = stored.get_mut(TIME_AT..TIME_AT + 8) {
+            place.copy_from_slice(&time_ms.to_le_bytes());
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Why Consul commands are refused. The texts are Consul's own: clients match
+//! on them.
+
+use alloc::boxed::Box;
+
+/// A refused Consul command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConsulRejection {
+    /// A lock for a session that is not live.
+    #[error("invalid session \"{0}\"")]
+    InvalidSession(Box<str>),
+    /// A session on an unknown node, or a check on one.
+    #[error("Missing node registration")]
+    MissingNode,
+    /// A session that depends on an unknown check.
+    #[error("Missing check '{0}' registration")]
+    MissingCheck(Box<str>),
+    /// A session that depends on a critical check.
+    #[error("Check '{0}' is in critical state")]
+    CriticalCheck(Box<str>),
+    /// A check of a service that is not there.
+    #[error("failed inserting check: Missing service registration on node \"{0}\"")]
+    MissingService(Box<str>),
+    /// The name or id belongs to another live node.
+    #[error("Node name {name} is reserved by node {holder_id} with name {holder} ({address})")]
+    NodeNameReserved {
+        /// The name asked for.
+        name: Box<str>,
+        /// The holder's UUID.
+        holder_id: Box<str>,
+        /// The holder's name.
+        holder: Box<str>,
+        /// The holder's address.
+        address: Box<str>,
+    },
+    /// A session with that id is there already.
+    #[error("session id is in use")]
+    SessionExists,
+}

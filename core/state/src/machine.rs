@@ -1,0 +1,180 @@
+//! The state machine itself: one apply, one revision, all tables.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::batch::{Batch, Outcome};
+use crate::command::Command;
+use crate::consul::Consul;
+use crate::digest::{Digest, Hasher};
+use crate::event::Event;
+use crate::id::{MemberId, Revision};
+use crate::rejection::Rejection;
+use crate::reply::Reply;
+use crate::session::Sessions;
+use crate::znode::Tree;
+
+/// When and at which position a command takes effect: the same on every member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// This command's revision.
+    pub revision: Revision,
+    /// Wall time in milliseconds since the epoch, as the leader read it when
+    /// it appended the command.
+    pub time_ms: u64,
+}
+
+/// What one command did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// Its revision: a refused command has one too.
+    pub revision: Revision,
+    /// What the caller gets.
+    pub result: Result<Reply, Rejection>,
+    /// What changed, in order.
+    pub events: Vec<Event>,
+}
+
+/// Everything that is replicated.
+#[derive(Debug, Default)]
+pub struct StateMachine {
+    revision: Revision,
+    time_ms: u64,
+    foundation: Option<Foundation>,
+    origins: BTreeMap<MemberId, Origin>,
+    sessions: Sessions,
+    znodes: Tree,
+    consul: Consul,
+}
+
+/// What the first leader decided for the life of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foundation {
+    /// Tells this cluster from every other.
+    pub cluster: u128,
+    /// The key of the digest.
+    pub digest_key: u64,
+}
+
+/// The last batch applied from one member: batches are applied in order and
+/// once, however often a member had to send them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Which start of the member.
+    pub incarnation: u64,
+    /// Its last applied batch.
+    pub sequence: u64,
+}
+
+crate::record!(Foundation { cluster, digest_key });
+crate::record!(Origin { incarnation, sequence });
+
+impl StateMachine {
+    /// An empty state: `/`, `/zookeeper` and their built-in children, nothing else.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies one log entry.
+    ///
+    /// A batch takes effect only as its member's next one. Anything else is
+    /// skipped whole and consumes no revision: see [`Outcome`].
+    pub fn apply_batch(&mut self, batch: Batch) -> Outcome {
+        let last = self.origins.get(&batch.origin).copied();
+        if let Some(skipped) = Outcome::skip(last, &batch) {
+            return skipped;
+        }
+        let origin = Origin { incarnation: batch.incarnation, sequence: batch.sequence };
+        self.origins.insert(batch.origin, origin);
+        let time_ms = batch.time_ms;
+        Outcome::Applied(
+            batch.commands.into_iter().map(|command| self.apply(time_ms, command)).collect(),
+        )
+    }
+
+    /// Applies one command at the next revision.
+    ///
+    /// Time never goes backwards: a leader whose clock is behind the last
+    /// command's gets the last command's time.
+    pub fn apply(&mut self, time_ms: u64, command: Command) -> Applied {
+        self.revision.0 += 1;
+        self.time_ms = self.time_ms.max(time_ms);
+        let stamp = Stamp { revision: self.revision, time_ms: self.time_ms };
+        let mut events = Vec::new();
+        let result = match command {
+            Command::Found(foundation) => self.found(foundation),
+            Command::Session(command) => {
+                self.sessions.apply(stamp, command, &mut self.znodes, &mut events)
+            }
+            Command::Znode(command) => {
+                self.znodes.apply(stamp, command, &mut self.sessions, &mut events)
+            }
+            Command::Consul(command) => self.consul.apply(stamp, command, &mut events),
+        };
+        Applied { revision: stamp.revision, result, events }
+    }
+
+    fn found(&mut self, foundation: Foundation) -> Result<Reply, Rejection> {
+        if self.foundation.is_none() {
+            self.foundation = Some(foundation);
+            let hasher = Hasher::new(foundation.digest_key);
+            self.sessions.rehash(hasher);
+            self.znodes.rehash(hasher);
+            self.consul.rehash(hasher);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// The position of the last applied command.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The time of the last applied command, in milliseconds since the epoch.
+    pub fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// What was decided when the cluster was founded, if it was.
+    pub fn foundation(&self) -> Option<Foundation> {
+        self.foundation
+    }
+
+    /// The last batch applied from `member`.
+    pub fn origin(&self, member: MemberId) -> Option<Origin> {
+        self.origins.get(&member).copied()
+    }
+
+    /// ZooKeeper sessions.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The tree of znodes.
+    pub fn znodes(&self) -> &Tree {
+        &self.znodes
+    }
+
+    /// Consul's tables.
+    pub fn consul(&self) -> &Consul {
+        &self.consul
+    }
+
+    /// The digest of everything: equal on all members at equal revisions.
+    pub fn digest(&self) -> Digest {
+        let mut digest = self.znodes.digest();
+        digest.toggle(self.sessions.digest());
+        digest.toggle(self.consul.digest());
+        digest
+    }
+
+    /// Recomputes what is kept incrementally and compares.
+    ///
+    /// # Errors
+    /// A sentence naming the first invariant that does not hold.
+    pub fn check_invariants(&self) -> Result<(), alloc::string::String> {
+        self.znodes.check_invariants(&self.sessions)?;
+        self.sessions.check_invariants(&self.znodes)?;
+        self.consul.check_invariants()
+    }
+}

@@ -1,0 +1,128 @@
+//! Commands on znodes.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::id::{Attachment, SessionId};
+use crate::znode::{Ace, Identity};
+
+/// A change to the tree, and who asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZnodeCommand {
+    /// Who asks.
+    pub caller: Caller,
+    /// What for.
+    pub op: ZnodeOp,
+}
+
+/// On whose behalf a znode command runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The session and the connection that owns it. The command is refused as
+    /// `SessionExpired` if the session is gone and as `SessionMoved` if
+    /// another connection owns it now. `None` is the system itself (sweeps,
+    /// in-process callers): no session, no ephemerals.
+    pub session: Option<(SessionId, Attachment)>,
+    /// Everything the connection has proven to be, apart from `world`.
+    pub identities: Box<[Identity]>,
+}
+
+/// One change, or several that happen together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZnodeOp {
+    /// One operation. Replies: `Created`, `Done` (delete, check), `Set`.
+    Single(MultiOp),
+    /// `SetAcl`. Reply: `Set`.
+    SetAcl {
+        /// Which.
+        path: Box<str>,
+        /// The new list; `None` as on the wire is refused as `InvalidAcl`.
+        acl: Option<Vec<Ace>>,
+        /// The expected `aversion`, -1 for any.
+        version: i32,
+    },
+    /// All or nothing, one revision. Reply: `Multi`; refused as `MultiFailed`.
+    Multi(Vec<MultiOp>),
+    /// The sweep found an empty container or an outlived TTL node; checked
+    /// again here. Reply: `Done`.
+    Reap {
+        /// Which.
+        path: Box<str>,
+    },
+}
+
+/// What can stand inside a `multi`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MultiOp {
+    /// Create a znode.
+    Create {
+        /// Its path; a sequential one gets ten digits behind it.
+        path: Box<str>,
+        /// `None` is kept apart from empty, as ZooKeeper does.
+        data: Option<Bytes>,
+        /// Its access list; `None` or empty is refused as `InvalidAcl`.
+        acl: Option<Vec<Ace>>,
+        /// Its kind.
+        mode: CreateMode,
+    },
+    /// Delete a znode without children.
+    Delete {
+        /// Which.
+        path: Box<str>,
+        /// The expected data version, -1 for any.
+        version: i32,
+    },
+    /// Set a znode's data.
+    SetData {
+        /// Which.
+        path: Box<str>,
+        /// `None` is kept apart from empty.
+        data: Option<Bytes>,
+        /// The expected data version, -1 for any.
+        version: i32,
+    },
+    /// Refuse the whole unless the data version is the expected one.
+    CheckVersion {
+        /// Which.
+        path: Box<str>,
+        /// The expected data version, -1 for any (then only existence counts).
+        version: i32,
+    },
+}
+
+/// The kind of a znode to create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateMode {
+    /// Stays until deleted.
+    Persistent {
+        /// Append a sequence number.
+        sequential: bool,
+    },
+    /// Goes with its session.
+    Ephemeral {
+        /// Append a sequence number.
+        sequential: bool,
+    },
+    /// Goes some time after its last child.
+    Container,
+    /// Goes when it has no children and was not set for `ttl_ms`.
+    Ttl {
+        /// Append a sequence number.
+        sequential: bool,
+        /// 1 to 2^40 − 1.
+        ttl_ms: u64,
+    },
+}
+
+// SKELETON: replaced by the real stored form.
+impl crate::codec::Encode for ZnodeCommand {
+    fn encode(&self, _out: &mut Vec<u8>) {}
+}
+
+impl crate::codec::Decode for ZnodeCommand {
+    fn decode(_input: &mut crate::codec::Input) -> Result<Self, crate::codec::CodecError> {
+        Err(crate::codec::CodecError::Invalid { what: "skeleton" })
+    }
+}
