@@ -37,3 +37,22 @@ impl Clock for SystemClock {
         self.origin.elapsed()
     }
 }
+
+/// Waits for `duration`. The only timer of the library besides [`timeout`] and
+/// [`interval`], so that a simulation has one place to take over.
+pub async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// The future's output, or `None` if it takes longer than `limit`.
+pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limit, future).await.ok()
+}
+
+/// Ticks every `period`, the first time after one period; a late tick delays
+/// the following ones instead of bunching them.
+pub fn interval(period: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    interval
+}

@@ -8,7 +8,7 @@
 //!
 //! Layers, each using only those above it in this list (kept by
 //! `tests/tidy.rs`): `error`, `clock`, `settings`; `storage`; `consensus`;
-//! `node`, `agent`; `server`, `client`.
+//! `node`, `agent`; `server`, `client`; `embedded`.
 
 pub mod clock;
 pub mod error;
@@ -25,5 +25,7 @@ pub mod agent;
 pub mod server;
 
 pub mod client;
+
+pub mod embedded;
 
 pub use error::{Error, ErrorKind};

@@ -1,18 +1,47 @@
 //! The handle of a running member.
 
-use std::sync::Arc;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use coord_state::consul::ConsulSessionId;
-use coord_state::{Applied, Attachment, Command, MemberId, SessionId, StateMachine};
+use coord_state::{Applied, Attachment, Batch, Command, MemberId, SessionId, StateMachine};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 
+use super::fresh_ids::FreshIds;
+use super::peer_message::PeerMessage;
+use super::proposals::Sealed;
+use super::replica::Replica;
+use super::session_clock::SessionClock;
 use super::{ConnectionId, ConnectionSink, ReplySink, TopicWaiters, ZnodeWatches};
 use crate::clock::Clock;
+use crate::consensus::{Consensus, ConsensusRole};
 use crate::error::Error;
 use crate::settings::ValidSettings;
 
 /// A running member. Cheap to clone; all clones are the same member.
-#[derive(Debug, Clone)]
-pub struct Node {}
+#[derive(Clone)]
+pub struct Node {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) member: MemberId,
+    pub(super) settings: ValidSettings,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) peer_addr: Option<SocketAddr>,
+    pub(super) replica: Arc<Replica>,
+    pub(super) consensus: Consensus,
+    pub(super) session_clock: SessionClock,
+    pub(super) fresh: FreshIds,
+    /// The leader's number, 0 for none: where batches go.
+    pub(super) leader: AtomicU64,
+    /// Something in flight has to be sent again.
+    pub(super) reroute: Notify,
+    pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
+}
 
 /// How fresh a read must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,29 +90,37 @@ pub struct NodeStatus {
     pub term: u64,
     /// Voting members and their peer addresses, in order.
     pub voters: Vec<(MemberId, String)>,
+    /// Why the member can no longer take part, if it cannot.
+    pub failed: Option<String>,
 }
 
 impl Node {
     /// This member's number.
     pub fn member(&self) -> MemberId {
-        unimplemented_skeleton()
+        self.inner.member
     }
 
     /// The settings it runs with.
     pub fn settings(&self) -> &ValidSettings {
-        unimplemented_skeleton()
+        &self.inner.settings
     }
 
     /// Its clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        unimplemented_skeleton()
+        &self.inner.clock
+    }
+
+    /// Where other members connect to, if they can.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.inner.peer_addr
     }
 
     /// Orders a command; `sink` gets its outcome exactly once. Commands
     /// submitted one after the other take effect in that order. Never blocks:
     /// when too much is waiting, the outcome is `Unavailable`.
-    pub fn submit(&self, _command: Command, _sink: Arc<dyn ReplySink>, _token: u64) {
-        unimplemented_skeleton()
+    pub fn submit(&self, command: Command, sink: Arc<dyn ReplySink>, token: u64) {
+        let inner = &self.inner;
+        inner.replica.proposals.submit(&command, (sink, token), |sealed| inner.route(&sealed));
     }
 
     /// Orders a command and waits for its outcome. Durable on a majority and
@@ -93,91 +130,179 @@ impl Node {
     /// # Errors
     /// `Unavailable`, `Indeterminate`, `Closed`. A refusal by the state
     /// machine is in [`Applied::result`].
-    pub async fn propose(&self, _command: Command) -> Result<Applied, Error> {
-        unimplemented_skeleton()
+    pub async fn propose(&self, command: Command) -> Result<Applied, Error> {
+        let (sender, receiver) = oneshot::channel();
+        self.submit(command, Arc::new(OneReply(Mutex::new(Some(sender)))), 0);
+        receiver.await.unwrap_or_else(|_| Err(Error::closed("this member was stopped")))
     }
 
     /// Looks at the state as applied here, at one revision. `look` runs under
     /// the state's read lock: be brief, do not call back into the node except
     /// to register watches and waiters.
-    pub fn read<T>(&self, _look: impl FnOnce(&StateMachine) -> T) -> T {
-        unimplemented_skeleton()
-    }
-
-    /// Waits until a following [`Self::read`] is as fresh as `level` asks.
-    ///
-    /// # Errors
-    /// `Unavailable` if no leader confirms in time (never for `Stale`).
-    pub async fn confirm(&self, _level: ReadLevel) -> Result<Freshness, Error> {
-        unimplemented_skeleton()
+    pub fn read<T>(&self, look: impl FnOnce(&StateMachine) -> T) -> T {
+        look(&self.inner.replica.state())
     }
 
     /// How the member stands now.
     pub fn status(&self) -> NodeStatus {
-        unimplemented_skeleton()
+        let status = self.inner.consensus.status();
+        let role = match status.role {
+            ConsensusRole::Leader if status.voters.len() == 1 => Role::Standalone,
+            ConsensusRole::Leader => Role::Leader,
+            ConsensusRole::Learner => Role::Learner,
+            ConsensusRole::Follower if status.leader.is_some() => Role::Follower,
+            ConsensusRole::Follower | ConsensusRole::Candidate => Role::Looking,
+        };
+        NodeStatus {
+            role,
+            leader: status.leader,
+            term: status.term,
+            voters: status.voters,
+            failed: status.failed,
+        }
     }
 
     /// ZooKeeper watches.
     pub fn znode_watches(&self) -> &ZnodeWatches {
-        unimplemented_skeleton()
+        &self.inner.replica.znode_watches
     }
 
     /// Waiters for changes.
     pub fn topic_waiters(&self) -> &Arc<TopicWaiters> {
-        unimplemented_skeleton()
+        &self.inner.replica.topic_waiters
     }
 
     /// Names the connection to be told when its session closes or moves away;
     /// replaces an earlier one of the same session.
     pub fn own_session(
         &self,
-        _session: SessionId,
-        _attachment: Attachment,
-        _sink: Arc<dyn ConnectionSink>,
+        session: SessionId,
+        attachment: Attachment,
+        sink: Arc<dyn ConnectionSink>,
     ) {
-        unimplemented_skeleton()
+        self.inner.replica.own_session(session, attachment, sink);
     }
 
     /// Undoes [`Self::own_session`], if that attachment still owns it.
-    pub fn disown_session(&self, _session: SessionId, _attachment: Attachment) {
-        unimplemented_skeleton()
+    pub fn disown_session(&self, session: SessionId, attachment: Attachment) {
+        self.inner.replica.disown_session(session, attachment);
     }
 
     /// A sign of life of a ZooKeeper session on this member. Cheap; call it
     /// for every request.
-    pub fn touch_session(&self, _session: SessionId) {
-        unimplemented_skeleton()
+    pub fn touch_session(&self, session: SessionId) {
+        self.inner.session_clock.touch(session);
     }
 
     /// Restarts the TTL of a Consul session. False if it is not live.
     ///
     /// # Errors
     /// `Unavailable` with no leader.
-    pub async fn renew_consul_session(&self, _session: ConsulSessionId) -> Result<bool, Error> {
-        unimplemented_skeleton()
+    pub async fn renew_consul_session(&self, session: ConsulSessionId) -> Result<bool, Error> {
+        self.inner.renew_consul_session(session).await
     }
 
     /// A session id nobody had before, with this member's number in its high byte.
     pub fn fresh_session_id(&self) -> SessionId {
-        unimplemented_skeleton()
+        self.inner.fresh.session()
     }
 
     /// An attachment nobody had before.
     pub fn fresh_attachment(&self) -> Attachment {
-        unimplemented_skeleton()
+        self.inner.fresh.attachment()
     }
 
     /// A connection number of this member.
     pub fn fresh_connection_id(&self) -> ConnectionId {
-        unimplemented_skeleton()
+        self.inner.fresh.connection()
     }
 
-    /// Random bytes.
+    /// Random bytes from the operating system.
     pub fn random<const N: usize>(&self) -> [u8; N] {
-        unimplemented_skeleton()
+        random()
     }
 }
 
-fn unimplemented_skeleton<T>() -> T {
-    panic!("skeleton")
+/// Random bytes from the operating system.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+impl Inner {
+    /// Appends a sealed batch here, or sends it to the leader. With no leader
+    /// it stays in flight until there is one.
+    pub(super) fn route(self: &Arc<Self>, sealed: &Sealed) {
+        let leader = MemberId(self.leader.load(Ordering::Acquire));
+        if leader == self.member {
+            let weak = Arc::downgrade(self);
+            self.append(&sealed.bytes, move || {
+                if let Some(inner) = weak.upgrade() {
+                    inner.reroute();
+                }
+            });
+        } else if leader != MemberId(0) {
+            let forward = PeerMessage::Forward(sealed.bytes.clone());
+            self.consensus.send(leader, forward.to_bytes());
+        }
+    }
+
+    /// Stamps a batch with this member's time and appends it to the log.
+    pub(super) fn append(&self, batch: &[u8], on_refused: impl FnOnce() + Send + 'static) {
+        let mut stored = batch.to_vec();
+        Batch::stamp(&mut stored, self.clock.wall_ms());
+        self.consensus.propose(stored.into(), move |_refusal| on_refused());
+    }
+
+    /// Seals what gathered while the window was full.
+    pub(super) fn pump(self: &Arc<Self>) {
+        self.replica.proposals.pump(|sealed| self.route(&sealed));
+    }
+
+    /// Has everything in flight sent again soon.
+    pub(super) fn reroute(&self) {
+        self.reroute.notify_one();
+    }
+
+    pub(super) fn is_leader(&self) -> bool {
+        self.leader.load(Ordering::Acquire) == self.member.0
+    }
+
+    /// The leader, if one is known.
+    pub(super) fn known_leader(&self) -> Option<MemberId> {
+        let leader = MemberId(self.leader.load(Ordering::Acquire));
+        (leader != MemberId(0)).then_some(leader)
+    }
+
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let handle = tokio::spawn(task);
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+    }
+}
+
+/// Hands one outcome to a future.
+struct OneReply(Mutex<Option<oneshot::Sender<Result<Applied, Error>>>>);
+
+impl ReplySink for OneReply {
+    fn complete(&self, _token: u64, outcome: Result<Applied, Error>) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            // Nobody waits any longer: the command took effect all the same.
+            let _ = sender.send(outcome);
+        }
+    }
+}
+
+/// For commands whose outcome nobody waits for.
+pub(super) struct NoReply;
+
+impl ReplySink for NoReply {
+    fn complete(&self, _token: u64, _outcome: Result<Applied, Error>) {}
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Node").field("member", &self.inner.member).finish_non_exhaustive()
+    }
 }

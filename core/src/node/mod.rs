@@ -9,12 +9,22 @@
 //!                    read(|state| …) from any thread
 //! ```
 
+mod duties;
+mod fresh_ids;
 mod handle;
+mod lifecycle;
+mod peer_desk;
+mod peer_message;
+mod proposals;
+mod read;
+mod replica;
+mod session_clock;
 mod sink;
 mod topic_waiters;
 mod znode_watches;
 
 pub use handle::{Freshness, Node, NodeStatus, ReadLevel, Role};
+pub use lifecycle::NodeBuilder;
 pub use sink::{ConnectionSink, ReplySink};
 pub use topic_waiters::{TopicWaiter, TopicWaiters};
 pub use znode_watches::{ConnectionId, WatchKind, ZnodeWatches};

@@ -15,7 +15,8 @@ pub trait ReplySink: Send + Sync + 'static {
     /// `Indeterminate`, nobody knows).
     ///
     /// Outcomes of commands submitted in order through one node arrive in that
-    /// order. Events of a command are delivered before its outcome.
+    /// order, except that a refusal to take a command in (an error, never
+    /// `Ok`) may overtake. Events of a command are delivered before its outcome.
     fn complete(&self, token: u64, outcome: Result<Applied, Error>);
 }
 
@@ -33,4 +34,8 @@ pub trait ConnectionSink: Send + Sync + 'static {
 
     /// The session of this connection now belongs to another one.
     fn session_moved(&self, to: Attachment);
+
+    /// This member's state was replaced by a snapshot, so watch events may
+    /// have been missed: the connection is to be closed, the session lives on.
+    fn state_replaced(&self);
 }

@@ -70,6 +70,9 @@ pub struct SessionSettings {
     /// A Consul session ends after its TTL times this, in percent. Default
     /// 200, as Consul does; at least 100.
     pub consul_ttl_multiplier_percent: u32,
+    /// How often empty containers and outlived TTL znodes are removed.
+    /// Milliseconds, default 60000. ZooKeeper: `znode.container.checkIntervalMs`.
+    pub sweep_interval_ms: u32,
 }
 
 /// Consensus timing.
@@ -132,6 +135,7 @@ impl Default for SessionSettings {
             timeout_max_ms: None,
             consul_ttl_min_ms: 10_000,
             consul_ttl_multiplier_percent: 200,
+            sweep_interval_ms: 60_000,
         }
     }
 }
@@ -223,6 +227,9 @@ impl Settings {
         }
         if self.session.tick_ms == 0 {
             problems.push("session.tick_ms is 0".to_owned());
+        }
+        if self.session.sweep_interval_ms == 0 {
+            problems.push("session.sweep_interval_ms is 0".to_owned());
         }
         if let (Some(min), Some(max)) = (self.session.timeout_min_ms, self.session.timeout_max_ms)
             && min > max

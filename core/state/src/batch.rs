@@ -20,6 +20,8 @@ use crate::machine::{Applied, Origin};
 
 const VERSION: u8 = 1;
 const TIME_AT: usize = 1;
+const SEQUENCE_AT: usize = TIME_AT + 3 * 8;
+const COUNT_AT: usize = SEQUENCE_AT + 8;
 
 /// Commands that travel and take effect together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,20 +67,63 @@ impl Outcome {
     }
 }
 
+/// Builds a stored batch command by command, so that each is encoded where it
+/// was made and never again.
+#[derive(Debug, Clone)]
+pub struct BatchWriter {
+    stored: Vec<u8>,
+    count: usize,
+}
+
+impl BatchWriter {
+    /// An empty batch, not yet numbered.
+    pub fn new(origin: MemberId, incarnation: u64) -> Self {
+        let mut stored = Vec::with_capacity(512);
+        stored.push(VERSION);
+        0_u64.encode(&mut stored);
+        origin.encode(&mut stored);
+        incarnation.encode(&mut stored);
+        0_u64.encode(&mut stored);
+        encode_len(0, &mut stored);
+        Self { stored, count: 0 }
+    }
+
+    /// Adds a command behind the others.
+    pub fn push(&mut self, command: &Command) {
+        command.encode(&mut self.stored);
+        self.count += 1;
+    }
+
+    /// Its size so far, in bytes.
+    pub fn len(&self) -> usize {
+        self.stored.len()
+    }
+
+    /// Whether it has no command yet.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Numbers the batch and gives its stored form.
+    pub fn seal(mut self, sequence: u64) -> Vec<u8> {
+        self.stored[SEQUENCE_AT..SEQUENCE_AT + 8].copy_from_slice(&sequence.to_le_bytes());
+        let mut count = Vec::with_capacity(4);
+        encode_len(self.count, &mut count);
+        self.stored[COUNT_AT..COUNT_AT + 4].copy_from_slice(&count);
+        self.stored
+    }
+}
+
 impl Batch {
     /// The stored form.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 + self.commands.len() * 64);
-        out.push(VERSION);
-        self.time_ms.encode(&mut out);
-        self.origin.encode(&mut out);
-        self.incarnation.encode(&mut out);
-        self.sequence.encode(&mut out);
-        encode_len(self.commands.len(), &mut out);
+        let mut writer = BatchWriter::new(self.origin, self.incarnation);
         for command in &self.commands {
-            command.encode(&mut out);
+            writer.push(command);
         }
-        out
+        let mut stored = writer.seal(self.sequence);
+        Self::stamp(&mut stored, self.time_ms);
+        stored
     }
 
     /// Reads the stored form.
@@ -100,6 +145,16 @@ impl Batch {
         };
         input.finish("batch")?;
         Ok(batch)
+    }
+
+    /// The sequence number of a stored batch, or `None` if this release cannot
+    /// read it.
+    pub fn sequence_of(stored: &[u8]) -> Option<u64> {
+        if stored.first() != Some(&VERSION) {
+            return None;
+        }
+        let place = stored.get(SEQUENCE_AT..SEQUENCE_AT + 8)?;
+        Some(u64::from_le_bytes(place.try_into().ok()?))
     }
 
     /// Writes the leader's time into a stored batch.

@@ -1,0 +1,186 @@
+//! `coord server`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use clap::Args;
+use coord_core::embedded::{Addresses, Server};
+use coord_core::settings::Settings;
+use coord_core::{Error, ErrorKind};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Each flag wins over `--set`, which wins over the file.
+#[derive(Args)]
+pub(crate) struct ServerArguments {
+    /// Settings in TOML.
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Where log, snapshots and registrations are kept [default: ./coord-data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// This member's number, 1 to 254 [default: 1].
+    #[arg(long, value_name = "N")]
+    member_id: Option<u64>,
+    /// All first members: `1=HOST:PORT,2=HOST:PORT,…` [default: this one alone].
+    #[arg(long, value_name = "MEMBERS")]
+    members: Option<String>,
+    /// Where other members connect to, or `off`.
+    #[arg(long, value_name = "ADDR")]
+    peer_addr: Option<String>,
+    /// ZooKeeper clients, or `off` [default: 127.0.0.1:2181].
+    #[arg(long, value_name = "ADDR")]
+    zk_addr: Option<String>,
+    /// Consul's HTTP API, or `off` [default: 127.0.0.1:8500].
+    #[arg(long, value_name = "ADDR")]
+    http_addr: Option<String>,
+    /// DNS, or `off` [default: 127.0.0.1:8600].
+    #[arg(long, value_name = "ADDR")]
+    dns_addr: Option<String>,
+    /// This member's name in the catalog [default: the machine's].
+    #[arg(long, value_name = "NAME")]
+    node_name: Option<String>,
+    /// The datacenter [default: dc1].
+    #[arg(long, value_name = "NAME")]
+    datacenter: Option<String>,
+    /// Any other setting by name, as in `session.tick_ms=500`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl ServerArguments {
+    fn settings(self) -> Result<Settings, Error> {
+        let mut settings = match &self.config {
+            None => Settings::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Error::invalid(format!("cannot read {}", path.display())).caused_by(error)
+                })?;
+                Settings::from_toml(&text)?
+            }
+        };
+        for assignment in &self.set {
+            let (key, value) = assignment.split_once('=').ok_or_else(|| {
+                Error::invalid(format!("--set {assignment}: write --set KEY=VALUE"))
+            })?;
+            settings.set(key, value)?;
+        }
+        let assign = |place: &mut _, text: Option<String>| match text {
+            Some(text) => text.parse().map(|address| *place = address),
+            None => Ok(()),
+        };
+        assign(&mut settings.zk_addr, self.zk_addr)?;
+        assign(&mut settings.http_addr, self.http_addr)?;
+        assign(&mut settings.dns_addr, self.dns_addr)?;
+        if let Some(text) = self.peer_addr {
+            settings.peer_addr = Some(text.parse()?);
+        }
+        if let Some(text) = self.members {
+            settings.members = parse_members(&text)?;
+        }
+        settings.data_dir = self.data_dir.unwrap_or(settings.data_dir);
+        settings.member_id = self.member_id.unwrap_or(settings.member_id);
+        settings.node_name = self.node_name.or(settings.node_name);
+        settings.datacenter = self.datacenter.unwrap_or(settings.datacenter);
+        Ok(settings)
+    }
+}
+
+fn parse_members(text: &str) -> Result<std::collections::BTreeMap<u64, String>, Error> {
+    text.split(',')
+        .map(|part| {
+            part.split_once('=')
+                .and_then(|(id, address)| {
+                    Some((id.trim().parse().ok()?, address.trim().to_owned()))
+                })
+                .ok_or_else(|| {
+                    Error::invalid(format!("--members {part}: write 1=HOST:PORT,2=HOST:PORT"))
+                })
+        })
+        .collect()
+}
+
+pub(crate) fn run(arguments: ServerArguments) -> Result<(), Error> {
+    log_to_stderr();
+    let settings = arguments.settings()?.validate()?;
+    // Signals are caught before anything starts, so that none is missed.
+    let stop = stop_signals()?;
+    let mut server = Server::start(settings)?;
+    let stopped_early = wait_ready(&server, &stop)?;
+    if !stopped_early {
+        announce(&server.addresses())?;
+        // The sender lives in the signal thread, for as long as the process.
+        let _ = stop.recv();
+    }
+    tracing::info!("stopping");
+    server.stop();
+    Ok(())
+}
+
+/// Waits until the member serves. True if it was told to stop before.
+fn wait_ready(server: &Server, stop: &mpsc::Receiver<i32>) -> Result<bool, Error> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match server.wait_ready(READY_LOOK) {
+            Ok(()) => return Ok(false),
+            Err(error) if *error.kind() == ErrorKind::Unavailable => {}
+            Err(error) => return Err(error),
+        }
+        if stop.try_recv().is_ok() {
+            return Ok(true);
+        }
+        waited += READY_LOOK;
+        if waited.as_millis().is_multiple_of(5000) {
+            tracing::warn!(
+                seconds = waited.as_secs(),
+                "waiting for a majority of the members to run and reach each other"
+            );
+        }
+    }
+}
+
+const READY_LOOK: Duration = Duration::from_millis(250);
+
+#[expect(clippy::print_stdout, reason = "the one line for programs")]
+fn announce(addresses: &Addresses) -> Result<(), Error> {
+    let text = |address: Option<std::net::SocketAddr>| {
+        address.map_or_else(|| "off".to_owned(), |address| address.to_string())
+    };
+    println!(
+        "coord ready zk={} http={} dns={} peer={}",
+        text(addresses.zk),
+        text(addresses.http),
+        text(addresses.dns),
+        text(addresses.peer)
+    );
+    std::io::stdout()
+        .flush()
+        .map_err(|error| Error::internal("standard output is closed").caused_by(error))
+}
+
+fn stop_signals() -> Result<mpsc::Receiver<i32>, Error> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])
+        .map_err(|error| Error::internal("signals cannot be caught").caused_by(error))?;
+    let (sender, receiver) = mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            // Full means that stopping is under way already.
+            let _ = sender.try_send(signal);
+        }
+    });
+    Ok(receiver)
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("COORD_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// One line on standard error.
+pub(crate) fn complain(line: &str) {
+    // Nothing is left to do if even that is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

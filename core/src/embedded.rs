@@ -1,0 +1,324 @@
+//! A whole member inside this process: its own runtime, its node, its agent
+//! and its servers, behind one blocking handle. What the `coord` command, the
+//! C library and the Python module all start.
+//!
+//! Nothing is process-wide: any number of members can live in one process, and
+//! once [`Server::stop`] returns no thread or socket of it is left.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::agent::Agent;
+use crate::clock;
+use crate::error::Error;
+use crate::node::Node;
+use crate::server::consul::ConsulServer;
+use crate::server::dns::DnsServer;
+use crate::server::zookeeper::ZookeeperServer;
+use crate::settings::{ListenAddress, Settings, ValidSettings};
+
+/// A running member with its servers. Dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    running: Option<Running>,
+    addresses: Addresses,
+    /// Removed with the server, after everything that writes into it.
+    _temporary: Option<TempDir>,
+}
+
+/// Where a member listens; `None` is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// ZooKeeper clients.
+    pub zk: Option<SocketAddr>,
+    /// Consul's HTTP API.
+    pub http: Option<SocketAddr>,
+    /// DNS, UDP and TCP.
+    pub dns: Option<SocketAddr>,
+    /// Other members.
+    pub peer: Option<SocketAddr>,
+}
+
+#[derive(Debug)]
+struct Running {
+    runtime: Runtime,
+    node: Node,
+    agent: Arc<Agent>,
+    zookeeper: Option<ZookeeperServer>,
+    consul: Option<ConsulServer>,
+    dns: Option<DnsServer>,
+}
+
+/// How long threads get to end after everything on them was stopped.
+const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(10);
+
+static SERVERS_STARTED: AtomicU64 = AtomicU64::new(0);
+
+impl Server {
+    /// Starts a member and binds its ports; does not wait for a leader, see
+    /// [`Self::wait_ready`]. Blocks; not to be called from an async task.
+    ///
+    /// # Errors
+    /// `Invalid` (a port is taken, the directory is in use), `Corrupt`
+    /// (damaged directory), `Internal`.
+    pub fn start(settings: ValidSettings) -> Result<Self, Error> {
+        Self::start_inner(settings, None, None)
+    }
+
+    /// Starts a member whose data lives in a temporary directory, removed when
+    /// the member is dropped.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_temporary(settings: Settings) -> Result<Self, Error> {
+        let (settings, directory) = in_temporary_directory(settings)?;
+        Self::start_inner(settings.validate()?, None, Some(directory))
+    }
+
+    fn start_inner(
+        settings: ValidSettings,
+        peer_listener: Option<std::net::TcpListener>,
+        temporary: Option<TempDir>,
+    ) -> Result<Self, Error> {
+        if Handle::try_current().is_ok() {
+            return Err(Error::invalid(
+                "a member cannot be started from inside an async task: use a thread of its own",
+            ));
+        }
+        let runtime = runtime(&settings)?;
+        let started = runtime.block_on(start_parts(settings, peer_listener));
+        match started {
+            Ok((node, agent, zookeeper, consul, dns)) => {
+                let addresses = Addresses {
+                    zk: zookeeper.as_ref().map(ZookeeperServer::local_addr),
+                    http: consul.as_ref().map(ConsulServer::local_addr),
+                    dns: dns.as_ref().map(DnsServer::local_addr),
+                    peer: node.peer_addr(),
+                };
+                let running = Running { runtime, node, agent, zookeeper, consul, dns };
+                Ok(Self { running: Some(running), addresses, _temporary: temporary })
+            }
+            Err(error) => {
+                runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
+                Err(error)
+            }
+        }
+    }
+
+    /// Where it listens, with real ports.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Waits until the member serves: a leader is known, it has caught up and
+    /// its agent is in the catalog.
+    ///
+    /// # Errors
+    /// `Unavailable` after `limit`; `Closed` once stopped.
+    pub fn wait_ready(&self, limit: Duration) -> Result<(), Error> {
+        let running = self.running()?;
+        let ready = async {
+            running.node.wait_ready().await?;
+            running.agent.wait_registered().await
+        };
+        running.runtime.block_on(async {
+            clock::timeout(limit, ready).await.unwrap_or_else(|| {
+                Err(Error::unavailable(format!(
+                    "the member does not serve after {} s: a majority of the members must run and reach each other",
+                    limit.as_secs()
+                )))
+            })
+        })
+    }
+
+    /// The node, for calls without a socket between.
+    ///
+    /// # Errors
+    /// `Closed` once stopped.
+    pub fn node(&self) -> Result<&Node, Error> {
+        self.running().map(|running| &running.node)
+    }
+
+    /// The runtime it lives on.
+    ///
+    /// # Errors
+    /// `Closed` once stopped.
+    pub fn runtime(&self) -> Result<&Handle, Error> {
+        self.running().map(|running| running.runtime.handle())
+    }
+
+    /// Stops: closes its ports and connections, hands leadership over, flushes
+    /// the log, joins its threads. Idempotent.
+    pub fn stop(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        let Running { runtime, node, agent, zookeeper, consul, dns } = running;
+        runtime.block_on(async {
+            if let Some(server) = &dns {
+                server.stop().await;
+            }
+            if let Some(server) = &consul {
+                server.stop().await;
+            }
+            if let Some(server) = &zookeeper {
+                server.stop().await;
+            }
+            agent.stop().await;
+            node.stop().await;
+        });
+        drop((node, agent, zookeeper, consul, dns));
+        runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
+    }
+
+    fn running(&self) -> Result<&Running, Error> {
+        self.running.as_ref().ok_or_else(|| Error::closed("this member was stopped"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Several members in one process, each with its own threads, ports and
+/// directory.
+#[derive(Debug)]
+pub struct Cluster {
+    servers: Vec<Server>,
+}
+
+impl Cluster {
+    /// Starts `size` members (1 to 7) in temporary directories, on free
+    /// loopback ports, otherwise with these settings, and waits until all serve.
+    ///
+    /// # Errors
+    /// As [`Server::start`] and [`Server::wait_ready`].
+    pub fn start(size: u64, settings: &Settings, limit: Duration) -> Result<Self, Error> {
+        if !(1..=7).contains(&size) {
+            return Err(Error::invalid(format!("a cluster has 1 to 7 members, not {size}")));
+        }
+        // All peer ports must be known before the first member starts.
+        let listeners: Vec<_> =
+            (1..=size).map(|id| Ok((id, free_peer_listener()?))).collect::<Result<_, Error>>()?;
+        let members = listeners.iter().map(|(id, (_, address))| (*id, address.to_string()));
+        let settings = Settings { members: members.collect(), ..settings.clone() };
+        let mut servers = Vec::new();
+        for (member_id, (listener, _)) in listeners {
+            let node_name = settings.node_name.as_deref().unwrap_or("member");
+            let member = Settings {
+                member_id,
+                node_name: Some(format!("{node_name}-{member_id}")),
+                zk_addr: free_port(&settings.zk_addr),
+                http_addr: free_port(&settings.http_addr),
+                dns_addr: free_port(&settings.dns_addr),
+                ..settings.clone()
+            };
+            let (member, directory) = in_temporary_directory(member)?;
+            servers.push(Server::start_inner(member.validate()?, Some(listener), Some(directory))?);
+        }
+        servers.iter().try_for_each(|server| server.wait_ready(limit))?;
+        Ok(Self { servers })
+    }
+
+    /// Its members, in order of their numbers.
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// Stops one member, by position; the others go on while they are a majority.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no such member.
+    pub fn stop_member(&mut self, position: usize) -> Result<(), Error> {
+        let server = self
+            .servers
+            .get_mut(position)
+            .ok_or_else(|| Error::invalid(format!("there is no member at position {position}")))?;
+        server.stop();
+        Ok(())
+    }
+
+    /// Stops all members.
+    pub fn stop(&mut self) {
+        self.servers.iter_mut().for_each(Server::stop);
+    }
+}
+
+type Parts = (Node, Arc<Agent>, Option<ZookeeperServer>, Option<ConsulServer>, Option<DnsServer>);
+
+async fn start_parts(
+    settings: ValidSettings,
+    peer_listener: Option<std::net::TcpListener>,
+) -> Result<Parts, Error> {
+    let mut builder = Node::builder(settings.clone());
+    if let Some(listener) = peer_listener {
+        let listener = tokio::net::TcpListener::from_std(listener)
+            .map_err(|error| Error::internal("the peer listener").caused_by(error))?;
+        builder = builder.peer_listener(listener);
+    }
+    let node = builder.start().await?;
+    match start_servers(&settings, &node).await {
+        Ok((agent, zookeeper, consul, dns)) => Ok((node, agent, zookeeper, consul, dns)),
+        Err(error) => {
+            node.stop().await;
+            Err(error)
+        }
+    }
+}
+
+type Servers = (Arc<Agent>, Option<ZookeeperServer>, Option<ConsulServer>, Option<DnsServer>);
+
+async fn start_servers(settings: &ValidSettings, node: &Node) -> Result<Servers, Error> {
+    let zookeeper = match &settings.zk_addr {
+        ListenAddress::Off => None,
+        address => Some(ZookeeperServer::bind(address, node.clone()).await?),
+    };
+    let agent = Agent::start(node.clone()).await?;
+    let consul = match &settings.http_addr {
+        ListenAddress::Off => None,
+        address => Some(ConsulServer::bind(address, node.clone(), Arc::clone(&agent)).await?),
+    };
+    let dns = match &settings.dns_addr {
+        ListenAddress::Off => None,
+        address => Some(DnsServer::bind(address, node.clone()).await?),
+    };
+    Ok((agent, zookeeper, consul, dns))
+}
+
+fn runtime(settings: &ValidSettings) -> Result<Runtime, Error> {
+    let number = SERVERS_STARTED.fetch_add(1, Ordering::Relaxed);
+    Builder::new_multi_thread()
+        .worker_threads(settings.runtime.workers)
+        .thread_name(format!("coord-{}-w{number}", settings.member_id))
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal("the member's threads cannot be started").caused_by(error))
+}
+
+fn in_temporary_directory(mut settings: Settings) -> Result<(Settings, TempDir), Error> {
+    let directory = TempDir::with_prefix("coord-")
+        .map_err(|error| Error::internal("no temporary directory can be made").caused_by(error))?;
+    settings.data_dir = Path::to_path_buf(directory.path());
+    Ok((settings, directory))
+}
+
+fn free_peer_listener() -> Result<(std::net::TcpListener, SocketAddr), Error> {
+    let failed = |error| Error::internal("no free loopback port").caused_by(error);
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn free_port(address: &ListenAddress) -> ListenAddress {
+    match address {
+        ListenAddress::Off => ListenAddress::Off,
+        ListenAddress::At { host, .. } => ListenAddress::At { host: host.clone(), port: 0 },
+    }
+}

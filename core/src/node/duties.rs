@@ -1,0 +1,207 @@
+//! What a member does by itself: follow the leader with its batches, tell it
+//! which sessions live, and, as leader, end sessions and sweep znodes.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use coord_state::machine::Foundation;
+use coord_state::znode::{Caller, ZnodeCommand, ZnodeOp};
+use coord_state::{Command, MemberId, StateMachine};
+
+use super::handle::{Inner, NoReply, random};
+use super::peer_message::PeerMessage;
+use super::proposals::PATIENCE;
+use crate::clock;
+use crate::consensus::ConsensusStatus;
+
+/// How often batches in flight are looked after.
+const ROUTER_TICK: Duration = Duration::from_millis(100);
+
+/// A batch that a leader elsewhere has not brought back for so long is sent
+/// again; doubled each time, up to [`RESEND_AFTER_MAX`].
+const RESEND_AFTER: Duration = Duration::from_millis(500);
+const RESEND_AFTER_MAX: Duration = Duration::from_secs(8);
+
+/// A refused batch waits this long for the leader question to settle.
+const REROUTE_DELAY: Duration = Duration::from_millis(10);
+
+/// How many znodes one sweep removes at most.
+const SWEEP_MAX: usize = 1000;
+
+pub(super) fn start(inner: &Arc<Inner>) {
+    let status = inner.consensus.watch_status();
+    inner.follow_leader(&status.borrow().clone());
+    inner.spawn(route_batches(Arc::downgrade(inner), status));
+    inner.spawn(keep_sessions(Arc::downgrade(inner)));
+    inner.spawn(sweep_znodes(Arc::downgrade(inner)));
+}
+
+/// Sends batches in flight again when the leader changes, refuses or is silent.
+async fn route_batches(
+    weak: Weak<Inner>,
+    mut status: tokio::sync::watch::Receiver<ConsensusStatus>,
+) {
+    let mut ticks = clock::interval(ROUTER_TICK);
+    let mut patience = Patience::default();
+    loop {
+        let Some(inner) = weak.upgrade() else { return };
+        tokio::select! {
+            changed = status.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let now = status.borrow_and_update().clone();
+                inner.follow_leader(&now);
+            }
+            () = inner.reroute.notified() => {
+                clock::sleep(REROUTE_DELAY).await;
+                inner.resend();
+            }
+            _ = ticks.tick() => patience.tick(&inner),
+        }
+    }
+}
+
+impl Inner {
+    /// Takes note of who leads, and sends everything in flight there if that changed.
+    fn follow_leader(self: &Arc<Self>, status: &ConsensusStatus) {
+        let leader = status.leader.map_or(0, |leader| leader.0);
+        let before = self.leader.swap(leader, Ordering::AcqRel);
+        if leader == before || leader == 0 {
+            return;
+        }
+        tracing::info!(member = self.member.0, leader, term = status.term, "following the leader");
+        self.replica.proposals.reopen();
+        self.resend();
+        if self.is_leader() {
+            self.lead_sessions();
+        }
+    }
+
+    fn resend(self: &Arc<Self>) {
+        self.replica.proposals.resend(|sealed| self.route(&sealed));
+        self.pump();
+    }
+
+    fn submit_quietly(self: &Arc<Self>, command: &Command) {
+        let waiter: super::proposals::Waiter = (Arc::new(NoReply), 0);
+        self.replica.proposals.submit(command, waiter, |sealed| self.route(&sealed));
+    }
+}
+
+/// How long things have stood still.
+#[derive(Default)]
+struct Patience {
+    oldest: Option<u64>,
+    unmoved: Duration,
+    resend_after: Duration,
+    leaderless: Duration,
+}
+
+impl Patience {
+    fn tick(&mut self, inner: &Arc<Inner>) {
+        if inner.known_leader().is_none() {
+            self.leaderless += ROUTER_TICK;
+            if self.leaderless >= PATIENCE {
+                inner.replica.proposals.give_up_on_leader();
+            }
+            return;
+        }
+        self.leaderless = Duration::ZERO;
+        let oldest = inner.replica.proposals.oldest_in_flight();
+        if oldest != self.oldest || oldest.is_none() {
+            *self = Self { oldest, resend_after: RESEND_AFTER, ..Self::default() };
+            return;
+        }
+        self.unmoved += ROUTER_TICK;
+        // The leader's own batches cannot be lost on the way.
+        if self.unmoved >= self.resend_after && !inner.is_leader() {
+            self.unmoved = Duration::ZERO;
+            self.resend_after = (self.resend_after * 2).min(RESEND_AFTER_MAX);
+            inner.resend();
+        }
+    }
+}
+
+/// Carries touches to the leader; on the leader, founds the cluster and ends
+/// what has run out.
+async fn keep_sessions(weak: Weak<Inner>) {
+    let period = {
+        let Some(inner) = weak.upgrade() else { return };
+        Duration::from_millis(u64::from(inner.settings.session.tick_ms / 8).clamp(20, 250))
+    };
+    let mut ticks = clock::interval(period);
+    loop {
+        ticks.tick().await;
+        let Some(inner) = weak.upgrade() else { return };
+        match inner.known_leader() {
+            Some(leader) if leader == inner.member => inner.lead_sessions(),
+            Some(leader) => inner.report_touches(leader),
+            // Touches are kept until somebody can use them.
+            None => {}
+        }
+    }
+}
+
+impl Inner {
+    fn report_touches(&self, leader: MemberId) {
+        let touched = self.session_clock.take_touched();
+        if !touched.is_empty() {
+            self.consensus.send(leader, PeerMessage::Touch(touched).to_bytes());
+        }
+    }
+
+    fn lead_sessions(self: &Arc<Self>) {
+        let now = self.clock.monotonic();
+        let term = self.consensus.status().term;
+        let touched = self.session_clock.take_touched();
+        let commands = {
+            let state = self.replica.state();
+            self.session_clock.renew(&touched, &state, now);
+            let multiplier = self.settings.session.consul_ttl_multiplier_percent;
+            let mut commands = self.session_clock.overdue(term, &state, now, multiplier);
+            commands.extend(found(&state));
+            commands
+        };
+        for command in commands {
+            self.submit_quietly(&command);
+        }
+    }
+}
+
+/// The command that founds the cluster, unless it was founded.
+fn found(state: &StateMachine) -> Option<Command> {
+    state.foundation().is_none().then(|| {
+        Command::Found(Foundation {
+            cluster: u128::from_le_bytes(random()),
+            digest_key: u64::from_le_bytes(random()),
+        })
+    })
+}
+
+/// On the leader: removes empty containers and outlived TTL znodes.
+async fn sweep_znodes(weak: Weak<Inner>) {
+    let period = {
+        let Some(inner) = weak.upgrade() else { return };
+        Duration::from_millis(inner.settings.session.sweep_interval_ms.into())
+    };
+    let mut ticks = clock::interval(period);
+    loop {
+        ticks.tick().await;
+        let Some(inner) = weak.upgrade() else { return };
+        if !inner.is_leader() {
+            continue;
+        }
+        let now_ms = inner.clock.wall_ms();
+        let paths: Vec<Box<str>> = {
+            let state = inner.replica.state();
+            state.znodes().reap_candidates(now_ms, SWEEP_MAX).into_iter().map(Into::into).collect()
+        };
+        for path in paths {
+            let caller = Caller { session: None, identities: Box::new([]) };
+            let op = ZnodeOp::Reap { path };
+            inner.submit_quietly(&Command::Znode(ZnodeCommand { caller, op }));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Starting and stopping a member.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use coord_state::MemberId;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use super::fresh_ids::FreshIds;
+use super::handle::{Inner, Node};
+use super::peer_desk::PeerDesk;
+use super::proposals::Proposals;
+use super::replica::Replica;
+use super::session_clock::SessionClock;
+use super::{ReadLevel, duties};
+use crate::clock::{self, Clock, SystemClock};
+use crate::consensus::{Consensus, ConsensusOptions};
+use crate::error::Error;
+use crate::settings::{ListenAddress, ValidSettings};
+use crate::storage::{Storage, StorageOptions};
+
+/// What a node is made of besides its settings.
+#[derive(Debug)]
+pub struct NodeBuilder {
+    settings: ValidSettings,
+    clock: Arc<dyn Clock>,
+    peer_listener: Option<TcpListener>,
+}
+
+impl NodeBuilder {
+    /// Replaces the machine's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Listens for other members here instead of at `peer_addr`: for members
+    /// that must know each other's ports before any of them starts.
+    #[must_use]
+    pub fn peer_listener(mut self, listener: TcpListener) -> Self {
+        self.peer_listener = Some(listener);
+        self
+    }
+
+    /// Opens the data directory, recovers what is there and takes part. Does
+    /// not wait for a leader: see [`Node::wait_ready`].
+    ///
+    /// # Errors
+    /// `Invalid` (address taken, directory in use or of another member),
+    /// `Corrupt` (damaged directory).
+    pub async fn start(self) -> Result<Node, Error> {
+        let settings = self.settings;
+        let member = MemberId(settings.member_id);
+        let peer_listener = match self.peer_listener {
+            Some(listener) => Some(listener),
+            None => bind_peer_listener(&settings).await?,
+        };
+        let peer_addr = peer_listener.as_ref().map(local_addr).transpose()?;
+        let options = StorageOptions::new(&settings, self.clock.wall_ms());
+        let storage = tokio::task::spawn_blocking(move || Storage::open(options))
+            .await
+            .map_err(|error| Error::internal("opening the data directory").caused_by(error))??;
+        let incarnation = storage.incarnation();
+        let proposals = Proposals::new(member, incarnation, &settings.limits);
+        let replica = Arc::new(Replica::new(member, proposals));
+        let desk = Arc::new(PeerDesk::default());
+        let consensus = Consensus::start(ConsensusOptions {
+            member,
+            members: first_members(&settings, peer_addr),
+            peer_listener,
+            storage,
+            raft: settings.raft.clone(),
+            limits: settings.limits.clone(),
+            snapshot_log_bytes: settings.storage.snapshot_log_bytes,
+            machine: Arc::clone(&replica) as _,
+            service: Arc::clone(&desk) as _,
+        })
+        .await?;
+        let inner = Arc::new(Inner {
+            member,
+            settings,
+            clock: self.clock,
+            peer_addr,
+            replica,
+            consensus,
+            session_clock: SessionClock::default(),
+            fresh: FreshIds::new(member, incarnation),
+            leader: AtomicU64::new(0),
+            reroute: Notify::new(),
+            tasks: Mutex::new(Vec::new()),
+        });
+        inner.replica.attach(Arc::downgrade(&inner));
+        desk.open(Arc::downgrade(&inner));
+        duties::start(&inner);
+        Ok(Node { inner })
+    }
+}
+
+impl Node {
+    /// A member with these settings, on the machine's clock.
+    pub fn builder(settings: ValidSettings) -> NodeBuilder {
+        NodeBuilder { settings, clock: Arc::new(SystemClock::default()), peer_listener: None }
+    }
+
+    /// Waits until a leader is known, the cluster is founded and this member
+    /// has caught up. Never returns without a majority; cancel safe.
+    ///
+    /// # Errors
+    /// `Closed` or `Internal` if the member failed meanwhile.
+    pub async fn wait_ready(&self) -> Result<(), Error> {
+        loop {
+            if let Some(reason) = self.status().failed {
+                return Err(Error::internal(reason));
+            }
+            let caught_up = self.confirm(ReadLevel::Leader).await.is_ok();
+            if caught_up && self.read(|state| state.foundation().is_some()) {
+                return Ok(());
+            }
+            clock::sleep(READY_POLL).await;
+        }
+    }
+
+    /// Stops: fails what waits, hands leadership over, flushes and closes the
+    /// log. Idempotent. Once it returns, no task, thread or socket of the
+    /// member is left.
+    pub async fn stop(&self) {
+        self.inner.replica.proposals.stop();
+        let tasks =
+            std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.abort();
+            // Aborted is what it was meant to be.
+            let _ = task.await;
+        }
+        self.inner.consensus.stop().await;
+    }
+}
+
+const READY_POLL: Duration = Duration::from_millis(5);
+
+async fn bind_peer_listener(settings: &ValidSettings) -> Result<Option<TcpListener>, Error> {
+    let address = match &settings.peer_addr {
+        Some(address) => address.clone(),
+        None => match settings.members.get(&settings.member_id) {
+            Some(own) => own.parse()?,
+            None => ListenAddress::Off,
+        },
+    };
+    let ListenAddress::At { host, port } = &address else { return Ok(None) };
+    let listener = TcpListener::bind((host.as_str(), *port)).await.map_err(|error| {
+        Error::invalid(format!("cannot listen for other members at {address}: {error}"))
+    })?;
+    Ok(Some(listener))
+}
+
+fn local_addr(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|error| Error::internal("a listener's address").caused_by(error))
+}
+
+fn first_members(
+    settings: &ValidSettings,
+    peer_addr: Option<SocketAddr>,
+) -> std::collections::BTreeMap<MemberId, String> {
+    if settings.members.is_empty() {
+        let address = peer_addr.map_or_else(|| "off".to_owned(), |address| address.to_string());
+        return [(MemberId(settings.member_id), address)].into();
+    }
+    settings.members.iter().map(|(id, address)| (MemberId(*id), address.clone())).collect()
+}

@@ -1,0 +1,98 @@
+//! Answers what other members ask of this one.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock, Weak};
+
+use bytes::Bytes;
+use coord_state::MemberId;
+
+use super::handle::Inner;
+use super::peer_message::{PeerCall, PeerMessage, answer};
+use crate::consensus::PeerService;
+use crate::error::{Error, ErrorKind};
+
+/// The member's desk for its peers; open once the node runs.
+#[derive(Default)]
+pub(super) struct PeerDesk {
+    node: OnceLock<Weak<Inner>>,
+}
+
+impl PeerDesk {
+    pub(super) fn open(&self, node: Weak<Inner>) {
+        self.node.get_or_init(|| node);
+    }
+
+    fn node(&self) -> Option<Arc<Inner>> {
+        self.node.get().and_then(Weak::upgrade)
+    }
+}
+
+impl PeerService for PeerDesk {
+    fn on_message(&self, from: MemberId, message: Bytes) {
+        let Some(node) = self.node() else { return };
+        match PeerMessage::from_bytes(message) {
+            Ok(PeerMessage::Forward(batch)) => node.take_forward(from, &batch),
+            Ok(PeerMessage::Refused { .. }) => node.reroute(),
+            Ok(PeerMessage::Touch(sessions)) => node.take_touch(&sessions),
+            Err(error) => {
+                tracing::warn!(peer = from.0, %error, "a member sent what this release cannot read");
+            }
+        }
+    }
+
+    fn on_call(
+        &self,
+        from: MemberId,
+        request: Bytes,
+    ) -> Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send>> {
+        let node = self.node();
+        Box::pin(async move {
+            let node = node.ok_or_else(|| Error::unavailable("this member is starting"))?;
+            let call = PeerCall::from_bytes(request).map_err(|error| {
+                Error::invalid(format!("a call of member {from}")).caused_by(error)
+            })?;
+            node.answer_call(call).await
+        })
+    }
+}
+
+impl Inner {
+    fn take_forward(self: &Arc<Self>, from: MemberId, batch: &Bytes) {
+        let Some(sequence) = coord_state::Batch::sequence_of(batch) else {
+            tracing::warn!(peer = from.0, "a member forwarded a batch this release cannot read");
+            return;
+        };
+        let refused = PeerMessage::Refused { sequence }.to_bytes();
+        if !self.is_leader() {
+            self.consensus.send(from, refused);
+            return;
+        }
+        let weak = Arc::downgrade(self);
+        self.append(batch, move || {
+            if let Some(node) = weak.upgrade() {
+                node.consensus.send(from, refused);
+            }
+        });
+    }
+
+    fn take_touch(&self, sessions: &[coord_state::SessionId]) {
+        if self.is_leader() {
+            let now = self.clock.monotonic();
+            self.session_clock.renew(sessions, &self.replica.state(), now);
+        }
+    }
+
+    async fn answer_call(&self, call: PeerCall) -> Result<Bytes, Error> {
+        if !self.is_leader() {
+            let hint = self.known_leader().map(|leader| leader.0);
+            return Err(Error::new(ErrorKind::NotLeader { hint }, "this member is not the leader"));
+        }
+        match call {
+            PeerCall::ReadIndex { lease } => {
+                self.consensus.read_index(lease).await.map(|index| answer(&index))
+            }
+            PeerCall::RenewConsulSession(session) => Ok(answer(&self.renew_consul_here(session))),
+        }
+    }
+}

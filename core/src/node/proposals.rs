@@ -1,0 +1,284 @@
+//! Commands of this member's clients on their way into the log.
+//!
+//! ```text
+//! submit --> open batch --seal--> in flight --apply--> complete the waiters
+//!                 ^                  |  ^
+//!                 |                  v  | sent again, in order, after a leader
+//!            window is full        route| change, a refusal or a silence
+//! ```
+//!
+//! A batch is sealed at once while fewer than [`WINDOW`] are in flight, so one
+//! writer waits for nobody; otherwise commands gather until one comes back, so
+//! many writers share a log append. Every batch has its place in this start's
+//! numbering and takes effect once and in that order wherever and however often
+//! it was sent, so it is kept until this member has applied it. Nobody is told
+//! of a leader change; only when there is no leader for [`PATIENCE`] are the
+//! waiters told that nobody knows, and new commands refused.
+//!
+//! Invariants:
+//! 1. Batches in flight have consecutive sequence numbers, oldest first.
+//! 2. Outcomes of applied commands reach the sinks in the order of submission;
+//!    a refusal may overtake them.
+//! 3. Waiting commands and their bytes never exceed the limits.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use coord_state::batch::BatchWriter;
+use coord_state::{Command, MemberId};
+
+use super::ReplySink;
+use crate::error::Error;
+use crate::settings::Limits;
+
+/// Batches in flight before further commands gather: one being made durable,
+/// one on its way, one being applied.
+const WINDOW: usize = 3;
+
+/// How long waiters wait through a missing leader.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who gets an outcome.
+pub(super) type Waiter = (Arc<dyn ReplySink>, u64);
+
+/// The queue of one member.
+pub(super) struct Proposals {
+    origin: MemberId,
+    incarnation: u64,
+    waiting_max: usize,
+    waiting_bytes_max: usize,
+    batch_bytes_max: usize,
+    queue: Mutex<Queue>,
+}
+
+struct Queue {
+    next_sequence: u64,
+    waiting: usize,
+    waiting_bytes: usize,
+    gathering: VecDeque<Gathering>,
+    in_flight: VecDeque<InFlight>,
+    /// Why new commands are refused, if they are.
+    closed: Option<Closed>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    NoLeader,
+    Stopped,
+}
+
+struct Gathering {
+    writer: BatchWriter,
+    waiters: Vec<Waiter>,
+}
+
+struct InFlight {
+    sequence: u64,
+    bytes: Bytes,
+    waiters: Vec<Waiter>,
+}
+
+/// A sealed batch to be appended or sent to the leader.
+#[derive(Debug, Clone)]
+pub(super) struct Sealed {
+    pub(super) sequence: u64,
+    pub(super) bytes: Bytes,
+}
+
+impl Proposals {
+    pub(super) fn new(origin: MemberId, incarnation: u64, limits: &Limits) -> Self {
+        Self {
+            origin,
+            incarnation,
+            waiting_max: limits.proposals_max,
+            waiting_bytes_max: limits.proposal_bytes_max,
+            batch_bytes_max: limits.batch_bytes_max,
+            queue: Mutex::new(Queue {
+                next_sequence: 1,
+                waiting: 0,
+                waiting_bytes: 0,
+                gathering: VecDeque::new(),
+                in_flight: VecDeque::new(),
+                closed: None,
+            }),
+        }
+    }
+
+    /// Queues a command. Calls `route` with a batch if that sealed one; it
+    /// runs under the queue's lock, so batches are routed in order.
+    pub(super) fn submit(&self, command: &Command, waiter: Waiter, route: impl FnMut(Sealed)) {
+        let mut queue = self.queue();
+        if let Some(refusal) = self.refusal(&queue) {
+            drop(queue);
+            let (sink, token) = waiter;
+            sink.complete(token, Err(refusal));
+            return;
+        }
+        let fits = |gathering: &Gathering| gathering.writer.len() < self.batch_bytes_max;
+        if !queue.gathering.back().is_some_and(fits) {
+            let writer = BatchWriter::new(self.origin, self.incarnation);
+            queue.gathering.push_back(Gathering { writer, waiters: Vec::new() });
+        }
+        let gathering = queue.gathering.back_mut().expect("one was just made sure of");
+        // The header counts with the first command, so that sealing gives back what was taken.
+        let before = if gathering.waiters.is_empty() { 0 } else { gathering.writer.len() };
+        gathering.writer.push(command);
+        gathering.waiters.push(waiter);
+        let grown = gathering.writer.len() - before;
+        queue.waiting += 1;
+        queue.waiting_bytes += grown;
+        queue.seal(route);
+    }
+
+    fn refusal(&self, queue: &Queue) -> Option<Error> {
+        match queue.closed {
+            Some(Closed::NoLeader) => return Some(Error::unavailable("there is no leader")),
+            Some(Closed::Stopped) => return Some(Error::closed("this member was stopped")),
+            None => {}
+        }
+        let full =
+            queue.waiting >= self.waiting_max || queue.waiting_bytes >= self.waiting_bytes_max;
+        full.then(|| {
+            Error::unavailable(format!(
+                "{} commands are waiting to be ordered (limits.proposals_max, limits.proposal_bytes_max): try again",
+                queue.waiting
+            ))
+        })
+    }
+
+    /// The batch with this sequence number was applied here: gives back who
+    /// waits for it, or nothing if it is not in flight.
+    pub(super) fn applied(&self, incarnation: u64, sequence: u64) -> Vec<Waiter> {
+        if incarnation != self.incarnation {
+            return Vec::new();
+        }
+        let mut queue = self.queue();
+        let Some(oldest) = queue.in_flight.front() else { return Vec::new() };
+        // A replaced state may have skipped several; theirs are told by `skipped_to`.
+        if oldest.sequence != sequence {
+            return Vec::new();
+        }
+        let batch = queue.in_flight.pop_front().expect("the front was just seen");
+        queue.waiting -= batch.waiters.len();
+        queue.waiting_bytes = queue.waiting_bytes.saturating_sub(batch.bytes.len());
+        batch.waiters
+    }
+
+    /// The state was replaced by one that contains this member's batches up to
+    /// `sequence`: their replies were never made here.
+    pub(super) fn skipped_to(&self, incarnation: u64, sequence: u64) {
+        if incarnation != self.incarnation {
+            return;
+        }
+        let mut lost = Vec::new();
+        let mut queue = self.queue();
+        while queue.in_flight.front().is_some_and(|batch| batch.sequence <= sequence) {
+            let batch = queue.in_flight.pop_front().expect("the front was just seen");
+            queue.waiting -= batch.waiters.len();
+            queue.waiting_bytes = queue.waiting_bytes.saturating_sub(batch.bytes.len());
+            lost.extend(batch.waiters);
+        }
+        drop(queue);
+        fail(lost, || {
+            Error::indeterminate(
+                "applied while this member caught up by snapshot; the reply is lost",
+            )
+        });
+    }
+
+    /// Seals what gathered, if the window has room again.
+    pub(super) fn pump(&self, route: impl FnMut(Sealed)) {
+        self.queue().seal(route);
+    }
+
+    /// Every batch in flight, again and in order.
+    pub(super) fn resend(&self, mut route: impl FnMut(Sealed)) {
+        let queue = self.queue();
+        for batch in &queue.in_flight {
+            route(Sealed { sequence: batch.sequence, bytes: batch.bytes.clone() });
+        }
+    }
+
+    /// The oldest batch in flight, to notice that it does not move.
+    pub(super) fn oldest_in_flight(&self) -> Option<u64> {
+        self.queue().in_flight.front().map(|batch| batch.sequence)
+    }
+
+    /// No leader for too long: tells everybody that waits, and refuses new
+    /// commands. Batches in flight stay, since they may take effect yet and
+    /// later ones build on their numbers; those not yet sealed never will.
+    pub(super) fn give_up_on_leader(&self) {
+        let mut queue = self.queue();
+        if queue.closed.is_some() {
+            return;
+        }
+        queue.closed = Some(Closed::NoLeader);
+        let (unknown, unsent) = queue.detach();
+        drop(queue);
+        fail(unknown, || {
+            Error::indeterminate("the leader was lost; the command may or may not take effect")
+        });
+        fail(unsent, || Error::unavailable("there is no leader"));
+    }
+
+    /// There is a leader again.
+    pub(super) fn reopen(&self) {
+        let mut queue = self.queue();
+        if queue.closed == Some(Closed::NoLeader) {
+            queue.closed = None;
+        }
+    }
+
+    /// The member stops: nobody waits any longer.
+    pub(super) fn stop(&self) {
+        let mut queue = self.queue();
+        queue.closed = Some(Closed::Stopped);
+        let (unknown, unsent) = queue.detach();
+        drop(queue);
+        fail(unknown, || {
+            Error::indeterminate("this member was stopped; the command may or may not take effect")
+        });
+        fail(unsent, || Error::closed("this member was stopped"));
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn seal(&mut self, mut route: impl FnMut(Sealed)) {
+        while self.in_flight.len() < WINDOW {
+            let Some(gathering) = self.gathering.pop_front() else { return };
+            let sequence = self.next_sequence;
+            self.next_sequence += 1;
+            let bytes = Bytes::from(gathering.writer.seal(sequence));
+            let sealed = Sealed { sequence, bytes: bytes.clone() };
+            self.in_flight.push_back(InFlight { sequence, bytes, waiters: gathering.waiters });
+            route(sealed);
+        }
+    }
+
+    /// Takes the waiters of batches in flight, and all that is not sealed.
+    fn detach(&mut self) -> (Vec<Waiter>, Vec<Waiter>) {
+        let unknown: Vec<Waiter> = self
+            .in_flight
+            .iter_mut()
+            .flat_map(|batch| std::mem::take(&mut batch.waiters))
+            .collect();
+        let unsent: Vec<Waiter> =
+            self.gathering.drain(..).flat_map(|gathering| gathering.waiters).collect();
+        self.waiting = 0;
+        self.waiting_bytes = self.in_flight.iter().map(|batch| batch.bytes.len()).sum();
+        (unknown, unsent)
+    }
+}
+
+/// Completes waiters with an error each.
+fn fail(waiters: Vec<Waiter>, error: impl Fn() -> Error) {
+    for (sink, token) in waiters {
+        sink.complete(token, Err(error()));
+    }
+}

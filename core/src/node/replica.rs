@@ -1,0 +1,204 @@
+//! This member's copy of the state: what consensus applies to, what everybody
+//! here reads from.
+//!
+//! Events and outcomes are delivered while the state is locked for writing, so
+//! whoever reads a revision has been sent every event up to it.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+};
+
+use bytes::Bytes;
+use coord_state::batch::Outcome;
+use coord_state::snapshot::Restore;
+use coord_state::{Applied, Attachment, Batch, Event, MemberId, Revision, SessionId, StateMachine};
+
+use super::handle::Inner;
+use super::proposals::Proposals;
+use super::{ConnectionSink, TopicWaiters, ZnodeWatches};
+use crate::consensus::{CommittedEntry, Machine, RecordSink, WriteSnapshot};
+
+pub(super) struct Replica {
+    member: MemberId,
+    state: RwLock<StateMachine>,
+    pub(super) znode_watches: ZnodeWatches,
+    pub(super) topic_waiters: Arc<TopicWaiters>,
+    owners: Mutex<HashMap<SessionId, Owner>>,
+    pub(super) proposals: Proposals,
+    /// Set once the node runs; gone when it was dropped.
+    node: OnceLock<Weak<Inner>>,
+}
+
+struct Owner {
+    attachment: Attachment,
+    sink: Arc<dyn ConnectionSink>,
+}
+
+impl Replica {
+    pub(super) fn new(member: MemberId, proposals: Proposals) -> Self {
+        Self {
+            member,
+            state: RwLock::new(StateMachine::new()),
+            znode_watches: ZnodeWatches::default(),
+            topic_waiters: Arc::new(TopicWaiters::default()),
+            owners: Mutex::new(HashMap::new()),
+            proposals,
+            node: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn attach(&self, node: Weak<Inner>) {
+        self.node.get_or_init(|| node);
+    }
+
+    pub(super) fn state(&self) -> RwLockReadGuard<'_, StateMachine> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, StateMachine> {
+        // A panic while applying left the state half changed. Consensus fails
+        // this member for it; going on here would diverge.
+        self.state.write().expect("a panic while applying ends this member")
+    }
+
+    pub(super) fn own_session(
+        &self,
+        session: SessionId,
+        attachment: Attachment,
+        sink: Arc<dyn ConnectionSink>,
+    ) {
+        self.owners().insert(session, Owner { attachment, sink });
+    }
+
+    pub(super) fn disown_session(&self, session: SessionId, attachment: Attachment) {
+        let mut owners = self.owners();
+        if owners.get(&session).is_some_and(|owner| owner.attachment == attachment) {
+            owners.remove(&session);
+        }
+    }
+
+    fn owners(&self) -> MutexGuard<'_, HashMap<SessionId, Owner>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply_batch(&self, state: &mut StateMachine, batch: Batch) -> Seen {
+        let own = batch.origin == self.member;
+        let (incarnation, sequence) = (batch.incarnation, batch.sequence);
+        match state.apply_batch(batch) {
+            Outcome::Applied(results) => {
+                let waiters =
+                    if own { self.proposals.applied(incarnation, sequence) } else { Vec::new() };
+                self.deliver(results, waiters);
+                Seen { own, gap: false }
+            }
+            Outcome::Duplicate => Seen { own, gap: false },
+            Outcome::Gap { .. } => Seen { own, gap: own },
+        }
+    }
+
+    fn deliver(&self, results: Vec<Applied>, waiters: Vec<super::proposals::Waiter>) {
+        let mut waiters = waiters.into_iter();
+        for mut applied in results {
+            for event in std::mem::take(&mut applied.events) {
+                self.dispatch(applied.revision, &event);
+            }
+            if let Some((sink, token)) = waiters.next() {
+                sink.complete(token, Ok(applied));
+            }
+        }
+    }
+
+    fn dispatch(&self, revision: Revision, event: &Event) {
+        match event {
+            Event::Znode { .. } => self.znode_watches.dispatch(revision, event),
+            Event::Changed(topic) => self.topic_waiters.notify(topic),
+            Event::SessionClosed { session } => {
+                let owner = self.owners().remove(session);
+                if let Some(owner) = owner {
+                    owner.sink.session_closed(revision);
+                }
+            }
+            Event::SessionAttached { session, attachment } => {
+                let mut owners = self.owners();
+                let moved =
+                    owners.get(session).is_some_and(|owner| owner.attachment != *attachment);
+                let owner = if moved { owners.remove(session) } else { None };
+                drop(owners);
+                if let Some(owner) = owner {
+                    owner.sink.session_moved(*attachment);
+                }
+            }
+            Event::Restored => self.topic_waiters.notify_all(),
+        }
+    }
+}
+
+/// What applying one batch tells its member.
+struct Seen {
+    own: bool,
+    gap: bool,
+}
+
+impl Machine for Replica {
+    fn apply(&self, entries: Vec<CommittedEntry>) {
+        // Decoding needs no lock. Every entry was checked when it was stored,
+        // so one that does not decode was written by a newer release.
+        let batches: Vec<Batch> = entries
+            .into_iter()
+            .map(|entry| {
+                Batch::from_bytes(entry.payload).unwrap_or_else(|error| {
+                    panic!("log entry {} cannot be applied: {error}", entry.index)
+                })
+            })
+            .collect();
+        let (mut own, mut gap) = (false, false);
+        let mut state = self.state_mut();
+        for batch in batches {
+            let seen = self.apply_batch(&mut state, batch);
+            own |= seen.own;
+            gap |= seen.gap;
+        }
+        drop(state);
+        let Some(node) = self.node.get().and_then(Weak::upgrade) else { return };
+        if own {
+            node.pump();
+        }
+        if gap {
+            node.reroute();
+        }
+    }
+
+    fn freeze(&self) -> WriteSnapshot {
+        // One copy of the state in its stored form; writers wait while it is made.
+        let mut records: Vec<(u8, Vec<u8>)> = Vec::new();
+        self.state().snapshot(&mut |tag, record| records.push((tag, record.to_vec())));
+        Box::new(move |sink: &mut RecordSink<'_>| {
+            records.into_iter().try_for_each(|(tag, record)| sink(tag, &record))
+        })
+    }
+
+    fn restore(
+        &self,
+        records: &mut dyn Iterator<Item = io::Result<(u8, Bytes)>>,
+    ) -> io::Result<()> {
+        let damaged =
+            |error| io::Error::new(io::ErrorKind::InvalidData, format!("snapshot: {error}"));
+        let mut restore = Restore::new();
+        for record in records {
+            let (tag, payload) = record?;
+            restore.record(tag, payload).map_err(damaged)?;
+        }
+        let restored = restore.finish().map_err(damaged)?;
+        let applied_here = restored.origin(self.member);
+        *self.state_mut() = restored;
+        if let Some(origin) = applied_here {
+            self.proposals.skipped_to(origin.incarnation, origin.sequence);
+        }
+        let owners = std::mem::take(&mut *self.owners());
+        owners.into_values().for_each(|owner| owner.sink.state_replaced());
+        self.topic_waiters.notify_all();
+        Ok(())
+    }
+}
