@@ -71,12 +71,16 @@ impl Server {
         Self::start_inner(settings, None, None)
     }
 
-    /// Starts a member whose data lives in a temporary directory, removed when
-    /// the member is dropped.
+    /// Starts a member for a host program: as [`Self::start`], except that with
+    /// an empty `data_dir` its data lives in a temporary directory, removed
+    /// when the member is dropped.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn start_temporary(settings: Settings) -> Result<Self, Error> {
+    pub fn start_embedded(settings: Settings) -> Result<Self, Error> {
+        if !settings.data_dir.as_os_str().is_empty() {
+            return Self::start(settings.validate()?);
+        }
         let (settings, directory) = in_temporary_directory(settings)?;
         Self::start_inner(settings.validate()?, None, Some(directory))
     }

@@ -181,6 +181,19 @@ impl std::ops::Deref for ValidSettings {
 }
 
 impl Settings {
+    /// For a member inside a host program: any free loopback port for each
+    /// protocol, and no data directory of its own, which stands for a
+    /// temporary one (see [`crate::embedded::Server::start_embedded`]).
+    pub fn embedded() -> Self {
+        Self {
+            data_dir: PathBuf::new(),
+            zk_addr: ListenAddress::loopback(0),
+            http_addr: ListenAddress::loopback(0),
+            dns_addr: ListenAddress::loopback(0),
+            ..Self::default()
+        }
+    }
+
     /// Reads settings from TOML text.
     ///
     /// # Errors
@@ -221,6 +234,9 @@ impl Settings {
             if address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
                 problems.push(format!("members gives {member}={address}, which is not HOST:PORT"));
             }
+        }
+        if self.data_dir.as_os_str().is_empty() {
+            problems.push("data_dir is empty".to_owned());
         }
         if self.datacenter.is_empty() {
             problems.push("datacenter is empty".to_owned());

@@ -1,0 +1,178 @@
+//! The boundary every exported function runs in: no panic crosses it, no
+//! pointer is used unchecked, and what goes wrong gets a status and a text.
+
+use std::any::Any;
+use std::ffi::{CStr, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use coord_core::Error;
+
+use crate::error::coord_error;
+use crate::handle;
+use crate::status::coord_status;
+
+/// Why a call failed: a status, a text, and what a server said.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: coord_status,
+    pub(crate) message: String,
+    pub(crate) retryable: bool,
+    pub(crate) may_have_applied: bool,
+    /// ZooKeeper's own code, or 0.
+    pub(crate) zk_code: i32,
+    /// The HTTP status, or 0.
+    pub(crate) http_status: u16,
+}
+
+impl Failure {
+    pub(crate) fn new(status: coord_status, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            retryable: false,
+            may_have_applied: false,
+            zk_code: 0,
+            http_status: 0,
+        }
+    }
+
+    pub(crate) fn null(name: &str) -> Self {
+        Self::new(coord_status::COORD_INVALID, format!("the argument {name} is NULL"))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            retryable: error.is_retryable(),
+            may_have_applied: error.may_have_applied(),
+            ..Self::new(coord_status::of_kind(&error), error.chain())
+        }
+    }
+}
+
+/// Runs the body of an exported function. On failure, and if the caller wants
+/// one, an error object is written to `error`.
+///
+/// # Safety
+/// `error` is NULL or points to a place for one pointer.
+pub(crate) unsafe fn guard(
+    error: *mut *mut coord_error,
+    body: impl FnOnce() -> Result<(), Failure>,
+) -> coord_status {
+    // What the body may leave half done is behind the handle, which a panic makes unusable by contract.
+    let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        Err(Failure::new(
+            coord_status::COORD_PANIC,
+            format!("a fault of libcoord, please report it: {}", panic_text(&*panic)),
+        ))
+    });
+    let Err(failure) = outcome else { return coord_status::COORD_OK };
+    let status = failure.status;
+    if !error.is_null() {
+        // SAFETY: not NULL, and the caller promises that it points to a place for a pointer.
+        let given = unsafe { handle::give(error, coord_error::new(failure)) };
+        debug_assert!(given.is_ok(), "the place was just seen not to be NULL");
+    }
+    status
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panic")
+}
+
+/// A NUL-terminated text of the caller.
+///
+/// # Safety
+/// `text` is NULL or NUL-terminated and lives as long as the call.
+pub(crate) unsafe fn text<'a>(text: *const c_char, name: &str) -> Result<&'a str, Failure> {
+    // SAFETY: passed on.
+    unsafe { optional_text(text, name) }?.ok_or_else(|| Failure::null(name))
+}
+
+/// As [`text`], where NULL means none.
+///
+/// # Safety
+/// As [`text`].
+pub(crate) unsafe fn optional_text<'a>(
+    text: *const c_char,
+    name: &str,
+) -> Result<Option<&'a str>, Failure> {
+    if text.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: not NULL, and the caller promises that it is NUL-terminated.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().map(Some).map_err(|_| {
+        Failure::new(coord_status::COORD_INVALID, format!("the argument {name} is not UTF-8"))
+    })
+}
+
+/// Bytes of the caller; NULL with length 0 is empty.
+///
+/// # Safety
+/// `data` is NULL or points to `len` bytes that live as long as the call.
+pub(crate) unsafe fn bytes<'a>(
+    data: *const u8,
+    len: usize,
+    name: &str,
+) -> Result<&'a [u8], Failure> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(Failure::null(name));
+    }
+    // SAFETY: not NULL, and the caller promises that many bytes.
+    Ok(unsafe { std::slice::from_raw_parts(data, len) })
+}
+
+/// Writes a plain value for the caller; NULL means it does not want it.
+///
+/// # Safety
+/// `out` is NULL or points to a place for the value.
+pub(crate) unsafe fn put<T>(out: *mut T, value: T) {
+    if !out.is_null() {
+        // SAFETY: not NULL, and the caller promises the place.
+        unsafe { out.write(value) };
+    }
+}
+
+/// Runs `start` with every signal blocked, so that the threads it spawns leave
+/// the host's signals alone and never die of a closed pipe.
+pub(crate) fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
+    let restore = SignalMask::block_all();
+    let started = start();
+    drop(restore);
+    started
+}
+
+/// The caller's signal mask, put back when dropped.
+struct SignalMask(libc::sigset_t);
+
+impl SignalMask {
+    fn block_all() -> Self {
+        // SAFETY: a signal set is plain data and any bits of it are one.
+        let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: as above.
+        let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: the set is ours.
+        unsafe { libc::sigfillset(&raw mut all) };
+        // SAFETY: both sets are ours and live through the call.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
+        Self(before)
+    }
+}
+
+impl Drop for SignalMask {
+    fn drop(&mut self) {
+        // SAFETY: the set is ours and lives through the call.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut())
+        };
+    }
+}

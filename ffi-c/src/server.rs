@@ -1,0 +1,177 @@
+//! An embedded member.
+
+use std::ffi::c_char;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use coord_core::embedded::{Addresses, Server};
+use coord_core::settings::Settings;
+
+use crate::boundary::{Failure, guard, with_signals_blocked};
+use crate::error::coord_error;
+use crate::handle::{self, Handle};
+use crate::settings::coord_settings;
+use crate::status::coord_status;
+use crate::string::give_text;
+
+/// A member running inside this process, with its own threads, ports and
+/// directory. Any number of them can run. Release with `coord_server_free`.
+#[derive(Debug)]
+#[expect(non_camel_case_types, reason = "the name is C's")]
+pub struct coord_server {
+    handle: Handle<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    server: Mutex<Server>,
+    addresses: Addresses,
+}
+
+/// Starts a member and waits until it serves. Blocks.
+///
+/// settings    NULL for the defaults of coord_settings_new; copied.
+/// timeout_ms  how long to wait for a majority; negative waits for a minute.
+/// out         receives the member; release with coord_server_free.
+/// Returns     COORD_OK; COORD_INVALID (a setting, a taken port, a directory in use);
+///             COORD_CORRUPT (a damaged directory); COORD_UNAVAILABLE (no majority in time).
+///
+/// # Safety
+/// Pointers are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_server_start(
+    settings: *const coord_settings,
+    timeout_ms: i64,
+    out: *mut *mut coord_server,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        if out.is_null() {
+            return Err(Failure::null("out"));
+        }
+        let settings = if settings.is_null() {
+            Settings::embedded()
+        } else {
+            // SAFETY: promised by the caller.
+            unsafe { handle::lend(settings, "settings") }?.copy()
+        };
+        let limit = u64::try_from(timeout_ms).map_or(START_TIMEOUT, Duration::from_millis);
+        let server = with_signals_blocked(|| {
+            let server = Server::start_embedded(settings)?;
+            server.wait_ready(limit).map(|()| server)
+        })?;
+        let addresses = server.addresses();
+        let member = Member { server: Mutex::new(server), addresses };
+        // SAFETY: promised by the caller.
+        unsafe { handle::give(out, coord_server { handle: Handle::new(member) }) }
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Which of a member's listeners.
+#[repr(i32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(non_camel_case_types, reason = "the name is C's")]
+pub enum coord_listener {
+    /// ZooKeeper clients.
+    COORD_LISTENER_ZK = 0,
+    /// Consul's HTTP API.
+    COORD_LISTENER_HTTP = 1,
+    /// DNS.
+    COORD_LISTENER_DNS = 2,
+    /// Other members.
+    COORD_LISTENER_PEER = 3,
+}
+
+/// Where a member listens, as `host:port` with the real port, or `off`.
+///
+/// listener  one of coord_listener.
+/// out       receives a text; release with coord_string_free.
+/// Returns   COORD_OK, COORD_INVALID, COORD_FORKED.
+///
+/// # Safety
+/// Pointers are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_server_address(
+    server: *const coord_server,
+    listener: i32,
+    out: *mut *mut c_char,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let member = unsafe { handle::lend(server, "server") }?.handle.value()?;
+        let address = pick(&member.addresses, listener)?;
+        let text = address.map_or_else(|| "off".to_owned(), |address| address.to_string());
+        // SAFETY: promised by the caller.
+        unsafe { give_text(out, &text) }
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+fn pick(addresses: &Addresses, listener: i32) -> Result<Option<SocketAddr>, Failure> {
+    // An enum from C may hold any number, so it arrives as one.
+    const ZK: i32 = coord_listener::COORD_LISTENER_ZK as i32;
+    const HTTP: i32 = coord_listener::COORD_LISTENER_HTTP as i32;
+    const DNS: i32 = coord_listener::COORD_LISTENER_DNS as i32;
+    const PEER: i32 = coord_listener::COORD_LISTENER_PEER as i32;
+    match listener {
+        ZK => Ok(addresses.zk),
+        HTTP => Ok(addresses.http),
+        DNS => Ok(addresses.dns),
+        PEER => Ok(addresses.peer),
+        other => Err(Failure::new(
+            coord_status::COORD_INVALID,
+            format!("{other} is not one of coord_listener"),
+        )),
+    }
+}
+
+/// Stops a member: closes its ports, flushes its log, joins its threads.
+/// Blocks; stopping twice is fine.
+///
+/// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
+///
+/// # Safety
+/// Pointers are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_server_stop(
+    server: *mut coord_server,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let member = unsafe { handle::lend(server, "server") }?.handle.value()?;
+        member.server.lock().unwrap_or_else(PoisonError::into_inner).stop();
+        Ok(())
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Stops a member if it still runs, and releases it. NULL is fine. In a forked
+/// child nothing is stopped: the member lives in the parent.
+///
+/// # Safety
+/// `server` is NULL or from coord_server_start, not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_server_free(server: *mut coord_server) {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let server = unsafe { handle::take(server) };
+        if let Some(server) = server
+            && server.handle.is_from_before_a_fork()
+        {
+            // Its threads are not in this process: joining them would never end.
+            std::mem::forget(server);
+        }
+        Ok(())
+    };
+    // SAFETY: NULL is allowed.
+    unsafe { guard(std::ptr::null_mut(), body) };
+}
