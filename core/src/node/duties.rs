@@ -196,7 +196,8 @@ async fn sweep_znodes(weak: Weak<Inner>) {
         let now_ms = inner.clock.wall_ms();
         let paths: Vec<Box<str>> = {
             let state = inner.replica.state();
-            state.znodes().reap_candidates(now_ms, SWEEP_MAX).into_iter().map(Into::into).collect()
+            let candidates = state.znodes().reap_candidates(now_ms, SWEEP_MAX);
+            candidates.into_iter().map(|path| Box::from(&**path)).collect()
         };
         for path in paths {
             let caller = Caller { session: None, identities: Box::new([]) };

@@ -130,7 +130,10 @@ impl Replica {
                     owner.sink.session_moved(*attachment);
                 }
             }
-            Event::Restored => self.topic_waiters.notify_all(),
+            Event::Restored => {
+                self.znode_watches.dispatch(revision, event);
+                self.topic_waiters.notify_all();
+            }
         }
     }
 }
@@ -191,14 +194,14 @@ impl Machine for Replica {
             restore.record(tag, payload).map_err(damaged)?;
         }
         let restored = restore.finish().map_err(damaged)?;
-        let applied_here = restored.origin(self.member);
+        let (applied_here, revision) = (restored.origin(self.member), restored.revision());
         *self.state_mut() = restored;
         if let Some(origin) = applied_here {
             self.proposals.skipped_to(origin.incarnation, origin.sequence);
         }
         let owners = std::mem::take(&mut *self.owners());
-        owners.into_values().for_each(|owner| owner.sink.state_replaced());
-        self.topic_waiters.notify_all();
+        owners.into_values().for_each(|owner| owner.sink.state_replaced(revision));
+        self.dispatch(revision, &Event::Restored);
         Ok(())
     }
 }

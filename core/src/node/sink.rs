@@ -35,7 +35,7 @@ pub trait ConnectionSink: Send + Sync + 'static {
     /// The session of this connection now belongs to another one.
     fn session_moved(&self, to: Attachment);
 
-    /// This member's state was replaced by a snapshot, so watch events may
-    /// have been missed: the connection is to be closed, the session lives on.
-    fn state_replaced(&self);
+    /// The state was replaced as a whole by that of `revision`: what the
+    /// connection's watches waited for may have happened unseen.
+    fn state_replaced(&self, revision: Revision);
 }
