@@ -1,1 +1,25 @@
-//! Skeleton.
+//! The native half of the Python modules `libcoord`, `zk` and `consul`: it
+//! carries calls into coord-core with the interpreter lock released. What users
+//! see, with names, types and documentation, is the Python code beside it.
+
+mod consul_client;
+mod error;
+mod server;
+
+use pyo3::prelude::*;
+
+/// `libcoord._native`.
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use super::consul_client::ConsulClient;
+    #[pymodule_export]
+    use super::server::{NativeCluster, NativeServer};
+
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::error::export(module)
+    }
+}

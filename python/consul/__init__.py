@@ -1,0 +1,118 @@
+"""A Consul client with py-consul's calls.
+
+>>> from consul import Consul
+>>> consul = Consul()                                                 # doctest: +SKIP
+>>> consul.agent.service.register('test', '127.0.0.1:8500')           # doctest: +SKIP
+>>> index, instances = consul.health.service('test', passing=True)    # doctest: +SKIP
+
+Works with libcoord's server and with a genuine Consul.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from libcoord import _native
+from libcoord._closing import close_at_exit
+
+from ._agent import Agent
+from ._catalog import Catalog, Health
+from ._check import Check
+from ._kv import KV, Txn
+from ._session import Event, Session, Status
+from ._transport import Transport
+from .exceptions import (
+    ACLDisabled,
+    ACLPermissionDenied,
+    BadRequest,
+    ClientError,
+    ConsulException,
+    NotFound,
+    Timeout,
+    translate,
+)
+
+
+class Consul:
+    """A client of one agent.
+
+    ``host`` and ``port``: the agent, 127.0.0.1:8500 if neither is given and
+    ``CONSUL_HTTP_ADDR`` is not set. ``token``: sent with every call;
+    ``CONSUL_HTTP_TOKEN`` wins over it. ``consistency``: ``default``,
+    ``consistent`` or ``stale``, for reads that name none. ``dc``: the
+    datacenter for calls that name none. ``strict``: give ``agent.service``
+    exactly py-consul's meaning (also ``COORD_STRICT=1``).
+
+    Connects when first used; may be shared by threads; a context manager.
+    """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        token: str | None = None,
+        scheme: str | None = None,
+        consistency: str = "default",
+        dc: str | None = None,
+        verify: bool | str | None = None,
+        cert: str | tuple[str, str] | None = None,
+        connections_timeout: float | None = None,
+        *,
+        strict: bool | None = None,
+    ) -> None:
+        if scheme not in (None, "http"):
+            raise ConsulException(f"scheme {scheme!r} is not supported: only http is")
+        address = _address(host, port)
+        try:
+            native = _native.ConsulClient(address, token, strict)
+        except _native.Failure as failure:
+            raise translate(failure) from None
+        transport = Transport(native, consistency, dc)
+        self.scheme, self.token, self.dc, self.consistency = "http", token, dc, consistency
+        self._native = native
+        self.event = Event(transport)
+        self.kv = KV(transport)
+        self.txn = Txn(transport)
+        self.agent = Agent(transport)
+        self.catalog = Catalog(transport)
+        self.health = Health(transport)
+        self.session = Session(transport)
+        self.status = Status(transport)
+        close_at_exit(self)
+
+    def close(self) -> None:
+        """Ends calls in progress and closes all connections. Twice is fine."""
+        self._native.close()
+
+    def __enter__(self) -> Consul:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _address(host: str | None, port: int | None) -> str | None:
+    """What the arguments name; ``None`` leaves it to the environment."""
+    if host is None and port is None:
+        return None
+    host = host or "127.0.0.1"
+    bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{bracketed}:{port or 8500}"
+
+
+__all__ = [
+    "ACLDisabled",
+    "ACLPermissionDenied",
+    "BadRequest",
+    "Check",
+    "ClientError",
+    "Consul",
+    "ConsulException",
+    "NotFound",
+    "Timeout",
+]

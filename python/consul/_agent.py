@@ -1,0 +1,296 @@
+"""The agent: this member's own services and checks."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Mapping, Sequence
+
+from libcoord import _native
+
+from ._check import Check
+from ._transport import Param, Response, Transport
+from .exceptions import translate
+
+Json = dict[str, Any]
+
+
+def _ok(response: Response) -> bool:
+    response.require()
+    return True
+
+
+class Agent:
+    """The agent; its parts are ``service`` and ``check``."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.service = Service(transport)
+        self.check = AgentCheck(transport)
+
+    def self(self) -> Json:
+        """The agent's configuration and state."""
+        return self._transport.get("/v1/agent/self").require().json()
+
+    def services(self, filter_expr: str | None = None, token: str | None = None) -> Json:
+        """The agent's services, by id."""
+        params: list[Param] = [("filter", filter_expr)] if filter_expr else []
+        return self._transport.get("/v1/agent/services", params, token).require().json()
+
+    def service_definition(self, service_id: str) -> Json | None:
+        """One of the agent's services; ``None`` if there is none of that id."""
+        response = self._transport.get(f"/v1/agent/service/{service_id}").require(404)
+        return None if response.status == 404 else response.json()
+
+    def checks(self, filter_expr: str | None = None, token: str | None = None) -> Json:
+        """The agent's checks, by id."""
+        params: list[Param] = [("filter", filter_expr)] if filter_expr else []
+        return self._transport.get("/v1/agent/checks", params, token).require().json()
+
+    def members(self, wan: bool = False) -> list[Json]:
+        """The members the agent knows."""
+        params: list[Param] = [("wan", "1")] if wan else []
+        return self._transport.get("/v1/agent/members", params).require().json()
+
+    def maintenance(self, enable: bool, reason: str | None = None, token: str | None = None) -> bool:
+        """Takes the whole agent out of, or back into, service."""
+        params: list[Param] = [("enable", "true" if enable else "false")]
+        if reason:
+            params.append(("reason", reason))
+        return _ok(self._transport.put("/v1/agent/maintenance", params, None, token))
+
+    def join(self, address: str, wan: bool = False, token: str | None = None) -> bool:
+        """Has the agent join another."""
+        params: list[Param] = [("wan", "1")] if wan else []
+        return _ok(self._transport.put(f"/v1/agent/join/{address}", params, None, token))
+
+    def leave(self, token: str | None = None) -> bool:
+        """Has the agent leave and stop."""
+        return _ok(self._transport.put("/v1/agent/leave", (), None, token))
+
+    def reload(self, token: str | None = None) -> bool:
+        """Has the agent read its configuration again."""
+        return _ok(self._transport.put("/v1/agent/reload", (), None, token))
+
+    def force_leave(self, node: str, prune: bool = False, token: str | None = None) -> bool:
+        """Declares a failed node gone."""
+        params: list[Param] = [("prune", None)] if prune else []
+        return _ok(self._transport.put(f"/v1/agent/force-leave/{node}", params, None, token))
+
+
+class Service:
+    """The agent's services."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def register(
+        self,
+        name: str,
+        *arguments: Any,
+        token: str | None = None,
+        replace_existing_checks: bool = False,
+        **named: Any,
+    ) -> bool:
+        """Registers a service on the agent; registering the same id again
+        replaces it.
+
+        Arguments, in py-consul's order, by place or by name: ``service_id,
+        address, port, tags, check, token, meta, weights, script, interval,
+        ttl, http, timeout, enable_tag_override, extra_checks,
+        replace_existing_checks, tagged_addresses, connect, kind, proxy,
+        socket_path, locality``.
+
+        The first of them may be given without its name. If it then has the
+        form ``host:port`` and neither ``address`` nor ``port`` is given, it is
+        the service's address and the id is the name; otherwise it is the id,
+        as in py-consul. ``service_id=`` is always the id.
+
+        >>> consul.agent.service.register('web', '10.0.0.1:80')      # doctest: +SKIP
+        >>> consul.agent.service.register('web', service_id='web-2', port=81)  # doctest: +SKIP
+        """
+        given = _bind(arguments, named)
+        token = token if token is not None else given.pop("token", None)
+        replace = replace_existing_checks or bool(given.pop("replace_existing_checks", False))
+        positional = arguments[0] if arguments else None
+        keyword = named.get("service_id")
+        try:
+            service_id, address, port, warning = self._transport.native.resolve_registration(
+                name, positional, keyword, given.get("address"), given.get("port")
+            )
+        except _native.Failure as failure:
+            raise translate(failure) from None
+        if warning:
+            warnings.warn(warning, stacklevel=2)
+        given.update(service_id=service_id, address=address, port=port)
+        params: list[Param] = [("replace-existing-checks", "true")] if replace else []
+        payload = _service_definition(name, given)
+        return _ok(self._transport.put("/v1/agent/service/register", params, payload, token))
+
+    def deregister(self, service_id: str, token: str | None = None) -> bool:
+        """Deregisters by id; if there is no such id, the only service of that
+        name. ``False`` if there is neither. Raises ``ConsulException`` if
+        several services have the name."""
+        try:
+            return self._transport.native.deregister_service(service_id, token)
+        except _native.Failure as failure:
+            raise translate(failure) from None
+
+    def maintenance(
+        self,
+        service_id: str,
+        enable: bool,
+        reason: str | None = None,
+        token: str | None = None,
+    ) -> bool:
+        """Takes one service out of, or back into, service."""
+        params: list[Param] = [("enable", "true" if enable else "false")]
+        if reason:
+            params.append(("reason", reason))
+        path = f"/v1/agent/service/maintenance/{service_id}"
+        return _ok(self._transport.put(path, params, None, token))
+
+
+class AgentCheck:
+    """The agent's checks."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def register(
+        self,
+        name: str,
+        check: Mapping[str, Any] | None = None,
+        check_id: str | None = None,
+        notes: str | None = None,
+        service_id: str | None = None,
+        token: str | None = None,
+        script: str | None = None,
+        interval: str | None = None,
+        ttl: str | None = None,
+        http: str | None = None,
+        timeout: str | None = None,
+    ) -> bool:
+        """Registers a check, of the node or with ``service_id`` of a service."""
+        definition: Json = {"name": name}
+        definition.update(_check_of(check, script, interval, ttl, http, timeout) or {})
+        named = (("id", check_id), ("notes", notes), ("serviceid", service_id), ("token", token))
+        definition.update({field: value for field, value in named if value})
+        return _ok(self._transport.put("/v1/agent/check/register", (), definition, token))
+
+    def deregister(self, check_id: str, token: str | None = None) -> bool:
+        """Deregisters a check."""
+        path = f"/v1/agent/check/deregister/{check_id}"
+        return _ok(self._transport.put(path, (), None, token))
+
+    def ttl_pass(self, check_id: str, notes: str | None = None, token: str | None = None) -> bool:
+        """Says that a TTL check passes, for another TTL."""
+        return self._report("pass", check_id, notes, token)
+
+    def ttl_warn(self, check_id: str, notes: str | None = None, token: str | None = None) -> bool:
+        """As ``ttl_pass``, with a warning."""
+        return self._report("warn", check_id, notes, token)
+
+    def ttl_fail(self, check_id: str, notes: str | None = None, token: str | None = None) -> bool:
+        """Says that a TTL check is critical."""
+        return self._report("fail", check_id, notes, token)
+
+    def _report(self, verdict: str, check_id: str, notes: str | None, token: str | None) -> bool:
+        params: list[Param] = [("note", notes)] if notes else []
+        path = f"/v1/agent/check/{verdict}/{check_id}"
+        return _ok(self._transport.put(path, params, None, token))
+
+
+#: What follows the name, in py-consul's order.
+_ARGUMENTS = (
+    "service_id",
+    "address",
+    "port",
+    "tags",
+    "check",
+    "token",
+    "meta",
+    "weights",
+    "script",
+    "interval",
+    "ttl",
+    "http",
+    "timeout",
+    "enable_tag_override",
+    "extra_checks",
+    "replace_existing_checks",
+    "tagged_addresses",
+    "connect",
+    "kind",
+    "proxy",
+    "socket_path",
+    "locality",
+)
+
+#: Arguments that are sent as they are, with the names they are sent under.
+_SENT = {
+    "service_id": "id",
+    "address": "address",
+    "port": "port",
+    "tags": "tags",
+    "meta": "meta",
+    "weights": "weights",
+    "tagged_addresses": "taggedAddresses",
+    "connect": "connect",
+    "kind": "kind",
+    "proxy": "proxy",
+    "socket_path": "socketPath",
+    "locality": "locality",
+}
+
+
+def _bind(arguments: Sequence[Any], named: Mapping[str, Any]) -> Json:
+    """Arguments by name, refused as Python refuses them."""
+    if len(arguments) > len(_ARGUMENTS):
+        raise TypeError(f"register() takes at most {len(_ARGUMENTS) + 1} arguments")
+    given = dict(zip(_ARGUMENTS, arguments))
+    for argument, value in named.items():
+        if argument not in _ARGUMENTS:
+            raise TypeError(f"register() got an unexpected keyword argument {argument!r}")
+        if argument in given:
+            raise TypeError(f"register() got multiple values for argument {argument!r}")
+        given[argument] = value
+    return given
+
+
+def _service_definition(name: str, given: Json) -> Json:
+    definition: Json = {"name": name}
+    definition["enabletagoverride"] = bool(given.get("enable_tag_override", False))
+    for argument, field in _SENT.items():
+        value = given.get(argument)
+        if value is not None and value != "":
+            definition[field] = list(value) if argument == "tags" else value
+    older = (given.get(each) for each in ("check", "script", "interval", "ttl", "http", "timeout"))
+    check = _check_of(*older)
+    if check:
+        definition["check"] = check
+    if given.get("extra_checks"):
+        definition["checks"] = [dict(extra) for extra in given["extra_checks"]]
+    return definition
+
+
+def _check_of(
+    check: Mapping[str, Any] | None,
+    script: str | None,
+    interval: str | None,
+    ttl: str | None,
+    http: str | None,
+    timeout: str | None,
+) -> Json | None:
+    """The check that py-consul's older single arguments stand for."""
+    if check is not None:
+        return dict(check)
+    if ttl:
+        assert not (interval or script or http), "ttl excludes interval, script and http"
+        return Check.ttl(ttl)
+    if http:
+        assert interval and not script, "http needs an interval and excludes script"
+        return Check.http(http, interval, timeout)
+    if script:
+        assert interval, "script needs an interval"
+        return Check.script(["/bin/sh", "-c", script], interval)
+    return None

@@ -1,0 +1,121 @@
+"""Keys and transactions."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+from ._transport import Param, Transport, decode_value
+
+
+class KV:
+    """The key-value store."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(
+        self,
+        key: str,
+        index: str | int | None = None,
+        recurse: bool = False,
+        wait: str | None = None,
+        token: str | None = None,
+        consistency: str | None = None,
+        keys: bool = False,
+        separator: str | None = None,
+        dc: str | None = None,
+        connections_timeout: float | None = None,
+    ) -> tuple[str, Any]:
+        """``(index, entry)``; the entry is ``None`` if there is no such key,
+        otherwise a dict with ``Value`` as bytes. ``recurse`` gives a list of
+        all entries below the prefix, ``keys`` a list of key names. With
+        ``index`` waits until something changes past it, at most ``wait``
+        (as ``"30s"``, 5 minutes if not given).
+
+        >>> index, entry = consul.kv.get('app/limit')          # doctest: +SKIP
+        >>> index, entry = consul.kv.get('app/limit', index=index, wait='30s')  # doctest: +SKIP
+        """
+        _check_key(key)
+        params: list[Param] = []
+        if recurse:
+            params.append(("recurse", "1"))
+        if keys:
+            params.append(("keys", "True"))
+        if separator:
+            params.append(("separator", separator))
+
+        def extract(body: Any) -> Any:
+            if keys:
+                return body
+            entries = [decode_value(entry) for entry in body]
+            return entries if recurse else entries[0]
+
+        return self._transport.read(
+            f"/v1/kv/{key}", params, index, wait, consistency, dc, token, extract
+        )
+
+    def put(
+        self,
+        key: str,
+        value: str | bytes | None,
+        cas: int | str | None = None,
+        flags: int | None = None,
+        acquire: str | None = None,
+        release: str | None = None,
+        token: str | None = None,
+        dc: str | None = None,
+        connections_timeout: float | None = None,
+    ) -> bool:
+        """Sets a key; ``False`` if ``cas`` (the expected ModifyIndex, 0 for
+        none), ``acquire`` or ``release`` (a session id) did not allow it."""
+        _check_key(key)
+        assert value is None or isinstance(value, (str, bytes)), (
+            "value should be None or a string / binary data"
+        )
+        params: list[Param] = []
+        for name, given in (("cas", cas), ("flags", flags), ("acquire", acquire), ("release", release)):
+            if given is not None and given != "":
+                params.append((name, str(given)))
+        params += self._transport.dc_params(dc)
+        data = b"" if value is None else value
+        return bool(self._transport.put(f"/v1/kv/{key}", params, data, token).require().json())
+
+    def delete(
+        self,
+        key: str,
+        recurse: bool | None = None,
+        cas: int | str | None = None,
+        token: str | None = None,
+        dc: str | None = None,
+        connections_timeout: float | None = None,
+    ) -> bool:
+        """Deletes a key, or with ``recurse`` everything below the prefix."""
+        _check_key(key)
+        params: list[Param] = []
+        if recurse:
+            params.append(("recurse", "1"))
+        if cas is not None:
+            params.append(("cas", str(cas)))
+        params += self._transport.dc_params(dc)
+        response = self._transport.call("DELETE", f"/v1/kv/{key}", params, None, token)
+        return bool(response.require().json())
+
+
+class Txn:
+    """Several operations, all or nothing."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def put(self, payload: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Applies a list of operations as Consul's API defines them (values in
+        base64) and gives ``{"Results": …, "Errors": …}``. Raises
+        ``ClientError`` (409) if one failed; then nothing was applied."""
+        return self._transport.put("/v1/txn", (), list(payload)).require().json()
+
+
+def _check_key(key: str) -> None:
+    assert not key.startswith("/"), "keys should not start with a forward slash"
+
+
+__all__ = ["KV", "Txn"]

@@ -1,0 +1,137 @@
+//! The Consul client.
+
+use std::time::Duration;
+
+use coord_core::Error;
+use coord_core::client::consul::registration::{GivenId, RegistrationRules};
+use coord_core::client::consul::{Method, Request, Response, Settings, blocking};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::error::consul_failure;
+
+/// How often a waiting call looks whether Python wants to interrupt it.
+const SIGNAL_LOOK: Duration = Duration::from_millis(100);
+
+type Answer = (u16, Vec<(String, String)>, Py<PyBytes>);
+
+/// A client with one thread of its own.
+#[pyclass(frozen, module = "libcoord._native")]
+pub(crate) struct ConsulClient {
+    client: blocking::Client,
+    rules: RegistrationRules,
+}
+
+#[pymethods]
+impl ConsulClient {
+    #[new]
+    #[pyo3(signature = (address, token, strict))]
+    fn new(address: Option<String>, token: Option<String>, strict: Option<bool>) -> PyResult<Self> {
+        let mut settings = Settings::from_environment();
+        if let Some(address) = address {
+            settings.address = address;
+        }
+        settings.token = settings.token.or(token);
+        let rules =
+            strict.map_or_else(RegistrationRules::from_environment, RegistrationRules::new);
+        let client =
+            blocking::Client::new(settings).map_err(|error| consul_failure(&error))?;
+        Ok(Self { client, rules })
+    }
+
+    /// One request, any answer: status, headers (lower-case names), body.
+    #[pyo3(signature = (method, path, params, body, token, read_timeout))]
+    fn request(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        path: &str,
+        params: Vec<(String, Option<String>)>,
+        body: Option<Vec<u8>>,
+        token: Option<String>,
+        read_timeout: Option<f64>,
+    ) -> PyResult<Answer> {
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| PyValueError::new_err(format!("{method} is not an HTTP method")))?;
+        let mut request = Request::new(method, path).token(token.as_deref());
+        for (name, value) in params {
+            request = match value {
+                Some(value) => request.param(name, value),
+                None => request.flag(&name, true),
+            };
+        }
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        if let Some(seconds) = read_timeout {
+            let time = Duration::try_from_secs_f64(seconds)
+                .map_err(|_| PyValueError::new_err("the time to wait is no number of seconds"))?;
+            request = request.read_timeout(Some(time));
+        }
+        let response = self.wait(py, self.client.inner().request(request))?;
+        let Response { status, headers, body } = response;
+        Ok((status, headers, PyBytes::new(py, &body).unbind()))
+    }
+
+    /// What registering these arguments means: id, address, port, and a
+    /// warning to show once.
+    #[pyo3(signature = (name, positional_id, keyword_id, address, port))]
+    fn resolve_registration(
+        &self,
+        name: &str,
+        positional_id: Option<&str>,
+        keyword_id: Option<&str>,
+        address: Option<&str>,
+        port: Option<u16>,
+    ) -> PyResult<(Option<String>, Option<String>, Option<u16>, Option<&'static str>)> {
+        let given = match (positional_id, keyword_id) {
+            (Some(id), _) => GivenId::Positional(id),
+            (None, Some(id)) => GivenId::Keyword(id),
+            (None, None) => GivenId::None,
+        };
+        let resolved = self
+            .rules
+            .resolve(name, given, address, port)
+            .map_err(|error| consul_failure(&error))?;
+        self.rules.registered(name, &resolved);
+        Ok((resolved.id, resolved.address, resolved.port, resolved.warning))
+    }
+
+    /// Deregisters by id or, unless strict, by an unambiguous name.
+    #[pyo3(signature = (id_or_name, token))]
+    fn deregister_service(
+        &self,
+        py: Python<'_>,
+        id_or_name: &str,
+        token: Option<&str>,
+    ) -> PyResult<bool> {
+        self.wait(py, self.client.inner().deregister_service(&self.rules, id_or_name, token))
+    }
+
+    /// Ends calls in progress and joins the thread; twice is fine.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.client.close()).map_err(|error| consul_failure(&error))
+    }
+}
+
+impl ConsulClient {
+    /// Waits with the interpreter released; Ctrl-C ends the wait.
+    fn wait<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl Future<Output = Result<T, Error>> + Send,
+    ) -> PyResult<T> {
+        let mut interrupt = None;
+        let outcome = py.detach(|| {
+            self.client.call_while(work, SIGNAL_LOOK, || {
+                Python::attach(|py| py.check_signals()).map_err(|error| interrupt = Some(error)).is_ok()
+            })
+        });
+        match outcome {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => Err(interrupt.unwrap_or_else(|| PyErr::new::<pyo3::exceptions::PyKeyboardInterrupt, _>(()))),
+            Err(error) => Err(consul_failure(&error)),
+        }
+    }
+}

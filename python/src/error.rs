@@ -1,0 +1,48 @@
+//! One native exception, `Failure`, that carries everything known about a
+//! failed call; the Python code turns it into the class its users expect.
+//!
+//! Its arguments: kind, message, detail. `detail` is ZooKeeper's code for kind
+//! `zookeeper`, `(status, body)` for kind `http`, else `None`.
+
+use coord_core::client::consul::ConsulFailure;
+use coord_core::{Error, ErrorKind};
+use pyo3::create_exception;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+
+create_exception!(libcoord, Failure, PyException, "A failed call: kind, message, detail.");
+
+pub(crate) fn export(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("Failure", module.py().get_type::<Failure>())
+}
+
+/// The exception for an error of a member.
+pub(crate) fn failure(error: &Error) -> PyErr {
+    Failure::new_err((kind(error), error.chain(), None::<i32>))
+}
+
+/// The exception for an error of a Consul client.
+pub(crate) fn consul_failure(error: &Error) -> PyErr {
+    match ConsulFailure::of(error) {
+        Some(ConsulFailure::Status { status, body }) => {
+            Failure::new_err(("http", error.to_string(), (*status, body.clone())))
+        }
+        Some(ConsulFailure::TimedOut(_)) => {
+            Failure::new_err(("timeout", error.to_string(), None::<i32>))
+        }
+        Some(ConsulFailure::Transport(_) | ConsulFailure::Unexpected(_)) | None => failure(error),
+    }
+}
+
+fn kind(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotLeader { .. } => "not_leader",
+        ErrorKind::Unavailable => "unavailable",
+        ErrorKind::Indeterminate => "indeterminate",
+        ErrorKind::Closed => "closed",
+        ErrorKind::Invalid => "invalid",
+        ErrorKind::Corrupt => "corrupt",
+        ErrorKind::Rejected(_) => "rejected",
+        ErrorKind::Internal => "internal",
+    }
+}

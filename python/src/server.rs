@@ -1,0 +1,122 @@
+//! Members inside the process.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use coord_core::Error;
+use coord_core::embedded::{Addresses, Cluster, Server};
+use coord_core::settings::Settings;
+use pyo3::prelude::*;
+
+use crate::error::failure;
+
+type AddressTexts = (Option<String>, Option<String>, Option<String>, Option<String>);
+
+/// One member.
+#[pyclass(frozen, module = "libcoord._native")]
+pub(crate) struct NativeServer {
+    server: Mutex<Server>,
+    addresses: Addresses,
+}
+
+#[pymethods]
+impl NativeServer {
+    /// Starts a member with settings by name and waits until it serves.
+    #[new]
+    fn start(py: Python<'_>, settings: BTreeMap<String, String>, timeout: f64) -> PyResult<Self> {
+        let started = py.detach(|| {
+            let server = Server::start_embedded(read_settings(&settings)?)?;
+            server.wait_ready(limit(timeout)?)?;
+            Ok(server)
+        });
+        let server = started.map_err(|error: Error| failure(&error))?;
+        let addresses = server.addresses();
+        Ok(Self { server: Mutex::new(server), addresses })
+    }
+
+    /// Where it listens: zk, http, dns, peer.
+    fn addresses(&self) -> AddressTexts {
+        address_texts(&self.addresses)
+    }
+
+    /// Stops it; twice is fine.
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| lock(&self.server).stop());
+    }
+}
+
+/// Several members.
+#[pyclass(frozen, module = "libcoord._native")]
+pub(crate) struct NativeCluster {
+    cluster: Mutex<Cluster>,
+    addresses: Vec<Addresses>,
+}
+
+#[pymethods]
+impl NativeCluster {
+    /// Starts `size` members and waits until all serve.
+    #[new]
+    fn start(
+        py: Python<'_>,
+        size: u64,
+        settings: BTreeMap<String, String>,
+        timeout: f64,
+    ) -> PyResult<Self> {
+        let started = py.detach(|| {
+            Cluster::start(size, &read_settings(&settings)?, limit(timeout)?)
+        });
+        let cluster = started.map_err(|error| failure(&error))?;
+        let addresses = cluster.servers().iter().map(Server::addresses).collect();
+        Ok(Self { cluster: Mutex::new(cluster), addresses })
+    }
+
+    /// Where each member listens.
+    fn addresses(&self) -> Vec<AddressTexts> {
+        self.addresses.iter().map(address_texts).collect()
+    }
+
+    /// The position of the member that leads, if one does.
+    fn leader(&self, py: Python<'_>) -> Option<usize> {
+        py.detach(|| {
+            let cluster = lock(&self.cluster);
+            let leader = cluster
+                .servers()
+                .iter()
+                .filter_map(|server| server.node().ok())
+                .find_map(|node| node.status().leader)?;
+            usize::try_from(leader.0).ok()?.checked_sub(1)
+        })
+    }
+
+    /// Stops one member, by position.
+    fn stop_member(&self, py: Python<'_>, position: usize) -> PyResult<()> {
+        py.detach(|| lock(&self.cluster).stop_member(position)).map_err(|error| failure(&error))
+    }
+
+    /// Stops all; twice is fine.
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| lock(&self.cluster).stop());
+    }
+}
+
+fn read_settings(given: &BTreeMap<String, String>) -> Result<Settings, Error> {
+    let mut settings = Settings::embedded();
+    given.iter().try_for_each(|(key, value)| settings.set(key, value))?;
+    Ok(settings)
+}
+
+fn limit(seconds: f64) -> Result<Duration, Error> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| Error::invalid(format!("timeout is {seconds}, which is no number of seconds")))
+}
+
+fn address_texts(addresses: &Addresses) -> AddressTexts {
+    let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
+    (text(addresses.zk), text(addresses.http), text(addresses.dns), text(addresses.peer))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
