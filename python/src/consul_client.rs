@@ -10,9 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::consul_failure;
-
-/// How often a waiting call looks whether Python wants to interrupt it.
-const SIGNAL_LOOK: Duration = Duration::from_millis(100);
+use crate::interrupt::wait_interruptibly;
 
 type Answer = (u16, Vec<(String, String)>, Py<PyBytes>);
 
@@ -116,22 +114,15 @@ impl ConsulClient {
 }
 
 impl ConsulClient {
-    /// Waits with the interpreter released; Ctrl-C ends the wait.
     fn wait<T: Send>(
         &self,
         py: Python<'_>,
         work: impl Future<Output = Result<T, Error>> + Send,
     ) -> PyResult<T> {
-        let mut interrupt = None;
-        let outcome = py.detach(|| {
-            self.client.call_while(work, SIGNAL_LOOK, || {
-                Python::attach(|py| py.check_signals()).map_err(|error| interrupt = Some(error)).is_ok()
-            })
-        });
-        match outcome {
-            Ok(Some(value)) => Ok(value),
-            Ok(None) => Err(interrupt.unwrap_or_else(|| PyErr::new::<pyo3::exceptions::PyKeyboardInterrupt, _>(()))),
-            Err(error) => Err(consul_failure(&error)),
-        }
+        wait_interruptibly(
+            py,
+            |look, go_on| self.client.call_while(work, look, go_on),
+            consul_failure,
+        )
     }
 }

@@ -1,10 +1,11 @@
 //! One native exception, `Failure`, that carries everything known about a
 //! failed call; the Python code turns it into the class its users expect.
 //!
-//! Its arguments: kind, message, detail. `detail` is ZooKeeper's code for kind
+//! Its arguments: kind, message, detail. `detail` is `(code, index)` for kind
 //! `zookeeper`, `(status, body)` for kind `http`, else `None`.
 
 use coord_core::client::consul::ConsulFailure;
+use coord_core::client::zookeeper::{Rejection, zookeeper_code};
 use coord_core::{Error, ErrorKind};
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
@@ -31,6 +32,19 @@ pub(crate) fn consul_failure(error: &Error) -> PyErr {
             Failure::new_err(("timeout", error.to_string(), None::<i32>))
         }
         Some(ConsulFailure::Transport(_) | ConsulFailure::Unexpected(_)) | None => failure(error),
+    }
+}
+
+/// The exception for an error of a ZooKeeper client. The detail is
+/// `(code, index)`; the index is that of the operation that failed a multi.
+pub(crate) fn zookeeper_failure(error: &Error) -> PyErr {
+    let index = match error.kind() {
+        ErrorKind::Rejected(Rejection::MultiFailed { index, .. }) => Some(*index),
+        _ => None,
+    };
+    match zookeeper_code(error) {
+        Some(code) => Failure::new_err(("zookeeper", error.chain(), (code, index))),
+        None => failure(error),
     }
 }
 

@@ -4,7 +4,9 @@
 
 mod consul_client;
 mod error;
+mod interrupt;
 mod server;
+mod zk_client;
 
 use pyo3::prelude::*;
 
@@ -15,6 +17,8 @@ mod _native {
     use super::consul_client::ConsulClient;
     #[pymodule_export]
     use super::server::{NativeCluster, NativeServer};
+    #[pymodule_export]
+    use super::zk_client::ZkClient;
 
     use pyo3::prelude::*;
 

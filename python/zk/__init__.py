@@ -1,0 +1,297 @@
+"""A ZooKeeper client with kazoo's calls.
+
+>>> from zk import ZK
+>>> zk = ZK('localhost:2181')                              # doctest: +SKIP
+>>> zk.create('/test', b'data', ephemeral=True)            # doctest: +SKIP
+'/test'
+>>> data, stat = zk.get('/test')                           # doctest: +SKIP
+
+Works with libcoord's server and with a genuine ZooKeeper.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Iterable, Optional, Sequence, Union
+
+from libcoord import _native
+from libcoord._closing import close_at_exit
+
+from . import exceptions
+from ._transaction import Transaction
+from ._types import (
+    ACL,
+    CREATOR_ALL_ACL,
+    OPEN_ACL_UNSAFE,
+    READ_ACL_UNSAFE,
+    EventType,
+    Id,
+    Permissions,
+    Stat,
+    WatchedEvent,
+    make_acl,
+    make_digest_acl,
+    make_digest_acl_credential,
+)
+from ._watching import Dispatcher, WatchFunction
+from .exceptions import translate
+
+Acl = Optional[Iterable[ACL]]
+
+
+def _aces(acl: Acl) -> Optional[list[tuple[int, str, str]]]:
+    return None if acl is None else [(entry.perms, entry.id[0], entry.id[1]) for entry in acl]
+
+
+def _mode(
+    ephemeral: bool, sequence: bool, container: bool, ttl: Optional[float]
+) -> tuple[str, bool, int]:
+    if sum((ephemeral, container, ttl is not None)) > 1:
+        raise exceptions.BadArgumentsError("only one of ephemeral, container and ttl")
+    if container and sequence:
+        raise exceptions.BadArgumentsError("a container cannot be sequential")
+    kind = "ephemeral" if ephemeral else "container" if container else "persistent"
+    if ttl is not None:
+        return ("ttl", sequence, int(ttl * 1000))
+    return (kind, sequence, 0)
+
+
+class ZK:
+    """A client with one session.
+
+    ``hosts``: ``host:port,host:port`` and optionally a path that all paths are
+    under. ``timeout``: seconds of the session's timeout to ask for.
+    ``auth_data``: pairs such as ``('digest', 'user:password')`` to prove on
+    every connection. ``request_timeout``: seconds a call may take,
+    reconnections included.
+
+    Connects by itself and comes back to its session after a lost connection;
+    calls wait for the connection. May be shared by threads; a context manager:
+    leaving the block ends the session and with it its ephemerals.
+
+    Errors are those of :mod:`zk.exceptions`, one class per ZooKeeper code. A
+    write that was sent and not answered raises ``ConnectionLoss``: it may or
+    may not have been applied.
+    """
+
+    def __init__(
+        self,
+        hosts: str = "127.0.0.1:2181",
+        timeout: float = 10.0,
+        *,
+        auth_data: Optional[Sequence[tuple[str, Union[str, bytes]]]] = None,
+        read_only: bool = False,
+        randomize_hosts: bool = True,
+        request_timeout: float = 30.0,
+    ) -> None:
+        credentials = [(scheme, _bytes(proof)) for scheme, proof in auth_data or ()]
+        try:
+            self._native = _native.ZkClient(
+                hosts, timeout, request_timeout, credentials, read_only, randomize_hosts
+            )
+        except _native.Failure as failure:
+            raise translate(failure) from None
+        self._dispatcher = Dispatcher(self._native)
+        close_at_exit(self)
+
+    # Connection and session
+
+    def start(self, timeout: float = 15.0) -> None:
+        """Waits until connected, at most ``timeout`` seconds. Not needed: every
+        call waits for the connection."""
+        self._call(self._native.wait_connected, timeout)
+
+    def close(self) -> None:
+        """Ends the session, and with it its ephemerals. Twice is fine."""
+        self._dispatcher.close()
+        self._call(self._native.close)
+
+    stop = close
+
+    @property
+    def state(self) -> str:
+        """``connecting``, ``connected``, ``suspended``, ``expired``, ``closed``."""
+        return self._native.state()
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is connected now."""
+        return self.state == "connected"
+
+    @property
+    def client_id(self) -> Optional[tuple[int, bytes]]:
+        """Session id and password; ``None`` before the first connection."""
+        session, password, _timeout = self._native.session()
+        return (session, bytes(password)) if session else None
+
+    @property
+    def session_timeout(self) -> float:
+        """Seconds, as granted by the server; 0 before the first connection."""
+        return self._native.session()[2]
+
+    def add_auth(self, scheme: str, credential: Union[str, bytes]) -> bool:
+        """Proves an identity, now and after every reconnection."""
+        self._call(self._native.add_auth, scheme, _bytes(credential))
+        return True
+
+    def sync(self, path: str = "/") -> str:
+        """Returns once this client's server has seen everything that was
+        committed before the call."""
+        self._call(self._native.sync, path)
+        return path
+
+    # Znodes
+
+    def create(
+        self,
+        path: str,
+        value: Optional[bytes] = b"",
+        acl: Acl = None,
+        ephemeral: bool = False,
+        sequence: bool = False,
+        makepath: bool = False,
+        include_data: bool = False,
+        *,
+        container: bool = False,
+        ttl: Optional[float] = None,
+    ) -> Union[str, tuple[str, Stat]]:
+        """Creates a znode and gives its path, which for ``sequence`` ends in a
+        number. ``ephemeral``: goes with the session. ``container``: goes after
+        its last child. ``ttl``: goes when it was not set for that many seconds
+        and has no children. ``makepath``: creates missing parents.
+        ``include_data``: gives ``(path, stat)``.
+
+        Raises ``NodeExistsError``, ``NoNodeError`` (no parent), ``NoAuthError``,
+        ``NoChildrenForEphemeralsError``, ``BadArgumentsError``.
+        """
+        mode = _mode(ephemeral, sequence, container, ttl)
+        data = None if value is None else _bytes(value)
+        created, stat = self._call(self._native.create, path, data, _aces(acl), mode, makepath)
+        return (created, Stat(*stat)) if include_data else created
+
+    def ensure_path(self, path: str, acl: Acl = None) -> bool:
+        """Creates a znode and its parents where they are missing."""
+        self._call(self._native.ensure_path, path, _aces(acl))
+        return True
+
+    def exists(self, path: str, watch: Optional[WatchFunction] = None) -> Optional[Stat]:
+        """The stat, or ``None`` if there is no such znode. ``watch`` is called
+        once, with a :class:`WatchedEvent`, when it is created, changed or
+        deleted."""
+        stat = self._watched(self._native.exists, path, watch)
+        return None if stat is None else Stat(*stat)
+
+    def get(
+        self, path: str, watch: Optional[WatchFunction] = None
+    ) -> tuple[Optional[bytes], Stat]:
+        """Data and stat. ``watch`` is called once when it is changed or deleted.
+
+        Raises ``NoNodeError``, ``NoAuthError``.
+        """
+        data, stat = self._watched(self._native.get, path, watch)
+        return data, Stat(*stat)
+
+    def get_children(
+        self,
+        path: str,
+        watch: Optional[WatchFunction] = None,
+        include_data: bool = False,
+    ) -> Union[list[str], tuple[list[str], Stat]]:
+        """The names of a znode's children, in no particular order. ``watch`` is
+        called once when a child comes or goes. ``include_data``: gives
+        ``(names, stat)``."""
+        names, stat = self._watched(self._native.children, path, watch)
+        return (names, Stat(*stat)) if include_data else names
+
+    def set(self, path: str, value: Optional[bytes], version: int = -1) -> Stat:
+        """Sets the data, if ``version`` is the current one (-1: any).
+
+        Raises ``BadVersionError``, ``NoNodeError``, ``NoAuthError``.
+        """
+        data = None if value is None else _bytes(value)
+        return Stat(*self._call(self._native.set, path, data, version))
+
+    def delete(self, path: str, version: int = -1, recursive: bool = False) -> bool:
+        """Deletes a znode, with ``recursive`` also what is below it.
+
+        Raises ``BadVersionError``, ``NoNodeError``, ``NotEmptyError``, ``NoAuthError``.
+        """
+        self._call(self._native.delete, path, version, recursive)
+        return True
+
+    def get_acls(self, path: str) -> tuple[list[ACL], Stat]:
+        """The access list and the stat."""
+        acl, stat = self._call(self._native.get_acl, path)
+        return [ACL(perms, Id(scheme, id)) for perms, scheme, id in acl], Stat(*stat)
+
+    def set_acls(self, path: str, acls: Iterable[ACL], version: int = -1) -> Stat:
+        """Sets the access list, if ``version`` is its current one (-1: any)."""
+        return Stat(*self._call(self._native.set_acl, path, _aces(acls) or [], version))
+
+    def transaction(self) -> Transaction:
+        """Operations to be applied together or not at all."""
+        return Transaction(self._native)
+
+    def add_watch(self, path: str, watch: WatchFunction, recursive: bool = False) -> None:
+        """Calls ``watch`` for every change of a znode and its list of children;
+        with ``recursive`` for every change of it and of all below it. Lasts
+        until the client is closed."""
+        token = self._dispatcher.expect(watch, lasting=True)
+        try:
+            self._call(self._native.add_watch, path, recursive, token)
+        except Exception:
+            self._dispatcher.forget(token)
+            raise
+
+    # Helpers
+
+    def _watched(self, call, path: str, watch: Optional[WatchFunction]):  # type: ignore[no-untyped-def]
+        token = self._dispatcher.expect(watch)
+        try:
+            return self._call(call, path, token)
+        except Exception:
+            self._dispatcher.forget(token)
+            raise
+
+    @staticmethod
+    def _call(call, *arguments):  # type: ignore[no-untyped-def]
+        try:
+            return call(*arguments)
+        except _native.Failure as failure:
+            raise translate(failure) from None
+
+    def __enter__(self) -> ZK:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+
+def _bytes(value: Union[str, bytes]) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    return bytes(value)
+
+
+__all__ = [
+    "ACL",
+    "CREATOR_ALL_ACL",
+    "EventType",
+    "Id",
+    "OPEN_ACL_UNSAFE",
+    "Permissions",
+    "READ_ACL_UNSAFE",
+    "Stat",
+    "Transaction",
+    "WatchedEvent",
+    "ZK",
+    "exceptions",
+    "make_acl",
+    "make_digest_acl",
+    "make_digest_acl_credential",
+]

@@ -1,0 +1,93 @@
+"""Operations that happen together or not at all."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Iterable, Optional
+
+from libcoord import _native
+
+from . import exceptions
+from ._types import ACL, Stat
+
+_Fields = tuple[
+    str,
+    str,
+    Optional[bytes],
+    int,
+    Optional[list[tuple[int, str, str]]],
+    Optional[tuple[str, bool, int]],
+]
+
+
+class Transaction:
+    """Collects operations; :meth:`commit` applies them. As a context manager
+    it commits when the block ends without an exception."""
+
+    def __init__(self, native: _native.ZkClient) -> None:
+        self._native = native
+        self._operations: list[_Fields] = []
+
+    def create(
+        self,
+        path: str,
+        value: bytes = b"",
+        acl: Optional[Iterable[ACL]] = None,
+        ephemeral: bool = False,
+        sequence: bool = False,
+    ) -> None:
+        """Creates a znode; its result is its path."""
+        aces = None if acl is None else [(each.perms, each.id[0], each.id[1]) for each in acl]
+        mode = ("ephemeral" if ephemeral else "persistent", sequence, 0)
+        self._operations.append(("create", path, value, -1, aces, mode))
+
+    def delete(self, path: str, version: int = -1) -> None:
+        """Deletes a znode; its result is ``True``."""
+        self._operations.append(("delete", path, None, version, None, None))
+
+    def set_data(self, path: str, value: bytes, version: int = -1) -> None:
+        """Sets a znode's data; its result is the stat."""
+        self._operations.append(("set", path, value, version, None, None))
+
+    def check(self, path: str, version: int) -> None:
+        """Fails the transaction unless the version is this; its result is ``True``."""
+        self._operations.append(("check", path, None, version, None, None))
+
+    def commit(self) -> list[Any]:
+        """Applies everything and gives one result per operation. If one
+        failed nothing was applied, and every result is an exception: that of
+        the operation that failed, ``RolledBackError`` before it,
+        ``RuntimeInconsistency`` behind it."""
+        try:
+            results = self._native.multi(self._operations)
+        except _native.Failure as failure:
+            return self._failed(failure)
+        return [_result(path, stat) for path, stat in results]
+
+    def _failed(self, failure: _native.Failure) -> list[Any]:
+        kind, message, detail = failure.args
+        if kind != "zookeeper" or detail[1] is None:
+            raise exceptions.translate(failure) from None
+        code, index = detail
+        before = [exceptions.RolledBackError(message) for _ in range(index)]
+        behind = len(self._operations) - index - 1
+        after = [exceptions.RuntimeInconsistency(message) for _ in range(behind)]
+        return [*before, exceptions.from_code(code, message), *after]
+
+    def __enter__(self) -> Transaction:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if kind is None:
+            self.commit()
+
+
+def _result(path: Optional[str], stat: Optional[tuple[int, ...]]) -> Any:
+    if path is not None:
+        return path
+    return True if stat is None else Stat(*stat)
