@@ -1,0 +1,116 @@
+//! The state machine a script talks to, and the verbs every area can use:
+//!
+//! - `time 5000`, `advance 100`: the leader's clock, in milliseconds
+//! - `digest`: the digest of everything (pins the stored forms)
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use coord_state::{Attachment, Command, Event, Rejection, Reply, SessionId, StateMachine};
+
+use super::line::number;
+use super::{Line, Verb};
+
+/// A state machine, a clock, and who is connected.
+pub(crate) struct World {
+    pub(crate) machine: StateMachine,
+    pub(crate) time_ms: u64,
+    /// The newest attachment of every session the script opened.
+    pub(crate) attachments: BTreeMap<SessionId, Attachment>,
+    answer: String,
+}
+
+/// The verbs of every area.
+pub(crate) fn verb(name: &str) -> Option<Verb> {
+    Some(match name {
+        "time" => time,
+        "advance" => advance,
+        "digest" => digest,
+        _ => return None,
+    })
+}
+
+fn time(world: &mut World, line: &mut Line) -> Result<(), String> {
+    world.time_ms = number(&line.argument("milliseconds")?)?;
+    Ok(())
+}
+
+fn advance(world: &mut World, line: &mut Line) -> Result<(), String> {
+    world.time_ms += number::<u64>(&line.argument("milliseconds")?)?;
+    Ok(())
+}
+
+fn digest(world: &mut World, _line: &mut Line) -> Result<(), String> {
+    world.say(&format!("digest {}", world.machine.digest()));
+    Ok(())
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            machine: StateMachine::new(),
+            time_ms: 1000,
+            attachments: BTreeMap::new(),
+            answer: String::new(),
+        }
+    }
+
+    /// Adds a line to the answer.
+    pub(crate) fn say(&mut self, line: &str) {
+        self.answer.push_str(line);
+        self.answer.push('\n');
+    }
+
+    /// What was said since the last time.
+    pub(crate) fn take_answer(&mut self) -> String {
+        std::mem::take(&mut self.answer)
+    }
+
+    /// Applies a command, says what came of it, and checks the state.
+    pub(crate) fn apply(&mut self, command: Command) -> Result<(), String> {
+        let applied = self.machine.apply(self.time_ms, command);
+        let outcome = match applied.result {
+            Ok(reply) => reply_text(&reply),
+            Err(rejection) => rejection_text(&rejection),
+        };
+        self.say(&format!("@{} {outcome}", applied.revision));
+        for event in &applied.events {
+            self.say(&format!("   {}", event_text(event)));
+        }
+        self.machine.check_invariants()
+    }
+}
+
+fn rejection_text(rejection: &Rejection) -> String {
+    format!("refused: {rejection}")
+}
+
+fn reply_text(reply: &Reply) -> String {
+    match reply {
+        Reply::Done => "done".into(),
+        Reply::Session { timeout_ms } => format!("session timeout={timeout_ms}"),
+        Reply::Created { path, .. } => format!("created {path:?}"),
+        Reply::Set(stat) => format!("set version={} aversion={}", stat.version, stat.aversion),
+        Reply::Multi(replies) => {
+            let mut text = String::from("multi");
+            for reply in replies {
+                write!(text, "\n   - {}", super::znode::multi_reply_text(reply)).unwrap();
+            }
+            text
+        }
+        Reply::ConsulSession(session) => format!("consul session {session:?}"),
+        Reply::Consul(reply) => super::consul::reply_text(reply),
+    }
+}
+
+fn event_text(event: &Event) -> String {
+    match event {
+        Event::Znode { kind, path, .. } => format!("{kind:?} {path}"),
+        Event::SessionClosed { session } => format!("SessionClosed {session}"),
+        Event::SessionAttached { session, attachment } => {
+            format!("SessionAttached {session} {attachment}")
+        }
+        Event::Changed(topic) => format!("Changed {topic:?}"),
+        Event::Restored => "Restored".into(),
+    }
+}
