@@ -288,6 +288,87 @@ impl<A: Decode, B: Decode> Decode for (A, B) {
     }
 }
 
+/// Appends a number in groups of seven bits, lowest first, as many as it needs.
+pub fn encode_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    out.push(value.to_le_bytes()[0]);
+}
+
+/// Reads what [`encode_varint`] wrote.
+///
+/// # Errors
+/// [`CodecError::Truncated`], or `Invalid` if the number has more than 64 bits.
+pub fn decode_varint(input: &mut Input) -> Result<u64, CodecError> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = u8::decode(input)?;
+        let group = u64::from(byte & 0x7f);
+        if group << shift >> shift != group {
+            break;
+        }
+        value |= group << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(CodecError::Invalid { what: "varint" })
+}
+
+/// Appends bytes behind their length as a varint.
+pub fn encode_blob(bytes: &[u8], out: &mut Vec<u8>) {
+    encode_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+/// Reads what [`encode_blob`] wrote.
+///
+/// # Errors
+/// [`CodecError`] if the bytes are not one.
+pub fn decode_blob(input: &mut Input) -> Result<Bytes, CodecError> {
+    let len = decode_varint(input)?;
+    input.take(usize::try_from(len).unwrap_or(usize::MAX), "bytes")
+}
+
+/// Appends text behind its length as a varint.
+pub fn encode_text(text: &str, out: &mut Vec<u8>) {
+    encode_blob(text.as_bytes(), out);
+}
+
+/// Reads what [`encode_text`] wrote.
+///
+/// # Errors
+/// [`CodecError`] if the bytes are not one.
+pub fn decode_text(input: &mut Input) -> Result<Box<str>, CodecError> {
+    let bytes = decode_blob(input)?;
+    let text = core::str::from_utf8(&bytes).map_err(|_| CodecError::NotUtf8 { what: "text" })?;
+    Ok(text.into())
+}
+
+/// Appends items behind their count as a varint.
+pub fn encode_items<T: Encode>(items: &[T], out: &mut Vec<u8>) {
+    encode_varint(items.len() as u64, out);
+    for item in items {
+        item.encode(out);
+    }
+}
+
+/// Reads what [`encode_items`] wrote.
+///
+/// # Errors
+/// [`CodecError`] if the bytes are not one.
+pub fn decode_items<T: Decode>(input: &mut Input) -> Result<Vec<T>, CodecError> {
+    // Every item takes a byte at least, so a damaged count ends with the input.
+    let count = decode_varint(input)?;
+    let mut items = Vec::new();
+    for _ in 0..count {
+        items.push(T::decode(input)?);
+    }
+    Ok(items)
+}
+
 /// Implements [`Encode`] and [`Decode`] for a struct, field by field in the
 /// order named. The order is the stored format.
 #[macro_export]

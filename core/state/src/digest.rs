@@ -13,6 +13,17 @@ use core::fmt;
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+/// The kinds of entries. Stored nowhere, but members of all releases have to
+/// agree on them: never reuse a number. 32 and up are Consul's.
+pub(crate) mod kind {
+    /// A session.
+    pub(crate) const SESSION: u8 = 1;
+    /// A znode without its data.
+    pub(crate) const ZNODE: u8 = 2;
+    /// A znode's data.
+    pub(crate) const ZNODE_DATA: u8 = 3;
+}
+
 /// The XOR of the content hashes of a set of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Digest(pub u128);
@@ -40,6 +51,11 @@ impl Hasher {
     /// A hasher under `key`.
     pub fn new(key: u64) -> Self {
         Self { key }
+    }
+
+    /// The key.
+    pub(crate) fn key(self) -> u64 {
+        self.key
     }
 
     /// The content hash of one entry in its stored form.

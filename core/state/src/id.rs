@@ -23,6 +23,14 @@ impl Revision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SessionId(pub i64);
 
+impl SessionId {
+    /// Whether a session can have this id: the others mean something else in
+    /// the owner field of a znode.
+    pub fn is_possible(self) -> bool {
+        self.0 != 0 && self.0 != i64::MIN && self.0.to_be_bytes()[0] != 0xff
+    }
+}
+
 /// Which connection owns a session now. A session that reconnects gets a new
 /// attachment; a write under an older one is refused as moved.
 ///

@@ -8,17 +8,19 @@ mod command;
 pub use command::SessionCommand;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::digest::{Digest, Hasher};
+use crate::codec::{CodecError, Decode, Encode, Input};
+use crate::digest::{Digest, Hasher, kind};
 use crate::event::Event;
 use crate::id::{Attachment, SessionId};
 use crate::machine::Stamp;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
-use crate::znode::Tree;
+use crate::znode::{Lifetime, Tree};
 
 /// A session as every member knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +46,97 @@ pub struct Sessions {
 impl Sessions {
     pub(crate) fn apply(
         &mut self,
-        _stamp: Stamp,
-        _command: SessionCommand,
-        _znodes: &mut Tree,
-        _events: &mut Vec<Event>,
+        stamp: Stamp,
+        command: SessionCommand,
+        znodes: &mut Tree,
+        events: &mut Vec<Event>,
     ) -> Result<Reply, Rejection> {
-        Err(Rejection::Unimplemented)
+        match command {
+            SessionCommand::Open { session, password, timeout_ms, attachment } => {
+                let ephemerals = BTreeSet::new();
+                self.open(session, Session { password, timeout_ms, attachment, ephemerals })
+            }
+            SessionCommand::Attach { session, password, timeout_ms, attachment } => {
+                self.attach(session, password, timeout_ms, attachment, events)
+            }
+            SessionCommand::Close { session, attachment }
+            | SessionCommand::Expire { session, attachment } => {
+                self.check_attached(session, attachment)?;
+                self.end(stamp, session, znodes, events);
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    fn open(&mut self, id: SessionId, session: Session) -> Result<Reply, Rejection> {
+        if !id.is_possible() {
+            return Err(Rejection::BadArguments("no session can have this id"));
+        }
+        if self.live.contains_key(&id) {
+            return Err(Rejection::BadArguments("the session exists"));
+        }
+        let timeout_ms = session.timeout_ms;
+        self.insert(id, session);
+        Ok(Reply::Session { timeout_ms })
+    }
+
+    /// Puts a session in, without any rules.
+    pub(crate) fn insert(&mut self, id: SessionId, session: Session) {
+        self.digest.toggle(session.content_hash(id, self.hasher));
+        self.live.insert(id, session);
+    }
+
+    fn attach(
+        &mut self,
+        id: SessionId,
+        password: [u8; 16],
+        timeout_ms: u32,
+        attachment: Attachment,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Rejection> {
+        let session = self.live.get_mut(&id).filter(|session| session.password == password);
+        let session = session.ok_or(Rejection::SessionExpired)?;
+        self.digest.toggle(session.content_hash(id, self.hasher));
+        session.timeout_ms = timeout_ms;
+        session.attachment = attachment;
+        self.digest.toggle(session.content_hash(id, self.hasher));
+        events.push(Event::SessionAttached { session: id, attachment });
+        Ok(Reply::Session { timeout_ms })
+    }
+
+    /// Takes a session out, and with it its ephemerals, in path order.
+    fn end(&mut self, stamp: Stamp, id: SessionId, znodes: &mut Tree, events: &mut Vec<Event>) {
+        let Some(session) = self.live.remove(&id) else { return };
+        self.digest.toggle(session.content_hash(id, self.hasher));
+        for path in &session.ephemerals {
+            znodes.delete_ephemeral(stamp.revision, path, events);
+        }
+        events.push(Event::SessionClosed { session: id });
+    }
+
+    /// Refuses what comes for a session that is gone, or over a connection
+    /// that does not own it any more.
+    pub(crate) fn check_attached(
+        &self,
+        id: SessionId,
+        attachment: Attachment,
+    ) -> Result<(), Rejection> {
+        let session = self.live.get(&id).ok_or(Rejection::SessionExpired)?;
+        if session.attachment == attachment { Ok(()) } else { Err(Rejection::SessionMoved) }
+    }
+
+    /// An ephemeral of this session was created.
+    pub(crate) fn own(&mut self, id: SessionId, path: Arc<str>) {
+        if let Some(session) = self.live.get_mut(&id) {
+            session.ephemerals.insert(path);
+        }
+    }
+
+    /// An ephemeral of this session was deleted.
+    pub(crate) fn disown(&mut self, id: SessionId, path: &str) {
+        if let Some(session) = self.live.get_mut(&id) {
+            session.ephemerals.remove(path);
+        }
     }
 
     /// The session, if it is live.
@@ -74,13 +161,64 @@ impl Sessions {
 
     pub(crate) fn rehash(&mut self, hasher: Hasher) {
         self.hasher = hasher;
+        self.digest = self.computed_digest();
+    }
+
+    fn computed_digest(&self) -> Digest {
+        let mut digest = Digest::default();
+        for (id, session) in &self.live {
+            digest.toggle(session.content_hash(*id, self.hasher));
+        }
+        digest
     }
 
     pub(crate) fn digest(&self) -> Digest {
         self.digest
     }
 
-    pub(crate) fn check_invariants(&self, _znodes: &Tree) -> Result<(), String> {
+    pub(crate) fn check_invariants(&self, znodes: &Tree) -> Result<(), String> {
+        for (id, session) in &self.live {
+            let stray = session.ephemerals.iter().find(|path| {
+                let lifetime = znodes.znode(path).map(|znode| znode.lifetime());
+                lifetime != Some(Lifetime::Ephemeral(*id))
+            });
+            if let Some(path) = stray {
+                return Err(format!("{id} lists {path}, which is not its ephemeral"));
+            }
+        }
+        if self.computed_digest() != self.digest {
+            return Err("the digest of the sessions is not as computed from scratch".into());
+        }
         Ok(())
+    }
+}
+
+impl Session {
+    /// Its ephemerals are not in it: they are in the digest of the tree, with their owner.
+    fn content_hash(&self, id: SessionId, hasher: Hasher) -> Digest {
+        let mut stored = Vec::with_capacity(48);
+        id.encode(&mut stored);
+        self.encode(&mut stored);
+        hasher.entry(kind::SESSION, &stored)
+    }
+}
+
+impl Encode for Session {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.password.encode(out);
+        self.timeout_ms.encode(out);
+        self.attachment.encode(out);
+    }
+}
+
+/// Its ephemerals are not in the stored form: they come back with the tree.
+impl Decode for Session {
+    fn decode(input: &mut Input) -> Result<Self, CodecError> {
+        Ok(Self {
+            password: Decode::decode(input)?,
+            timeout_ms: Decode::decode(input)?,
+            attachment: Decode::decode(input)?,
+            ephemerals: BTreeSet::new(),
+        })
     }
 }

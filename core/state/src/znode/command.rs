@@ -115,14 +115,3 @@ pub enum CreateMode {
         ttl_ms: u64,
     },
 }
-
-// SKELETON: replaced by the real stored form.
-impl crate::codec::Encode for ZnodeCommand {
-    fn encode(&self, _out: &mut Vec<u8>) {}
-}
-
-impl crate::codec::Decode for ZnodeCommand {
-    fn decode(_input: &mut crate::codec::Input) -> Result<Self, crate::codec::CodecError> {
-        Err(crate::codec::CodecError::Invalid { what: "skeleton" })
-    }
-}

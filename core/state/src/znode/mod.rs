@@ -1,11 +1,24 @@
 //! The tree of znodes, as ZooKeeper 3.9 defines it.
+//!
+//! Not here: quotas. ZooKeeper keeps statistics of subtrees under
+//! `/zookeeper/quota` and can enforce limits; the places where limits would be
+//! checked are marked in `change.rs`.
 
 mod acl;
+mod acl_table;
+mod change;
 mod command;
+mod lifetime;
+mod path;
+mod record;
+mod scheme;
 mod stat;
+mod stored_command;
 mod tree;
+mod undo;
 
 pub use acl::{Ace, Acl, Identity, permission};
 pub use command::{Caller, CreateMode, MultiOp, ZnodeCommand, ZnodeOp};
+pub use lifetime::Lifetime;
 pub use stat::Stat;
 pub use tree::{Tree, Znode};

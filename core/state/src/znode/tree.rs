@@ -1,108 +1,450 @@
-//! The tree.
+//! The tree: znodes, the index by path, the digest. It knows how to put in,
+//! take out and edit; what may be changed is decided in `change.rs`.
+//!
+//! Invariants (see [`Tree::check_invariants`]):
+//!
+//! 1. Every znode but the root is among its parent's children exactly once, at
+//!    its `position`, and its path is the parent's, a slash and a name.
+//! 2. The index finds every znode by its path and nothing else.
+//! 3. The digest is the XOR of two entries per znode: one over its data, one
+//!    over everything else. So a new child costs its parent no hash of data.
 
+use alloc::collections::BTreeSet;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hasher as _};
 
 use bytes::Bytes;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
-use crate::digest::{Digest, Hasher};
-use crate::event::Event;
-use crate::machine::Stamp;
-use crate::rejection::Rejection;
-use crate::reply::Reply;
+use crate::digest::{Digest, Hasher, kind};
+use crate::id::Revision;
 use crate::session::Sessions;
-use crate::znode::{Acl, Identity, Stat, ZnodeCommand};
+use crate::znode::acl_table::AclTable;
+use crate::znode::record::{Record, Slab, ZnodeId};
+use crate::znode::{Acl, Lifetime, Stat};
 
 /// All znodes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tree {
+    pub(super) slab: Slab,
+    index: HashTable<ZnodeId>,
+    pub(super) acls: AclTable,
+    /// Containers and TTL znodes, for the sweep.
+    reapable: BTreeSet<Arc<str>>,
+    approximate_data_size: u64,
     hasher: Hasher,
+    path_hasher: FixedState,
     digest: Digest,
+    scratch: Vec<u8>,
 }
 
 /// One znode, as reads see it.
 #[derive(Debug, Clone, Copy)]
 pub struct Znode<'a> {
-    #[allow(dead_code, reason = "skeleton")]
     tree: &'a Tree,
+    record: &'a Record,
 }
 
+impl Default for Tree {
+    /// A fresh tree: the root and ZooKeeper's own znodes. Their creation is
+    /// not counted, so the root's `cversion` is -1 and that of `/zookeeper` -2.
+    fn default() -> Self {
+        let mut tree = Self::vacant();
+        for path in super::path::BUILT_IN {
+            let acl = if path == CONFIG { Acl::read_only() } else { Acl::open() };
+            let acl = tree.acls.acquire(&acl.0);
+            let parent = path.rsplit_once('/').and_then(|(parent, _)| tree.find_parent(parent));
+            tree.put(Record {
+                path: path.into(),
+                data: Some(Bytes::new()),
+                family: None,
+                czxid: Revision(0),
+                mzxid: Revision(0),
+                ctime: 0,
+                mtime: 0,
+                owner: Lifetime::Persistent.to_owner(),
+                version: 0,
+                aversion: if path == CONFIG { -1 } else { 0 },
+                acl,
+                parent: parent.unwrap_or(ZnodeId::ROOT),
+                position: 0,
+            });
+        }
+        tree
+    }
+}
+
+const CONFIG: &str = "/zookeeper/config";
+
 impl Tree {
-    pub(crate) fn apply(
-        &mut self,
-        _stamp: Stamp,
-        _command: ZnodeCommand,
-        _sessions: &mut Sessions,
-        _events: &mut Vec<Event>,
-    ) -> Result<Reply, Rejection> {
-        Err(Rejection::Unimplemented)
+    /// No znodes at all, to be filled from a snapshot.
+    pub(crate) fn vacant() -> Self {
+        Self {
+            slab: Slab::default(),
+            index: HashTable::new(),
+            acls: AclTable::default(),
+            reapable: BTreeSet::new(),
+            approximate_data_size: 0,
+            hasher: Hasher::default(),
+            path_hasher: FixedState::with_seed(0),
+            digest: Digest::default(),
+            scratch: Vec::new(),
+        }
     }
 
-    /// The znode at `path`, if there is one. No path rules are applied: an odd
-    /// path is simply not there.
-    pub fn znode(&self, _path: &str) -> Option<Znode<'_>> {
+    /// Puts a record in, as the last of its parent's children. Counts nothing.
+    pub(super) fn put(&mut self, mut record: Record) -> ZnodeId {
+        let is_root = self.slab.len() == 0;
+        if !is_root {
+            let siblings = self.slab.get(record.parent).children().len();
+            record.position = u32::try_from(siblings).expect("there are fewer than 2^32 znodes");
+        }
+        if is_reapable(&record) {
+            self.reapable.insert(record.path.clone());
+        }
+        self.approximate_data_size += record.weight();
+        let (parent, hash) = (record.parent, self.hash_path(&record.path));
+        let id = self.slab.insert(record);
+        if !is_root {
+            self.slab.get_mut(parent).family_mut().children.push(id);
+        }
+        let (slab, path_hasher) = (&self.slab, &self.path_hasher);
+        self.index.insert_unique(hash, id, |id| hash_path(path_hasher, &slab.get(*id).path));
+        self.toggle_node(id);
+        self.toggle_data(id);
+        id
+    }
+
+    /// Takes a record without children out; the last of its siblings moves to
+    /// its place. Counts nothing, and the record still uses its access list.
+    pub(super) fn take(&mut self, id: ZnodeId) -> Record {
+        self.toggle_node(id);
+        self.toggle_data(id);
+        let hash = self.hash_path(&self.slab.get(id).path);
+        if let Ok(entry) = self.index.find_entry(hash, |found| *found == id) {
+            entry.remove();
+        }
+        let record = self.slab.remove(id);
+        let family = self.slab.get_mut(record.parent).family_mut();
+        let position = record.position as usize;
+        family.children.swap_remove(position);
+        if let Some(moved) = family.children.get(position).copied() {
+            self.slab.get_mut(moved).position = record.position;
+        }
+        if is_reapable(&record) {
+            self.reapable.remove(&record.path);
+        }
+        self.approximate_data_size -= record.weight();
+        record
+    }
+
+    /// Undoes [`Tree::take`]: the record is back at its place among its siblings.
+    pub(super) fn put_back(&mut self, record: Record) {
+        let position = record.position;
+        let parent = record.parent;
+        let id = self.put(record);
+        let children = &mut self.slab.get_mut(parent).family_mut().children;
+        let last = children.len() - 1;
+        children.swap(position as usize, last);
+        let moved = children[last];
+        self.slab.get_mut(moved).position =
+            u32::try_from(last).expect("there are fewer than 2^32 znodes");
+        self.slab.get_mut(id).position = position;
+    }
+
+    /// Changes anything but path and data of a znode.
+    pub(super) fn edit(&mut self, id: ZnodeId, change: impl FnOnce(&mut Record)) {
+        self.toggle_node(id);
+        change(self.slab.get_mut(id));
+        self.toggle_node(id);
+    }
+
+    /// Exchanges a znode's data.
+    pub(super) fn replace_data(&mut self, id: ZnodeId, data: Option<Bytes>) -> Option<Bytes> {
+        self.toggle_data(id);
+        let record = self.slab.get_mut(id);
+        self.approximate_data_size -= record.weight();
+        let old = core::mem::replace(&mut record.data, data);
+        self.approximate_data_size += record.weight();
+        self.toggle_data(id);
+        old
+    }
+
+    pub(super) fn find(&self, path: &str) -> Option<ZnodeId> {
+        let hash = self.hash_path(path);
+        self.index.find(hash, |id| &*self.slab.get(*id).path == path).copied()
+    }
+
+    /// As [`Tree::find`], for the part of a path before its last slash: the root's is empty.
+    pub(super) fn find_parent(&self, path: &str) -> Option<ZnodeId> {
+        if path.is_empty() { self.find("/") } else { self.find(path) }
+    }
+
+    /// The next znode in depth-first order that is `top` or below it, parents
+    /// first, siblings in order. Needs no stack, however deep the tree is.
+    pub(crate) fn next_below(&self, top: ZnodeId, at: ZnodeId) -> Option<ZnodeId> {
+        if let Some(first) = self.slab.get(at).children().first() {
+            return Some(*first);
+        }
+        let mut at = at;
+        while at != top {
+            let record = self.slab.get(at);
+            let siblings = self.slab.get(record.parent).children();
+            if let Some(next) = siblings.get(record.position as usize + 1) {
+                return Some(*next);
+            }
+            at = record.parent;
+        }
         None
     }
 
-    /// How many znodes there are, the root included.
+    /// Every znode below and including `top`.
+    pub(super) fn ids_below(&self, top: ZnodeId) -> impl Iterator<Item = ZnodeId> {
+        core::iter::successors(Some(top), move |at| self.next_below(top, *at))
+    }
+
+    /// Every record with its access list, parents first, siblings in order.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (&Record, &Acl)> {
+        self.ids_below(ZnodeId::ROOT).map(|id| {
+            let record = self.slab.get(id);
+            (record, self.acls.get(record.acl))
+        })
+    }
+
+    fn hash_path(&self, path: &str) -> u64 {
+        hash_path(&self.path_hasher, path)
+    }
+
+    fn toggle_node(&mut self, id: ZnodeId) {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        let entry = self.node_entry(id, &mut scratch);
+        self.digest.toggle(entry);
+        self.scratch = scratch;
+    }
+
+    fn toggle_data(&mut self, id: ZnodeId) {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        let entry = self.data_entry(id, &mut scratch);
+        self.digest.toggle(entry);
+        self.scratch = scratch;
+    }
+
+    fn node_entry(&self, id: ZnodeId, scratch: &mut Vec<u8>) -> Digest {
+        let record = self.slab.get(id);
+        scratch.clear();
+        record.encode_node(self.acls.get(record.acl), scratch);
+        self.hasher.entry(kind::ZNODE, scratch)
+    }
+
+    fn data_entry(&self, id: ZnodeId, scratch: &mut Vec<u8>) -> Digest {
+        scratch.clear();
+        self.slab.get(id).encode_data_entry(scratch);
+        self.hasher.entry(kind::ZNODE_DATA, scratch)
+    }
+
+    fn content_hash_of(&self, id: ZnodeId, scratch: &mut Vec<u8>) -> Digest {
+        let mut hash = self.node_entry(id, scratch);
+        hash.toggle(self.data_entry(id, scratch));
+        hash
+    }
+
+    fn computed_digest(&self) -> Digest {
+        let mut scratch = Vec::new();
+        let mut digest = Digest::default();
+        for id in self.ids_below(ZnodeId::ROOT) {
+            digest.toggle(self.content_hash_of(id, &mut scratch));
+        }
+        digest
+    }
+
+    /// Takes the cluster's key into use, for the digest and for the index:
+    /// nobody outside can prepare paths that collide in it.
+    pub(crate) fn rehash(&mut self, hasher: Hasher) {
+        self.hasher = hasher;
+        self.path_hasher = FixedState::with_seed(hasher.key());
+        if self.slab.len() == 0 {
+            return;
+        }
+        self.digest = self.computed_digest();
+        let ids: Vec<_> = self.ids_below(ZnodeId::ROOT).collect();
+        self.index.clear();
+        let (slab, path_hasher) = (&self.slab, &self.path_hasher);
+        let hash = |id: &ZnodeId| hash_path(path_hasher, &slab.get(*id).path);
+        for id in ids {
+            self.index.insert_unique(hash(&id), id, hash);
+        }
+    }
+}
+
+/// Reads.
+impl Tree {
+    /// The znode at `path`, if there is one. No path rules are applied: an odd
+    /// path is simply not there.
+    pub fn znode(&self, path: &str) -> Option<Znode<'_>> {
+        self.find(path).map(|id| Znode { tree: self, record: self.slab.get(id) })
+    }
+
+    /// How many znodes there are, the root included once.
     pub fn len(&self) -> usize {
-        0
+        self.slab.len()
     }
 
     /// Never: the root is always there.
     pub fn is_empty(&self) -> bool {
-        false
+        self.slab.len() == 0
     }
 
     /// Sum of path and data lengths, in bytes.
     pub fn approximate_data_size(&self) -> u64 {
-        0
+        self.approximate_data_size
     }
 
-    /// How many proper descendants `path` has.
-    pub fn descendants(&self, _path: &str) -> usize {
-        0
+    /// How many proper descendants `path` has; none if it is not there.
+    pub fn descendants(&self, path: &str) -> usize {
+        match self.find(path) {
+            Some(ZnodeId::ROOT) => self.len() - 1,
+            Some(id) => self.ids_below(id).count() - 1,
+            None => 0,
+        }
     }
 
-    pub(crate) fn rehash(&mut self, hasher: Hasher) {
-        self.hasher = hasher;
+    /// Containers that lost their last child and TTL znodes that were not set
+    /// for too long, as of `now_ms`: at most `max`, in path order. Each is to
+    /// be proposed as [`crate::znode::ZnodeOp::Reap`], which looks again.
+    pub fn reap_candidates(&self, now_ms: u64, max: usize) -> impl Iterator<Item = &Arc<str>> {
+        self.reapable
+            .iter()
+            .filter(move |path| self.find(path).is_some_and(|id| self.is_outlived(id, now_ms)))
+            .take(max)
+    }
+
+    pub(super) fn is_outlived(&self, id: ZnodeId, now_ms: u64) -> bool {
+        let record = self.slab.get(id);
+        record.children().is_empty()
+            && match record.lifetime() {
+                Lifetime::Container => record.created() > 0,
+                Lifetime::Ttl { ttl_ms } => {
+                    now_ms.saturating_sub(record.mtime.cast_unsigned()) > ttl_ms
+                }
+                Lifetime::Persistent | Lifetime::Ephemeral(_) => false,
+            }
+    }
+
+    /// The content hash of one znode: all the digest holds of it.
+    pub fn content_hash(&self, path: &str) -> Option<Digest> {
+        self.find(path).map(|id| self.content_hash_of(id, &mut Vec::new()))
     }
 
     pub(crate) fn digest(&self) -> Digest {
         self.digest
     }
 
-    pub(crate) fn check_invariants(&self, _sessions: &Sessions) -> Result<(), String> {
-        Ok(())
+    pub(crate) fn check_invariants(&self, sessions: &Sessions) -> Result<(), String> {
+        let mut acl_users = alloc::collections::BTreeMap::new();
+        let mut data_size = 0;
+        let mut reapable = 0;
+        let mut reached = 0;
+        for id in self.ids_below(ZnodeId::ROOT) {
+            let record = self.slab.get(id);
+            let path = &record.path;
+            reached += 1;
+            data_size += record.weight();
+            reapable += usize::from(is_reapable(record));
+            *acl_users.entry(record.acl).or_insert(0) += 1;
+            if self.find(path) != Some(id) {
+                return Err(format!("the index does not find {path}"));
+            }
+            if id != ZnodeId::ROOT && !self.is_listed(id) {
+                return Err(format!("{path} is not where its parent lists it"));
+            }
+            if let Lifetime::Ephemeral(owner) = record.lifetime()
+                && !sessions.session(owner).is_some_and(|session| session.ephemerals.contains(path))
+            {
+                return Err(format!("{path} belongs to {owner}, which does not list it"));
+            }
+            if is_reapable(record) && !self.reapable.contains(path) {
+                return Err(format!("the sweep does not know {path}"));
+            }
+        }
+        let holds = [
+            ("the number of znodes", reached == self.slab.len() && reached == self.index.len()),
+            ("the size of the data", data_size == self.approximate_data_size),
+            ("the number of znodes to sweep", reapable == self.reapable.len()),
+            ("the number of access lists", acl_users.len() == self.acls.len()),
+            (
+                "the users of an access list",
+                acl_users.iter().all(|(id, users)| self.acls.users(*id) == *users),
+            ),
+            ("the digest of the tree", self.computed_digest() == self.digest),
+        ];
+        match holds.iter().find(|(_, holds)| !holds) {
+            Some((what, _)) => Err(format!("{what} is not as counted from scratch")),
+            None => Ok(()),
+        }
+    }
+
+    fn is_listed(&self, id: ZnodeId) -> bool {
+        let record = self.slab.get(id);
+        let parent = self.slab.get(record.parent);
+        let parent_path = record.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let parent_path = if parent_path.is_empty() { "/" } else { parent_path };
+        parent.children().get(record.position as usize) == Some(&id) && *parent.path == *parent_path
     }
 }
 
+fn is_reapable(record: &Record) -> bool {
+    matches!(record.lifetime(), Lifetime::Container | Lifetime::Ttl { .. })
+}
+
+fn hash_path(path_hasher: &FixedState, path: &str) -> u64 {
+    let mut hasher = path_hasher.build_hasher();
+    hasher.write(path.as_bytes());
+    hasher.finish()
+}
+
 impl<'a> Znode<'a> {
+    /// Where it is.
+    pub fn path(&self) -> &'a Arc<str> {
+        &self.record.path
+    }
+
     /// Its data; `None` is not the same as empty.
     pub fn data(&self) -> Option<&'a Bytes> {
-        None
+        self.record.data.as_ref()
     }
 
     /// Its stat.
     pub fn stat(&self) -> Stat {
-        Stat::default()
+        self.record.stat()
     }
 
     /// The names of its children, in no particular but the same order on every member.
-    pub fn children(&self) -> impl ExactSizeIterator<Item = &'a str> {
-        [].into_iter()
+    pub fn children(&self) -> impl ExactSizeIterator<Item = &'a str> + use<'a> {
+        let tree = self.tree;
+        self.record.children().iter().map(move |id| tree.slab.get(*id).name())
+    }
+
+    /// How many children it has.
+    pub fn child_count(&self) -> usize {
+        self.record.children().len()
+    }
+
+    /// How many children it ever had: the next sequence number.
+    pub fn created_children(&self) -> i64 {
+        self.record.created()
     }
 
     /// Its access list.
     pub fn acl(&self) -> Acl {
-        Acl(Arc::new([]))
+        self.tree.acls.get(self.record.acl).clone()
     }
-}
 
-impl Acl {
-    /// Whether somebody with these proven identities has any of `perms`.
-    pub fn allows(&self, _perms: u32, _identities: &[Identity]) -> bool {
-        true
+    /// What ends it, apart from its deletion.
+    pub fn lifetime(&self) -> Lifetime {
+        self.record.lifetime()
     }
 }

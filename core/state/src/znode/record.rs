@@ -1,0 +1,231 @@
+//! What is kept of one znode, and the slab they are kept in.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::codec::{Encode, encode_text, encode_varint};
+use crate::id::{Revision, SessionId};
+use crate::znode::acl::encode_list;
+use crate::znode::acl_table::AclId;
+use crate::znode::stored_command::encode_data;
+use crate::znode::{Acl, Lifetime, Stat};
+
+/// Names a place in the slab. It is local to this process: never stored, never answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ZnodeId(u32);
+
+/// One znode. There are millions of these: every field counts.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(super) path: Arc<str>,
+    /// Owns its memory: it must not keep the log entry it came in alive.
+    pub(super) data: Option<Bytes>,
+    /// Absent until the first child.
+    pub(super) family: Option<Box<Family>>,
+    pub(super) czxid: Revision,
+    pub(super) mzxid: Revision,
+    pub(super) ctime: i64,
+    pub(super) mtime: i64,
+    /// See [`Lifetime::to_owner`].
+    pub(super) owner: i64,
+    pub(super) version: i32,
+    pub(super) aversion: i32,
+    pub(super) acl: AclId,
+    /// The root is its own parent.
+    pub(super) parent: ZnodeId,
+    /// Where the parent lists it.
+    pub(super) position: u32,
+}
+
+/// What only a parent needs.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) children: Vec<ZnodeId>,
+    /// Children ever created: the next sequence number. 64 bits, because
+    /// ZooKeeper's 32 run out and then no sequential child can be created.
+    pub(super) created: i64,
+    pub(super) pzxid: Revision,
+}
+
+impl Record {
+    pub(super) fn children(&self) -> &[ZnodeId] {
+        self.family.as_ref().map_or(&[], |family| &family.children)
+    }
+
+    pub(super) fn created(&self) -> i64 {
+        self.family.as_ref().map_or(0, |family| family.created)
+    }
+
+    pub(super) fn pzxid(&self) -> Revision {
+        self.family.as_ref().map_or(self.czxid, |family| family.pzxid)
+    }
+
+    pub(super) fn family_mut(&mut self) -> &mut Family {
+        let czxid = self.czxid;
+        self.family.get_or_insert_with(|| {
+            Box::new(Family { children: Vec::new(), created: 0, pzxid: czxid })
+        })
+    }
+
+    pub(super) fn lifetime(&self) -> Lifetime {
+        Lifetime::from_owner(self.owner).expect("only owners that read back are stored")
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(_, name)| name)
+    }
+
+    /// What it adds to the approximate size of the data.
+    pub(super) fn weight(&self) -> u64 {
+        (self.path.len() + self.data_len()) as u64
+    }
+
+    fn data_len(&self) -> usize {
+        self.data.as_ref().map_or(0, Bytes::len)
+    }
+
+    pub(super) fn stat(&self) -> Stat {
+        let children = self.children().len();
+        Stat {
+            czxid: self.czxid,
+            mzxid: self.mzxid,
+            ctime: self.ctime,
+            mtime: self.mtime,
+            version: self.version,
+            cversion: wire_cversion(self.created(), children),
+            aversion: self.aversion,
+            ephemeral_owner: match self.lifetime() {
+                Lifetime::Ephemeral(session) => session,
+                _ => SessionId(0),
+            },
+            data_length: i32::try_from(self.data_len()).unwrap_or(i32::MAX),
+            num_children: i32::try_from(children).unwrap_or(i32::MAX),
+            pzxid: self.pzxid(),
+        }
+    }
+
+    /// The stored form of the znode without its data. Digest and snapshot agree on it.
+    pub(crate) fn encode_node(&self, acl: &Acl, out: &mut Vec<u8>) {
+        encode_text(&self.path, out);
+        encode_list(Some(&acl.0), out);
+        self.czxid.encode(out);
+        self.mzxid.encode(out);
+        self.pzxid().encode(out);
+        self.ctime.encode(out);
+        self.mtime.encode(out);
+        self.owner.encode(out);
+        self.created().encode(out);
+        self.version.encode(out);
+        self.aversion.encode(out);
+    }
+
+    /// The stored form of the znode's data.
+    pub(crate) fn encode_data(&self, out: &mut Vec<u8>) {
+        encode_data(self.data.as_deref(), out);
+    }
+
+    /// What the digest holds of the data: by path and length first, so that no
+    /// two znodes' entries are alike.
+    pub(super) fn encode_data_entry(&self, out: &mut Vec<u8>) {
+        encode_text(&self.path, out);
+        encode_varint(self.data_len() as u64, out);
+        self.encode_data(out);
+    }
+}
+
+/// ZooKeeper's count of changes to the children: creations and deletions,
+/// derived from what it stores (creations) and has (children), modulo 2^32.
+#[expect(clippy::cast_possible_truncation, reason = "ZooKeeper's counter wraps at 32 bits")]
+fn wire_cversion(created: i64, children: usize) -> i32 {
+    (created as i32).wrapping_mul(2).wrapping_sub(children as i32)
+}
+
+/// How many records are allocated together: the slab grows without moving
+/// what it holds, so no create pays for a million others.
+const CHUNK: usize = 1024;
+
+/// Records at places that do not move.
+#[derive(Debug, Default)]
+pub(super) struct Slab {
+    chunks: Vec<Vec<Option<Record>>>,
+    /// Used again last in, first out: undoing changes in reverse order brings
+    /// every record back to its old place.
+    free: Vec<ZnodeId>,
+    len: usize,
+}
+
+impl Slab {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Puts a record in. The root, the first, is put in with itself as its parent.
+    pub(super) fn insert(&mut self, record: Record) -> ZnodeId {
+        self.len += 1;
+        if let Some(id) = self.free.pop() {
+            *self.slot(id) = Some(record);
+            return id;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let full = (self.chunks.len() - 1) * CHUNK;
+        let chunk = self.chunks.last_mut().expect("one was pushed if there was none");
+        chunk.push(Some(record));
+        let place = u32::try_from(full + chunk.len() - 1);
+        ZnodeId(place.expect("memory ends before 2^32 znodes"))
+    }
+
+    pub(super) fn remove(&mut self, id: ZnodeId) -> Record {
+        let record = self.slot(id).take().expect("ids of removed records are not kept");
+        self.len -= 1;
+        self.free.push(id);
+        record
+    }
+
+    pub(super) fn get(&self, id: ZnodeId) -> &Record {
+        let place = id.0 as usize;
+        let slot = &self.chunks[place / CHUNK][place % CHUNK];
+        slot.as_ref().expect("ids of removed records are not kept")
+    }
+
+    pub(super) fn get_mut(&mut self, id: ZnodeId) -> &mut Record {
+        self.slot(id).as_mut().expect("ids of removed records are not kept")
+    }
+
+    fn slot(&mut self, id: ZnodeId) -> &mut Option<Record> {
+        let place = id.0 as usize;
+        &mut self.chunks[place / CHUNK][place % CHUNK]
+    }
+}
+
+impl ZnodeId {
+    /// The root's, which is put in first and never removed.
+    pub(super) const ROOT: Self = Self(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cversion_counts_creations_and_deletions() {
+        assert_eq!(wire_cversion(2, 1), 3);
+        assert_eq!(wire_cversion(0, 2), -2);
+    }
+
+    #[test]
+    fn cversion_wraps_at_32_bits() {
+        assert_eq!(wire_cversion(1 << 30, 0), i32::MIN);
+        assert_eq!(wire_cversion((1 << 31) + 5, 3), 7);
+        assert_eq!(wire_cversion((1 << 32) + 5, 3), 7);
+    }
+
+    #[test]
+    fn a_record_stays_small() {
+        assert!(size_of::<Option<Record>>() <= 120, "{}", size_of::<Option<Record>>());
+    }
+}

@@ -1,0 +1,67 @@
+//! How a `multi` is taken back: every operation leaves behind what its reverse
+//! needs, and reverses happen in reverse order. Nothing is copied beforehand.
+
+use alloc::boxed::Box;
+
+use bytes::Bytes;
+
+use crate::id::Revision;
+use crate::session::Sessions;
+use crate::znode::record::{Record, ZnodeId};
+use crate::znode::{Lifetime, Tree};
+
+/// What one operation did.
+#[derive(Debug)]
+pub(super) enum Undo {
+    /// It changed nothing.
+    Nothing,
+    /// It put a znode in, the last among its siblings; the parent had this `pzxid`.
+    Created { id: ZnodeId, pzxid: Revision },
+    /// It took a znode out; the parent had this `pzxid`.
+    Deleted { record: Box<Record>, pzxid: Revision },
+    /// It replaced a znode's data and counted it.
+    DataSet { id: ZnodeId, data: Option<Bytes>, version: i32, mzxid: Revision, mtime: i64 },
+}
+
+impl Undo {
+    /// The operation stays: what its reverse would have needed goes.
+    pub(super) fn forget(self, tree: &mut Tree) {
+        if let Self::Deleted { record, .. } = self {
+            tree.acls.release(record.acl);
+        }
+    }
+
+    /// Takes the operation back, as the last one that is not taken back yet.
+    pub(super) fn roll_back(self, tree: &mut Tree, sessions: &mut Sessions) {
+        match self {
+            Self::Nothing => {}
+            Self::Created { id, pzxid } => {
+                let record = tree.take(id);
+                if let Lifetime::Ephemeral(session) = record.lifetime() {
+                    sessions.disown(session, &record.path);
+                }
+                tree.acls.release(record.acl);
+                tree.edit(record.parent, |parent| {
+                    let family = parent.family_mut();
+                    family.created -= 1;
+                    family.pzxid = pzxid;
+                });
+            }
+            Self::Deleted { record, pzxid } => {
+                if let Lifetime::Ephemeral(session) = record.lifetime() {
+                    sessions.own(session, record.path.clone());
+                }
+                tree.edit(record.parent, |parent| parent.family_mut().pzxid = pzxid);
+                tree.put_back(*record);
+            }
+            Self::DataSet { id, data, version, mzxid, mtime } => {
+                tree.replace_data(id, data);
+                tree.edit(id, |record| {
+                    record.version = version;
+                    record.mzxid = mzxid;
+                    record.mtime = mtime;
+                });
+            }
+        }
+    }
+}
