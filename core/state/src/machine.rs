@@ -38,13 +38,13 @@ pub struct Applied {
 /// Everything that is replicated.
 #[derive(Debug, Default)]
 pub struct StateMachine {
-    revision: Revision,
-    time_ms: u64,
-    foundation: Option<Foundation>,
-    origins: BTreeMap<MemberId, Origin>,
-    sessions: Sessions,
-    znodes: Tree,
-    consul: Consul,
+    pub(crate) revision: Revision,
+    pub(crate) time_ms: u64,
+    pub(crate) foundation: Option<Foundation>,
+    pub(crate) origins: BTreeMap<MemberId, Origin>,
+    pub(crate) sessions: Sessions,
+    pub(crate) znodes: Tree,
+    pub(crate) consul: Consul,
 }
 
 /// What the first leader decided for the life of the cluster.
@@ -117,12 +117,15 @@ impl StateMachine {
     fn found(&mut self, foundation: Foundation) -> Result<Reply, Rejection> {
         if self.foundation.is_none() {
             self.foundation = Some(foundation);
-            let hasher = Hasher::new(foundation.digest_key);
-            self.sessions.rehash(hasher);
-            self.znodes.rehash(hasher);
-            self.consul.rehash(hasher);
+            self.rehash(Hasher::new(foundation.digest_key));
         }
         Ok(Reply::Done)
+    }
+
+    pub(crate) fn rehash(&mut self, hasher: Hasher) {
+        self.sessions.rehash(hasher);
+        self.znodes.rehash(hasher);
+        self.consul.rehash(hasher);
     }
 
     /// The position of the last applied command.

@@ -14,6 +14,7 @@ mod record;
 mod scheme;
 mod stat;
 mod stored_command;
+mod stored_record;
 mod tree;
 mod undo;
 

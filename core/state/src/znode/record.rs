@@ -6,12 +6,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::codec::{Encode, encode_text, encode_varint};
 use crate::id::{Revision, SessionId};
-use crate::znode::acl::encode_list;
 use crate::znode::acl_table::AclId;
-use crate::znode::stored_command::encode_data;
-use crate::znode::{Acl, Lifetime, Stat};
+use crate::znode::{Lifetime, Stat};
 
 /// Names a place in the slab. It is local to this process: never stored, never answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +47,12 @@ pub(super) struct Family {
     pub(super) pzxid: Revision,
 }
 
+impl Family {
+    pub(super) fn without_children(created: i64, pzxid: Revision) -> Box<Self> {
+        Box::new(Self { children: Vec::new(), created, pzxid })
+    }
+}
+
 impl Record {
     pub(super) fn children(&self) -> &[ZnodeId] {
         self.family.as_ref().map_or(&[], |family| &family.children)
@@ -65,9 +68,7 @@ impl Record {
 
     pub(super) fn family_mut(&mut self) -> &mut Family {
         let czxid = self.czxid;
-        self.family.get_or_insert_with(|| {
-            Box::new(Family { children: Vec::new(), created: 0, pzxid: czxid })
-        })
+        self.family.get_or_insert_with(|| Family::without_children(0, czxid))
     }
 
     pub(super) fn lifetime(&self) -> Lifetime {
@@ -83,7 +84,7 @@ impl Record {
         (self.path.len() + self.data_len()) as u64
     }
 
-    fn data_len(&self) -> usize {
+    pub(super) fn data_len(&self) -> usize {
         self.data.as_ref().map_or(0, Bytes::len)
     }
 
@@ -105,34 +106,6 @@ impl Record {
             num_children: i32::try_from(children).unwrap_or(i32::MAX),
             pzxid: self.pzxid(),
         }
-    }
-
-    /// The stored form of the znode without its data. Digest and snapshot agree on it.
-    pub(crate) fn encode_node(&self, acl: &Acl, out: &mut Vec<u8>) {
-        encode_text(&self.path, out);
-        encode_list(Some(&acl.0), out);
-        self.czxid.encode(out);
-        self.mzxid.encode(out);
-        self.pzxid().encode(out);
-        self.ctime.encode(out);
-        self.mtime.encode(out);
-        self.owner.encode(out);
-        self.created().encode(out);
-        self.version.encode(out);
-        self.aversion.encode(out);
-    }
-
-    /// The stored form of the znode's data.
-    pub(crate) fn encode_data(&self, out: &mut Vec<u8>) {
-        encode_data(self.data.as_deref(), out);
-    }
-
-    /// What the digest holds of the data: by path and length first, so that no
-    /// two znodes' entries are alike.
-    pub(super) fn encode_data_entry(&self, out: &mut Vec<u8>) {
-        encode_text(&self.path, out);
-        encode_varint(self.data_len() as u64, out);
-        self.encode_data(out);
     }
 }
 

@@ -20,12 +20,14 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use crate::codec::{CodecError, Decode, Input};
 use crate::digest::{Digest, Hasher, kind};
 use crate::id::Revision;
 use crate::session::Sessions;
 use crate::znode::acl_table::AclTable;
 use crate::znode::record::{Record, Slab, ZnodeId};
-use crate::znode::{Acl, Lifetime, Stat};
+use crate::znode::stored_record::StoredRecord;
+use crate::znode::{Acl, Lifetime, Stat, path};
 
 /// All znodes.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl Default for Tree {
     /// not counted, so the root's `cversion` is -1 and that of `/zookeeper` -2.
     fn default() -> Self {
         let mut tree = Self::vacant();
-        for path in super::path::BUILT_IN {
+        for path in path::BUILT_IN {
             let acl = if path == CONFIG { Acl::read_only() } else { Acl::open() };
             let acl = tree.acls.acquire(&acl.0);
             let parent = path.rsplit_once('/').and_then(|(parent, _)| tree.find_parent(parent));
@@ -213,6 +215,37 @@ impl Tree {
             let record = self.slab.get(id);
             (record, self.acls.get(record.acl))
         })
+    }
+
+    /// Puts in the next znode of a snapshot, in the order of [`Tree::records`].
+    pub(crate) fn restore(
+        &mut self,
+        input: &mut Input,
+        sessions: &mut Sessions,
+    ) -> Result<(), CodecError> {
+        let stored = StoredRecord::decode(input)?;
+        let invalid = |what| Err(CodecError::Invalid { what });
+        let Some(lifetime) = Lifetime::from_owner(stored.owner) else {
+            return invalid("the owner of a znode");
+        };
+        if path::validate(&stored.path).is_err() || self.find(&stored.path).is_some() {
+            return invalid("the path of a znode");
+        }
+        let parent_path = stored.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let parent = match self.find_parent(parent_path) {
+            Some(parent) => parent,
+            None if self.slab.len() == 0 && &*stored.path == "/" => ZnodeId::ROOT,
+            None => return invalid("the parent of a znode"),
+        };
+        if let Lifetime::Ephemeral(session) = lifetime {
+            if sessions.session(session).is_none() {
+                return invalid("the session of an ephemeral");
+            }
+            sessions.own(session, stored.path.clone());
+        }
+        let acl = self.acls.acquire(&stored.acl);
+        self.put(stored.into_record(acl, parent));
+        Ok(())
     }
 
     fn hash_path(&self, path: &str) -> u64 {

@@ -2,10 +2,13 @@
 //!
 //! - `time 5000`, `advance 100`: the leader's clock, in milliseconds
 //! - `digest`: the digest of everything (pins the stored forms)
+//! - `restart`: goes on with the state as its snapshot has it
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use bytes::Bytes;
+use coord_state::snapshot::Restore;
 use coord_state::{Attachment, Command, Event, Rejection, Reply, SessionId, StateMachine};
 
 use super::line::number;
@@ -26,6 +29,7 @@ pub(crate) fn verb(name: &str) -> Option<Verb> {
         "time" => time,
         "advance" => advance,
         "digest" => digest,
+        "restart" => restart,
         _ => return None,
     })
 }
@@ -42,6 +46,11 @@ fn advance(world: &mut World, line: &mut Line) -> Result<(), String> {
 
 fn digest(world: &mut World, _line: &mut Line) -> Result<(), String> {
     world.say(&format!("digest {}", world.machine.digest()));
+    Ok(())
+}
+
+fn restart(world: &mut World, _line: &mut Line) -> Result<(), String> {
+    world.machine = world.restored()?;
     Ok(())
 }
 
@@ -77,7 +86,25 @@ impl World {
         for event in &applied.events {
             self.say(&format!("   {}", event_text(event)));
         }
-        self.machine.check_invariants()
+        self.machine.check_invariants()?;
+        self.restored().map(drop)
+    }
+
+    /// The state after a way through its own snapshot, which must not change it.
+    pub(crate) fn restored(&self) -> Result<StateMachine, String> {
+        let frozen = self.machine.freeze();
+        let mut restore = Restore::new();
+        for (tag, payload) in frozen.records() {
+            restore
+                .record(tag, Bytes::copy_from_slice(payload))
+                .map_err(|error| format!("the snapshot does not read back: {error}"))?;
+        }
+        let restored = restore.finish().map_err(|error| error.to_string())?;
+        restored.check_invariants()?;
+        if !restored.freeze().records().eq(frozen.records()) {
+            return Err("the state differs from its snapshot".into());
+        }
+        Ok(restored)
     }
 }
 
