@@ -45,6 +45,7 @@ pub(crate) fn verb(name: &str) -> Option<Verb> {
         "allows" => allows,
         "count" => count,
         "descendants" => descendants,
+        "reapable" => reapable,
         _ => return None,
     })
 }
@@ -328,6 +329,12 @@ fn count(world: &mut World, _line: &mut Line) -> Result<(), String> {
     let line = format!("znodes={} bytes={}", znodes.len(), znodes.approximate_data_size());
     world.say(&line);
     Ok(())
+}
+
+fn reapable(world: &mut World, _line: &mut Line) -> Result<(), String> {
+    let candidates = world.machine.znodes().reap_candidates(world.time_ms, 100);
+    let lines = candidates.map(|path| path.to_string()).collect();
+    say_all(world, lines, "nothing to reap")
 }
 
 fn descendants(world: &mut World, line: &mut Line) -> Result<(), String> {
