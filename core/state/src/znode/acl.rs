@@ -155,7 +155,7 @@ impl Decode for Identity {
             code => SCHEMES
                 .get(usize::from(code))
                 .map(|scheme| Box::from(*scheme))
-                .ok_or(CodecError::UnknownTag { what: "scheme", tag: code.into() })?,
+                .ok_or_else(|| CodecError::UnknownTag { what: "scheme", tag: code.into() })?,
         };
         Ok(Self { scheme, id: decode_text(input)? })
     }

@@ -15,6 +15,8 @@ mod scheme;
 mod stat;
 mod stored_command;
 mod stored_record;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod undo;
 

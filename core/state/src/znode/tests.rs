@@ -1,0 +1,131 @@
+//! What scripts cannot reach: counters near their ends, trees of great depth.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+
+use bytes::Bytes;
+
+use crate::batch::Batch;
+use crate::codec::Encode;
+use crate::command::Command;
+use crate::id::MemberId;
+use crate::machine::StateMachine;
+use crate::reply::Reply;
+use crate::snapshot::Restore;
+use crate::znode::{Ace, Acl, Caller, CreateMode, MultiOp, ZnodeCommand, ZnodeOp};
+
+fn command(op: MultiOp) -> Command {
+    let caller = Caller { session: None, identities: Box::default() };
+    Command::Znode(ZnodeCommand { caller, op: ZnodeOp::Single(op) })
+}
+
+fn create(path: &str, sequential: bool) -> Command {
+    let acl: vec::Vec<Ace> = Acl::open().0.to_vec();
+    let mode = CreateMode::Persistent { sequential };
+    command(MultiOp::Create { path: path.into(), data: None, acl: Some(acl), mode })
+}
+
+fn created(machine: &mut StateMachine, path: &str) -> String {
+    match machine.apply(1, create(path, true)).result {
+        Ok(Reply::Created { path, .. }) => String::from(&*path),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn set_created(machine: &mut StateMachine, path: &str, count: i64) {
+    let id = machine.znodes.find(path).unwrap();
+    machine.znodes.edit(id, |record| record.family_mut().created = count);
+}
+
+#[test]
+fn sequence_numbers_go_on_past_32_bits() {
+    let mut machine = StateMachine::new();
+    machine.apply(1, create("/q", false)).result.unwrap();
+    set_created(&mut machine, "/q", i64::from(i32::MAX));
+    assert_eq!(created(&mut machine, "/q/n-"), "/q/n-2147483647");
+    assert_eq!(created(&mut machine, "/q/n-"), "/q/n-2147483648");
+    set_created(&mut machine, "/q", 9_999_999_999);
+    assert_eq!(created(&mut machine, "/q/n-"), "/q/n-9999999999");
+    assert_eq!(created(&mut machine, "/q/n-"), "/q/n-10000000000");
+    machine.check_invariants().unwrap();
+}
+
+#[test]
+fn the_data_version_wraps_through_minus_one() {
+    let mut machine = StateMachine::new();
+    machine.apply(1, create("/v", false)).result.unwrap();
+    let id = machine.znodes.find("/v").unwrap();
+    machine.znodes.edit(id, |record| record.version = i32::MAX);
+    let set = || command(MultiOp::SetData { path: "/v".into(), data: None, version: -1 });
+    machine.apply(1, set()).result.unwrap();
+    assert_eq!(machine.znodes().znode("/v").unwrap().stat().version, i32::MIN);
+    machine.znodes.edit(id, |record| record.version = -2);
+    for version in [-1, 0] {
+        machine.apply(1, set()).result.unwrap();
+        assert_eq!(machine.znodes().znode("/v").unwrap().stat().version, version);
+    }
+}
+
+#[test]
+fn a_deep_tree_does_not_use_the_stack() {
+    let mut machine = StateMachine::new();
+    let mut path = String::new();
+    for _ in 0..3000 {
+        path.push_str("/d");
+        machine.apply(1, create(&path, false)).result.unwrap();
+    }
+    assert_eq!(machine.znodes().descendants("/d"), 2999);
+    machine.check_invariants().unwrap();
+    let mut restore = Restore::new();
+    for (tag, payload) in machine.freeze().records() {
+        restore.record(tag, Bytes::copy_from_slice(payload)).unwrap();
+    }
+    let restored = restore.finish().unwrap();
+    assert_eq!(restored.znodes().descendants("/"), 3003);
+}
+
+#[test]
+fn stored_data_does_not_keep_its_log_entry_alive() {
+    let mut machine = StateMachine::new();
+    machine.apply(1, create("/a", false)).result.unwrap();
+    let entry = Bytes::from(vec![7; 4096]);
+    let data = Some(entry.slice(..4));
+    machine
+        .apply(1, command(MultiOp::SetData { path: "/a".into(), data, version: -1 }))
+        .result
+        .unwrap();
+    assert!(entry.is_unique());
+}
+
+#[test]
+fn the_content_hash_depends_on_everything_but_the_children() {
+    let mut machine = StateMachine::new();
+    let hash = |machine: &StateMachine, path| machine.znodes().content_hash(path).unwrap();
+    machine.apply(1, create("/a", false)).result.unwrap();
+    machine.apply(1, create("/b", false)).result.unwrap();
+    assert_ne!(hash(&machine, "/a"), hash(&machine, "/b"));
+    let before = hash(&machine, "/a");
+    let set = MultiOp::SetData { path: "/b".into(), data: None, version: -1 };
+    machine.apply(1, command(set)).result.unwrap();
+    assert_eq!(hash(&machine, "/a"), before);
+    machine.apply(1, create("/a/c", false)).result.unwrap();
+    assert_ne!(hash(&machine, "/a"), before);
+    assert_eq!(machine.znodes().content_hash("/missing"), None);
+}
+
+#[test]
+fn a_create_is_stored_in_few_bytes_beside_its_path_and_data() {
+    let mut stored = vec::Vec::new();
+    create("/a/path/of/20/bytes!", false).encode(&mut stored);
+    assert_eq!(stored.len(), 20 + 9, "{stored:?}");
+    let batch = Batch {
+        time_ms: 1,
+        origin: MemberId(1),
+        incarnation: 1,
+        sequence: 1,
+        commands: vec![create(&format!("/{}", "x".repeat(300)), false)],
+    };
+    assert_eq!(Batch::from_bytes(batch.to_bytes().into()), Ok(batch));
+}
