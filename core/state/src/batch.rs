@@ -164,3 +164,62 @@ impl Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::id::{Attachment, Revision, SessionId};
+    use crate::machine::StateMachine;
+    use crate::session::SessionCommand;
+
+    fn batch(incarnation: u64, sequence: u64) -> Batch {
+        let open = SessionCommand::Open {
+            session: SessionId(i64::try_from(incarnation * 100 + sequence).unwrap()),
+            password: [0; 16],
+            timeout_ms: 4000,
+            attachment: Attachment(1),
+        };
+        let commands = vec![Command::Session(open)];
+        Batch { time_ms: 7, origin: MemberId(1), incarnation, sequence, commands }
+    }
+
+    #[test]
+    fn a_batch_takes_effect_once_and_in_order() {
+        let mut machine = StateMachine::new();
+        assert_eq!(machine.apply_batch(batch(5, 2)), Outcome::Gap { expected: 1 });
+        assert!(matches!(machine.apply_batch(batch(5, 1)), Outcome::Applied(_)));
+        assert_eq!(machine.apply_batch(batch(5, 1)), Outcome::Duplicate);
+        assert_eq!(machine.apply_batch(batch(5, 3)), Outcome::Gap { expected: 2 });
+        assert!(matches!(machine.apply_batch(batch(5, 2)), Outcome::Applied(_)));
+        assert_eq!(machine.revision(), Revision(2));
+        assert_eq!(machine.sessions().len(), 2);
+    }
+
+    #[test]
+    fn a_restarted_member_counts_from_one_again() {
+        let mut machine = StateMachine::new();
+        machine.apply_batch(batch(5, 1));
+        machine.apply_batch(batch(5, 2));
+        assert_eq!(machine.apply_batch(batch(6, 2)), Outcome::Gap { expected: 1 });
+        assert!(matches!(machine.apply_batch(batch(6, 1)), Outcome::Applied(_)));
+        assert_eq!(machine.apply_batch(batch(5, 3)), Outcome::Duplicate);
+        assert_eq!(machine.revision(), Revision(3));
+    }
+
+    #[test]
+    fn the_leaders_time_is_written_into_the_stored_form() {
+        let mut stored = batch(1, 1).to_bytes();
+        Batch::stamp(&mut stored, 99);
+        assert_eq!(Batch::from_bytes(stored.into()).unwrap(), Batch { time_ms: 99, ..batch(1, 1) });
+        Batch::stamp(&mut [], 99);
+    }
+
+    #[test]
+    fn bytes_behind_a_batch_are_an_error() {
+        let mut stored = batch(1, 1).to_bytes();
+        stored.push(0);
+        assert!(Batch::from_bytes(stored.into()).is_err());
+    }
+}

@@ -394,3 +394,37 @@ record!(crate::id::MemberId { 0 });
 record!(crate::id::Revision { 0 });
 record!(crate::id::SessionId { 0 });
 record!(crate::id::Attachment { 0 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_read_back_in_the_fewest_bytes() {
+        for (value, len) in
+            [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (1 << 63, 10), (u64::MAX, 10)]
+        {
+            let mut out = Vec::new();
+            encode_varint(value, &mut out);
+            assert_eq!(out.len(), len, "{value}");
+            assert_eq!(decode_varint(&mut Input::new(out.into())), Ok(value));
+        }
+    }
+
+    #[test]
+    fn a_varint_of_more_than_64_bits_is_an_error() {
+        let mut long = [0xff; 11];
+        assert!(decode_varint(&mut Input::new(Bytes::copy_from_slice(&long))).is_err());
+        long[9] = 2;
+        assert!(decode_varint(&mut Input::new(Bytes::copy_from_slice(&long))).is_err());
+    }
+
+    #[test]
+    fn a_length_is_believed_only_up_to_the_bytes_that_are_there() {
+        let mut out = Vec::new();
+        encode_varint(u64::MAX, &mut out);
+        let input = || Input::new(Bytes::copy_from_slice(&out));
+        assert!(decode_blob(&mut input()).is_err());
+        assert!(decode_items::<u8>(&mut input()).is_err());
+    }
+}

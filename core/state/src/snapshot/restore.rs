@@ -116,3 +116,102 @@ impl Restore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::command::Command;
+    use crate::id::Attachment;
+    use crate::machine::Foundation;
+    use crate::session::SessionCommand;
+    use crate::znode::{Acl, Caller, CreateMode, MultiOp, ZnodeCommand, ZnodeOp};
+
+    type Records = Vec<(u8, Vec<u8>)>;
+
+    fn records() -> Records {
+        let mut machine = StateMachine::new();
+        let owner = (SessionId(1), Attachment(2));
+        let foundation = Foundation { cluster: 3, digest_key: 4 };
+        let open = SessionCommand::Open {
+            session: owner.0,
+            password: [5; 16],
+            timeout_ms: 4000,
+            attachment: owner.1,
+        };
+        let create = MultiOp::Create {
+            path: "/e".into(),
+            data: Some(Bytes::from_static(b"data")),
+            acl: Some(Acl::read_only().0.to_vec()),
+            mode: CreateMode::Ephemeral { sequential: false },
+        };
+        let caller = Caller { session: Some(owner), identities: Box::default() };
+        for command in [
+            Command::Found(foundation),
+            Command::Session(open),
+            Command::Znode(ZnodeCommand { caller, op: ZnodeOp::Single(create) }),
+        ] {
+            machine.apply(6, command).result.unwrap();
+        }
+        machine.freeze().records().map(|(tag, payload)| (tag, payload.to_vec())).collect()
+    }
+
+    fn restore(records: &Records) -> Result<StateMachine, CodecError> {
+        let mut restore = Restore::new();
+        for (tag, payload) in records {
+            restore.record(*tag, Bytes::copy_from_slice(payload))?;
+        }
+        restore.finish()
+    }
+
+    #[test]
+    fn a_restored_state_is_the_same_state() {
+        let restored = restore(&records()).unwrap();
+        assert_eq!(restored.revision(), Revision(3));
+        assert_eq!(restored.time_ms(), 6);
+        assert_eq!(restored.foundation(), Some(Foundation { cluster: 3, digest_key: 4 }));
+        assert_eq!(restored.sessions().session(SessionId(1)).unwrap().ephemerals.len(), 1);
+        restored.check_invariants().unwrap();
+    }
+
+    #[test]
+    fn a_record_left_out_or_out_of_place_is_an_error() {
+        let records = records();
+        for left_out in 0..records.len() {
+            let mut damaged = records.clone();
+            damaged.remove(left_out);
+            assert!(restore(&damaged).is_err(), "without record {left_out}");
+        }
+        let mut twice = records.clone();
+        twice.extend(records);
+        assert!(restore(&twice).is_err());
+    }
+
+    #[test]
+    fn a_changed_byte_behind_the_header_is_an_error() {
+        let records = records();
+        for record in 1..records.len() {
+            for byte in 0..records[record].1.len() {
+                for change in [1, 0x80, 0xff] {
+                    let mut damaged = records.clone();
+                    damaged[record].1[byte] ^= change;
+                    assert!(restore(&damaged).is_err(), "byte {byte} of record {record}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_cut_anywhere_is_an_error() {
+        let records = records();
+        for record in 0..records.len() {
+            for len in 0..records[record].1.len() {
+                let mut damaged = records.clone();
+                damaged[record].1.truncate(len);
+                assert!(restore(&damaged).is_err(), "record {record} cut to {len} bytes");
+            }
+        }
+    }
+}

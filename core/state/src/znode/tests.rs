@@ -1,20 +1,20 @@
 //! What scripts cannot reach: counters near their ends, trees of great depth.
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 
 use bytes::Bytes;
 
-use crate::batch::Batch;
-use crate::codec::Encode;
+use crate::codec::{Decode, Encode, Input};
 use crate::command::Command;
-use crate::id::MemberId;
+use crate::id::{Attachment, SessionId};
 use crate::machine::StateMachine;
 use crate::reply::Reply;
 use crate::snapshot::Restore;
-use crate::znode::{Ace, Acl, Caller, CreateMode, MultiOp, ZnodeCommand, ZnodeOp};
+use crate::znode::{
+    Ace, Acl, Caller, CreateMode, Identity, MultiOp, ZnodeCommand, ZnodeOp, permission,
+};
 
 fn command(op: MultiOp) -> Command {
     let caller = Caller { session: None, identities: Box::default() };
@@ -115,17 +115,48 @@ fn the_content_hash_depends_on_everything_but_the_children() {
     assert_eq!(machine.znodes().content_hash("/missing"), None);
 }
 
+/// The first stored form, as it must always read.
 #[test]
-fn a_create_is_stored_in_few_bytes_beside_its_path_and_data() {
-    let mut stored = vec::Vec::new();
-    create("/a/path/of/20/bytes!", false).encode(&mut stored);
-    assert_eq!(stored.len(), 20 + 9, "{stored:?}");
-    let batch = Batch {
-        time_ms: 1,
-        origin: MemberId(1),
-        incarnation: 1,
-        sequence: 1,
-        commands: vec![create(&format!("/{}", "x".repeat(300)), false)],
-    };
-    assert_eq!(Batch::from_bytes(batch.to_bytes().into()), Ok(batch));
+fn stored_commands_of_version_1_read_as_they_did() {
+    #[rustfmt::skip]
+    let stored: &[u8] = &[
+        2, // a znode command
+        1, // its version
+        1, 5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, // session 5, attachment 9
+        1, 2, 3, b'b', b':', b'h', // one identity: digest b:h
+        5, 4, // a multi of four
+        0, 2, b'/', b'a', 1, 1, b'x', 1, 0x11, // create, data, open list, ephemeral sequential
+        1, 2, b'/', b'a', 1, // delete, any version
+        2, 2, b'/', b'a', 6, 0, // set null, version 3
+        0, 2, b'/', b't', 0, 2, 1, 31, 3, 0, 3, 0x80, 0x01, // create, ip list, ttl of 128
+    ];
+    let identity = |scheme: &str, id: &str| Identity { scheme: scheme.into(), id: id.into() };
+    let acl = Ace { perms: permission::ALL, identity: identity("ip", "") };
+    let path = || "/a".into();
+    let expected = Command::Znode(ZnodeCommand {
+        caller: Caller {
+            session: Some((SessionId(5), Attachment(9))),
+            identities: [identity("digest", "b:h")].into(),
+        },
+        op: ZnodeOp::Multi(vec![
+            MultiOp::Create {
+                path: path(),
+                data: Some(Bytes::from_static(b"x")),
+                acl: Some(Acl::open().0.to_vec()),
+                mode: CreateMode::Ephemeral { sequential: true },
+            },
+            MultiOp::Delete { path: path(), version: -1 },
+            MultiOp::SetData { path: path(), data: None, version: 3 },
+            MultiOp::Create {
+                path: "/t".into(),
+                data: None,
+                acl: Some(vec![acl]),
+                mode: CreateMode::Ttl { sequential: false, ttl_ms: 128 },
+            },
+        ]),
+    });
+    let mut encoded = vec::Vec::new();
+    expected.encode(&mut encoded);
+    assert_eq!(encoded, stored);
+    assert_eq!(Command::decode(&mut Input::new(Bytes::from_static(stored))), Ok(expected));
 }
