@@ -1,6 +1,7 @@
 //! Access lists: who may do what with a znode.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -104,8 +105,9 @@ pub(super) fn fix_up(
         return Ok(list);
     }
     let mut fixed = Vec::with_capacity(list.len());
-    for (place, ace) in list.iter().enumerate() {
-        if list[..place].contains(ace) {
+    let mut seen = BTreeSet::new();
+    for ace in &list {
+        if !seen.insert(ace) {
             continue;
         }
         if &*ace.identity.scheme != "auth" {
