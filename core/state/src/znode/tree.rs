@@ -1,7 +1,7 @@
 //! The tree: znodes, the index by path, the digest. It knows how to put in,
 //! take out and edit; what may be changed is decided in `change.rs`.
 //!
-//! Invariants (see [`Tree::check_invariants`]):
+//! Invariants (checked in `invariants.rs`):
 //!
 //! 1. Every znode but the root is among its parent's children exactly once, at
 //!    its `position`, and its path is the parent's, a slash and a name.
@@ -10,8 +10,6 @@
 //!    over everything else. So a new child costs its parent no hash of data.
 
 use alloc::collections::BTreeSet;
-use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher as _};
@@ -27,28 +25,21 @@ use crate::session::Sessions;
 use crate::znode::acl_table::AclTable;
 use crate::znode::record::{Record, Slab, ZnodeId};
 use crate::znode::stored_record::StoredRecord;
-use crate::znode::{Acl, Lifetime, Stat, path};
+use crate::znode::{Acl, Lifetime, Znode, path};
 
 /// All znodes.
 #[derive(Debug)]
 pub struct Tree {
     pub(super) slab: Slab,
-    index: HashTable<ZnodeId>,
+    pub(super) index: HashTable<ZnodeId>,
     pub(super) acls: AclTable,
     /// Containers and TTL znodes, for the sweep.
-    reapable: BTreeSet<Arc<str>>,
-    approximate_data_size: u64,
+    pub(super) reapable: BTreeSet<Arc<str>>,
+    pub(super) approximate_data_size: u64,
     hasher: Hasher,
     path_hasher: FixedState,
-    digest: Digest,
+    pub(super) digest: Digest,
     scratch: Vec<u8>,
-}
-
-/// One znode, as reads see it.
-#[derive(Debug, Clone, Copy)]
-pub struct Znode<'a> {
-    tree: &'a Tree,
-    record: &'a Record,
 }
 
 impl Default for Tree {
@@ -285,7 +276,7 @@ impl Tree {
         hash
     }
 
-    fn computed_digest(&self) -> Digest {
+    pub(super) fn computed_digest(&self) -> Digest {
         let mut scratch = Vec::new();
         let mut digest = Digest::default();
         for id in self.ids_below(ZnodeId::ROOT) {
@@ -318,7 +309,7 @@ impl Tree {
     /// The znode at `path`, if there is one. No path rules are applied: an odd
     /// path is simply not there.
     pub fn znode(&self, path: &str) -> Option<Znode<'_>> {
-        self.find(path).map(|id| Znode { tree: self, record: self.slab.get(id) })
+        self.find(path).map(|id| Znode::new(self, self.slab.get(id)))
     }
 
     /// How many znodes there are, the root included once.
@@ -375,61 +366,9 @@ impl Tree {
     pub(crate) fn digest(&self) -> Digest {
         self.digest
     }
-
-    pub(crate) fn check_invariants(&self, sessions: &Sessions) -> Result<(), String> {
-        let mut acl_users = alloc::collections::BTreeMap::new();
-        let mut data_size = 0;
-        let mut reapable = 0;
-        let mut reached = 0;
-        for id in self.ids_below(ZnodeId::ROOT) {
-            let record = self.slab.get(id);
-            let path = &record.path;
-            reached += 1;
-            data_size += record.weight();
-            reapable += usize::from(is_reapable(record));
-            *acl_users.entry(record.acl).or_insert(0) += 1;
-            if self.find(path) != Some(id) {
-                return Err(format!("the index does not find {path}"));
-            }
-            if id != ZnodeId::ROOT && !self.is_listed(id) {
-                return Err(format!("{path} is not where its parent lists it"));
-            }
-            if let Lifetime::Ephemeral(owner) = record.lifetime()
-                && !sessions.session(owner).is_some_and(|session| session.ephemerals.contains(path))
-            {
-                return Err(format!("{path} belongs to {owner}, which does not list it"));
-            }
-            if is_reapable(record) && !self.reapable.contains(path) {
-                return Err(format!("the sweep does not know {path}"));
-            }
-        }
-        let holds = [
-            ("the number of znodes", reached == self.slab.len() && reached == self.index.len()),
-            ("the size of the data", data_size == self.approximate_data_size),
-            ("the number of znodes to sweep", reapable == self.reapable.len()),
-            ("the number of access lists", acl_users.len() == self.acls.len()),
-            (
-                "the users of an access list",
-                acl_users.iter().all(|(id, users)| self.acls.users(*id) == *users),
-            ),
-            ("the digest of the tree", self.computed_digest() == self.digest),
-        ];
-        match holds.iter().find(|(_, holds)| !holds) {
-            Some((what, _)) => Err(format!("{what} is not as counted from scratch")),
-            None => Ok(()),
-        }
-    }
-
-    fn is_listed(&self, id: ZnodeId) -> bool {
-        let record = self.slab.get(id);
-        let parent = self.slab.get(record.parent);
-        let parent_path = record.path.rsplit_once('/').map_or("", |(parent, _)| parent);
-        let parent_path = if parent_path.is_empty() { "/" } else { parent_path };
-        parent.children().get(record.position as usize) == Some(&id) && *parent.path == *parent_path
-    }
 }
 
-fn is_reapable(record: &Record) -> bool {
+pub(super) fn is_reapable(record: &Record) -> bool {
     matches!(record.lifetime(), Lifetime::Container | Lifetime::Ttl { .. })
 }
 
@@ -437,47 +376,4 @@ fn hash_path(path_hasher: &FixedState, path: &str) -> u64 {
     let mut hasher = path_hasher.build_hasher();
     hasher.write(path.as_bytes());
     hasher.finish()
-}
-
-impl<'a> Znode<'a> {
-    /// Where it is.
-    pub fn path(&self) -> &'a Arc<str> {
-        &self.record.path
-    }
-
-    /// Its data; `None` is not the same as empty.
-    pub fn data(&self) -> Option<&'a Bytes> {
-        self.record.data.as_ref()
-    }
-
-    /// Its stat.
-    pub fn stat(&self) -> Stat {
-        self.record.stat()
-    }
-
-    /// The names of its children, in no particular but the same order on every member.
-    pub fn children(&self) -> impl ExactSizeIterator<Item = &'a str> + use<'a> {
-        let tree = self.tree;
-        self.record.children().iter().map(move |id| tree.slab.get(*id).name())
-    }
-
-    /// How many children it has.
-    pub fn child_count(&self) -> usize {
-        self.record.children().len()
-    }
-
-    /// How many children it ever had: the next sequence number.
-    pub fn created_children(&self) -> i64 {
-        self.record.created()
-    }
-
-    /// Its access list.
-    pub fn acl(&self) -> Acl {
-        self.tree.acls.get(self.record.acl).clone()
-    }
-
-    /// What ends it, apart from its deletion.
-    pub fn lifetime(&self) -> Lifetime {
-        self.record.lifetime()
-    }
 }

@@ -1,0 +1,64 @@
+//! What must hold of a tree, computed from scratch. For tests.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+
+use crate::session::Sessions;
+use crate::znode::record::ZnodeId;
+use crate::znode::tree::is_reapable;
+use crate::znode::{Lifetime, Tree};
+
+impl Tree {
+    pub(crate) fn check_invariants(&self, sessions: &Sessions) -> Result<(), String> {
+        let mut acl_users = BTreeMap::new();
+        let mut data_size = 0;
+        let mut reapable = 0;
+        let mut reached = 0;
+        for id in self.ids_below(ZnodeId::ROOT) {
+            let record = self.slab.get(id);
+            let path = &record.path;
+            reached += 1;
+            data_size += record.weight();
+            reapable += usize::from(is_reapable(record));
+            *acl_users.entry(record.acl).or_insert(0) += 1;
+            if self.find(path) != Some(id) {
+                return Err(format!("the index does not find {path}"));
+            }
+            if id != ZnodeId::ROOT && !self.is_listed(id) {
+                return Err(format!("{path} is not where its parent lists it"));
+            }
+            if let Lifetime::Ephemeral(owner) = record.lifetime()
+                && !sessions.session(owner).is_some_and(|session| session.ephemerals.contains(path))
+            {
+                return Err(format!("{path} belongs to {owner}, which does not list it"));
+            }
+            if is_reapable(record) && !self.reapable.contains(path) {
+                return Err(format!("the sweep does not know {path}"));
+            }
+        }
+        let holds = [
+            ("the number of znodes", reached == self.slab.len() && reached == self.index.len()),
+            ("the size of the data", data_size == self.approximate_data_size),
+            ("the number of znodes to sweep", reapable == self.reapable.len()),
+            ("the number of access lists", acl_users.len() == self.acls.len()),
+            (
+                "the users of an access list",
+                acl_users.iter().all(|(id, users)| self.acls.users(*id) == *users),
+            ),
+            ("the digest of the tree", self.computed_digest() == self.digest),
+        ];
+        match holds.iter().find(|(_, holds)| !holds) {
+            Some((what, _)) => Err(format!("{what} is not as counted from scratch")),
+            None => Ok(()),
+        }
+    }
+
+    fn is_listed(&self, id: ZnodeId) -> bool {
+        let record = self.slab.get(id);
+        let parent = self.slab.get(record.parent);
+        let parent_path = record.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let parent_path = if parent_path.is_empty() { "/" } else { parent_path };
+        parent.children().get(record.position as usize) == Some(&id) && *parent.path == *parent_path
+    }
+}
