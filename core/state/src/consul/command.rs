@@ -39,6 +39,7 @@ pub enum ConsulCommand {
 
 /// One change of keys. Keys are bytes; a prefix is a prefix of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named after the words of the operation")]
 pub enum KvOp {
     /// Set, whoever holds the lock.
     Set { key: Bytes, value: Bytes, flags: u64 },
@@ -58,6 +59,7 @@ pub enum KvOp {
 
 /// One operation of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named after the words of the operation")]
 pub enum TxnOp {
     /// A change of keys.
     Kv(KvOp),
@@ -201,15 +203,4 @@ pub struct NewSession {
     pub node_checks: Vec<Box<str>>,
     /// Service checks that it depends on; `None` is printed as null.
     pub service_checks: Option<Vec<Box<str>>>,
-}
-
-// SKELETON: replaced by the real stored form.
-impl crate::codec::Encode for ConsulCommand {
-    fn encode(&self, _out: &mut Vec<u8>) {}
-}
-
-impl crate::codec::Decode for ConsulCommand {
-    fn decode(_input: &mut crate::codec::Input) -> Result<Self, crate::codec::CodecError> {
-        Err(crate::codec::CodecError::Invalid { what: "skeleton" })
-    }
 }

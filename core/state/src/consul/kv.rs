@@ -1,8 +1,13 @@
 //! Keys and values.
 
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::ops::Bound;
+
 use bytes::Bytes;
 
 use crate::consul::ConsulSessionId;
+use crate::consul::ledger::{Ledger, Undo, tag};
+use crate::consul::tombstone::Tombstones;
 
 /// One key and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,47 +26,184 @@ pub struct KvEntry {
     pub modify_index: u64,
 }
 
+crate::record!(KvEntry { value, flags, lock_index, session, create_index, modify_index });
+
+/// Indexes of the table as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct KvMarks {
+    /// Last change of any key.
+    pub(super) index: u64,
+    /// No prefix read reports less.
+    pub(super) floor: u64,
+}
+
+crate::record!(KvMarks { index, floor });
+
 /// The key-value store.
 #[derive(Debug, Default)]
-pub struct Kv {}
+pub struct Kv {
+    entries: BTreeMap<Bytes, KvEntry>,
+    held: BTreeMap<ConsulSessionId, BTreeSet<Bytes>>,
+    tombstones: Tombstones,
+    lock_delays: BTreeMap<Bytes, u64>,
+    lock_delays_by_end: BTreeSet<(u64, Bytes)>,
+    marks: KvMarks,
+}
 
 impl Kv {
     /// The entry at exactly this key.
-    pub fn get(&self, _key: &[u8]) -> Option<&KvEntry> {
-        None
+    pub fn get(&self, key: &[u8]) -> Option<&KvEntry> {
+        self.entries.get(key)
     }
 
     /// All entries whose key begins with `prefix`, in bytewise order.
-    pub fn range<'a>(
-        &'a self,
-        _prefix: &'a [u8],
-    ) -> impl Iterator<Item = (&'a Bytes, &'a KvEntry)> {
-        [].into_iter()
+    pub fn range<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = (&'a Bytes, &'a KvEntry)> {
+        self.entries
+            .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(move |(key, _)| key.starts_with(prefix))
     }
 
-    /// The index of a read of one key: the entry's, or of its deletion, or the table's.
-    pub fn key_index(&self, _key: &[u8]) -> u64 {
-        0
+    /// The index of a read of one key: the entry's own, or the table's if
+    /// there is none, for any later entry will have a larger one.
+    pub fn key_index(&self, key: &[u8]) -> u64 {
+        self.get(key).map_or(self.marks.index, |entry| entry.modify_index)
     }
 
-    /// The index of a read of a prefix: the largest under it, deletions included.
+    /// The index of a read of a prefix: the largest under it, deletions
+    /// included, or the table's if there never was anything.
     /// Never goes backwards for the same prefix.
-    pub fn prefix_index(&self, _prefix: &[u8]) -> u64 {
-        0
+    pub fn prefix_index(&self, prefix: &[u8]) -> u64 {
+        if prefix.is_empty() {
+            return self.marks.index;
+        }
+        let entries = self.range(prefix).map(|(_, entry)| entry.modify_index);
+        let tombstones = self.tombstones.range(prefix).map(|(_, revision)| revision);
+        let largest = entries.chain(tombstones).max();
+        largest.map_or(self.marks.index, |largest| largest.max(self.marks.floor))
+    }
+
+    /// Last change of any key.
+    pub fn index(&self) -> u64 {
+        self.marks.index
     }
 
     /// Until when (leader's time, ms) the key cannot be locked, if it cannot.
-    pub fn lock_delayed_until(&self, _key: &[u8]) -> Option<u64> {
-        None
+    pub fn lock_delayed_until(&self, key: &[u8]) -> Option<u64> {
+        self.lock_delays.get(key).copied()
+    }
+
+    /// The keys whose lock a session holds, in order.
+    pub fn held_by(&self, session: ConsulSessionId) -> impl Iterator<Item = &Bytes> {
+        self.held.get(&session).into_iter().flatten()
     }
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        0
+        self.entries.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        true
+        self.entries.is_empty()
+    }
+
+    pub(super) fn marks(&self) -> KvMarks {
+        self.marks
+    }
+
+    pub(super) fn tombstones(&self) -> &Tombstones {
+        &self.tombstones
+    }
+
+    pub(super) fn lock_delays(&self) -> impl Iterator<Item = (&Bytes, &u64)> {
+        self.lock_delays.iter()
+    }
+
+    /// The lock delays that are over at `time_ms`, earliest first.
+    pub(super) fn lock_delays_over(&self, time_ms: u64) -> impl Iterator<Item = &Bytes> {
+        let over = self.lock_delays_by_end.iter().take_while(move |(end, _)| *end <= time_ms);
+        over.map(|(_, key)| key)
+    }
+
+    pub(super) fn put(&mut self, ledger: &mut Ledger, key: &Bytes, entry: Option<KvEntry>) {
+        let old = self.entries.get(key);
+        ledger.swap(tag::KEY, key, old, entry.as_ref());
+        let new_holder = entry.as_ref().and_then(|entry| entry.session);
+        let old = match entry {
+            Some(entry) => self.entries.insert(key.clone(), entry),
+            None => self.entries.remove(key),
+        };
+        let old_holder = old.as_ref().and_then(|entry| entry.session);
+        if old_holder != new_holder {
+            self.move_lock(key, old_holder, new_holder);
+        }
+        ledger.remember(|| Undo::Key(key.clone(), old));
+    }
+
+    fn move_lock(
+        &mut self,
+        key: &Bytes,
+        from: Option<ConsulSessionId>,
+        to: Option<ConsulSessionId>,
+    ) {
+        if let Some(from) = from
+            && let Some(keys) = self.held.get_mut(&from)
+        {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.held.remove(&from);
+            }
+        }
+        if let Some(to) = to {
+            self.held.entry(to).or_default().insert(key.clone());
+        }
+    }
+
+    pub(super) fn put_tombstone(
+        &mut self,
+        ledger: &mut Ledger,
+        key: &Bytes,
+        revision: Option<u64>,
+    ) {
+        let old = self.tombstones.put(key, revision);
+        ledger.swap(tag::TOMBSTONE, key, old.as_ref(), revision.as_ref());
+        ledger.remember(|| Undo::Tombstone(key.clone(), old));
+    }
+
+    pub(super) fn put_lock_delay(&mut self, ledger: &mut Ledger, key: &Bytes, end: Option<u64>) {
+        let old = match end {
+            Some(end) => self.lock_delays.insert(key.clone(), end),
+            None => self.lock_delays.remove(key),
+        };
+        if let Some(old) = old {
+            self.lock_delays_by_end.remove(&(old, key.clone()));
+        }
+        if let Some(end) = end {
+            self.lock_delays_by_end.insert((end, key.clone()));
+        }
+        ledger.swap(tag::LOCK_DELAY, key, old.as_ref(), end.as_ref());
+        ledger.remember(|| Undo::LockDelay(key.clone(), old));
+    }
+
+    pub(super) fn put_marks(&mut self, ledger: &mut Ledger, marks: KvMarks) {
+        let old = core::mem::replace(&mut self.marks, marks);
+        ledger.swap_marks(tag::KV_MARKS, old, marks);
+        ledger.remember(|| Undo::KvMarks(old));
+    }
+
+    /// Whether what is derived from the entries is what it would be anew.
+    pub(super) fn is_consistent(&self) -> bool {
+        let mut held: BTreeMap<_, BTreeSet<Bytes>> = BTreeMap::new();
+        for (key, entry) in &self.entries {
+            if let Some(session) = entry.session {
+                held.entry(session).or_default().insert(key.clone());
+            }
+        }
+        let ends: BTreeSet<_> =
+            self.lock_delays.iter().map(|(key, end)| (*end, key.clone())).collect();
+        held == self.held
+            && ends == self.lock_delays_by_end
+            && self.tombstones.is_consistent()
+            && self.entries.keys().all(|key| self.tombstones.get(key).is_none())
     }
 }

@@ -3,16 +3,42 @@
 //! Every record keeps the revision that created and last changed it; every
 //! table, service name and key prefix can tell the index a blocking query
 //! reports. A command that changes nothing moves no index and wakes nobody.
+//!
+//! ```text
+//!   command --> write::Writer --> Kv, Catalog, ConsulSessions --> Ledger
+//!                    |                     |                        digest, undo
+//!                  topics                reads
+//! ```
+//!
+//! Invariants:
+//!
+//! 1. A lock's holder is a live session, and the session's keys are those.
+//! 2. A service and a check are on a node that is there; a check of a service
+//!    carries that service's name and tags.
+//! 3. A session is on a node that is there and depends on no critical check.
+//! 4. A service name has an index exactly as long as it has instances.
+//! 5. The index of a read never goes backwards. What is gone leaves a mark
+//!    behind: a deleted key or tree a tombstone, an extinct service or node
+//!    the revision of its extinction.
+//!
+//! Deliberately absent: the expiry of sessions (the leader's clock; it becomes
+//! a `DestroySession`) and who waits for what.
 
 mod catalog;
 mod command;
+mod command_codec;
 mod health;
 mod kv;
+mod ledger;
+mod name;
 mod rejection;
 mod reply;
 mod session;
+mod stored;
+mod tombstone;
+mod write;
 
-pub use catalog::{Catalog, CatalogNode, CatalogService, TaggedAddress, Weights};
+pub use catalog::{Catalog, CatalogNode, CatalogService, Instance, TaggedAddress, Weights};
 pub use command::{
     ConsulCommand, KvOp, NewCheck, NewNode, NewService, NewSession, Registration, TxnOp,
 };
@@ -22,9 +48,13 @@ pub use rejection::ConsulRejection;
 pub use reply::{ConsulReply, TxnError, TxnResult};
 pub use session::{ConsulSession, ConsulSessionId, ConsulSessions, SessionBehavior};
 
+use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::consul::ledger::{Ledger, Undo};
+use crate::consul::name::lower;
+use crate::consul::write::Writer;
 use crate::digest::{Digest, Hasher};
 use crate::event::Event;
 use crate::machine::Stamp;
@@ -37,18 +67,17 @@ pub struct Consul {
     kv: Kv,
     catalog: Catalog,
     sessions: ConsulSessions,
-    hasher: Hasher,
-    digest: Digest,
+    ledger: Ledger,
 }
 
 impl Consul {
     pub(crate) fn apply(
         &mut self,
-        _stamp: Stamp,
-        _command: ConsulCommand,
-        _events: &mut Vec<Event>,
+        stamp: Stamp,
+        command: ConsulCommand,
+        events: &mut Vec<Event>,
     ) -> Result<Reply, Rejection> {
-        Err(Rejection::Unimplemented)
+        Writer::new(self, stamp).apply(command, events)
     }
 
     /// The key-value store.
@@ -66,16 +95,77 @@ impl Consul {
         &self.sessions
     }
 
+    /// Does a transaction of which every operation is a read, see
+    /// [`TxnOp::is_read`].
+    ///
+    /// # Errors
+    /// Every operation that failed, with Consul's text.
+    pub fn read_txn(&self, ops: &[TxnOp]) -> Result<Vec<TxnResult>, Vec<TxnError>> {
+        write::read_only(self, ops)
+    }
+
+    /// Takes changes back, the latest first.
+    fn roll_back(&mut self, log: Vec<Undo>) {
+        let Self { kv, catalog, sessions, ledger } = self;
+        for undo in log.into_iter().rev() {
+            match undo {
+                Undo::Key(key, old) => kv.put(ledger, &key, old),
+                Undo::Tombstone(key, old) => kv.put_tombstone(ledger, &key, old),
+                Undo::LockDelay(key, old) => kv.put_lock_delay(ledger, &key, old),
+                Undo::KvMarks(old) => kv.put_marks(ledger, old),
+                Undo::Node(name, old) => catalog.put_node(ledger, &name, old.map(|old| *old)),
+                Undo::Service(node, id, old) => {
+                    catalog.put_service(ledger, &node, &id, old.map(|old| *old));
+                }
+                Undo::Check(node, id, old) => {
+                    catalog.put_check(ledger, &node, &id, old.map(|old| *old));
+                }
+                Undo::ServiceIndex(name, old) => catalog.put_service_index(ledger, &name, old),
+                Undo::CatalogMarks(old) => catalog.put_marks(ledger, old),
+                Undo::Session(id, old) => sessions.put(ledger, id, old.map(|old| *old)),
+                Undo::SessionMarks(old) => sessions.put_marks(ledger, old),
+            }
+        }
+    }
+
     pub(crate) fn rehash(&mut self, hasher: Hasher) {
-        self.hasher = hasher;
+        self.ledger = self.ledger_anew(hasher);
     }
 
     pub(crate) fn digest(&self) -> Digest {
-        self.digest
+        self.ledger.digest()
+    }
+
+    fn ledger_anew(&self, hasher: Hasher) -> Ledger {
+        let mut ledger = Ledger::new(hasher);
+        self.snapshot_records(&mut |tag, stored| ledger.toggle_stored(tag, stored));
+        ledger
     }
 
     pub(crate) fn check_invariants(&self) -> Result<(), String> {
-        Ok(())
+        let sessions = &self.sessions;
+        let held = self.kv.range(&[]).filter_map(|(_, entry)| entry.session);
+        let conditions = [
+            ("keys and locks", self.kv.is_consistent()),
+            ("the catalog's indexes", self.catalog.is_consistent()),
+            ("the sessions' indexes", sessions.is_consistent()),
+            ("lock holders are live", held.into_iter().all(|id| sessions.session(id).is_some())),
+            ("sessions have node and checks", sessions.iter().all(|session| self.lives(session))),
+            ("the digest", self.ledger_anew(self.ledger.hasher()).digest() == self.digest()),
+        ];
+        match conditions.iter().find(|(_, holds)| !holds) {
+            None => Ok(()),
+            Some((what, _)) => Err("Consul's tables break: ".to_owned() + what),
+        }
+    }
+
+    /// Whether everything is there that keeps a session alive.
+    fn lives(&self, session: &ConsulSession) -> bool {
+        self.catalog.node_record(&lower(&session.node)).is_some()
+            && session.checks().all(|id| {
+                let check = self.catalog.check(&session.node, id);
+                check.is_some_and(|check| check.status != CheckStatus::Critical)
+            })
     }
 }
 

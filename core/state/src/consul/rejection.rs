@@ -21,6 +21,18 @@ pub enum ConsulRejection {
     /// A check of a service that is not there.
     #[error("failed inserting check: Missing service registration on node \"{0}\"")]
     MissingService(Box<str>),
+    /// As [`Self::MissingService`], where no registration is around the check.
+    #[error("Missing service registration on node \"{0}\"")]
+    NoSuchService(Box<str>),
+    /// A registration without a node.
+    #[error("Must provide node")]
+    NodeNameRequired,
+    /// A registration that would make a node without address.
+    #[error("Must provide address if SkipNodeUpdate is not set")]
+    AddressRequired,
+    /// A service without a name.
+    #[error("Must provide service name with ID")]
+    ServiceNameRequired,
     /// The name or id belongs to another live node.
     #[error("Node name {name} is reserved by node {holder_id} with name {holder} ({address})")]
     NodeNameReserved {

@@ -1,8 +1,13 @@
 //! Consul's sessions.
 
 use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
+
+use crate::codec::{CodecError, Decode, Encode, Input};
+use crate::consul::ledger::{Ledger, Undo, tag};
+use crate::consul::name::lower;
 
 /// A session's UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -62,23 +67,174 @@ pub struct ConsulSession {
     pub modify_index: u64,
 }
 
+impl ConsulSession {
+    /// The ids of all checks that keep it alive.
+    pub fn checks(&self) -> impl Iterator<Item = &str> {
+        self.node_checks.iter().chain(self.service_checks.iter().flatten()).map(|id| &**id)
+    }
+}
+
+impl Encode for SessionBehavior {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(match self {
+            Self::Release => 0,
+            Self::Delete => 1,
+        });
+    }
+}
+
+impl Decode for SessionBehavior {
+    fn decode(input: &mut Input) -> Result<Self, CodecError> {
+        Ok(match u8::decode(input)? {
+            0 => Self::Release,
+            1 => Self::Delete,
+            tag => return Err(CodecError::UnknownTag { what: "behavior", tag: tag.into() }),
+        })
+    }
+}
+
+crate::record!(ConsulSession {
+    id,
+    name,
+    node,
+    lock_delay_ns,
+    behavior,
+    ttl,
+    ttl_ms,
+    node_checks,
+    service_checks,
+    create_index,
+    modify_index,
+});
+
+/// Indexes of the table as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct SessionMarks {
+    /// Last change of any session.
+    pub(super) index: u64,
+}
+
+crate::record!(SessionMarks { index });
+
 /// All live sessions.
 #[derive(Debug, Default)]
-pub struct ConsulSessions {}
+pub struct ConsulSessions {
+    live: BTreeMap<ConsulSessionId, ConsulSession>,
+    by_node: BTreeMap<Box<str>, NodeSessions>,
+    marks: SessionMarks,
+}
+
+/// The sessions on one catalog node.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct NodeSessions {
+    sessions: BTreeSet<ConsulSessionId>,
+    by_check: BTreeMap<Box<str>, BTreeSet<ConsulSessionId>>,
+}
+
+impl NodeSessions {
+    fn insert(&mut self, session: &ConsulSession) {
+        self.sessions.insert(session.id);
+        for check in session.checks() {
+            self.by_check.entry(check.into()).or_default().insert(session.id);
+        }
+    }
+
+    fn remove(&mut self, session: &ConsulSession) {
+        self.sessions.remove(&session.id);
+        for check in session.checks() {
+            if let Some(sessions) = self.by_check.get_mut(check) {
+                sessions.remove(&session.id);
+                if sessions.is_empty() {
+                    self.by_check.remove(check);
+                }
+            }
+        }
+    }
+}
 
 impl ConsulSessions {
     /// The session, if it is live.
-    pub fn session(&self, _id: ConsulSessionId) -> Option<&ConsulSession> {
-        None
+    pub fn session(&self, id: ConsulSessionId) -> Option<&ConsulSession> {
+        self.live.get(&id)
     }
 
     /// All live sessions by id.
     pub fn iter(&self) -> impl Iterator<Item = &ConsulSession> {
-        [].into_iter()
+        self.live.values()
+    }
+
+    /// The sessions on one node (whatever the case of its name), by id.
+    pub fn sessions_on(&self, node: &str) -> impl Iterator<Item = &ConsulSession> {
+        let on_node = self.by_node.get(&lower(node));
+        let ids = on_node.into_iter().flat_map(|on_node| &on_node.sessions);
+        ids.filter_map(|id| self.live.get(id))
+    }
+
+    /// The sessions that a check of a node keeps alive, by id.
+    pub(super) fn depending_on(
+        &self,
+        node: &str,
+        check: &str,
+    ) -> impl Iterator<Item = ConsulSessionId> {
+        let on_node = self.by_node.get(node);
+        on_node.and_then(|on_node| on_node.by_check.get(check)).into_iter().flatten().copied()
+    }
+
+    /// How many sessions are live.
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty()
     }
 
     /// Last change of the sessions table.
     pub fn index(&self) -> u64 {
-        0
+        self.marks.index
+    }
+
+    pub(super) fn marks(&self) -> SessionMarks {
+        self.marks
+    }
+
+    pub(super) fn put(
+        &mut self,
+        ledger: &mut Ledger,
+        id: ConsulSessionId,
+        session: Option<ConsulSession>,
+    ) {
+        ledger.swap(tag::SESSION, &id, self.live.get(&id), session.as_ref());
+        let old = self.live.remove(&id);
+        if let Some(old) = &old {
+            let node = lower(&old.node);
+            if let Some(on_node) = self.by_node.get_mut(&node) {
+                on_node.remove(old);
+                if on_node.sessions.is_empty() {
+                    self.by_node.remove(&node);
+                }
+            }
+        }
+        if let Some(session) = session {
+            self.by_node.entry(lower(&session.node)).or_default().insert(&session);
+            self.live.insert(id, session);
+        }
+        ledger.remember(|| Undo::Session(id, old.map(Box::new)));
+    }
+
+    pub(super) fn put_marks(&mut self, ledger: &mut Ledger, marks: SessionMarks) {
+        let old = core::mem::replace(&mut self.marks, marks);
+        ledger.swap_marks(tag::SESSION_MARKS, old, marks);
+        ledger.remember(|| Undo::SessionMarks(old));
+    }
+
+    /// Whether what is derived from the sessions is what it would be anew.
+    pub(super) fn is_consistent(&self) -> bool {
+        let mut by_node: BTreeMap<_, NodeSessions> = BTreeMap::new();
+        for session in self.live.values() {
+            by_node.entry(lower(&session.node)).or_default().insert(session);
+        }
+        by_node == self.by_node && self.live.iter().all(|(id, session)| *id == session.id)
     }
 }

@@ -1,0 +1,290 @@
+//! Nodes, services and checks.
+//!
+//! ```text
+//!   nodes:    lower name -> record, services by id, checks by id, checks by service id
+//!   names:    lower service name -> index, instances (node, id), spellings
+//!   node_ids: UUID -> lower node name
+//! ```
+//!
+//! A read of one service or one node touches nothing else. Only the records
+//! and the indexes are stored; the rest is derived from them.
+
+mod read;
+mod record;
+
+pub use read::Instance;
+pub use record::{CatalogNode, CatalogService, TaggedAddress, Weights};
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::consul::HealthCheck;
+use crate::consul::ledger::{Ledger, Undo, tag};
+use crate::consul::name::lower;
+
+/// Indexes of the tables as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct CatalogMarks {
+    pub(super) nodes: u64,
+    pub(super) services: u64,
+    pub(super) checks: u64,
+    /// When a service name last lost its last instance.
+    pub(super) service_extinction: u64,
+    /// When a node was last removed.
+    pub(super) node_extinction: u64,
+}
+
+crate::record!(CatalogMarks { nodes, services, checks, service_extinction, node_extinction });
+
+/// A node as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NodeRecord {
+    pub(super) node: CatalogNode,
+    /// Last change of the node, its services or its checks.
+    pub(super) index: u64,
+}
+
+crate::record!(NodeRecord { node, index });
+
+/// Nodes, services and checks.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    nodes: BTreeMap<Box<str>, NodeRow>,
+    node_ids: BTreeMap<Box<str>, Box<str>>,
+    names: BTreeMap<Box<str>, NameRow>,
+    marks: CatalogMarks,
+}
+
+/// A node and all that hangs on it.
+#[derive(Debug)]
+struct NodeRow {
+    record: NodeRecord,
+    services: BTreeMap<Box<str>, CatalogService>,
+    checks: BTreeMap<Box<str>, HealthCheck>,
+    /// Ids of checks by the id of their service, empty for the node's own.
+    checks_of: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
+}
+
+/// All instances under one service name.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct NameRow {
+    index: u64,
+    instances: BTreeSet<(Box<str>, Box<str>)>,
+    /// How many instances spell the name so.
+    spellings: BTreeMap<Box<str>, usize>,
+}
+
+impl Catalog {
+    pub(super) fn marks(&self) -> CatalogMarks {
+        self.marks
+    }
+
+    /// All nodes as stored, by lower-case name.
+    pub(super) fn node_records(&self) -> impl Iterator<Item = (&str, &NodeRecord)> {
+        self.nodes.iter().map(|(name, row)| (&**name, &row.record))
+    }
+
+    /// The node of this lower-case name as stored.
+    pub(super) fn node_record(&self, lower_name: &str) -> Option<&NodeRecord> {
+        self.nodes.get(lower_name).map(|row| &row.record)
+    }
+
+    /// The node with this UUID.
+    pub(super) fn node_by_id(&self, id: &str) -> Option<&CatalogNode> {
+        self.node_record(self.node_ids.get(id)?).map(|record| &record.node)
+    }
+
+    /// Whether a lower-case service name has instances.
+    pub(super) fn has_instances(&self, name: &str) -> bool {
+        self.names.get(name).is_some_and(|row| !row.instances.is_empty())
+    }
+
+    /// The ids of the checks of one service on one node.
+    pub(super) fn check_ids_of(&self, node: &str, service_id: &str) -> Vec<Box<str>> {
+        let ids = self.nodes.get(node).and_then(|row| row.checks_of.get(service_id));
+        ids.into_iter().flatten().cloned().collect()
+    }
+
+    /// All service names in lower case with their indexes.
+    pub(super) fn name_indexes(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.names.iter().map(|(name, row)| (&**name, row.index))
+    }
+
+    /// Sets or removes a node. It is removed only after all that hangs on it.
+    pub(super) fn put_node(&mut self, ledger: &mut Ledger, name: &str, record: Option<NodeRecord>) {
+        ledger.swap(tag::NODE, name, self.node_record(name), record.as_ref());
+        let new_id = record.as_ref().map(|record| record.node.id.clone()).unwrap_or_default();
+        let old = match (self.nodes.get_mut(name), record) {
+            (Some(row), Some(record)) => Some(core::mem::replace(&mut row.record, record)),
+            (None, Some(record)) => {
+                self.nodes.insert(name.into(), NodeRow::new(record));
+                None
+            }
+            (_, None) => self.nodes.remove(name).map(|row| row.record),
+        };
+        let old_id = old.as_ref().map(|record| &*record.node.id).unwrap_or_default();
+        if *old_id != *new_id {
+            if self.node_ids.get(old_id).is_some_and(|holder| **holder == *name) {
+                self.node_ids.remove(old_id);
+            }
+            if !new_id.is_empty() {
+                self.node_ids.insert(new_id, name.into());
+            }
+        }
+        ledger.remember(|| Undo::Node(name.into(), old.map(Box::new)));
+    }
+
+    /// Sets or removes a service on a node that is there.
+    pub(super) fn put_service(
+        &mut self,
+        ledger: &mut Ledger,
+        node: &str,
+        id: &str,
+        service: Option<CatalogService>,
+    ) {
+        let Some(row) = self.nodes.get_mut(node) else { return };
+        ledger.swap(tag::SERVICE, node, row.services.get(id), service.as_ref());
+        let old = row.services.remove(id);
+        if let Some(old) = &old
+            && let Some(name) = self.names.get_mut(&lower(&old.name))
+        {
+            name.remove(node, old);
+        }
+        if let Some(service) = service {
+            self.names.entry(lower(&service.name)).or_default().insert(node, &service);
+            row.services.insert(id.into(), service);
+        }
+        ledger.remember(|| Undo::Service(node.into(), id.into(), old.map(Box::new)));
+    }
+
+    /// Sets or removes a check on a node that is there.
+    pub(super) fn put_check(
+        &mut self,
+        ledger: &mut Ledger,
+        node: &str,
+        id: &str,
+        check: Option<HealthCheck>,
+    ) {
+        let Some(row) = self.nodes.get_mut(node) else { return };
+        ledger.swap(tag::CHECK, node, row.checks.get(id), check.as_ref());
+        let old = row.checks.remove(id);
+        if let Some(old) = &old {
+            row.unlink(old);
+        }
+        if let Some(check) = check {
+            row.checks_of.entry(check.service_id.clone()).or_default().insert(id.into());
+            row.checks.insert(id.into(), check);
+        }
+        ledger.remember(|| Undo::Check(node.into(), id.into(), old.map(Box::new)));
+    }
+
+    /// Sets the index of a service name, or drops a name that has no instances.
+    pub(super) fn put_service_index(
+        &mut self,
+        ledger: &mut Ledger,
+        name: &str,
+        index: Option<u64>,
+    ) {
+        // An index of 0 is that of a name whose first instance was just put.
+        let old = self.names.get(name).map(|row| row.index).filter(|index| *index != 0);
+        ledger.swap(tag::SERVICE_INDEX, name, old.as_ref(), index.as_ref());
+        match index {
+            Some(index) => match self.names.get_mut(name) {
+                Some(row) => row.index = index,
+                None => {
+                    self.names.insert(name.into(), NameRow { index, ..NameRow::default() });
+                }
+            },
+            None => {
+                self.names.remove(name);
+            }
+        }
+        ledger.remember(|| Undo::ServiceIndex(name.into(), old));
+    }
+
+    pub(super) fn put_marks(&mut self, ledger: &mut Ledger, marks: CatalogMarks) {
+        let old = core::mem::replace(&mut self.marks, marks);
+        ledger.swap_marks(tag::CATALOG_MARKS, old, marks);
+        ledger.remember(|| Undo::CatalogMarks(old));
+    }
+
+    /// Whether what is derived from the records is what it would be anew.
+    pub(super) fn is_consistent(&self) -> bool {
+        let mut names: BTreeMap<Box<str>, NameRow> = BTreeMap::new();
+        let mut node_ids = BTreeMap::new();
+        for (node, row) in &self.nodes {
+            if !row.is_consistent(node) {
+                return false;
+            }
+            if !row.record.node.id.is_empty() {
+                node_ids.insert(row.record.node.id.clone(), node.clone());
+            }
+            for service in row.services.values() {
+                names.entry(lower(&service.name)).or_default().insert(node, service);
+            }
+        }
+        for (name, row) in &mut names {
+            row.index = self.names.get(name).map_or(0, |row| row.index);
+            if row.index == 0 {
+                return false;
+            }
+        }
+        names == self.names && node_ids == self.node_ids
+    }
+}
+
+impl NodeRow {
+    fn new(record: NodeRecord) -> Self {
+        Self {
+            record,
+            services: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            checks_of: BTreeMap::new(),
+        }
+    }
+
+    fn unlink(&mut self, check: &HealthCheck) {
+        if let Some(ids) = self.checks_of.get_mut(&check.service_id) {
+            ids.remove(&check.id);
+            if ids.is_empty() {
+                self.checks_of.remove(&check.service_id);
+            }
+        }
+    }
+
+    fn is_consistent(&self, name: &str) -> bool {
+        let mut checks_of: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for check in self.checks.values() {
+            checks_of.entry(check.service_id.clone()).or_default().insert(check.id.clone());
+        }
+        let spelled = &self.record.node.name;
+        checks_of == self.checks_of
+            && *lower(spelled) == *name
+            && self.services.values().all(|service| service.node == *spelled)
+            && self.checks.values().all(|check| {
+                let service = self.services.get(&check.service_id);
+                check.node == *spelled
+                    && (check.service_id.is_empty() || service.is_some())
+                    && check.service_name
+                        == service.map(|service| service.name.clone()).unwrap_or_default()
+            })
+    }
+}
+
+impl NameRow {
+    fn insert(&mut self, node: &str, service: &CatalogService) {
+        self.instances.insert((node.into(), service.id.clone()));
+        *self.spellings.entry(service.name.clone()).or_default() += 1;
+    }
+
+    fn remove(&mut self, node: &str, service: &CatalogService) {
+        self.instances.remove(&(node.into(), service.id.clone()));
+        if let Some(count) = self.spellings.get_mut(&service.name) {
+            *count -= 1;
+            if *count == 0 {
+                self.spellings.remove(&service.name);
+            }
+        }
+    }
+}

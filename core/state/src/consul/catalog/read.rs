@@ -1,0 +1,150 @@
+//! What front ends read from the catalog. No read walks more than it returns.
+
+use crate::consul::HealthCheck;
+use crate::consul::catalog::{Catalog, CatalogNode, CatalogService, NodeRow};
+use crate::consul::name::lower;
+
+/// One instance of a service with all that is needed to judge it.
+#[derive(Debug, Clone, Copy)]
+pub struct Instance<'a> {
+    row: &'a NodeRow,
+    service: &'a CatalogService,
+}
+
+impl<'a> Instance<'a> {
+    /// The node it is on.
+    pub fn node(self) -> &'a CatalogNode {
+        &self.row.record.node
+    }
+
+    /// The instance itself.
+    pub fn service(self) -> &'a CatalogService {
+        self.service
+    }
+
+    /// The checks that decide about it: node-level ones by id, then its own by id.
+    pub fn checks(self) -> impl Iterator<Item = &'a HealthCheck> {
+        self.row.checks_of("").chain(self.row.checks_of(&self.service.id))
+    }
+}
+
+impl NodeRow {
+    fn checks_of<'a>(
+        &'a self,
+        service_id: &str,
+    ) -> impl Iterator<Item = &'a HealthCheck> + use<'a> {
+        let ids = self.checks_of.get(service_id).into_iter().flatten();
+        ids.filter_map(|id| self.checks.get(id))
+    }
+}
+
+impl Catalog {
+    fn row(&self, node: &str) -> Option<&NodeRow> {
+        self.nodes.get(&lower(node))
+    }
+
+    /// A node by name, whatever the case, or by UUID.
+    pub fn node(&self, name_or_id: &str) -> Option<&CatalogNode> {
+        let key = lower(name_or_id);
+        let row = self.nodes.get(&key).or_else(|| self.nodes.get(self.node_ids.get(&key)?));
+        row.map(|row| &row.record.node)
+    }
+
+    /// All nodes by lower-case name.
+    pub fn nodes(&self) -> impl Iterator<Item = &CatalogNode> {
+        self.nodes.values().map(|row| &row.record.node)
+    }
+
+    /// All instances of all services, by node and service id.
+    pub fn services(&self) -> impl Iterator<Item = &CatalogService> {
+        self.nodes.values().flat_map(|row| row.services.values())
+    }
+
+    /// Service names as registered, in order, each once.
+    pub fn service_names(&self) -> impl Iterator<Item = &str> {
+        self.names.values().flat_map(|row| row.spellings.keys()).map(|name| &**name)
+    }
+
+    /// All instances of one service (whatever the case of its name), by node
+    /// and service id, with node and checks.
+    pub fn instances(&self, name: &str) -> impl Iterator<Item = Instance<'_>> {
+        let keys = self.names.get(&lower(name)).into_iter().flat_map(|row| &row.instances);
+        keys.filter_map(|(node, id)| {
+            let row = self.nodes.get(node)?;
+            row.services.get(id).map(|service| Instance { row, service })
+        })
+    }
+
+    /// All instances of one service (whatever the case of its name), by node and service id.
+    pub fn service_instances(&self, name: &str) -> impl Iterator<Item = &CatalogService> {
+        self.instances(name).map(Instance::service)
+    }
+
+    /// The services on one node, by id.
+    pub fn services_on(&self, node: &str) -> impl Iterator<Item = &CatalogService> {
+        self.row(node).into_iter().flat_map(|row| row.services.values())
+    }
+
+    /// One instance.
+    pub fn service(&self, node: &str, service_id: &str) -> Option<&CatalogService> {
+        self.row(node)?.services.get(service_id)
+    }
+
+    /// All checks, by node and check id.
+    pub fn checks(&self) -> impl Iterator<Item = &HealthCheck> {
+        self.nodes.values().flat_map(|row| row.checks.values())
+    }
+
+    /// The checks on one node, by id, node-level and service-level.
+    pub fn checks_on(&self, node: &str) -> impl Iterator<Item = &HealthCheck> {
+        self.row(node).into_iter().flat_map(|row| row.checks.values())
+    }
+
+    /// One check.
+    pub fn check(&self, node: &str, check_id: &str) -> Option<&HealthCheck> {
+        self.row(node)?.checks.get(check_id)
+    }
+
+    /// The checks of one service name on all nodes, node-level ones not included.
+    pub fn checks_of_service(&self, name: &str) -> impl Iterator<Item = &HealthCheck> {
+        self.instances(name).flat_map(|instance| instance.row.checks_of(&instance.service.id))
+    }
+
+    /// The checks that decide about one instance: node-level ones by id, then its own by id.
+    pub fn checks_of_instance(
+        &self,
+        node: &str,
+        service_id: &str,
+    ) -> impl Iterator<Item = &HealthCheck> {
+        let row = self.row(node);
+        let instance = row.and_then(|row| Some((row, row.services.get(service_id)?)));
+        instance.into_iter().flat_map(|(row, service)| Instance { row, service }.checks())
+    }
+
+    /// Last change of the nodes table.
+    pub fn nodes_index(&self) -> u64 {
+        self.marks.nodes
+    }
+
+    /// Last change of the services table.
+    pub fn services_index(&self) -> u64 {
+        self.marks.services
+    }
+
+    /// Last change of the checks table.
+    pub fn checks_index(&self) -> u64 {
+        self.marks.checks
+    }
+
+    /// The index of a read of one service name: its own, or of the last
+    /// extinction of any service if it has no instances.
+    pub fn service_index(&self, name: &str) -> u64 {
+        self.names.get(&lower(name)).map_or(self.marks.service_extinction, |row| row.index)
+    }
+
+    /// The last change of a node, its services or its checks; of an unknown
+    /// node, the last removal of any, so that those who wait on it see it go.
+    pub fn node_index(&self, node: &str) -> u64 {
+        self.row(node).map_or(self.marks.node_extinction, |row| row.record.index)
+    }
+}

@@ -1,0 +1,129 @@
+//! What every table reports each of its changes to.
+//!
+//! ```text
+//!   table.put(key, new)  -->  Ledger: digest ^= old ^ new
+//!                                     undo <- (key, old), if a command may yet fail
+//! ```
+//!
+//! A record is the stored form of its key followed by that of its value, under
+//! the tag of its table. The snapshot is exactly the set of these records and
+//! the digest is exactly their sum, so nothing can be in one and not in the
+//! other. A tag also is the version of its record: a new form gets a new tag.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::codec::Encode;
+use crate::consul::catalog::{CatalogMarks, NodeRecord};
+use crate::consul::kv::KvMarks;
+use crate::consul::session::SessionMarks;
+use crate::consul::{CatalogService, ConsulSession, ConsulSessionId, HealthCheck, KvEntry};
+use crate::digest::{Digest, Hasher};
+
+/// Which table a record is of.
+pub(super) mod tag {
+    pub(in crate::consul) const KEY: u8 = 32;
+    pub(in crate::consul) const TOMBSTONE: u8 = 33;
+    pub(in crate::consul) const LOCK_DELAY: u8 = 34;
+    pub(in crate::consul) const KV_MARKS: u8 = 35;
+    pub(in crate::consul) const NODE: u8 = 36;
+    pub(in crate::consul) const SERVICE: u8 = 37;
+    pub(in crate::consul) const CHECK: u8 = 38;
+    pub(in crate::consul) const SERVICE_INDEX: u8 = 39;
+    pub(in crate::consul) const CATALOG_MARKS: u8 = 40;
+    pub(in crate::consul) const SESSION: u8 = 41;
+    pub(in crate::consul) const SESSION_MARKS: u8 = 42;
+}
+
+/// What one record was before it was changed.
+#[derive(Debug)]
+pub(super) enum Undo {
+    Key(Bytes, Option<KvEntry>),
+    Tombstone(Bytes, Option<u64>),
+    LockDelay(Bytes, Option<u64>),
+    KvMarks(KvMarks),
+    Node(Box<str>, Option<Box<NodeRecord>>),
+    Service(Box<str>, Box<str>, Option<Box<CatalogService>>),
+    Check(Box<str>, Box<str>, Option<Box<HealthCheck>>),
+    ServiceIndex(Box<str>, Option<u64>),
+    CatalogMarks(CatalogMarks),
+    Session(ConsulSessionId, Option<Box<ConsulSession>>),
+    SessionMarks(SessionMarks),
+}
+
+/// The digest of all records, and how to take the latest changes back.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    hasher: Hasher,
+    digest: Digest,
+    undo: Option<Vec<Undo>>,
+    scratch: Vec<u8>,
+}
+
+impl Ledger {
+    pub(super) fn new(hasher: Hasher) -> Self {
+        Self { hasher, ..Self::default() }
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(super) fn hasher(&self) -> Hasher {
+        self.hasher
+    }
+
+    /// Puts a record into the digest, or takes it out.
+    pub(super) fn toggle<K: Encode + ?Sized, V: Encode>(&mut self, tag: u8, key: &K, value: &V) {
+        self.scratch.clear();
+        key.encode(&mut self.scratch);
+        value.encode(&mut self.scratch);
+        self.digest.toggle(self.hasher.entry(tag, &self.scratch));
+    }
+
+    /// Puts a stored record into the digest.
+    pub(super) fn toggle_stored(&mut self, tag: u8, stored: &[u8]) {
+        self.digest.toggle(self.hasher.entry(tag, stored));
+    }
+
+    /// Replaces one record by another.
+    pub(super) fn swap<K: Encode + ?Sized, V: Encode>(
+        &mut self,
+        tag: u8,
+        key: &K,
+        old: Option<&V>,
+        new: Option<&V>,
+    ) {
+        for value in old.into_iter().chain(new) {
+            self.toggle(tag, key, value);
+        }
+    }
+
+    /// As [`Self::swap`] for the one record of a table's indexes, which is not
+    /// there as long as nothing ever changed.
+    pub(super) fn swap_marks<V: Encode + Default + PartialEq>(&mut self, tag: u8, old: V, new: V) {
+        for marks in [old, new] {
+            if marks != V::default() {
+                self.toggle(tag, &[0_u8; 0], &marks);
+            }
+        }
+    }
+
+    /// From here on every change can be taken back.
+    pub(super) fn begin(&mut self) {
+        self.undo = Some(Vec::new());
+    }
+
+    /// The changes since [`Self::begin`], oldest first; none from now on.
+    pub(super) fn end(&mut self) -> Vec<Undo> {
+        self.undo.take().unwrap_or_default()
+    }
+
+    pub(super) fn remember(&mut self, undo: impl FnOnce() -> Undo) {
+        if let Some(log) = &mut self.undo {
+            log.push(undo());
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The stored form of all tables: one record per entry, see [`super::ledger`].
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::codec::{CodecError, Decode, Encode, Input, decode_len, encode_len};
+use crate::consul::catalog::{CatalogMarks, NodeRecord};
+use crate::consul::kv::KvMarks;
+use crate::consul::ledger::tag;
+use crate::consul::name::lower;
+use crate::consul::session::SessionMarks;
+use crate::consul::{CatalogService, Consul, ConsulSession, ConsulSessionId, HealthCheck, KvEntry};
+
+impl<V: Encode> Encode for BTreeMap<Box<str>, V> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_len(self.len(), out);
+        for (key, value) in self {
+            key.encode(out);
+            value.encode(out);
+        }
+    }
+}
+
+impl<V: Decode> Decode for BTreeMap<Box<str>, V> {
+    fn decode(input: &mut Input) -> Result<Self, CodecError> {
+        let len = decode_len(input)?;
+        let mut map = Self::new();
+        for _ in 0..len {
+            let key = Box::decode(input)?;
+            if map.insert(key, V::decode(input)?).is_some() {
+                return Err(CodecError::Invalid { what: "map with a key twice" });
+            }
+        }
+        Ok(map)
+    }
+}
+
+/// Hands records to a sink, one scratch buffer for all.
+struct Recorder<'a> {
+    sink: &'a mut dyn FnMut(u8, &[u8]),
+    scratch: Vec<u8>,
+}
+
+impl Recorder<'_> {
+    fn record<K: Encode + ?Sized, V: Encode>(&mut self, tag: u8, key: &K, value: &V) {
+        self.scratch.clear();
+        key.encode(&mut self.scratch);
+        value.encode(&mut self.scratch);
+        (self.sink)(tag, &self.scratch);
+    }
+
+    fn marks<V: Encode + Default + PartialEq>(&mut self, tag: u8, marks: V) {
+        if marks != V::default() {
+            self.record(tag, &[0_u8; 0], &marks);
+        }
+    }
+}
+
+impl Consul {
+    /// Hands every record to `sink`, in an order in which they can be restored.
+    pub fn snapshot_records(&self, sink: &mut dyn FnMut(u8, &[u8])) {
+        let mut recorder = Recorder { sink, scratch: Vec::new() };
+        for (key, entry) in self.kv.range(&[]) {
+            recorder.record(tag::KEY, key, entry);
+        }
+        for (key, revision) in self.kv.tombstones().iter() {
+            recorder.record(tag::TOMBSTONE, key, &revision);
+        }
+        for (key, end) in self.kv.lock_delays() {
+            recorder.record(tag::LOCK_DELAY, key, end);
+        }
+        recorder.marks(tag::KV_MARKS, self.kv.marks());
+        for (name, record) in self.catalog.node_records() {
+            recorder.record(tag::NODE, name, record);
+        }
+        for service in self.catalog.services() {
+            recorder.record(tag::SERVICE, &lower(&service.node), service);
+        }
+        for check in self.catalog.checks() {
+            recorder.record(tag::CHECK, &lower(&check.node), check);
+        }
+        for (name, index) in self.catalog.name_indexes() {
+            recorder.record(tag::SERVICE_INDEX, name, &index);
+        }
+        recorder.marks(tag::CATALOG_MARKS, self.catalog.marks());
+        for session in self.sessions.iter() {
+            recorder.record(tag::SESSION, &session.id, session);
+        }
+        recorder.marks(tag::SESSION_MARKS, self.sessions.marks());
+    }
+
+    /// Puts one record of a snapshot in.
+    ///
+    /// # Errors
+    /// [`CodecError`] if it is not a record, or not one that fits those before.
+    pub fn restore_record(&mut self, tag: u8, mut payload: Input) -> Result<(), CodecError> {
+        let input = &mut payload;
+        match tag {
+            tag::KEY | tag::TOMBSTONE | tag::LOCK_DELAY | tag::KV_MARKS => {
+                self.restore_kv(tag, input)?;
+            }
+            tag::NODE | tag::SERVICE | tag::CHECK | tag::SERVICE_INDEX | tag::CATALOG_MARKS => {
+                self.restore_catalog(tag, input)?
+            }
+            tag::SESSION => {
+                let id = ConsulSessionId::decode(input)?;
+                let session = ConsulSession::decode(input)?;
+                require(session.id == id, "session id")?;
+                self.sessions.put(&mut self.ledger, id, Some(session));
+            }
+            tag::SESSION_MARKS => {
+                self.sessions.put_marks(&mut self.ledger, SessionMarks::decode(input)?);
+            }
+            _ => return Err(CodecError::UnknownTag { what: "Consul record", tag: tag.into() }),
+        }
+        payload.finish("Consul record")
+    }
+
+    fn restore_kv(&mut self, tag: u8, input: &mut Input) -> Result<(), CodecError> {
+        let Self { kv, ledger, .. } = self;
+        if tag == tag::KV_MARKS {
+            kv.put_marks(ledger, KvMarks::decode(input)?);
+            return Ok(());
+        }
+        // Copied, so that no entry keeps the snapshot it came in alive.
+        let key = Bytes::copy_from_slice(&Bytes::decode(input)?);
+        match tag {
+            tag::KEY => {
+                let mut entry = KvEntry::decode(input)?;
+                entry.value = Bytes::copy_from_slice(&entry.value);
+                kv.put(ledger, &key, Some(entry));
+            }
+            tag::TOMBSTONE => kv.put_tombstone(ledger, &key, Some(u64::decode(input)?)),
+            _ => kv.put_lock_delay(ledger, &key, Some(u64::decode(input)?)),
+        }
+        Ok(())
+    }
+
+    fn restore_catalog(&mut self, tag: u8, input: &mut Input) -> Result<(), CodecError> {
+        let Self { catalog, ledger, .. } = self;
+        if tag == tag::CATALOG_MARKS {
+            catalog.put_marks(ledger, CatalogMarks::decode(input)?);
+            return Ok(());
+        }
+        let name = Box::<str>::decode(input)?;
+        require(*lower(&name) == *name, "catalog name")?;
+        match tag {
+            tag::NODE => {
+                let record = NodeRecord::decode(input)?;
+                require(lower(&record.node.name) == name, "node name")?;
+                catalog.put_node(ledger, &name, Some(record));
+            }
+            tag::SERVICE => {
+                let service = CatalogService::decode(input)?;
+                let node = catalog.node_record(&name);
+                let fits = node.is_some_and(|record| record.node.name == service.node);
+                require(fits, "node of a service")?;
+                let id = service.id.clone();
+                catalog.put_service(ledger, &name, &id, Some(service));
+            }
+            tag::CHECK => {
+                let check = HealthCheck::decode(input)?;
+                let node = catalog.node_record(&name);
+                let fits = node.is_some_and(|record| record.node.name == check.node);
+                require(fits, "node of a check")?;
+                let id = check.id.clone();
+                catalog.put_check(ledger, &name, &id, Some(check));
+            }
+            _ => {
+                require(catalog.has_instances(&name), "name of a service")?;
+                catalog.put_service_index(ledger, &name, Some(u64::decode(input)?));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn require(holds: bool, what: &'static str) -> Result<(), CodecError> {
+    if holds { Ok(()) } else { Err(CodecError::Invalid { what }) }
+}

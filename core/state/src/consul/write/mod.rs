@@ -1,0 +1,120 @@
+//! How commands change the tables.
+//!
+//! A [`Writer`] carries one command: everything it changes gets the command's
+//! revision, and the topics it touches are collected, each once. A command
+//! that may fail half way is taken back whole: see [`Writer::all_or_nothing`].
+
+mod catalog;
+mod check;
+mod kv;
+mod session;
+mod txn;
+
+pub(super) use txn::read_only;
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::consul::kv::KvMarks;
+use crate::consul::{Consul, ConsulCommand, ConsulReply};
+use crate::event::{Event, Topic};
+use crate::machine::Stamp;
+use crate::rejection::Rejection;
+use crate::reply::Reply;
+
+/// How many ended lock delays one command sweeps.
+const LOCK_DELAYS_SWEPT: usize = 64;
+
+/// One command being applied.
+pub(super) struct Writer<'a> {
+    consul: &'a mut Consul,
+    stamp: Stamp,
+    topics: BTreeSet<Topic>,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(consul: &'a mut Consul, stamp: Stamp) -> Self {
+        Self { consul, stamp, topics: BTreeSet::new() }
+    }
+
+    pub(super) fn apply(
+        mut self,
+        command: ConsulCommand,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Rejection> {
+        self.sweep();
+        let result = self.dispatch(command);
+        events.extend(self.topics.into_iter().map(Event::Changed));
+        result
+    }
+
+    fn dispatch(&mut self, command: ConsulCommand) -> Result<Reply, Rejection> {
+        match command {
+            ConsulCommand::Kv(op) => {
+                let done = self.kv(&op)?;
+                Ok(Reply::Consul(ConsulReply::Bool(done)))
+            }
+            ConsulCommand::Txn(ops) => {
+                let outcome = self.all_or_nothing(|writer| writer.txn(&ops));
+                Ok(Reply::Consul(ConsulReply::Txn(outcome)))
+            }
+            ConsulCommand::Register(registration) => {
+                self.all_or_nothing(|writer| writer.register(*registration))?;
+                Ok(Reply::Done)
+            }
+            ConsulCommand::Deregister { node, service_id, check_id } => {
+                self.deregister(&node, service_id.as_deref(), check_id.as_deref());
+                Ok(Reply::Done)
+            }
+            ConsulCommand::CreateSession(session) => {
+                Ok(Reply::ConsulSession(self.create_session(*session)?))
+            }
+            ConsulCommand::DestroySession { session } => {
+                self.invalidate_session(session);
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    /// Runs `change`; if it fails, nothing of it remains.
+    fn all_or_nothing<T, E>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.consul.ledger.begin();
+        let result = change(self);
+        let log = self.consul.ledger.end();
+        if result.is_err() {
+            self.consul.roll_back(log);
+            self.topics.clear();
+        }
+        result
+    }
+
+    /// Forgets what time or number has made superfluous, a bounded piece of it.
+    fn sweep(&mut self) {
+        let Consul { kv, ledger, .. } = &mut *self.consul;
+        let over: Vec<_> =
+            kv.lock_delays_over(self.stamp.time_ms).take(LOCK_DELAYS_SWEPT).cloned().collect();
+        for key in &over {
+            kv.put_lock_delay(ledger, key, None);
+        }
+        if kv.tombstones().overflows() {
+            let oldest: Vec<_> = kv.tombstones().older_half().cloned().collect();
+            let floor = oldest.last().map_or(0, |(revision, _)| *revision);
+            for (_, key) in &oldest {
+                kv.put_tombstone(ledger, key, None);
+            }
+            let marks = KvMarks { floor, ..kv.marks() };
+            kv.put_marks(ledger, marks);
+        }
+    }
+
+    fn revision(&self) -> u64 {
+        self.stamp.revision.0
+    }
+
+    fn changed(&mut self, topic: Topic) {
+        self.topics.insert(topic);
+    }
+}

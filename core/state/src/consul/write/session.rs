@@ -1,0 +1,88 @@
+//! Sessions: how they begin and how they end.
+
+use alloc::vec::Vec;
+
+use crate::consul::name::lower;
+use crate::consul::session::SessionMarks;
+use crate::consul::write::Writer;
+use crate::consul::{
+    CheckStatus, Consul, ConsulRejection, ConsulSession, ConsulSessionId, NewSession,
+    SessionBehavior,
+};
+use crate::event::Topic;
+
+impl Writer<'_> {
+    pub(super) fn create_session(
+        &mut self,
+        new: NewSession,
+    ) -> Result<ConsulSessionId, ConsulRejection> {
+        if self.consul.sessions.session(new.id).is_some() {
+            return Err(ConsulRejection::SessionExists);
+        }
+        if self.consul.catalog.node_record(&lower(&new.node)).is_none() {
+            return Err(ConsulRejection::MissingNode);
+        }
+        let revision = self.revision();
+        let session = ConsulSession {
+            id: new.id,
+            name: new.name,
+            node: new.node,
+            lock_delay_ns: new.lock_delay_ns,
+            behavior: new.behavior,
+            ttl: new.ttl,
+            ttl_ms: new.ttl_ms,
+            node_checks: new.node_checks,
+            service_checks: new.service_checks,
+            create_index: revision,
+            modify_index: revision,
+        };
+        for id in session.checks() {
+            match self.consul.catalog.check(&session.node, id).map(|check| check.status) {
+                None => return Err(ConsulRejection::MissingCheck(id.into())),
+                Some(CheckStatus::Critical) => {
+                    return Err(ConsulRejection::CriticalCheck(id.into()));
+                }
+                Some(CheckStatus::Passing | CheckStatus::Warning) => {}
+            }
+        }
+        self.put_session(new.id, Some(session));
+        Ok(new.id)
+    }
+
+    /// Ends a session, if it is live, and takes its keys away from it.
+    pub(super) fn invalidate_session(&mut self, id: ConsulSessionId) {
+        let Some(session) = self.consul.sessions.session(id) else { return };
+        let delete = session.behavior == SessionBehavior::Delete;
+        let lock_delay_ns = session.lock_delay_ns;
+        let keys: Vec<_> = self.consul.kv.held_by(id).cloned().collect();
+        self.put_session(id, None);
+        for key in &keys {
+            self.unhold(key, delete, lock_delay_ns);
+        }
+    }
+
+    /// Ends the sessions that a check kept alive.
+    pub(super) fn invalidate_sessions_of_check(&mut self, node: &str, check: &str) {
+        let ids: Vec<_> = self.consul.sessions.depending_on(node, check).collect();
+        for id in ids {
+            self.invalidate_session(id);
+        }
+    }
+
+    /// Ends the sessions on a node.
+    pub(super) fn invalidate_sessions_on(&mut self, node: &str) {
+        let ids: Vec<_> =
+            self.consul.sessions.sessions_on(node).map(|session| session.id).collect();
+        for id in ids {
+            self.invalidate_session(id);
+        }
+    }
+
+    fn put_session(&mut self, id: ConsulSessionId, session: Option<ConsulSession>) {
+        let index = self.revision();
+        let Consul { sessions, ledger, .. } = &mut *self.consul;
+        sessions.put(ledger, id, session);
+        sessions.put_marks(ledger, SessionMarks { index });
+        self.changed(Topic::Sessions);
+    }
+}
