@@ -138,18 +138,26 @@ impl Writer<'_> {
 
     /// Carries a new spelling of a node's name to what hangs on the node.
     fn respell_node(&mut self, node: &str, spelled: &str) {
+        let revision = self.revision();
         let Consul { catalog, ledger, .. } = &mut *self.consul;
         let services: Vec<_> = catalog.services_on(node).cloned().collect();
+        let checks: Vec<_> = catalog.checks_on(node).cloned().collect();
+        let has_services = (!services.is_empty()).then_some(Table::Services);
+        let has_checks = (!checks.is_empty()).then_some(Table::Checks);
         for mut service in services {
             service.node = spelled.into();
+            service.modify_index = revision;
             let id = service.id.clone();
             catalog.put_service(ledger, node, &id, Some(service));
         }
-        let checks: Vec<_> = catalog.checks_on(node).cloned().collect();
         for mut check in checks {
             check.node = spelled.into();
+            check.modify_index = revision;
             let id = check.id.clone();
             catalog.put_check(ledger, node, &id, Some(check));
+        }
+        for table in has_services.into_iter().chain(has_checks) {
+            self.touch(node, &[table]);
         }
     }
 
