@@ -35,6 +35,8 @@ mod rejection;
 mod reply;
 mod session;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod tombstone;
 mod write;
 
