@@ -53,6 +53,7 @@ pub use session::{ConsulSession, ConsulSessionId, ConsulSessions, SessionBehavio
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 
 use crate::consul::ledger::{Ledger, Undo};
 use crate::consul::name::lower;
@@ -140,8 +141,13 @@ impl Consul {
 
     fn ledger_anew(&self, hasher: Hasher) -> Ledger {
         let mut ledger = Ledger::new(hasher);
-        self.snapshot_records(&mut |tag, stored| ledger.toggle_stored(tag, stored));
-        ledger
+        let summed: Result<(), Infallible> = self.snapshot_records(&mut |tag, stored| {
+            ledger.toggle_stored(tag, stored);
+            Ok(())
+        });
+        match summed {
+            Ok(()) => ledger,
+        }
     }
 
     pub(crate) fn check_invariants(&self) -> Result<(), String> {

@@ -39,57 +39,68 @@ impl<V: Decode> Decode for BTreeMap<Box<str>, V> {
 }
 
 /// Hands records to a sink, one scratch buffer for all.
-struct Recorder<'a> {
-    sink: &'a mut dyn FnMut(u8, &[u8]),
+struct Recorder<'a, E> {
+    sink: &'a mut dyn FnMut(u8, &[u8]) -> Result<(), E>,
     scratch: Vec<u8>,
 }
 
-impl Recorder<'_> {
-    fn record<K: Encode + ?Sized, V: Encode>(&mut self, tag: u8, key: &K, value: &V) {
+impl<E> Recorder<'_, E> {
+    fn record<K, V>(&mut self, tag: u8, key: &K, value: &V) -> Result<(), E>
+    where
+        K: Encode + ?Sized,
+        V: Encode,
+    {
         self.scratch.clear();
         key.encode(&mut self.scratch);
         value.encode(&mut self.scratch);
-        (self.sink)(tag, &self.scratch);
+        (self.sink)(tag, &self.scratch)
     }
 
-    fn marks<V: Encode + Default + PartialEq>(&mut self, tag: u8, marks: V) {
-        if marks != V::default() {
-            self.record(tag, &[0_u8; 0], &marks);
+    fn marks<V: Encode + Default + PartialEq>(&mut self, tag: u8, marks: V) -> Result<(), E> {
+        if marks == V::default() {
+            return Ok(());
         }
+        self.record(tag, &[0_u8; 0], &marks)
     }
 }
 
 impl Consul {
     /// Hands every record to `sink`, in an order in which they can be restored.
-    pub fn snapshot_records(&self, sink: &mut dyn FnMut(u8, &[u8])) {
+    ///
+    /// # Errors
+    /// The first error of `sink`, at which the stream ends.
+    pub fn snapshot_records<E>(
+        &self,
+        sink: &mut dyn FnMut(u8, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut recorder = Recorder { sink, scratch: Vec::new() };
         for (key, entry) in self.kv.range(&[]) {
-            recorder.record(tag::KEY, key, entry);
+            recorder.record(tag::KEY, key, entry)?;
         }
         for (key, revision) in self.kv.tombstones().iter() {
-            recorder.record(tag::TOMBSTONE, key, &revision);
+            recorder.record(tag::TOMBSTONE, key, &revision)?;
         }
         for (key, end) in self.kv.lock_delays() {
-            recorder.record(tag::LOCK_DELAY, key, end);
+            recorder.record(tag::LOCK_DELAY, key, end)?;
         }
-        recorder.marks(tag::KV_MARKS, self.kv.marks());
+        recorder.marks(tag::KV_MARKS, self.kv.marks())?;
         for (name, record) in self.catalog.node_records() {
-            recorder.record(tag::NODE, name, record);
+            recorder.record(tag::NODE, name, record)?;
         }
         for service in self.catalog.services() {
-            recorder.record(tag::SERVICE, &lower(&service.node), service);
+            recorder.record(tag::SERVICE, &lower(&service.node), service)?;
         }
         for check in self.catalog.checks() {
-            recorder.record(tag::CHECK, &lower(&check.node), check);
+            recorder.record(tag::CHECK, &lower(&check.node), check)?;
         }
         for (name, index) in self.catalog.name_indexes() {
-            recorder.record(tag::SERVICE_INDEX, name, &index);
+            recorder.record(tag::SERVICE_INDEX, name, &index)?;
         }
-        recorder.marks(tag::CATALOG_MARKS, self.catalog.marks());
+        recorder.marks(tag::CATALOG_MARKS, self.catalog.marks())?;
         for session in self.sessions.iter() {
-            recorder.record(tag::SESSION, &session.id, session);
+            recorder.record(tag::SESSION, &session.id, session)?;
         }
-        recorder.marks(tag::SESSION_MARKS, self.sessions.marks());
+        recorder.marks(tag::SESSION_MARKS, self.sessions.marks())
     }
 
     /// Puts one record of a snapshot in.

@@ -136,10 +136,10 @@ impl World {
     fn restored(&self) -> Consul {
         let mut restored = Consul::default();
         restored.rehash(self.consul.ledger.hasher());
-        self.consul.snapshot_records(&mut |tag, stored| {
-            let payload = Input::new(Bytes::copy_from_slice(stored));
-            restored.restore_record(tag, payload).unwrap();
+        let read_back = self.consul.snapshot_records(&mut |tag, stored| {
+            restored.restore_record(tag, Input::new(Bytes::copy_from_slice(stored)))
         });
+        assert_eq!(read_back, Ok(()));
         restored
     }
 }
