@@ -38,9 +38,12 @@ impl<V: Decode> Decode for BTreeMap<Box<str>, V> {
     }
 }
 
+/// Gets the records, and may refuse them with an error of its own.
+type Sink<'a, E> = &'a mut dyn FnMut(u8, &[u8]) -> Result<(), E>;
+
 /// Hands records to a sink, one scratch buffer for all.
 struct Recorder<'a, E> {
-    sink: &'a mut dyn FnMut(u8, &[u8]) -> Result<(), E>,
+    sink: Sink<'a, E>,
     scratch: Vec<u8>,
 }
 
@@ -69,10 +72,7 @@ impl Consul {
     ///
     /// # Errors
     /// The first error of `sink`, at which the stream ends.
-    pub fn snapshot_records<E>(
-        &self,
-        sink: &mut dyn FnMut(u8, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn snapshot_records<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
         let mut recorder = Recorder { sink, scratch: Vec::new() };
         for (key, entry) in self.kv.range(&[]) {
             recorder.record(tag::KEY, key, entry)?;
