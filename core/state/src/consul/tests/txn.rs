@@ -138,6 +138,8 @@ fn key_verbs_fail_with_consuls_texts() {
             "failed to check index, key \"x\" doesn't exist".into(),
         ),
         (TxnOp::Kv(set("", "v")), "Must provide key".into()),
+        (get(""), "Must provide key".into()),
+        (TxnOp::CheckNotExists { key: bytes("") }, "Must provide key".into()),
     ] {
         assert_eq!(fails(&mut world, op), what);
     }

@@ -21,6 +21,8 @@ use crate::consul::{
 
 type OpResult = Result<Vec<TxnResult>, String>;
 
+const NO_KEY: &str = "Must provide key";
+
 /// What an entry that is not there looks like.
 const EMPTY: KvEntry = KvEntry {
     value: Bytes::new(),
@@ -86,6 +88,15 @@ fn collect(
 fn read(consul: &Consul, op: &TxnOp) -> Option<OpResult> {
     let catalog = &consul.catalog;
     Some(match op {
+        TxnOp::Get { key }
+        | TxnOp::GetOrEmpty { key }
+        | TxnOp::CheckIndex { key, .. }
+        | TxnOp::CheckSession { key, .. }
+        | TxnOp::CheckNotExists { key }
+            if key.is_empty() =>
+        {
+            Err(NO_KEY.to_owned())
+        }
         TxnOp::Get { key } => {
             found(consul, key, true).ok_or_else(|| format!("key {} doesn't exist", quoted(key)))
         }
@@ -201,7 +212,7 @@ impl Writer<'_> {
             KvOp::DeleteTree { prefix } => prefix,
         };
         if key.is_empty() && !matches!(op, KvOp::DeleteTree { .. }) {
-            return Err("Must provide key".to_owned());
+            return Err(NO_KEY.to_owned());
         }
         if let KvOp::Acquire { value, flags, session, .. } = op {
             let lock = self.acquire(key, value, *flags, *session);
