@@ -31,10 +31,8 @@ impl ConsulClient {
             settings.address = address;
         }
         settings.token = settings.token.or(token);
-        let rules =
-            strict.map_or_else(RegistrationRules::from_environment, RegistrationRules::new);
-        let client =
-            blocking::Client::new(settings).map_err(|error| consul_failure(&error))?;
+        let rules = strict.map_or_else(RegistrationRules::from_environment, RegistrationRules::new);
+        let client = blocking::Client::new(settings).map_err(|error| consul_failure(&error))?;
         Ok(Self { client, rules })
     }
 

@@ -19,9 +19,7 @@ pub(crate) fn wait_interruptibly<T: Send>(
     let mut interrupt = None;
     let outcome = py.detach(|| {
         wait(SIGNAL_LOOK, &mut || {
-            Python::attach(|py| py.check_signals())
-                .map_err(|error| interrupt = Some(error))
-                .is_ok()
+            Python::attach(|py| py.check_signals()).map_err(|error| interrupt = Some(error)).is_ok()
         })
     });
     match outcome {

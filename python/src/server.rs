@@ -64,9 +64,8 @@ impl NativeCluster {
         settings: BTreeMap<String, String>,
         timeout: f64,
     ) -> PyResult<Self> {
-        let started = py.detach(|| {
-            Cluster::start(size, &read_settings(&settings)?, limit(timeout)?)
-        });
+        let started =
+            py.detach(|| Cluster::start(size, &read_settings(&settings)?, limit(timeout)?));
         let cluster = started.map_err(|error| failure(&error))?;
         let addresses = cluster.servers().iter().map(Server::addresses).collect();
         Ok(Self { cluster: Mutex::new(cluster), addresses })

@@ -85,20 +85,14 @@ impl ZkClient {
         mode: (String, bool, u64),
         make_parents: bool,
     ) -> PyResult<(String, StatFields)> {
-        let options =
-            CreateOptions { mode: create_mode(&mode)?, acl: acl.map(aces), make_parents };
+        let options = CreateOptions { mode: create_mode(&mode)?, acl: acl.map(aces), make_parents };
         let data = data.map(Into::into);
         let created = self.wait(py, self.client.inner().create(path, data, &options))?;
         Ok((created.path, fields(created.stat)))
     }
 
     #[pyo3(signature = (path, acl))]
-    fn ensure_path(
-        &self,
-        py: Python<'_>,
-        path: &str,
-        acl: Option<Vec<AceFields>>,
-    ) -> PyResult<()> {
+    fn ensure_path(&self, py: Python<'_>, path: &str, acl: Option<Vec<AceFields>>) -> PyResult<()> {
         self.wait(py, self.client.inner().ensure_path(path, acl.map(aces)))
     }
 
@@ -116,8 +110,7 @@ impl ZkClient {
         path: &str,
         token: Option<u64>,
     ) -> PyResult<Option<StatFields>> {
-        let stat =
-            self.wait(py, self.client.inner().exists_with(path, self.watcher_for(token)))?;
+        let stat = self.wait(py, self.client.inner().exists_with(path, self.watcher_for(token)))?;
         Ok(stat.map(fields))
     }
 
@@ -196,8 +189,7 @@ impl ZkClient {
     }
 
     fn add_watch(&self, py: Python<'_>, path: &str, recursive: bool, token: u64) -> PyResult<()> {
-        let mode =
-            if recursive { WatchMode::PersistentRecursive } else { WatchMode::Persistent };
+        let mode = if recursive { WatchMode::PersistentRecursive } else { WatchMode::Persistent };
         let watcher = self.watcher.with_token(token);
         self.wait(py, self.client.inner().add_watch(path, mode, watcher))
     }

@@ -176,24 +176,3 @@ impl Consul {
             })
     }
 }
-
-// ---- snapshot: tags 32 to 63 of the record stream ----
-
-impl Consul {
-    /// Hands every table's records to `sink`, under tags 32 to 63.
-    pub(crate) fn snapshot_records<E>(
-        &self,
-        _sink: &mut dyn FnMut(u8, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        Ok(())
-    }
-
-    /// Takes one record that [`Consul::snapshot_records`] made.
-    pub(crate) fn restore_record(
-        &mut self,
-        tag: u8,
-        _input: crate::codec::Input,
-    ) -> Result<(), crate::codec::CodecError> {
-        Err(crate::codec::CodecError::UnknownTag { what: "snapshot record", tag: tag.into() })
-    }
-}
