@@ -102,13 +102,8 @@ impl WatcherEvent {
 
     /// Appends an event.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        Self::put(out, self.kind, &self.path);
-    }
-
-    /// Appends an event of a connected client.
-    pub fn put(out: &mut Vec<u8>, kind: i32, path: &str) {
-        put_int(out, kind);
-        put_int(out, Self::CONNECTED);
-        put_text(out, path);
+        put_int(out, self.kind);
+        put_int(out, self.state);
+        put_text(out, &self.path);
     }
 }

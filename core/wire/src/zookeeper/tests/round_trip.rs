@@ -16,7 +16,7 @@ use crate::zookeeper::record::ClientInfo;
 use crate::zookeeper::request::{Create, CreateForm, Read, SetWatches};
 use crate::zookeeper::{ErrorCode, OpCode, Reply, Request, Text};
 
-fn text() -> impl Strategy<Value = Text> {
+fn text() -> impl Strategy<Value = Text> + Clone {
     ".{0,12}".prop_map(Text::from)
 }
 
