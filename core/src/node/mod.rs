@@ -27,4 +27,4 @@ pub use handle::{Freshness, Node, NodeStatus, ReadLevel, Role};
 pub use lifecycle::NodeBuilder;
 pub use sink::{ConnectionSink, ReplySink};
 pub use topic_waiters::{TopicWaiter, TopicWaiters};
-pub use znode_watches::{ConnectionId, WatchKind, ZnodeWatches};
+pub use znode_watches::{ConnectionId, DataWatchSummary, WatchCounts, WatchKind, ZnodeWatches};

@@ -1,8 +1,31 @@
 //! ZooKeeper watches of the connections of this member.
+//!
+//! A watch belongs to a connection, so to one member, and is never replicated.
+//! Every event of a command triggers tables of watches:
+//!
+//! | event | triggers |
+//! |---|---|
+//! | created, data changed | data watches on the path |
+//! | deleted | data watches on the path, then child watches on it whose connection was not told yet |
+//! | children changed | child watches on the path |
+//!
+//! A persistent watch is in both tables. A recursive one is in the data table
+//! of its path and of everything below. A connection is told once per table,
+//! however many of its watches match. A watch that fires once is used up even
+//! if the access list keeps its connection from being told.
+//!
+//! Locks: the state's lock, then this one, then a connection's own; never the
+//! other way round.
+//!
+//! Semantics: ZooKeeper 3.9.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use coord_state::event::ZnodeEventKind;
+use coord_state::znode::Acl;
 use coord_state::{Event, Revision};
+use foldhash::fast::RandomState;
 
 use super::ConnectionSink;
 
@@ -23,25 +46,556 @@ pub enum WatchKind {
     PersistentRecursive,
 }
 
+/// How many watches there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WatchCounts {
+    /// Entries of the data table.
+    pub data: usize,
+    /// Entries of the child table.
+    pub child: usize,
+}
+
+/// What the data table holds; ZooKeeper's `wchs` tells this and no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DataWatchSummary {
+    /// Connections with a watch.
+    pub connections: usize,
+    /// Paths with a watch.
+    pub paths: usize,
+    /// Watches.
+    pub watches: usize,
+}
+
 /// All watches of one member.
 #[derive(Debug, Default)]
-pub struct ZnodeWatches {}
+pub struct ZnodeWatches {
+    tables: Mutex<Tables>,
+}
 
 impl ZnodeWatches {
     /// Adds a watch; adding one that is there changes nothing. To lose no
     /// event, add inside the [`super::Node::read`] that made the answer.
+    /// Tells on how many paths the connection has watches now.
     pub fn add(
         &self,
-        _connection: ConnectionId,
-        _sink: &Arc<dyn ConnectionSink>,
-        _path: &str,
-        _kind: WatchKind,
-    ) {
+        connection: ConnectionId,
+        sink: &Arc<dyn ConnectionSink>,
+        path: &str,
+        kind: WatchKind,
+    ) -> usize {
+        self.lock().add(connection, sink, path, Modes::of(kind))
+    }
+
+    /// Removes a watch. False if it is not there.
+    pub fn remove(&self, connection: ConnectionId, path: &str, kind: WatchKind) -> bool {
+        self.lock().remove(connection, path, Modes::of(kind))
+    }
+
+    /// Whether the connection has this watch.
+    pub fn contains(&self, connection: ConnectionId, path: &str, kind: WatchKind) -> bool {
+        self.lock().modes(connection, path).intersects(Modes::of(kind))
     }
 
     /// Drops everything a connection watches.
-    pub fn remove_connection(&self, _connection: ConnectionId) {}
+    pub fn remove_connection(&self, connection: ConnectionId) {
+        self.lock().remove_connection(connection);
+    }
 
-    /// Delivers one znode event to those who watch for it.
-    pub fn dispatch(&self, _revision: Revision, _event: &Event) {}
+    /// Delivers one event to those who watch for it. Events that are not about
+    /// znodes pass by, except that a replaced state ends every connection that
+    /// has a watch: what it waited for may have happened unseen.
+    pub fn dispatch(&self, revision: Revision, event: &Event) {
+        match event {
+            Event::Znode { kind, path, acl } => self.lock().trigger(revision, *kind, path, acl),
+            Event::Restored => self.lock().restored(revision),
+            Event::SessionClosed { .. } | Event::SessionAttached { .. } | Event::Changed(_) => {}
+        }
+    }
+
+    /// How many watches there are.
+    pub fn counts(&self) -> WatchCounts {
+        self.lock().counts
+    }
+
+    /// Summarizes the data table. Looks at every watch.
+    pub fn data_summary(&self) -> DataWatchSummary {
+        self.lock().data_summary()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        // Nothing in here can panic half-way, so a poisoned table is whole.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A set of [`WatchKind`]s on one path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Modes(u8);
+
+impl Modes {
+    const DATA: Self = Self(1);
+    const CHILD: Self = Self(2);
+    const PERSISTENT: Self = Self(4);
+    const RECURSIVE: Self = Self(8);
+
+    const DATA_TABLE: Self = Self(1 | 4 | 8);
+    const CHILD_TABLE: Self = Self(2 | 4);
+
+    fn of(kind: WatchKind) -> Self {
+        match kind {
+            WatchKind::Data => Self::DATA,
+            WatchKind::Child => Self::CHILD,
+            WatchKind::Persistent => Self::PERSISTENT,
+            WatchKind::PersistentRecursive => Self::RECURSIVE,
+        }
+    }
+
+    fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    fn count_in(self, table: Self) -> usize {
+        (self.0 & table.0).count_ones() as usize
+    }
+}
+
+#[derive(Default)]
+struct Tables {
+    by_path: HashMap<Arc<str>, BTreeMap<ConnectionId, Modes>, RandomState>,
+    by_connection: HashMap<ConnectionId, Watcher, RandomState>,
+    counts: WatchCounts,
+    /// With none of them, no event has to look at the ancestors of its path.
+    recursive: usize,
+}
+
+struct Watcher {
+    sink: Arc<dyn ConnectionSink>,
+    paths: HashSet<Arc<str>, RandomState>,
+}
+
+impl Tables {
+    fn modes(&self, connection: ConnectionId, path: &str) -> Modes {
+        let watchers = self.by_path.get(path);
+        watchers.and_then(|watchers| watchers.get(&connection)).copied().unwrap_or_default()
+    }
+
+    fn add(
+        &mut self,
+        connection: ConnectionId,
+        sink: &Arc<dyn ConnectionSink>,
+        path: &str,
+        mode: Modes,
+    ) -> usize {
+        let watcher = self
+            .by_connection
+            .entry(connection)
+            .or_insert_with(|| Watcher { sink: Arc::clone(sink), paths: HashSet::default() });
+        let shared = match self.by_path.get_key_value(path) {
+            Some((shared, _)) => Arc::clone(shared),
+            None => Arc::from(path),
+        };
+        watcher.paths.insert(Arc::clone(&shared));
+        let paths = watcher.paths.len();
+        let modes = self.by_path.entry(shared).or_default().entry(connection).or_default();
+        let before = *modes;
+        *modes = before.with(mode);
+        let after = *modes;
+        self.recount(before, after);
+        paths
+    }
+
+    fn remove(&mut self, connection: ConnectionId, path: &str, mode: Modes) -> bool {
+        if !self.modes(connection, path).intersects(mode) {
+            return false;
+        }
+        self.clear(connection, path, mode);
+        true
+    }
+
+    /// Takes `mode` off one connection's watches on `path`.
+    fn clear(&mut self, connection: ConnectionId, path: &str, mode: Modes) {
+        let Some(watchers) = self.by_path.get_mut(path) else { return };
+        let Some(modes) = watchers.get_mut(&connection) else { return };
+        let before = *modes;
+        let after = before.without(mode);
+        *modes = after;
+        if after.is_empty() {
+            watchers.remove(&connection);
+            if watchers.is_empty() {
+                self.by_path.remove(path);
+            }
+            if let Some(watcher) = self.by_connection.get_mut(&connection) {
+                watcher.paths.remove(path);
+                if watcher.paths.is_empty() {
+                    self.by_connection.remove(&connection);
+                }
+            }
+        }
+        self.recount(before, after);
+    }
+
+    fn remove_connection(&mut self, connection: ConnectionId) {
+        let Some(watcher) = self.by_connection.remove(&connection) else { return };
+        for path in watcher.paths {
+            let Some(watchers) = self.by_path.get_mut(&path) else { continue };
+            let before = watchers.remove(&connection).unwrap_or_default();
+            if watchers.is_empty() {
+                self.by_path.remove(&path);
+            }
+            self.recount(before, Modes::default());
+        }
+    }
+
+    fn trigger(&mut self, revision: Revision, kind: ZnodeEventKind, path: &Arc<str>, acl: &Acl) {
+        let mut told = Vec::new();
+        if kind != ZnodeEventKind::ChildrenChanged {
+            self.watchers_of(path, Modes::DATA_TABLE, &mut told);
+            self.recursive_watchers_above(path, &mut told);
+            told.sort_unstable();
+            told.dedup();
+        }
+        if matches!(kind, ZnodeEventKind::Deleted | ZnodeEventKind::ChildrenChanged) {
+            self.watchers_of(path, Modes::CHILD_TABLE, &mut told);
+            told.sort_unstable();
+            told.dedup();
+        }
+        for connection in &told {
+            if let Some(watcher) = self.by_connection.get(connection)
+                && watcher.sink.may_read(acl)
+            {
+                watcher.sink.watch_event(revision, kind, path);
+            }
+        }
+        let used_up = match kind {
+            ZnodeEventKind::Created | ZnodeEventKind::DataChanged => Modes::DATA,
+            ZnodeEventKind::Deleted => Modes::DATA.with(Modes::CHILD),
+            ZnodeEventKind::ChildrenChanged => Modes::CHILD,
+        };
+        for connection in told {
+            self.clear(connection, path, used_up);
+        }
+    }
+
+    fn watchers_of(&self, path: &str, table: Modes, found: &mut Vec<ConnectionId>) {
+        let Some(watchers) = self.by_path.get(path) else { return };
+        found.extend(
+            watchers
+                .iter()
+                .filter(|(_, modes)| modes.intersects(table))
+                .map(|(connection, _)| *connection),
+        );
+    }
+
+    fn recursive_watchers_above(&self, path: &str, found: &mut Vec<ConnectionId>) {
+        if self.recursive == 0 {
+            return;
+        }
+        let mut below = path;
+        while let Some((above, _)) = below.rsplit_once('/').filter(|_| below != "/") {
+            let above = if above.is_empty() { "/" } else { above };
+            self.watchers_of(above, Modes::RECURSIVE, found);
+            below = above;
+        }
+    }
+
+    fn restored(&mut self, revision: Revision) {
+        for watcher in self.by_connection.values() {
+            watcher.sink.state_replaced(revision);
+        }
+    }
+
+    fn recount(&mut self, before: Modes, after: Modes) {
+        let adjust = |count: &mut usize, table: Modes| {
+            *count = *count + after.count_in(table) - before.count_in(table);
+        };
+        adjust(&mut self.counts.data, Modes::DATA_TABLE);
+        adjust(&mut self.counts.child, Modes::CHILD_TABLE);
+        adjust(&mut self.recursive, Modes::RECURSIVE);
+    }
+
+    fn data_summary(&self) -> DataWatchSummary {
+        let mut connections = HashSet::new();
+        let mut paths = 0;
+        for watchers in self.by_path.values() {
+            let mut any = false;
+            for (connection, _) in watchers.iter().filter(|(_, m)| m.intersects(Modes::DATA_TABLE))
+            {
+                connections.insert(*connection);
+                any = true;
+            }
+            paths += usize::from(any);
+        }
+        DataWatchSummary { connections: connections.len(), paths, watches: self.counts.data }
+    }
+}
+
+impl std::fmt::Debug for Tables {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Tables")
+            .field("paths", &self.by_path.len())
+            .field("connections", &self.by_connection.len())
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use coord_state::Attachment;
+    use coord_state::event::ZnodeEventKind::{ChildrenChanged, Created, DataChanged, Deleted};
+
+    use super::WatchKind::{Child, Data, Persistent, PersistentRecursive};
+    use super::*;
+
+    #[derive(Default)]
+    struct Told {
+        events: Mutex<Vec<(ZnodeEventKind, String)>>,
+        blind: AtomicBool,
+        replaced: AtomicBool,
+    }
+
+    impl ConnectionSink for Told {
+        fn watch_event(&self, _: Revision, kind: ZnodeEventKind, path: &Arc<str>) {
+            self.events.lock().unwrap().push((kind, path.to_string()));
+        }
+
+        fn may_read(&self, _: &Acl) -> bool {
+            !self.blind.load(Ordering::Relaxed)
+        }
+
+        fn session_closed(&self, _: Revision) {}
+
+        fn session_moved(&self, _: Attachment) {}
+
+        fn state_replaced(&self, _: Revision) {
+            self.replaced.store(true, Ordering::Relaxed);
+        }
+    }
+
+    struct Watching {
+        watches: ZnodeWatches,
+        told: Vec<Arc<Told>>,
+    }
+
+    impl Watching {
+        fn new() -> Self {
+            Self { watches: ZnodeWatches::default(), told: Vec::new() }
+        }
+
+        fn connection(&mut self, on: &[(&str, WatchKind)]) -> ConnectionId {
+            let told = Arc::new(Told::default());
+            let id = ConnectionId(self.told.len() as u64);
+            self.told.push(Arc::clone(&told));
+            let sink: Arc<dyn ConnectionSink> = told;
+            for (path, kind) in on {
+                self.watches.add(id, &sink, path, *kind);
+            }
+            id
+        }
+
+        fn happens(&self, kind: ZnodeEventKind, path: &str) {
+            let event = Event::Znode { kind, path: Arc::from(path), acl: Acl(Arc::new([])) };
+            self.watches.dispatch(Revision(1), &event);
+        }
+
+        fn creates(&self, parent: &str, path: &str) {
+            self.happens(Created, path);
+            self.happens(ChildrenChanged, parent);
+        }
+
+        fn deletes(&self, parent: &str, path: &str) {
+            self.happens(Deleted, path);
+            self.happens(ChildrenChanged, parent);
+        }
+
+        fn told(&self, connection: ConnectionId) -> Vec<(ZnodeEventKind, String)> {
+            let told = &self.told[usize::try_from(connection.0).unwrap()];
+            std::mem::take(&mut *told.events.lock().unwrap())
+        }
+    }
+
+    fn events(expected: &[(ZnodeEventKind, &str)]) -> Vec<(ZnodeEventKind, String)> {
+        expected.iter().map(|(kind, path)| (*kind, (*path).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_data_watch_fires_once() {
+        let mut watching = Watching::new();
+        let connection = watching.connection(&[("/a", Data)]);
+        watching.happens(DataChanged, "/a");
+        watching.happens(DataChanged, "/a");
+        assert_eq!(watching.told(connection), events(&[(DataChanged, "/a")]));
+        assert_eq!(watching.watches.counts(), WatchCounts::default());
+    }
+
+    #[test]
+    fn a_data_watch_does_not_see_children() {
+        let mut watching = Watching::new();
+        let connection = watching.connection(&[("/a", Data)]);
+        watching.creates("/a", "/a/b");
+        assert_eq!(watching.told(connection), []);
+    }
+
+    #[test]
+    fn creation_tells_the_exist_watch_then_the_child_watch_of_the_parent() {
+        let mut watching = Watching::new();
+        let connection = watching.connection(&[("/a", Child), ("/a/b", Data)]);
+        watching.creates("/a", "/a/b");
+        assert_eq!(
+            watching.told(connection),
+            events(&[(Created, "/a/b"), (ChildrenChanged, "/a")])
+        );
+    }
+
+    #[test]
+    fn deletion_tells_data_and_child_watches_on_the_znode_once() {
+        let mut watching = Watching::new();
+        let connection = watching.connection(&[("/a/b", Data), ("/a/b", Child), ("/a", Child)]);
+        let child_only = watching.connection(&[("/a/b", Child)]);
+        watching.deletes("/a", "/a/b");
+        assert_eq!(
+            watching.told(connection),
+            events(&[(Deleted, "/a/b"), (ChildrenChanged, "/a")])
+        );
+        assert_eq!(watching.told(child_only), events(&[(Deleted, "/a/b")]));
+        assert_eq!(watching.watches.counts(), WatchCounts::default());
+    }
+
+    #[test]
+    fn a_persistent_watch_sees_the_znode_and_its_child_list_again_and_again() {
+        let mut watching = Watching::new();
+        let connection = watching.connection(&[("/a", Persistent)]);
+        watching.creates("/", "/a");
+        watching.happens(DataChanged, "/a");
+        watching.creates("/a", "/a/b");
+        watching.happens(DataChanged, "/a/b");
+        watching.creates("/a/b", "/a/b/c");
+        watching.deletes("/a", "/a/b");
+        watching.deletes("/", "/a");
+        watching.creates("/", "/a");
+        assert_eq!(
+            watching.told(connection),
+            events(&[
+                (Created, "/a"),
+                (DataChanged, "/a"),
+                (ChildrenChanged, "/a"),
+                (ChildrenChanged, "/a"),
+                (Deleted, "/a"),
+                (Created, "/a"),
+            ])
+        );
+    }
+
+    #[test]
+    fn a_recursive_watch_sees_everything_below_but_no_child_lists() {
+        let mut watching = Watching::new();
+        let connection = watching.connection(&[("/a", PersistentRecursive)]);
+        let root = watching.connection(&[("/", PersistentRecursive)]);
+        watching.creates("/", "/a");
+        watching.creates("/a", "/a/b");
+        watching.creates("/a/b", "/a/b/c");
+        watching.happens(DataChanged, "/a/b/c");
+        watching.deletes("/a/b", "/a/b/c");
+        watching.creates("/", "/ab");
+        let seen_by_a = [
+            (Created, "/a"),
+            (Created, "/a/b"),
+            (Created, "/a/b/c"),
+            (DataChanged, "/a/b/c"),
+            (Deleted, "/a/b/c"),
+        ];
+        assert_eq!(watching.told(connection), events(&seen_by_a));
+        assert_eq!(watching.told(root), events(&[&seen_by_a[..], &[(Created, "/ab")]].concat()));
+    }
+
+    #[test]
+    fn several_matching_watches_of_one_connection_give_one_event() {
+        let mut watching = Watching::new();
+        let connection = watching.connection(&[
+            ("/a", Data),
+            ("/a", Persistent),
+            ("/a", PersistentRecursive),
+            ("/", PersistentRecursive),
+        ]);
+        watching.happens(DataChanged, "/a");
+        assert_eq!(watching.told(connection), events(&[(DataChanged, "/a")]));
+        assert_eq!(watching.watches.counts(), WatchCounts { data: 3, child: 1 });
+    }
+
+    #[test]
+    fn modes_on_one_path_are_removed_one_by_one() {
+        let mut watching = Watching::new();
+        let id = watching.connection(&[("/a", Data), ("/a", Persistent)]);
+        let watches = &watching.watches;
+        assert!(watches.contains(id, "/a", Data) && watches.contains(id, "/a", Persistent));
+        assert!(!watches.contains(id, "/a", Child));
+        assert!(watches.remove(id, "/a", Data));
+        assert!(!watches.remove(id, "/a", Data));
+        assert!(!watches.contains(id, "/a", Data) && watches.contains(id, "/a", Persistent));
+        assert!(watches.remove(id, "/a", Persistent));
+        assert_eq!(watches.data_summary(), DataWatchSummary::default());
+    }
+
+    #[test]
+    fn who_may_not_read_is_not_told_but_loses_the_watch() {
+        let mut watching = Watching::new();
+        let connection = watching.connection(&[("/a", Data)]);
+        watching.told[0].blind.store(true, Ordering::Relaxed);
+        watching.happens(DataChanged, "/a");
+        watching.told[0].blind.store(false, Ordering::Relaxed);
+        watching.happens(DataChanged, "/a");
+        assert_eq!(watching.told(connection), []);
+    }
+
+    #[test]
+    fn a_closed_connection_leaves_nothing_behind() {
+        let mut watching = Watching::new();
+        let gone = watching.connection(&[("/a", Data), ("/a", Child), ("/b", PersistentRecursive)]);
+        let stays = watching.connection(&[("/a", Data)]);
+        watching.watches.remove_connection(gone);
+        watching.happens(DataChanged, "/a");
+        watching.happens(DataChanged, "/b/c");
+        assert_eq!(watching.told(gone), []);
+        assert_eq!(watching.told(stays), events(&[(DataChanged, "/a")]));
+        assert_eq!(watching.watches.counts(), WatchCounts::default());
+        assert_eq!(Arc::strong_count(&watching.told[0]), 1);
+    }
+
+    #[test]
+    fn the_summary_counts_the_data_table_only() {
+        let mut watching = Watching::new();
+        watching.connection(&[("/a", Data), ("/b", Child), ("/c", Persistent)]);
+        watching.connection(&[("/a", Data)]);
+        watching.connection(&[("/b", Child)]);
+        assert_eq!(
+            watching.watches.data_summary(),
+            DataWatchSummary { connections: 2, paths: 2, watches: 3 }
+        );
+    }
+
+    #[test]
+    fn a_replaced_state_ends_connections_with_watches() {
+        let mut watching = Watching::new();
+        watching.connection(&[("/a", Data)]);
+        watching.connection(&[]);
+        watching.watches.dispatch(Revision(9), &Event::Restored);
+        let ended: Vec<_> =
+            watching.told.iter().map(|told| told.replaced.load(Ordering::Relaxed)).collect();
+        assert_eq!(ended, [true, false]);
+    }
 }
