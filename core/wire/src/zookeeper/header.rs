@@ -106,4 +106,10 @@ impl WatcherEvent {
         put_int(out, self.state);
         put_text(out, &self.path);
     }
+    /// Appends an event of a connected client.
+    pub fn put(out: &mut Vec<u8>, kind: i32, path: &str) {
+        put_int(out, kind);
+        put_int(out, Self::CONNECTED);
+        put_text(out, path);
+    }
 }
