@@ -1,1 +1,3 @@
 //! Protocol front ends: each reads one protocol, translates to the node handle, and answers.
+
+pub mod zookeeper;

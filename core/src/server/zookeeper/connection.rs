@@ -1,0 +1,288 @@
+//! One TCP connection: its socket, and nothing of what the bytes mean.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use coord_wire::zookeeper::four_letter::FourLetterWord;
+use coord_wire::zookeeper::frame;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::four_letter;
+use super::handshake::{Handshake, shake_hands, still_owns};
+use super::inbox::Inbox;
+use super::listener::{Shared, stopped};
+use super::outbox::Outbox;
+use super::pipeline::{ConnectionCounters, End, Pipeline};
+use super::translate::Owner;
+use crate::node::{ConnectionId, ConnectionSink};
+
+/// How long a connection may take to name its session. ZooKeeper:
+/// `nio.sessionlessCnxnTimeout`.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// How long a client may take to receive the last replies.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
+/// Room made for what is received next, at first and at most.
+const RECEIVE_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=256 << 10;
+
+/// What the parts of a connection share.
+pub(super) struct Peer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: ConnectionId,
+    pub(super) address: SocketAddr,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) stats: ConnectionCounters,
+    /// When it was accepted, in milliseconds since the epoch.
+    pub(super) established_ms: u64,
+}
+
+/// The socket and what is on its way through it.
+struct Connection {
+    peer: Arc<Peer>,
+    stream: TcpStream,
+    stop: watch::Receiver<bool>,
+    received: BytesMut,
+    receive_bytes: usize,
+    outbox: Outbox,
+}
+
+/// Serves one connection until either side ends it.
+pub(super) async fn serve(peer: Arc<Peer>, stream: TcpStream, stop: watch::Receiver<bool>) {
+    let mut connection = Connection {
+        peer,
+        stream,
+        stop,
+        received: BytesMut::new(),
+        receive_bytes: *RECEIVE_BYTES.start(),
+        outbox: Outbox::default(),
+    };
+    // An I/O error is the client's leaving: there is nobody to tell.
+    let _ = connection.run().await;
+}
+
+impl Connection {
+    async fn run(&mut self) -> io::Result<()> {
+        let mut stop = self.stop.clone();
+        let first = tokio::select! {
+            first = tokio::time::timeout(HANDSHAKE_MAX, self.first_frame()) => first,
+            () = stopped(&mut stop) => return Ok(()),
+        };
+        let Ok(Some(first)) = first.unwrap_or(Ok(None)) else { return Ok(()) };
+        let payload = match first {
+            First::Word(word) => {
+                self.outbox.text(&four_letter::answer(word, &self.peer.shared));
+                return self.say_farewell().await;
+            }
+            First::Frame(payload) => payload,
+        };
+        let peer = Arc::clone(&self.peer);
+        let handshake = tokio::select! {
+            handshake = shake_hands(&peer, payload) => handshake,
+            () = stopped(&mut stop) => return Ok(()),
+        };
+        match handshake {
+            Handshake::Refused => Ok(()),
+            Handshake::NoSession(response) => {
+                self.outbox.frame(|out| response.encode(out));
+                self.say_farewell().await
+            }
+            Handshake::Accepted(owner, response) => {
+                let sink: Arc<dyn ConnectionSink> = Arc::clone(&peer.inbox) as _;
+                peer.shared.node.own_session(owner.session, owner.attachment, sink);
+                let _owned = Owned { peer: Arc::clone(&peer), owner };
+                if !still_owns(&peer, owner) {
+                    return Ok(());
+                }
+                peer.stats.session.store(owner.session.0, Relaxed);
+                let timeout = u64::try_from(response.timeout_ms).unwrap_or(0);
+                peer.stats.timeout_ms.store(timeout, Relaxed);
+                self.outbox.frame(|out| response.encode(out));
+                self.serve_session(owner).await
+            }
+        }
+    }
+
+    /// Four bytes that are a word, or a whole frame. `None` if the client left.
+    async fn first_frame(&mut self) -> io::Result<Option<First>> {
+        loop {
+            if let Some(word) =
+                self.received.first_chunk().and_then(|four| FourLetterWord::from_bytes(*four))
+            {
+                return Ok(Some(First::Word(word)));
+            }
+            match self.take_frame() {
+                Ok(Some(payload)) => return Ok(Some(First::Frame(payload))),
+                Ok(None) => {}
+                Err(Unreadable) => return Ok(None),
+            }
+            self.stream.readable().await?;
+            if !self.receive()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn serve_session(&mut self, owner: Owner) -> io::Result<()> {
+        let peer = Arc::clone(&self.peer);
+        let mut pipeline = Pipeline::new(Arc::clone(&peer), owner);
+        let mut stop = self.stop.clone();
+        loop {
+            let starved = self.take_requests(&mut pipeline, owner);
+            pipeline.advance(peer.shared.node.clock().monotonic(), &mut self.outbox);
+            self.count_sent();
+            match pipeline.end() {
+                Some(End::Now) => {
+                    self.send()?;
+                    return Ok(());
+                }
+                Some(End::AfterReplies) => {
+                    drop(pipeline);
+                    return self.say_farewell().await;
+                }
+                None => {}
+            }
+            self.send()?;
+            // What was answered made room for requests already received.
+            if !starved && pipeline.has_room() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let wants_to_read = starved && pipeline.has_room();
+            let wants_to_write = !self.outbox.is_empty();
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => return Ok(()),
+                () = peer.inbox.filled() => {}
+                ready = self.stream.writable(), if wants_to_write => ready?,
+                ready = self.stream.readable(), if wants_to_read => {
+                    ready?;
+                    if !self.receive()? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands received frames on. False if there is a frame, or what cannot
+    /// become one, that could not be handed on yet.
+    fn take_requests(&mut self, pipeline: &mut Pipeline, owner: Owner) -> bool {
+        let node = &Arc::clone(&self.peer).shared.node;
+        let mut now = None;
+        while pipeline.has_room() {
+            match self.take_frame() {
+                Ok(Some(frame)) => {
+                    let now = *now.get_or_insert_with(|| {
+                        node.touch_session(owner.session);
+                        node.clock().monotonic()
+                    });
+                    pipeline.receive(frame, now, &mut self.outbox);
+                }
+                Ok(None) => return true,
+                Err(Unreadable) => {
+                    pipeline.break_off();
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn take_frame(&mut self) -> Result<Option<Bytes>, Unreadable> {
+        let limit = self.peer.shared.frame_bytes_max;
+        match frame::take(&mut self.received, limit) {
+            Ok(Some(payload)) => {
+                self.peer.stats.received.fetch_add(1, Relaxed);
+                self.peer.shared.counters.received.fetch_add(1, Relaxed);
+                Ok(Some(payload))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => {
+                tracing::debug!(peer = %self.peer.address, %error, "unreadable frame");
+                Err(Unreadable)
+            }
+        }
+    }
+
+    /// Receives what there is. False if the client is done sending.
+    fn receive(&mut self) -> io::Result<bool> {
+        self.received.reserve(self.receive_bytes);
+        match self.stream.try_read_buf(&mut self.received) {
+            Ok(0) => Ok(false),
+            Ok(bytes) => {
+                // A full buffer says that there is more: take more at a time.
+                let next = if bytes >= self.receive_bytes { bytes * 2 } else { bytes };
+                self.receive_bytes = next.clamp(*RECEIVE_BYTES.start(), *RECEIVE_BYTES.end());
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends as much as the socket takes now.
+    fn send(&mut self) -> io::Result<()> {
+        while !self.outbox.is_empty() {
+            match self.stream.try_write(self.outbox.unsent()) {
+                Ok(bytes) => self.outbox.advance(bytes),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends everything, says that no more will come, and listens until the
+    /// client hangs up, too: closing with bytes unread would take the last
+    /// replies back.
+    async fn say_farewell(&mut self) -> io::Result<()> {
+        self.count_sent();
+        let farewell = async {
+            while !self.outbox.is_empty() {
+                self.stream.writable().await?;
+                self.send()?;
+            }
+            tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await?;
+            loop {
+                self.received.clear();
+                self.stream.readable().await?;
+                if !self.receive()? {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(FAREWELL_MAX, farewell).await.unwrap_or(Ok(()))
+    }
+
+    fn count_sent(&mut self) {
+        let appended = self.outbox.take_appended();
+        self.peer.stats.sent.fetch_add(appended.frames, Relaxed);
+        self.peer.shared.counters.sent(&appended);
+    }
+}
+
+enum First {
+    Word(FourLetterWord),
+    Frame(Bytes),
+}
+
+/// Bytes that no frame can begin with.
+struct Unreadable;
+
+/// A session as long as its connection lasts here. The session goes on after it.
+struct Owned {
+    peer: Arc<Peer>,
+    owner: Owner,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let node = &self.peer.shared.node;
+        node.disown_session(self.owner.session, self.owner.attachment);
+        node.znode_watches().remove_connection(self.peer.id);
+    }
+}

@@ -1,0 +1,353 @@
+//! Answers to four-letter words: text for operators and their tools, line by
+//! line as ZooKeeper writes it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+
+use coord_wire::zookeeper::OpCode;
+use coord_wire::zookeeper::four_letter::FourLetterWord;
+
+use super::connection::Peer;
+use super::identity::address_text;
+use super::listener::Shared;
+use crate::node::{NodeStatus, Role};
+
+/// The ZooKeeper whose behaviour this is, and whose it really is. Clients read
+/// the digits before the dash.
+const VERSION: &str =
+    concat!("3.9.3-libcoord.", env!("CARGO_PKG_VERSION"), ", built on 2026-11-22 00:00 UTC");
+
+const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
+
+/// The whole answer to `word`.
+pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
+    let status = shared.node.status();
+    let serving = status.leader.is_some();
+    match word {
+        FourLetterWord::Ruok => return "imok".to_owned(),
+        FourLetterWord::Isro => return if serving { "rw" } else { "null" }.to_owned(),
+        FourLetterWord::Envi => return environment(shared),
+        _ if !serving => return NOT_SERVING.to_owned(),
+        _ => {}
+    }
+    let mut text = Lines::default();
+    match word {
+        FourLetterWord::Srvr => summary(&mut text, shared, &status, false),
+        FourLetterWord::Stat => summary(&mut text, shared, &status, true),
+        FourLetterWord::Mntr => monitor(&mut text, shared, &status),
+        FourLetterWord::Conf => settings(&mut text, shared, &status),
+        FourLetterWord::Cons => connections(&mut text, shared),
+        FourLetterWord::Dump => sessions(&mut text, shared),
+        FourLetterWord::Dirs => {
+            let bytes = directory_bytes(&shared.node.settings().data_dir);
+            text.line(format_args!("datadir_size: {bytes}"));
+            text.line(format_args!("logdir_size: {bytes}"));
+        }
+        FourLetterWord::Wchs => {
+            let watches = shared.node.znode_watches().data_summary();
+            text.line(format_args!(
+                "{} connections watching {} paths",
+                watches.connections, watches.paths
+            ));
+            text.line(format_args!("Total watches:{}", watches.watches));
+            text.line(format_args!(""));
+        }
+        FourLetterWord::Crst => {
+            for peer in shared.connections() {
+                reset(&peer);
+            }
+            text.line(format_args!("Connection stats reset."));
+        }
+        FourLetterWord::Srst => {
+            shared.counters.reset();
+            text.line(format_args!("Server stats reset."));
+        }
+        FourLetterWord::Gtmk
+        | FourLetterWord::Stmk
+        | FourLetterWord::Hash
+        | FourLetterWord::Wchc
+        | FourLetterWord::Wchp => {
+            let word = word.bytes();
+            text.line(format_args!(
+                "{} is not executed because it is not in the whitelist.",
+                String::from_utf8_lossy(&word)
+            ));
+        }
+        FourLetterWord::Ruok | FourLetterWord::Isro | FourLetterWord::Envi => {}
+    }
+    text.0
+}
+
+fn summary(text: &mut Lines, shared: &Shared, status: &NodeStatus, with_clients: bool) {
+    let counters = &shared.counters;
+    let connections = shared.connections();
+    text.line(format_args!("Zookeeper version: {VERSION}"));
+    if with_clients {
+        text.line(format_args!("Clients:"));
+        for peer in &connections {
+            text.line(format_args!(" {})", connection_start(peer)));
+        }
+        text.line(format_args!(""));
+    }
+    let latency = &counters.latency;
+    text.line(format_args!(
+        "Latency min/avg/max: {}/{}/{}",
+        latency.min(),
+        latency.average(),
+        latency.max()
+    ));
+    text.line(format_args!("Received: {}", counters.received.load(Relaxed)));
+    text.line(format_args!("Sent: {}", counters.sent.load(Relaxed)));
+    text.line(format_args!("Connections: {}", connections.len()));
+    text.line(format_args!("Outstanding: {}", counters.outstanding.load(Relaxed)));
+    let (revision, znodes) = shared.node.read(|state| (state.revision(), state.znodes().len()));
+    text.line(format_args!("Zxid: 0x{:x}", revision.0));
+    text.line(format_args!("Mode: {}", mode(status.role)));
+    // ZooKeeper counts the root twice.
+    text.line(format_args!("Node count: {}", znodes + 1));
+    if status.role == Role::Leader {
+        text.line(format_args!("Proposal sizes last/min/max: -1/-1/-1"));
+    }
+}
+
+fn monitor(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
+    let counters = &shared.counters;
+    let uptime = shared.node.clock().monotonic().saturating_sub(shared.started);
+    let watches = shared.node.znode_watches().counts();
+    let (znodes, bytes, sessions, ephemerals) = shared.node.read(|state| {
+        let ephemerals: usize =
+            state.sessions().iter().map(|(_, session)| session.ephemerals.len()).sum();
+        (
+            state.znodes().len(),
+            state.znodes().approximate_data_size(),
+            state.sessions().len(),
+            ephemerals,
+        )
+    });
+    let latency = &counters.latency;
+    text.value("version", VERSION);
+    text.value("server_state", mode(status.role));
+    text.value("peer_state", peer_state(status.role));
+    text.value("avg_latency", latency.average());
+    text.value("min_latency", latency.min());
+    text.value("max_latency", latency.max());
+    text.value("packets_received", counters.received.load(Relaxed));
+    text.value("packets_sent", counters.sent.load(Relaxed));
+    text.value("num_alive_connections", shared.connections().len());
+    text.value("outstanding_requests", counters.outstanding.load(Relaxed));
+    text.value("uptime", uptime.as_millis());
+    text.value("znode_count", znodes + 1);
+    text.value("watch_count", watches.data + watches.child);
+    text.value("ephemerals_count", ephemerals);
+    text.value("approximate_data_size", bytes);
+    text.value("global_sessions", sessions);
+    text.value("local_sessions", 0);
+    text.value("connection_rejected", counters.connections_refused.load(Relaxed));
+    text.value("connection_drop_probability", "0.0");
+    text.value("last_client_response_size", response_size(counters.response_last.load(Relaxed)));
+    text.value("min_client_response_size", response_size(counters.response_min.load(Relaxed)));
+    text.value("max_client_response_size", response_size(counters.response_max.load(Relaxed)));
+    text.value("auth_failed_count", counters.auth_failed.load(Relaxed));
+    text.value("outstanding_tls_handshake", 0);
+    text.value("open_file_descriptor_count", open_files());
+    text.value("max_file_descriptor_count", open_files_max());
+    text.value("quorum_size", status.voters.len());
+    if status.role == Role::Leader {
+        let learners = status.voters.len().saturating_sub(1);
+        text.value("learners", learners);
+        text.value("synced_followers", learners);
+    }
+}
+
+fn settings(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
+    let settings = shared.node.settings();
+    let directory = settings.data_dir.display();
+    let bytes = directory_bytes(&settings.data_dir);
+    text.line(format_args!("clientPort={}", shared.local_addr.port()));
+    text.line(format_args!("secureClientPort=-1"));
+    text.line(format_args!("dataDir={directory}"));
+    text.line(format_args!("dataDirSize={bytes}"));
+    text.line(format_args!("dataLogDir={directory}"));
+    text.line(format_args!("dataLogSize={bytes}"));
+    text.line(format_args!("tickTime={}", settings.session.tick_ms));
+    text.line(format_args!("maxClientCnxns=0"));
+    text.line(format_args!("minSessionTimeout={}", settings.session.negotiate(0)));
+    text.line(format_args!("maxSessionTimeout={}", settings.session.negotiate(i32::MAX)));
+    text.line(format_args!("clientPortListenBacklog=-1"));
+    text.line(format_args!("serverId={}", settings.member_id));
+    if status.voters.len() > 1 {
+        text.line(format_args!("peerType={}", u8::from(status.role == Role::Learner)));
+        text.line(format_args!("membership: "));
+        for (member, address) in &status.voters {
+            text.line(format_args!("server.{member}={address}:participant"));
+        }
+    }
+}
+
+fn connections(text: &mut Lines, shared: &Shared) {
+    let now_ms = shared.node.clock().monotonic().as_millis();
+    for peer in shared.connections() {
+        let stats = &peer.stats;
+        let mut line = connection_start(&peer);
+        let session = stats.session.load(Relaxed);
+        if session != 0 {
+            let op =
+                OpCode::from_code(stats.last_op.load(Relaxed)).map_or("NA", OpCode::short_name);
+            // Writing to text cannot fail.
+            let _ = write!(
+                line,
+                ",sid=0x{session:x},lop={op},est={},to={},lcxid=0x{:x},lzxid=0x{:x},lresp={},\
+                 llat={},minlat={},avglat={},maxlat={}",
+                peer.established_ms,
+                stats.timeout_ms.load(Relaxed),
+                stats.last_xid.load(Relaxed),
+                stats.last_zxid.load(Relaxed),
+                u128::from(stats.last_response_ms.load(Relaxed)).min(now_ms),
+                stats.last_latency_ms.load(Relaxed),
+                stats.latency.min(),
+                stats.latency.average_rounded(),
+                stats.latency.max(),
+            );
+        }
+        text.line(format_args!(" {line})"));
+    }
+    text.line(format_args!(""));
+}
+
+fn sessions(text: &mut Lines, shared: &Shared) {
+    let (sessions, ephemerals) = shared.node.read(|state| {
+        let sessions: Vec<_> =
+            state.sessions().iter().map(|(id, session)| (id, session.timeout_ms)).collect();
+        let ephemerals: BTreeMap<_, Vec<_>> = state
+            .sessions()
+            .iter()
+            .filter(|(_, session)| !session.ephemerals.is_empty())
+            .map(|(id, session)| (id, session.ephemerals.iter().cloned().collect()))
+            .collect();
+        (sessions, ephemerals)
+    });
+    text.line(format_args!("SessionTracker dump:"));
+    text.line(format_args!("Global Sessions({}):", sessions.len()));
+    for (session, timeout_ms) in sessions {
+        text.line(format_args!("{session}\t{timeout_ms}ms"));
+    }
+    text.line(format_args!("ephemeral nodes dump:"));
+    text.line(format_args!("Sessions with Ephemerals ({}):", ephemerals.len()));
+    for (session, paths) in ephemerals {
+        text.line(format_args!("{session}:"));
+        for path in paths {
+            text.line(format_args!("\t{path}"));
+        }
+    }
+    let connections = shared.connections();
+    text.line(format_args!("Connections dump:"));
+    text.line(format_args!("Connections Sets (1)/({}):", connections.len()));
+    for peer in connections {
+        let session = peer.stats.session.load(Relaxed);
+        text.line(format_args!("\tip: {} sessionId: 0x{session:x}", peer_text(&peer)));
+    }
+}
+
+fn environment(shared: &Shared) -> String {
+    let mut text = Lines::default();
+    text.line(format_args!("Environment:"));
+    text.line(format_args!("zookeeper.version={VERSION}"));
+    text.line(format_args!("host.name={}", shared.local_addr.ip()));
+    text.line(format_args!("os.name={}", std::env::consts::OS));
+    text.line(format_args!("os.arch={}", std::env::consts::ARCH));
+    if let Ok(directory) = std::env::current_dir() {
+        text.line(format_args!("user.dir={}", directory.display()));
+    }
+    text.0
+}
+
+/// What `stat` tells of a connection and `cons` begins with.
+fn connection_start(peer: &Peer) -> String {
+    let stats = &peer.stats;
+    let session = stats.session.load(Relaxed);
+    format!(
+        "{}[{}](queued={},recved={},sent={}",
+        peer_text(peer),
+        // The socket's interest: it reads once there is a session.
+        u8::from(session != 0),
+        stats.outstanding.load(Relaxed),
+        stats.received.load(Relaxed),
+        stats.sent.load(Relaxed)
+    )
+}
+
+fn peer_text(peer: &Peer) -> String {
+    format!("/{}:{}", address_text(peer.address.ip()), peer.address.port())
+}
+
+fn reset(peer: &Peer) {
+    peer.stats.received.store(0, Relaxed);
+    peer.stats.sent.store(0, Relaxed);
+    peer.stats.latency.reset();
+}
+
+fn mode(role: Role) -> &'static str {
+    match role {
+        Role::Standalone => "standalone",
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Learner => "observer",
+        Role::Looking => "read-only",
+    }
+}
+
+fn peer_state(role: Role) -> &'static str {
+    match role {
+        Role::Standalone | Role::Leader => "leading - broadcast",
+        Role::Follower => "following - broadcast",
+        Role::Learner => "observing - broadcast",
+        Role::Looking => "looking - election",
+    }
+}
+
+fn response_size(bytes: usize) -> String {
+    if bytes == 0 { "-1".to_owned() } else { bytes.to_string() }
+}
+
+/// Sizes of the files directly and indirectly below `directory`.
+fn directory_bytes(directory: &Path) -> u64 {
+    let mut bytes = 0;
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        let Ok(entries) = std::fs::read_dir(directory) else { continue };
+        for entry in entries.flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => pending.push(entry.path()),
+                Ok(metadata) => bytes += metadata.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
+}
+
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+fn open_files_max() -> u64 {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to text cannot fail.
+        let _ = writeln!(self.0, "{line}");
+    }
+
+    fn value(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.line(format_args!("zk_{key}\t{value}"));
+    }
+}

@@ -1,0 +1,222 @@
+//! The listening socket and all its connections.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::connection::{Peer, serve};
+use super::counters::{CounterSnapshot, Counters};
+use super::identity;
+use super::inbox::Inbox;
+use super::pipeline::ConnectionCounters;
+use crate::error::Error;
+use crate::node::{ConnectionId, Node};
+use crate::settings::{Limits, ListenAddress};
+
+/// Connections the system holds for us until we accept them.
+const BACKLOG: i32 = 1024;
+/// How long to wait when the system has no file descriptor for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A server of ZooKeeper's protocol for one member.
+#[derive(Debug)]
+pub struct ZookeeperServer {
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    accepting: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What all connections of one server share.
+pub(super) struct Shared {
+    pub(super) node: Node,
+    pub(super) limits: Limits,
+    pub(super) frame_bytes_max: usize,
+    pub(super) local_addr: SocketAddr,
+    pub(super) started: Duration,
+    pub(super) counters: Counters,
+    connections: Mutex<BTreeMap<ConnectionId, Arc<Peer>>>,
+}
+
+impl ZookeeperServer {
+    /// Listens at `address` and serves from then on, on the current runtime.
+    ///
+    /// # Errors
+    /// `Invalid` if the address is off, cannot be resolved or is taken.
+    pub fn bind(address: &ListenAddress, node: Node) -> Result<Self, Error> {
+        let listener = listen(address)?;
+        let local_addr = listener.local_addr().map_err(|error| {
+            Error::internal("the listening socket has no address").caused_by(error)
+        })?;
+        let limits = node.settings().limits.clone();
+        let shared = Arc::new(Shared {
+            frame_bytes_max: usize::try_from(limits.zk_frame_bytes_max).unwrap_or(usize::MAX),
+            limits,
+            local_addr,
+            started: node.clock().monotonic(),
+            counters: Counters::default(),
+            connections: Mutex::default(),
+            node,
+        });
+        let (stop, on_stop) = watch::channel(false);
+        let accepting = tokio::spawn(accept(Arc::clone(&shared), listener, on_stop));
+        tracing::info!(%local_addr, "serving ZooKeeper clients");
+        Ok(Self { shared, stop, accepting: tokio::sync::Mutex::new(Some(accepting)) })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared.local_addr
+    }
+
+    /// What it counted.
+    pub fn counters(&self) -> CounterSnapshot {
+        let counters = &self.shared.counters;
+        CounterSnapshot {
+            received: counters.received.load(Relaxed),
+            sent: counters.sent.load(Relaxed),
+            connections: self.shared.connections().len(),
+            outstanding: counters.outstanding.load(Relaxed),
+            connections_refused: counters.connections_refused.load(Relaxed),
+            auth_failed: counters.auth_failed.load(Relaxed),
+            latency_min_ms: counters.latency.min(),
+            latency_max_ms: counters.latency.max(),
+        }
+    }
+
+    /// Stops listening, closes all connections and returns once every task of
+    /// this server has ended. Sessions go on. Calling it again does nothing.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        if let Some(accepting) = self.accepting.lock().await.take() {
+            // It ends by itself; if it panicked there is nothing left to stop.
+            let _ = accepting.await;
+        }
+    }
+}
+
+impl Drop for ZookeeperServer {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+impl Shared {
+    /// All open connections.
+    pub(super) fn connections(&self) -> Vec<Arc<Peer>> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Arc<Peer>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Shared")
+            .field("local_addr", &self.local_addr)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+fn listen(address: &ListenAddress) -> Result<TcpListener, Error> {
+    let ListenAddress::At { host, port } = address else {
+        return Err(Error::invalid("the ZooKeeper address is off"));
+    };
+    let failed = |error: std::io::Error| {
+        let message = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("cannot listen for ZooKeeper clients at {address}: the port is taken")
+            }
+            _ => format!("cannot listen for ZooKeeper clients at {address}: {error}"),
+        };
+        Error::invalid(message).caused_by(error)
+    };
+    let at = (host.as_str(), *port).to_socket_addrs().map_err(failed)?.next().ok_or_else(|| {
+        Error::invalid(format!("cannot listen for ZooKeeper clients at {address}: no such host"))
+    })?;
+    let open = || {
+        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&at.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    open().map_err(failed)
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    let mut serving = JoinSet::new();
+    let for_connections = stop.clone();
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => break,
+            Some(_) = serving.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, address)) => {
+                    if let Some(peer) = admit(&shared, &stream, address) {
+                        serving.spawn(serve_listed(peer, stream, for_connections.clone()));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    while serving.join_next().await.is_some() {}
+}
+
+/// Returns once the server is to stop. Cancel safe.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A server that was dropped has stopped, too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Lists the connection, unless there are too many.
+fn admit(shared: &Arc<Shared>, stream: &TcpStream, address: SocketAddr) -> Option<Arc<Peer>> {
+    let mut connections = shared.lock();
+    if connections.len() >= shared.limits.zk_connections_max {
+        shared.counters.connections_refused.fetch_add(1, Relaxed);
+        return None;
+    }
+    // A client that is gone already fails at its first read.
+    let _ = stream.set_nodelay(true);
+    let id = shared.node.fresh_connection_id();
+    let peer = Arc::new(Peer {
+        shared: Arc::clone(shared),
+        id,
+        address,
+        inbox: Arc::new(Inbox::new(identity::of_peer(address), shared.limits.zk_outbox_bytes_max)),
+        stats: ConnectionCounters::default(),
+        established_ms: shared.node.clock().wall_ms(),
+    });
+    connections.insert(id, Arc::clone(&peer));
+    Some(peer)
+}
+
+async fn serve_listed(peer: Arc<Peer>, stream: TcpStream, stop: watch::Receiver<bool>) {
+    let _listed = Listed(Arc::clone(&peer));
+    serve(peer, stream, stop).await;
+}
+
+/// A connection's place in the list, taken off however its task ends.
+struct Listed(Arc<Peer>);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.0.shared.lock().remove(&self.0.id);
+    }
+}

@@ -1,0 +1,39 @@
+//! ZooKeeper's protocol over the node handle, as version 3.9 speaks it.
+//!
+//! ```text
+//!  socket --frames--> Pipeline --submit(command)--> Node
+//!    ^                   |   ^                       |
+//!    |               read under                      | apply task
+//!    |            the state's lock                   v
+//!    +---- Outbox <------+-------- drain ------- Inbox (events, outcomes)
+//! ```
+//!
+//! One task per connection. Ordering, on one connection:
+//!
+//! 1. Replies are in request order; only auth is answered at once.
+//! 2. Writes are submitted as they come, not one by one. A read waits for all
+//!    writes before it, and a write for all reads before it.
+//! 3. A read drains the inbox under the state's lock before it looks, and
+//!    leaves its watch under the same lock: an event comes before any reply
+//!    that could show its effect, and no event falls in between.
+//! 4. A command's own events come before its reply, by the order of the inbox.
+//!
+//! The end of a connection does not end its session.
+
+mod connection;
+mod counters;
+mod error_map;
+mod four_letter;
+mod handshake;
+mod identity;
+mod inbox;
+mod listener;
+mod outbox;
+mod pipeline;
+mod read;
+mod reply;
+mod translate;
+mod watch;
+
+pub use counters::CounterSnapshot;
+pub use listener::ZookeeperServer;

@@ -1,0 +1,407 @@
+//! The requests of one connection, from their frames to their replies.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use coord_state::{Applied, Command, StateMachine};
+use coord_wire::zookeeper::header::{RequestHeader, xid};
+use coord_wire::zookeeper::{ErrorCode, OpCode, Request, Text, jute};
+
+use super::connection::Peer;
+use super::counters::Latency;
+use super::identity;
+use super::inbox::Item;
+use super::outbox::Outbox;
+use super::read::Reader;
+use super::reply::put_outcome;
+use super::translate::{Owner, Plan, Shape, plan};
+use super::watch::Registrar;
+use crate::node::{ConnectionSink, ReadLevel, ReplySink};
+
+/// Bytes of requests one connection may have in progress, on top of one frame.
+const BYTES_MAX: usize = 4 << 20;
+
+/// What `cons` tells about a connection.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionCounters {
+    pub(super) received: AtomicU64,
+    pub(super) sent: AtomicU64,
+    pub(super) outstanding: AtomicUsize,
+    pub(super) session: AtomicI64,
+    pub(super) timeout_ms: AtomicU64,
+    pub(super) last_op: AtomicI32,
+    pub(super) last_xid: AtomicI32,
+    pub(super) last_zxid: AtomicI64,
+    pub(super) last_response_ms: AtomicU64,
+    pub(super) last_latency_ms: AtomicU64,
+    pub(super) latency: Latency,
+}
+
+/// Why and how the connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Once everything to send is sent.
+    AfterReplies,
+    /// At once.
+    Now,
+}
+
+/// Requests in the order they came; replies leave in the same.
+pub(super) struct Pipeline {
+    peer: Arc<Peer>,
+    replies: Arc<dyn ReplySink>,
+    sink: Arc<dyn ConnectionSink>,
+    owner: Owner,
+    queue: VecDeque<Entry>,
+    queue_bytes: usize,
+    /// How many of the queue wait to look at the state. Writes behind them are held.
+    reads: usize,
+    next_token: u64,
+    closing_session: bool,
+    no_more: bool,
+    end: Option<End>,
+    drained: Vec<Item>,
+}
+
+struct Entry {
+    xid: i32,
+    op: i32,
+    bytes: usize,
+    since: Duration,
+    step: Step,
+}
+
+enum Step {
+    /// Waits until the reads before it have looked.
+    Held(Box<Command>, Shape),
+    /// Being ordered.
+    Submitted(u64, Shape),
+    /// Applied; its turn to be answered has not come.
+    Applied(Box<Applied>, Shape),
+    /// Waits for this member to catch up with the leader.
+    Confirming(u64, Option<Text>),
+    /// Ready to be answered from the state as it is then.
+    Look(Look),
+}
+
+enum Look {
+    Read(Request),
+    Synced(Option<Text>),
+    Refuse(ErrorCode),
+    /// Answered as unimplemented, with no revision, and the last of its connection.
+    Unknown,
+}
+
+impl Pipeline {
+    pub(super) fn new(peer: Arc<Peer>, owner: Owner) -> Self {
+        let replies: Arc<dyn ReplySink> = Arc::clone(&peer.inbox) as _;
+        let sink: Arc<dyn ConnectionSink> = Arc::clone(&peer.inbox) as _;
+        Self {
+            peer,
+            replies,
+            sink,
+            owner,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            reads: 0,
+            next_token: 0,
+            closing_session: false,
+            no_more: false,
+            end: None,
+            drained: Vec::new(),
+        }
+    }
+
+    /// Whether one more request may come in. With none in progress always one.
+    pub(super) fn has_room(&self) -> bool {
+        if self.no_more || self.end.is_some() {
+            return false;
+        }
+        let limits = &self.peer.shared.limits;
+        let counters = &self.peer.shared.counters;
+        self.queue.is_empty()
+            || (self.queue.len() < limits.zk_outstanding_max
+                && self.queue_bytes < BYTES_MAX
+                // All connections together stay well below what can wait to be
+                // ordered, so that load slows clients down but refuses none.
+                && counters.outstanding.load(Relaxed) < limits.proposals_max / 2
+                && counters.outstanding_bytes.load(Relaxed) < limits.proposal_bytes_max / 2)
+    }
+
+    /// How the connection ends, if it does.
+    pub(super) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Ends at once: nothing more of what is received can be understood.
+    pub(super) fn break_off(&mut self) {
+        self.end = Some(End::Now);
+    }
+
+    /// Takes in one request frame, received at `now`.
+    pub(super) fn receive(&mut self, frame: Bytes, now: Duration, outbox: &mut Outbox) {
+        let bytes = frame.len();
+        let mut input = jute::Reader::new(frame);
+        let Ok(header) = RequestHeader::decode(&mut input) else {
+            self.end = Some(End::Now);
+            return;
+        };
+        self.peer.stats.last_op.store(header.op, Relaxed);
+        self.peer.stats.last_xid.store(header.xid, Relaxed);
+        let step = match OpCode::from_code(header.op) {
+            Some(op @ (OpCode::Auth | OpCode::Sasl)) => {
+                return self.authenticate(header.xid, op, input.rest(), outbox);
+            }
+            // The server's own, and one that makes sense in a multi only.
+            None | Some(OpCode::CheckVersion | OpCode::DeleteContainer | OpCode::CreateSession) => {
+                self.no_more = true;
+                Step::Look(Look::Unknown)
+            }
+            Some(op) => match Request::decode(op, input.rest()) {
+                Ok(request) => self.begin(request),
+                Err(_) => Step::Look(Look::Refuse(ErrorCode::MarshallingError)),
+            },
+        };
+        self.peer.shared.counters.begin(bytes);
+        self.queue_bytes += bytes;
+        if matches!(step, Step::Look(Look::Read(_))) {
+            self.reads += 1;
+        }
+        // A ping is answered with its own number, whatever it was sent with.
+        let xid = if header.op == OpCode::Ping.code() { xid::PING } else { header.xid };
+        self.queue.push_back(Entry { xid, op: header.op, bytes, since: now, step });
+        self.peer.stats.outstanding.store(self.queue.len(), Relaxed);
+    }
+
+    fn begin(&mut self, request: Request) -> Step {
+        match request {
+            Request::Sync { path } => self.confirm(path),
+            Request::Reconfig { .. } => Step::Look(Look::Refuse(ErrorCode::Unimplemented)),
+            request => {
+                if request == Request::CloseSession {
+                    self.no_more = true;
+                }
+                match plan(request, self.owner, &self.peer.inbox.identities()) {
+                    Plan::Read(request) => Step::Look(Look::Read(request)),
+                    Plan::Refuse(error) => Step::Look(Look::Refuse(error)),
+                    Plan::Write(command, shape) if self.reads > 0 => {
+                        Step::Held(Box::new(command), shape)
+                    }
+                    Plan::Write(command, shape) => self.submit(command, shape),
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self, command: Command, shape: Shape) -> Step {
+        let token = self.fresh_token();
+        self.closing_session |= matches!(command, Command::Session(_));
+        self.peer.shared.node.submit(command, Arc::clone(&self.replies), token);
+        Step::Submitted(token, shape)
+    }
+
+    fn confirm(&mut self, path: Option<Text>) -> Step {
+        let token = self.fresh_token();
+        let peer = Arc::clone(&self.peer);
+        tokio::spawn(async move {
+            let reached = peer.shared.node.confirm(ReadLevel::Linearizable).await.is_ok();
+            peer.inbox.confirmed(token, reached);
+        });
+        Step::Confirming(token, path)
+    }
+
+    fn fresh_token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token
+    }
+
+    /// Answered at once, before what is still in progress; holds from then on.
+    fn authenticate(&mut self, xid: i32, op: OpCode, body: Bytes, outbox: &mut Outbox) {
+        let proven = match Request::decode(op, body) {
+            Ok(Request::Auth { scheme, auth }) => {
+                identity::prove(&scheme, auth.as_deref(), self.peer.address)
+            }
+            _ => None,
+        };
+        match proven {
+            Some(identity) => {
+                self.peer.inbox.add_identity(identity);
+                outbox.reply(xid, 0, |_| Ok(()));
+            }
+            None => {
+                self.peer.shared.counters.auth_failed.fetch_add(1, Relaxed);
+                outbox.reply(xid, 0, |_| Err(ErrorCode::AuthFailed));
+                self.end = Some(End::AfterReplies);
+            }
+        }
+    }
+
+    /// Answers everything that can be answered.
+    pub(super) fn advance(&mut self, now: Duration, outbox: &mut Outbox) {
+        self.drain(outbox);
+        while self.end.is_none() {
+            match self.queue.front().map(|entry| &entry.step) {
+                Some(Step::Applied(..)) => self.answer_write(now, outbox),
+                Some(Step::Look(_)) if outbox.is_roomy() => {
+                    self.look(now, outbox);
+                    self.release();
+                }
+                _ => break,
+            }
+        }
+        if outbox.len() > self.peer.shared.limits.zk_outbox_bytes_max {
+            tracing::info!(peer = %self.peer.address, "a slow client lost its connection");
+            self.end = Some(End::Now);
+        }
+    }
+
+    /// Takes over what the apply task made, in its order.
+    fn drain(&mut self, outbox: &mut Outbox) {
+        let mut items = std::mem::take(&mut self.drained);
+        if !self.peer.inbox.drain(&mut items) {
+            self.end = Some(End::Now);
+        }
+        for item in items.drain(..) {
+            match item {
+                Item::Event { revision, kind, path } => {
+                    outbox.event(Some(revision), kind, &path);
+                }
+                Item::Outcome { token, outcome: Ok(applied) } => self.applied(token, applied),
+                // Whether it was applied is unknown or no leader takes it: the
+                // client finds out on its next connection.
+                Item::Outcome { outcome: Err(_), .. } | Item::Confirmed { reached: false, .. } => {
+                    self.end = Some(End::Now);
+                }
+                Item::Confirmed { token, reached: true } => self.confirmed(token),
+                Item::Ended if self.closing_session => {}
+                Item::Ended => self.end = Some(End::Now),
+            }
+        }
+        self.drained = items;
+    }
+
+    fn applied(&mut self, token: u64, applied: Applied) {
+        let entry = self
+            .queue
+            .iter_mut()
+            .find(|entry| matches!(entry.step, Step::Submitted(waiting, _) if waiting == token));
+        if let Some(Entry { step, .. }) = entry
+            && let Step::Submitted(_, shape) = step
+        {
+            let shape = std::mem::replace(shape, Shape::Empty);
+            *step = Step::Applied(Box::new(applied), shape);
+        }
+    }
+
+    fn confirmed(&mut self, token: u64) {
+        let entry = self
+            .queue
+            .iter_mut()
+            .find(|entry| matches!(entry.step, Step::Confirming(waiting, _) if waiting == token));
+        if let Some(Entry { step, .. }) = entry
+            && let Step::Confirming(_, path) = step
+        {
+            *step = Step::Look(Look::Synced(path.take()));
+        }
+    }
+
+    fn answer_write(&mut self, now: Duration, outbox: &mut Outbox) {
+        let Some(entry) = self.pop(now) else { return };
+        let Step::Applied(applied, shape) = &entry.step else { return };
+        if put_outcome(outbox, entry.xid, shape, applied).is_err() {
+            self.end = Some(End::Now);
+        } else if entry.op == OpCode::CloseSession.code() {
+            self.end = Some(End::AfterReplies);
+        }
+        self.peer.stats.last_zxid.store(applied.revision.zxid(), Relaxed);
+    }
+
+    /// Answers the run of reads at the front, all at one revision.
+    fn look(&mut self, now: Duration, outbox: &mut Outbox) {
+        let peer = Arc::clone(&self.peer);
+        peer.shared.node.read(|state| {
+            // Events up to this revision are all there now, and they go first.
+            self.drain(outbox);
+            self.look_at(state, now, outbox);
+        });
+    }
+
+    fn look_at(&mut self, state: &StateMachine, now: Duration, outbox: &mut Outbox) {
+        let peer = Arc::clone(&self.peer);
+        let sink = Arc::clone(&self.sink);
+        let identities = peer.inbox.identities();
+        let limit = peer.shared.limits.zk_watches_max;
+        let watches = Registrar::new(peer.shared.node.znode_watches(), peer.id, &sink, limit);
+        let reader =
+            Reader { state, identities: &identities, owner: self.owner, watches: &watches };
+        let zxid = state.revision().zxid();
+        while self.end.is_none()
+            && outbox.is_roomy()
+            && matches!(self.queue.front(), Some(Entry { step: Step::Look(_), .. }))
+        {
+            let Some(Entry { xid, step: Step::Look(look), .. }) = self.pop(now) else { break };
+            match look {
+                Look::Read(request) => {
+                    self.reads -= 1;
+                    reader.answer(xid, &request, outbox);
+                }
+                Look::Synced(path) => outbox.reply(xid, zxid, |out| {
+                    jute::put_nullable_text(out, path.as_deref());
+                    Ok(())
+                }),
+                Look::Refuse(error) => outbox.reply(xid, zxid, |_| Err(error)),
+                Look::Unknown => {
+                    outbox.reply(xid, -1, |_| Err(ErrorCode::Unimplemented));
+                    self.end = Some(End::AfterReplies);
+                }
+            }
+            if watches.exceeded() {
+                self.end = Some(End::Now);
+            }
+        }
+        peer.stats.last_zxid.store(zxid, Relaxed);
+    }
+
+    /// Submits the writes that no longer have a read before them.
+    fn release(&mut self) {
+        for index in 0..self.queue.len() {
+            if matches!(self.queue[index].step, Step::Look(Look::Read(_))) {
+                return;
+            }
+            if !matches!(self.queue[index].step, Step::Held(..)) {
+                continue;
+            }
+            let step = std::mem::replace(&mut self.queue[index].step, Step::Look(Look::Unknown));
+            self.queue[index].step = match step {
+                Step::Held(command, shape) => self.submit(*command, shape),
+                other => other,
+            };
+        }
+    }
+
+    fn pop(&mut self, now: Duration) -> Option<Entry> {
+        let entry = self.queue.pop_front()?;
+        self.queue_bytes -= entry.bytes;
+        let taken = now.saturating_sub(entry.since);
+        let Peer { shared, stats, .. } = &*self.peer;
+        shared.counters.end(entry.bytes);
+        shared.counters.latency.record(taken);
+        stats.latency.record(taken);
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        stats.last_latency_ms.store(ms(taken), Relaxed);
+        stats.last_response_ms.store(ms(now), Relaxed);
+        stats.outstanding.store(self.queue.len(), Relaxed);
+        Some(entry)
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        for entry in &self.queue {
+            self.peer.shared.counters.end(entry.bytes);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Reads, evaluated against the state as applied here.
+
+use std::sync::Arc;
+
+use coord_state::StateMachine;
+use coord_state::znode::{Ace, Identity, Znode, permission};
+use coord_wire::zookeeper::jute::{put_buffer, put_int, put_length, put_text, put_texts};
+use coord_wire::zookeeper::request::Read;
+use coord_wire::zookeeper::{ErrorCode, Request, multi, record};
+
+use super::identity;
+use super::outbox::Outbox;
+use super::translate::Owner;
+use super::watch::Registrar;
+use crate::node::WatchKind;
+
+/// What a read is evaluated with.
+pub(super) struct Reader<'a> {
+    pub(super) state: &'a StateMachine,
+    pub(super) identities: &'a [Identity],
+    pub(super) owner: Owner,
+    pub(super) watches: &'a Registrar<'a>,
+}
+
+impl Reader<'_> {
+    /// Appends the reply to `request`, and before it the events it may make.
+    pub(super) fn answer(&self, xid: i32, request: &Request, outbox: &mut Outbox) {
+        match request {
+            Request::SetWatches(once) => self.watches.catch_up(self.state, once, outbox),
+            Request::SetWatches2 { once, persistent, persistent_recursive } => {
+                self.watches.catch_up(self.state, once, outbox);
+                self.watches.add_all(persistent, WatchKind::Persistent);
+                self.watches.add_all(persistent_recursive, WatchKind::PersistentRecursive);
+            }
+            _ => {}
+        }
+        let zxid = self.state.revision().zxid();
+        outbox.reply(xid, zxid, |out| self.put_body(request, out));
+    }
+
+    fn put_body(&self, request: &Request, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        match request {
+            Request::Exists(read) => self.put_exists(read, out)?,
+            Request::GetData(read) => self.put_data(read, out)?,
+            Request::GetChildren(read) => {
+                self.put_children(read, out)?;
+            }
+            Request::GetChildren2(read) => {
+                let znode = self.put_children(read, out)?;
+                record::put_stat(out, &znode.stat());
+            }
+            Request::GetAcl { path } => self.put_acl(path, out)?,
+            Request::GetAllChildrenNumber { path } => {
+                self.readable(path)?;
+                let number = self.state.znodes().descendants(path);
+                put_int(out, i32::try_from(number).unwrap_or(i32::MAX));
+            }
+            Request::GetEphemerals { prefix } => self.put_ephemerals(prefix.as_deref(), out),
+            Request::WhoAmI => self.put_identities(out),
+            Request::MultiRead(requests) => self.put_multi_read(requests, out),
+            Request::AddWatch { path, mode } => {
+                let kind = match mode {
+                    0 => WatchKind::Persistent,
+                    1 => WatchKind::PersistentRecursive,
+                    _ => return Err(ErrorCode::MarshallingError),
+                };
+                self.watches.add(path, kind);
+                put_int(out, 0);
+            }
+            Request::CheckWatches { path, kind } => self.watches.check(path, *kind)?,
+            Request::RemoveWatches { path, kind } => self.watches.remove(path, *kind)?,
+            Request::Ping | Request::SetWatches(_) | Request::SetWatches2 { .. } => {}
+            // Writes and what the connection answers itself never come here.
+            Request::Create(_)
+            | Request::Delete { .. }
+            | Request::SetData { .. }
+            | Request::SetAcl { .. }
+            | Request::Sync { .. }
+            | Request::CheckVersion { .. }
+            | Request::Multi(_)
+            | Request::Reconfig { .. }
+            | Request::Auth { .. }
+            | Request::Sasl { .. }
+            | Request::CloseSession => return Err(ErrorCode::MarshallingError),
+        }
+        Ok(())
+    }
+
+    /// The watch is left even if there is no such znode: it waits for it.
+    fn put_exists(&self, read: &Read, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        if read.path.contains('\0') {
+            return Err(ErrorCode::BadArguments);
+        }
+        let found = self.readable(&read.path);
+        if read.watch && matches!(found, Ok(_) | Err(ErrorCode::NoNode)) {
+            self.watches.add(&read.path, WatchKind::Data);
+        }
+        record::put_stat(out, &found?.stat());
+        Ok(())
+    }
+
+    fn put_data(&self, read: &Read, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        let znode = self.readable(&read.path)?;
+        if read.watch {
+            self.watches.add(&read.path, WatchKind::Data);
+        }
+        put_buffer(out, znode.data().map(|data| &data[..]));
+        record::put_stat(out, &znode.stat());
+        Ok(())
+    }
+
+    fn put_children(&self, read: &Read, out: &mut Vec<u8>) -> Result<Znode<'_>, ErrorCode> {
+        let znode = self.readable(&read.path)?;
+        if read.watch {
+            self.watches.add(&read.path, WatchKind::Child);
+        }
+        put_texts(out, znode.children());
+        Ok(znode)
+    }
+
+    fn put_acl(&self, path: &str, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        let znode = self.znode(path)?;
+        let acl = znode.acl();
+        if !acl.allows(permission::READ | permission::ADMIN, self.identities) {
+            return Err(ErrorCode::NoAuth);
+        }
+        if acl.allows(permission::ADMIN, self.identities) {
+            record::put_acl(out, Some(&acl.0));
+        } else {
+            let masked: Vec<_> = acl
+                .0
+                .iter()
+                .map(|ace| Ace { perms: ace.perms, identity: identity::masked(&ace.identity) })
+                .collect();
+            record::put_acl(out, Some(&masked));
+        }
+        record::put_stat(out, &znode.stat());
+        Ok(())
+    }
+
+    /// The prefix is plain text: `/w` also begins `/we`.
+    fn put_ephemerals(&self, prefix: Option<&str>, out: &mut Vec<u8>) {
+        let prefix = prefix.filter(|prefix| !prefix.trim().is_empty()).unwrap_or("/");
+        let session = self.state.sessions().session(self.owner.session);
+        let paths: Vec<&Arc<str>> = session
+            .map(|session| session.ephemerals.iter())
+            .into_iter()
+            .flatten()
+            .filter(|path| path.starts_with(prefix))
+            .collect();
+        put_texts(out, paths);
+    }
+
+    fn put_identities(&self, out: &mut Vec<u8>) {
+        put_length(out, self.identities.len());
+        for proven in self.identities {
+            put_text(out, &proven.scheme);
+            put_text(out, identity::user(proven));
+        }
+    }
+
+    /// Errors are each operation's own, and no watch is left.
+    fn put_multi_read(&self, requests: &[Request], out: &mut Vec<u8>) {
+        for request in requests {
+            let start = out.len();
+            multi::put_result_header(out, request.op());
+            let put = match request {
+                Request::GetData(read) => self.put_data(&unwatched(read), out),
+                Request::GetChildren(read) => self.put_children(&unwatched(read), out).map(|_| ()),
+                _ => Err(ErrorCode::MarshallingError),
+            };
+            if let Err(error) = put {
+                out.truncate(start);
+                multi::put_error(out, error);
+            }
+        }
+        multi::put_end(out);
+    }
+
+    fn readable(&self, path: &str) -> Result<Znode<'_>, ErrorCode> {
+        let znode = self.znode(path)?;
+        if !znode.acl().allows(permission::READ, self.identities) {
+            return Err(ErrorCode::NoAuth);
+        }
+        Ok(znode)
+    }
+
+    fn znode(&self, path: &str) -> Result<Znode<'_>, ErrorCode> {
+        if path.is_empty() {
+            return Err(ErrorCode::BadArguments);
+        }
+        self.state.znodes().znode(path).ok_or(ErrorCode::NoNode)
+    }
+}
+
+fn unwatched(read: &Read) -> Read {
+    Read { path: read.path.clone(), watch: false }
+}
