@@ -1,0 +1,201 @@
+//! The client itself: sending requests and judging their statuses. The calls
+//! are in one file per family.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Method;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::error::ConsulFailure;
+use super::http::{HttpRequest, Pool};
+use super::options::{ReadOptions, WriteOptions};
+use super::request::{Answer, Request, Response};
+use super::settings::{Settings, Target};
+use crate::Error;
+use crate::client::time::within;
+
+/// A client of one agent. Clones share its connections.
+///
+/// # Errors
+/// Every call fails with an [`Error`] whose source is a [`ConsulFailure`]:
+/// `Unavailable` when nothing was sent or a read got no answer,
+/// `Indeterminate` when a write was sent and not answered, `Invalid` and
+/// `Rejected` as [`ConsulFailure`] explains for the statuses, `Closed` after
+/// [`Client::close`].
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    authority: String,
+    pool: Pool,
+    closed: watch::Sender<bool>,
+}
+
+impl Client {
+    /// A client; nothing is connected yet.
+    ///
+    /// # Errors
+    /// `Invalid` if the address is not one.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        let target = Target::parse(&settings.address)?;
+        let authority = target.authority();
+        let pool = Pool::new(
+            target,
+            settings.connect_timeout,
+            settings.connections_max,
+            settings.response_bytes_max,
+        );
+        let (closed, _) = watch::channel(false);
+        Ok(Self { inner: Arc::new(Inner { settings, authority, pool, closed }) })
+    }
+
+    /// What it was made of.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Ends all calls in progress with `Closed` and refuses new ones. Twice is fine.
+    pub fn close(&self) {
+        self.inner.closed.send_replace(true);
+        self.inner.pool.close();
+    }
+
+    /// Sends one request and gives the answer whatever its status. The
+    /// client's token is added unless the request has its own; data center and
+    /// consistency are not.
+    ///
+    /// Dropping the future closes its connection; a write may still happen.
+    pub async fn request(&self, request: Request) -> Result<Response, Error> {
+        let writes = request.writes();
+        let limit = request.read_timeout.unwrap_or(self.inner.settings.read_timeout);
+        let http = self.http_request(request)?;
+        let mut closed = self.inner.closed.subscribe();
+        let answered = tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => return Err(Error::closed("the client is closed")),
+            answered = within(limit, self.inner.pool.send(http, !writes)) => answered,
+        };
+        match answered {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(broken)) if broken.sent => Err(broken.failure.into_error(writes)),
+            Some(Err(broken)) => Err(broken.failure.into_unsent_error()),
+            None => Err(ConsulFailure::TimedOut(limit).into_error(writes)),
+        }
+    }
+
+    /// As [`Self::request`], but any status other than 2xx is an error.
+    pub async fn expect_success(&self, request: Request) -> Result<Response, Error> {
+        let writes = request.writes();
+        let response = self.request(request).await?;
+        match response.status {
+            200..=299 => Ok(response),
+            _ => Err(response.failure().into_error(writes)),
+        }
+    }
+
+    /// GET with options, the answer of any status.
+    pub(super) async fn read_any(
+        &self,
+        request: Request,
+        options: &ReadOptions,
+    ) -> Result<Response, Error> {
+        let settings = &self.inner.settings;
+        let mut request =
+            options.put_on(request, settings.datacenter.as_deref(), settings.consistency);
+        if options.index.is_none() {
+            request = request.read_timeout(None);
+        }
+        self.request(request).await
+    }
+
+    /// GET with options, the JSON of a 2xx.
+    pub(super) async fn read(&self, path: &str, options: &ReadOptions) -> Result<Answer, Error> {
+        let response = self.read_any(Request::new(Method::GET, path), options).await?;
+        match response.status {
+            200..=299 => Ok(Answer { index: response.index(), body: response.json()? }),
+            _ => Err(response.failure().into_error(false)),
+        }
+    }
+
+    /// As [`Self::read`], but 404 and an empty list are `None`, and of a list
+    /// the first element is given.
+    pub(super) async fn read_one(
+        &self,
+        path: &str,
+        options: &ReadOptions,
+    ) -> Result<Answer<Option<Value>>, Error> {
+        let response = self.read_any(Request::new(Method::GET, path), options).await?;
+        let index = response.index();
+        match response.status {
+            200..=299 => Ok(Answer { index, body: first(response.json()?) }),
+            404 => Ok(Answer { index, body: None }),
+            _ => Err(response.failure().into_error(false)),
+        }
+    }
+
+    /// A write with options, whose answer must be 2xx.
+    pub(super) async fn write(
+        &self,
+        request: Request,
+        options: &WriteOptions,
+    ) -> Result<Response, Error> {
+        let datacenter = self.inner.settings.datacenter.as_deref();
+        self.expect_success(options.put_on(request, datacenter)).await
+    }
+
+    /// As [`Self::write`], to the agent itself, which knows no data centers.
+    pub(super) async fn write_local(
+        &self,
+        request: Request,
+        token: Option<&str>,
+    ) -> Result<Response, Error> {
+        self.expect_success(request.token(token)).await
+    }
+
+    fn http_request(&self, request: Request) -> Result<HttpRequest, Error> {
+        let settings = &self.inner.settings;
+        let mut builder = hyper::Request::builder()
+            .method(request.method.clone())
+            .uri(request.target())
+            .header(hyper::header::HOST, &self.inner.authority);
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(token) = request.token.as_ref().or(settings.token.as_ref()) {
+            builder = builder.header("X-Consul-Token", token);
+        }
+        builder
+            .body(Full::<Bytes>::new(request.body))
+            .map_err(|cause| Error::invalid("the request cannot be written").caused_by(cause))
+    }
+}
+
+/// `true` and `false` as Consul writes them; an empty body counts as done.
+pub(super) fn truth(response: &Response) -> Result<bool, Error> {
+    match response.body.trim_ascii() {
+        b"true" | b"" => Ok(true),
+        b"false" => Ok(false),
+        _ => Err(ConsulFailure::Unexpected(format!("{:?} is no boolean", response.text()))
+            .into_error(false)),
+    }
+}
+
+/// The error for a field that is missing from an answer.
+pub(super) fn missing(what: &str) -> Error {
+    ConsulFailure::Unexpected(format!("no {what} in it")).into_error(false)
+}
+
+fn first(body: Value) -> Option<Value> {
+    match body {
+        Value::Array(list) => list.into_iter().next(),
+        Value::Null => None,
+        other => Some(other),
+    }
+}

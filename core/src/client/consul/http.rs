@@ -1,0 +1,208 @@
+//! Connections to the agent: opened when needed, kept for the next request.
+//!
+//! A connection is owned by a task of its own, which does all reading and
+//! writing; dropping the sender ends it. A request that finds its kept
+//! connection dead goes out again on a new one if it was never sent, or if it
+//! only reads.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::sync::Semaphore;
+
+use super::error::ConsulFailure;
+use super::request::Response;
+use super::settings::Target;
+use crate::client::time::within;
+
+type Sender = SendRequest<Full<Bytes>>;
+pub(super) type HttpRequest = hyper::Request<Full<Bytes>>;
+
+/// Connections kept for the next request; more are closed after use.
+const IDLE_MAX: usize = 32;
+
+/// The connections of one client.
+#[derive(Debug)]
+pub(super) struct Pool {
+    target: Target,
+    connect_timeout: Duration,
+    response_bytes_max: usize,
+    idle: Mutex<Vec<Sender>>,
+    permits: Arc<Semaphore>,
+}
+
+/// Why there is no response, and whether the server may have the request.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) failure: ConsulFailure,
+    pub(super) sent: bool,
+}
+
+impl Pool {
+    pub(super) fn new(
+        target: Target,
+        connect_timeout: Duration,
+        connections_max: usize,
+        response_bytes_max: usize,
+    ) -> Self {
+        let permits = connections_max.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            target,
+            connect_timeout,
+            response_bytes_max,
+            idle: Mutex::new(Vec::new()),
+            permits: Arc::new(Semaphore::new(permits)),
+        }
+    }
+
+    /// Sends `request` and reads the whole answer. Dropping the future closes
+    /// the connection it uses.
+    pub(super) async fn send(
+        &self,
+        request: HttpRequest,
+        repeatable: bool,
+    ) -> Result<Response, Broken> {
+        let _permit = self.permits.acquire().await.map_err(|_| Broken::unsent("closed"))?;
+        let mut request = request;
+        while let Some(mut sender) = self.kept() {
+            let copy = repeatable.then(|| request.clone());
+            match sender.try_send_request(request).await {
+                Ok(response) => return self.collect(sender, response).await,
+                Err(mut error) => match error.take_message().or(copy) {
+                    Some(again) => request = again,
+                    None => return Err(Broken::sent(&error.into_error())),
+                },
+            }
+        }
+        let mut sender = self.connect().await?;
+        match sender.try_send_request(request).await {
+            Ok(response) => self.collect(sender, response).await,
+            Err(mut error) => {
+                let sent = error.take_message().is_none();
+                let cause = error.into_error();
+                Err(if sent { Broken::sent(&cause) } else { Broken::unsent(&cause.to_string()) })
+            }
+        }
+    }
+
+    /// Closes what is kept; connections in use close when their call ends.
+    pub(super) fn close(&self) {
+        self.permits.close();
+        self.lock().clear();
+    }
+
+    async fn collect(
+        &self,
+        sender: Sender,
+        response: hyper::Response<hyper::body::Incoming>,
+    ) -> Result<Response, Broken> {
+        let (parts, body) = response.into_parts();
+        let limited = Limited::new(body, self.response_bytes_max);
+        let body = limited.collect().await.map_err(|cause| {
+            let text = if cause.is::<LengthLimitError>() {
+                format!("the answer is longer than {} bytes", self.response_bytes_max)
+            } else {
+                cause.to_string()
+            };
+            Broken { failure: ConsulFailure::Transport(text), sent: true }
+        })?;
+        self.keep(sender);
+        let headers = parts.headers.iter().filter_map(|(name, value)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        });
+        Ok(Response {
+            status: parts.status.as_u16(),
+            headers: headers.collect(),
+            body: body.to_bytes(),
+        })
+    }
+
+    fn kept(&self) -> Option<Sender> {
+        let mut idle = self.lock();
+        while let Some(sender) = idle.pop() {
+            if !sender.is_closed() {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    fn keep(&self, sender: Sender) {
+        let mut idle = self.lock();
+        if idle.len() < IDLE_MAX && !sender.is_closed() && !self.permits.is_closed() {
+            idle.push(sender);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Sender>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a connection from a task, so that name lookups and sockets belong
+    /// to the runtime's threads and not to the caller's.
+    async fn connect(&self) -> Result<Sender, Broken> {
+        let (target, limit) = (self.target.clone(), self.connect_timeout);
+        let opened = tokio::spawn(async move { within(limit, open(target)).await }).await;
+        match opened {
+            Ok(Some(Ok(sender))) => Ok(sender),
+            Ok(Some(Err(cause))) => {
+                Err(Broken::unsent(&format!("cannot reach {}: {cause}", self.target.authority())))
+            }
+            Ok(None) => Err(Broken { failure: ConsulFailure::TimedOut(limit), sent: false }),
+            Err(_) => Err(Broken::unsent("the runtime is shutting down")),
+        }
+    }
+}
+
+impl Broken {
+    fn unsent(text: &str) -> Self {
+        Self { failure: ConsulFailure::Transport(text.to_owned()), sent: false }
+    }
+
+    fn sent(cause: &hyper::Error) -> Self {
+        let text = format!("the connection broke before the answer: {cause}");
+        Self { failure: ConsulFailure::Transport(text), sent: true }
+    }
+}
+
+async fn open(target: Target) -> Result<Sender, io::Error> {
+    match target {
+        Target::Tcp { host, port } => {
+            let stream = open_tcp(&host, port).await?;
+            stream.set_nodelay(true)?;
+            handshake(stream).await
+        }
+        Target::Unix(path) => handshake(UnixStream::connect(path).await?).await,
+    }
+}
+
+/// Tries every address of the name in turn.
+async fn open_tcp(host: &str, port: u16) -> Result<TcpStream, io::Error> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in lookup_host((host, port)).await? {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+async fn handshake<S>(stream: S) -> Result<Sender, io::Error>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    tokio::spawn(async move {
+        // Its fate reaches the caller through the sender.
+        let _ = connection.await;
+    });
+    Ok(sender)
+}

@@ -1,0 +1,46 @@
+//! A client of Consul's HTTP API, of this server's or of a genuine agent's.
+//!
+//! [`Client::request`] sends anything; the other methods are the calls people
+//! use, by family: keys (`kv_`), transactions, the agent (`agent_`), the
+//! catalog, health, sessions, events, prepared queries, coordinates. Where an
+//! answer has an obvious type it is given as such, elsewhere as JSON with the
+//! index to wait on ([`Answer`]).
+//!
+//! [`blocking::Client`] is the same for callers without a runtime.
+//! [`registration`] holds the rules for forgiving service registrations.
+
+pub mod blocking;
+pub mod registration;
+
+mod agent;
+mod catalog;
+mod check;
+mod client;
+mod coordinate;
+mod error;
+mod event;
+mod health;
+mod http;
+mod kv;
+mod options;
+mod query;
+mod request;
+mod session;
+mod settings;
+mod status;
+mod txn;
+
+#[cfg(test)]
+mod tests;
+
+pub use agent::ServiceDefinition;
+pub use check::Check;
+pub use client::Client;
+pub use error::ConsulFailure;
+pub use event::FireOptions;
+pub use kv::{KvDelete, KvPair, KvPut};
+pub use options::{READ_TIMEOUT, ReadOptions, WriteOptions};
+pub use request::{Answer, Method, Request, Response};
+pub use session::SessionDefinition;
+pub use settings::{Consistency, Settings};
+pub use txn::TxnOutcome;
