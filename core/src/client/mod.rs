@@ -9,6 +9,7 @@
 //! Every wait has a limit, every queue a bound; `close` may be called twice.
 
 pub mod consul;
+pub mod zookeeper;
 
 mod runtime;
 mod time;

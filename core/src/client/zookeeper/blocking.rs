@@ -1,0 +1,170 @@
+//! The client for callers without a runtime.
+//!
+//! It owns one, with one worker thread called `coord-zkc`; `close` or dropping
+//! the client joins it. Calls may be made from several threads at once, but
+//! not from a thread of an async runtime: those get `Invalid`. Subscriptions
+//! are waited for with [`Subscription::wait`], which needs no runtime.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use coord_state::znode::{Ace, Stat};
+
+use super::{
+    CreateOptions, Created, Op, OpResult, SessionInfo, Settings, State, StateSubscription,
+    Subscription, WatchMode, Watcher, WatcherKind, Znode,
+};
+use crate::Error;
+use crate::client::runtime::OwnRuntime;
+
+/// A [`super::Client`] with a thread of its own.
+#[derive(Debug)]
+pub struct Client {
+    client: super::Client,
+    runtime: OwnRuntime,
+}
+
+impl Client {
+    /// Starts the thread without waiting for a connection; calls wait for it.
+    ///
+    /// # Errors
+    /// `Invalid` if the hosts are no list of hosts, or on a thread of an async
+    /// runtime; `Unavailable` if no thread can be made.
+    pub fn start(settings: Settings) -> Result<Self, Error> {
+        let runtime = OwnRuntime::start("coord-zkc")?;
+        let client = runtime.run(async { super::Client::start(settings) })?;
+        Ok(Self { client, runtime })
+    }
+
+    /// Starts the thread and waits up to `limit` for the first connection.
+    ///
+    /// # Errors
+    /// As [`Self::start`] and [`super::Client::connect`].
+    pub fn connect(settings: Settings, limit: Duration) -> Result<Self, Error> {
+        let client = Self::start(settings)?;
+        client.wait_connected(limit)?;
+        Ok(client)
+    }
+
+    /// The async client inside. Its futures only work in [`Self::call`].
+    pub fn inner(&self) -> &super::Client {
+        &self.client
+    }
+
+    /// Waits for any future made from [`Self::inner`].
+    ///
+    /// # Errors
+    /// The future's own; `Invalid` on a thread of an async runtime; `Closed`.
+    pub fn call<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.runtime.run(work)
+    }
+
+    /// As [`Self::call`], but asks `go_on` every `interval` and, once it says
+    /// no, drops the future and gives `None`. For hosts with signals to look after.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn call_while<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+        interval: Duration,
+        go_on: impl FnMut() -> bool,
+    ) -> Result<Option<T>, Error> {
+        self.runtime.run_while(work, interval, go_on)
+    }
+
+    /// The state now.
+    pub fn state(&self) -> State {
+        self.client.state()
+    }
+
+    /// Follows the state from now on.
+    pub fn states(&self) -> StateSubscription {
+        self.client.states()
+    }
+
+    /// The session: id, password, granted timeout.
+    pub fn session(&self) -> SessionInfo {
+        self.client.session()
+    }
+
+    /// The newest state this client has seen.
+    pub fn last_zxid(&self) -> i64 {
+        self.client.last_zxid()
+    }
+
+    /// Ends the session and every call and watch, then stops and joins the
+    /// thread. Twice is fine.
+    ///
+    /// # Errors
+    /// `Invalid` on a thread of an async runtime: closing is started, but not
+    /// waited for.
+    pub fn close(&self) -> Result<(), Error> {
+        self.client.start_closing();
+        let closing = self.runtime.run(async {
+            self.client.close().await;
+            Ok(())
+        });
+        match closing {
+            Err(error) if *error.kind() != crate::ErrorKind::Closed => Err(error),
+            _ => self.runtime.close(),
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // On a thread of a runtime, which cannot wait, the session is left to
+        // its timeout.
+        let _ = self.close();
+    }
+}
+
+macro_rules! blocking {
+    ($(fn $name:ident($($argument:ident: $kind:ty),*) -> $gives:ty;)*) => {
+        impl Client {
+            $(
+                #[doc = concat!("[`super::Client::", stringify!($name), "`], waited for.")]
+                ///
+                /// # Errors
+                /// As there, and those of [`Self::call`].
+                pub fn $name(&self, $($argument: $kind),*) -> Result<$gives, Error> {
+                    self.call(self.client.$name($($argument),*))
+                }
+            )*
+        }
+    };
+}
+
+blocking! {
+    fn wait_connected(limit: Duration) -> ();
+
+    fn create(path: &str, data: Option<Bytes>, options: &CreateOptions) -> Created;
+    fn ensure_path(path: &str, acl: Option<Vec<Ace>>) -> ();
+    fn delete(path: &str, version: i32) -> ();
+    fn delete_recursive(path: &str) -> ();
+    fn exists(path: &str) -> Option<Stat>;
+    fn exists_watched(path: &str) -> (Option<Stat>, Subscription);
+    fn exists_with(path: &str, watcher: Option<Watcher>) -> Option<Stat>;
+    fn get(path: &str) -> Znode;
+    fn get_watched(path: &str) -> (Znode, Subscription);
+    fn get_with(path: &str, watcher: Option<Watcher>) -> Znode;
+    fn set(path: &str, data: Option<Bytes>, version: i32) -> Stat;
+    fn children(path: &str) -> (Vec<String>, Stat);
+    fn children_watched(path: &str) -> (Vec<String>, Stat, Subscription);
+    fn children_with(path: &str, watcher: Option<Watcher>) -> (Vec<String>, Stat);
+    fn get_acl(path: &str) -> (Vec<Ace>, Stat);
+    fn set_acl(path: &str, acl: Vec<Ace>, version: i32) -> Stat;
+    fn multi(operations: &[Op]) -> Vec<OpResult>;
+    fn sync(path: &str) -> ();
+
+    fn add_auth(scheme: &str, proof: Bytes) -> ();
+    fn add_watch(path: &str, mode: WatchMode, watcher: Watcher) -> ();
+    fn watch(path: &str, mode: WatchMode, capacity: usize) -> Subscription;
+    fn remove_watches(path: &str, kind: WatcherKind) -> ();
+
+    fn ephemerals(prefix: &str) -> Vec<String>;
+    fn count_descendants(path: &str) -> u32;
+    fn who_am_i() -> Vec<(String, String)>;
+}

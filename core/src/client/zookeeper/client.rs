@@ -1,0 +1,212 @@
+//! The handle: starting, closing, and sending one request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coord_wire::zookeeper::{ErrorCode, Reply, Request};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::error_map::{error_of_code, error_of_kind};
+use super::hosts::Hosts;
+use super::session::{Call, Effect, Progress, Session};
+use super::settings::Settings;
+use super::state::{SessionInfo, Shared, State, StateSubscription};
+use super::watcher::shown_path;
+use crate::client::time::within;
+use crate::{Error, ErrorKind};
+
+/// A client with a session. Clones share it; when the last is dropped, the
+/// session is ended as by [`Client::close`].
+///
+/// # Errors
+/// Every call fails as
+/// - `Rejected` when the server decided against it;
+/// - `Indeterminate` when a write was sent and the connection broke, or the
+///   time was over, before its answer;
+/// - `Unavailable` when it was not sent within [`Settings::request_timeout`],
+///   or is a read that got no answer in it: nothing was changed;
+/// - `Invalid` when the call is wrong in itself;
+/// - `Closed` after closing.
+///
+/// [`super::zookeeper_code`] gives ZooKeeper's number for each.
+///
+/// Dropping the future of a call does not withdraw it once it is sent.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    calls: mpsc::Sender<Call>,
+    closing: watch::Sender<bool>,
+    shared: Arc<Shared>,
+    chroot: String,
+    request_timeout: Duration,
+    close_timeout: Duration,
+}
+
+impl Client {
+    /// Starts a client on the current runtime without waiting for a
+    /// connection; calls wait for it.
+    ///
+    /// # Errors
+    /// `Invalid` if the hosts are no list of hosts, or outside a runtime.
+    pub fn start(settings: Settings) -> Result<Self, Error> {
+        let hosts = Hosts::parse(&settings.hosts)?;
+        let runtime = tokio::runtime::Handle::try_current()
+            .map_err(|cause| Error::invalid("a client needs a tokio runtime").caused_by(cause))?;
+        let (calls, receiver) = mpsc::channel(settings.outstanding_max.clamp(1, 1 << 20));
+        let (closing, closed) = watch::channel(false);
+        let shared = Arc::new(Shared::new());
+        let inner = Inner {
+            calls,
+            closing,
+            shared: Arc::clone(&shared),
+            chroot: hosts.chroot().to_owned(),
+            request_timeout: settings.request_timeout,
+            close_timeout: settings.close_timeout,
+        };
+        runtime.spawn(Session::new(settings, hosts, shared, receiver, closed).run());
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Starts a client and waits up to `limit` for the first connection.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; `Unavailable` if there is none in time;
+    /// `Rejected(SessionExpired)` if the session to come back to is over.
+    pub async fn connect(settings: Settings, limit: Duration) -> Result<Self, Error> {
+        let client = Self::start(settings)?;
+        client.wait_connected(limit).await?;
+        Ok(client)
+    }
+
+    /// Waits until the client is connected.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]; `Closed`.
+    pub async fn wait_connected(&self, limit: Duration) -> Result<(), Error> {
+        let settled = |state: &State| !matches!(state, State::Connecting | State::Suspended);
+        match within(limit, self.inner.shared.reached(settled)).await {
+            Some(State::Connected) => Ok(()),
+            Some(State::Lost) => Err(error_of_code(ErrorCode::SessionExpired, "connecting")),
+            Some(_) => Err(error_of_code(ErrorCode::Closing, "connecting")),
+            None => {
+                Err(error_of_kind(ErrorKind::Unavailable, ErrorCode::ConnectionLoss, "connecting"))
+            }
+        }
+    }
+
+    /// Ends the session, and with it its ephemerals, and every call and watch.
+    /// Waits for the server to hear of it, not longer than
+    /// [`Settings::close_timeout`]. Twice is fine.
+    pub async fn close(&self) {
+        self.inner.closing.send_replace(true);
+        // The task itself keeps to the limit; this is for a runtime that is gone.
+        let limit = self.inner.close_timeout.saturating_add(Duration::from_secs(1));
+        let _ = within(limit, self.inner.shared.reached(|state| *state == State::Closed)).await;
+    }
+
+    /// Starts closing without waiting.
+    pub fn start_closing(&self) {
+        self.inner.closing.send_replace(true);
+    }
+
+    /// The state now.
+    pub fn state(&self) -> State {
+        self.inner.shared.state()
+    }
+
+    /// Follows the state from now on. A subscriber who does not look sees
+    /// only the newest of too many changes.
+    pub fn states(&self) -> StateSubscription {
+        self.inner.shared.subscribe()
+    }
+
+    /// The session: id, password, granted timeout.
+    pub fn session(&self) -> SessionInfo {
+        self.inner.shared.session()
+    }
+
+    /// The newest state this client has seen.
+    pub fn last_zxid(&self) -> i64 {
+        self.inner.shared.last_zxid()
+    }
+
+    /// The path all others are under; empty for none.
+    pub fn chroot(&self) -> &str {
+        &self.inner.chroot
+    }
+
+    /// The path on the server.
+    pub(super) fn absolute(&self, path: &str) -> Result<String, Error> {
+        if !path.starts_with('/') {
+            let what = format!("path {path:?} does not begin with a slash");
+            return Err(error_of_kind(ErrorKind::Invalid, ErrorCode::BadArguments, &what));
+        }
+        let chroot = &self.inner.chroot;
+        Ok(match path {
+            "/" if !chroot.is_empty() => chroot.clone(),
+            _ => format!("{chroot}{path}"),
+        })
+    }
+
+    /// A server's path as this client sees it.
+    pub(super) fn shown(&self, path: &str) -> String {
+        shown_path(&self.inner.chroot, path)
+    }
+
+    /// Sends a request and waits for its reply. `what` is for messages.
+    pub(super) async fn call(
+        &self,
+        request: Request,
+        effect: Effect,
+        what: &str,
+    ) -> Result<Reply, Error> {
+        match self.try_call(request, effect, what).await? {
+            Ok(reply) => Ok(reply),
+            Err(code) => Err(error_of_code(code, what)),
+        }
+    }
+
+    /// As [`Self::call`], with the code the server answered.
+    pub(super) async fn try_call(
+        &self,
+        request: Request,
+        effect: Effect,
+        what: &str,
+    ) -> Result<Result<Reply, ErrorCode>, Error> {
+        let writes = writes(&request);
+        let progress = Arc::new(Progress::default());
+        let (reply, replied) = oneshot::channel();
+        let call = Call { request, effect, writes, progress: Arc::clone(&progress), reply };
+        let answered = within(self.inner.request_timeout, async {
+            self.inner.calls.send(call).await.map_err(|_| ErrorCode::Closing)?;
+            // A call dropped unanswered was dropped with the client.
+            replied.await.map_err(|_| ErrorCode::Closing)
+        });
+        match answered.await {
+            Some(Ok(outcome)) => Ok(outcome),
+            Some(Err(code)) => Err(error_of_code(code, what)),
+            None if progress.give_up() || !writes => {
+                let code = ErrorCode::RequestTimeout;
+                Err(error_of_kind(ErrorKind::Unavailable, code, what))
+            }
+            None => Err(error_of_code(ErrorCode::RequestTimeout, what)),
+        }
+    }
+}
+
+/// Whether sending it twice could do something twice.
+fn writes(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Create(_)
+            | Request::Delete { .. }
+            | Request::SetData { .. }
+            | Request::SetAcl { .. }
+            | Request::Multi(_)
+            | Request::Reconfig { .. }
+    )
+}

@@ -1,0 +1,138 @@
+//! ZooKeeper's error codes and our kinds of error, both ways.
+
+use coord_state::Rejection;
+use coord_wire::zookeeper::ErrorCode;
+
+use crate::{Error, ErrorKind};
+
+/// The ZooKeeper code behind `error`: the one the server sent or, for errors
+/// made on this side, the one ZooKeeper's own clients use. `None` for what
+/// ZooKeeper has no code for.
+pub fn zookeeper_code(error: &Error) -> Option<i32> {
+    let source = std::error::Error::source(error);
+    if let Some(code) = source.and_then(|source| source.downcast_ref::<ErrorCode>()) {
+        return Some(code.code());
+    }
+    let code = match error.kind() {
+        ErrorKind::Rejected(rejection) => code_of_rejection(rejection),
+        ErrorKind::Indeterminate | ErrorKind::NotLeader { .. } => ErrorCode::ConnectionLoss,
+        ErrorKind::Closed => ErrorCode::Closing,
+        ErrorKind::Invalid => ErrorCode::BadArguments,
+        ErrorKind::Unavailable => ErrorCode::ConnectionLoss,
+        ErrorKind::Corrupt => ErrorCode::MarshallingError,
+        ErrorKind::Internal => return None,
+    };
+    Some(code.code())
+}
+
+/// The code of a decision.
+pub fn code_of_rejection(rejection: &Rejection) -> ErrorCode {
+    match rejection {
+        Rejection::BadArguments(_) => ErrorCode::BadArguments,
+        Rejection::Unimplemented => ErrorCode::Unimplemented,
+        Rejection::NoNode => ErrorCode::NoNode,
+        Rejection::NoAuth => ErrorCode::NoAuth,
+        Rejection::BadVersion => ErrorCode::BadVersion,
+        Rejection::NoChildrenForEphemerals => ErrorCode::NoChildrenForEphemerals,
+        Rejection::NodeExists => ErrorCode::NodeExists,
+        Rejection::NotEmpty => ErrorCode::NotEmpty,
+        Rejection::SessionExpired => ErrorCode::SessionExpired,
+        Rejection::SessionMoved => ErrorCode::SessionMoved,
+        Rejection::InvalidAcl => ErrorCode::InvalidAcl,
+        Rejection::QuotaExceeded => ErrorCode::QuotaExceeded,
+        Rejection::MultiFailed { cause, .. } => code_of_rejection(cause),
+        // No ZooKeeper request is decided so.
+        Rejection::Consul(_) => ErrorCode::SystemError,
+    }
+}
+
+/// The kind of error a code is: decisions are `Rejected`, the others say what
+/// the caller does next.
+pub fn kind_of_code(code: ErrorCode) -> ErrorKind {
+    let rejection = match code {
+        ErrorCode::BadArguments => Rejection::BadArguments("the server refused an argument"),
+        ErrorCode::Unimplemented | ErrorCode::ReconfigDisabled => Rejection::Unimplemented,
+        ErrorCode::NoNode => Rejection::NoNode,
+        ErrorCode::NoAuth | ErrorCode::AuthFailed | ErrorCode::SessionClosedRequireSaslAuth => {
+            Rejection::NoAuth
+        }
+        ErrorCode::BadVersion => Rejection::BadVersion,
+        ErrorCode::NoChildrenForEphemerals => Rejection::NoChildrenForEphemerals,
+        ErrorCode::NodeExists => Rejection::NodeExists,
+        ErrorCode::NotEmpty => Rejection::NotEmpty,
+        ErrorCode::SessionExpired | ErrorCode::UnknownSession => Rejection::SessionExpired,
+        ErrorCode::SessionMoved => Rejection::SessionMoved,
+        ErrorCode::InvalidAcl => Rejection::InvalidAcl,
+        ErrorCode::QuotaExceeded => Rejection::QuotaExceeded,
+
+        ErrorCode::ConnectionLoss | ErrorCode::OperationTimeout | ErrorCode::RequestTimeout => {
+            return ErrorKind::Indeterminate;
+        }
+        ErrorCode::NotReadOnly
+        | ErrorCode::ThrottledOp
+        | ErrorCode::NewConfigNoQuorum
+        | ErrorCode::ReconfigInProgress => return ErrorKind::Unavailable,
+        ErrorCode::Closing | ErrorCode::InvalidState => return ErrorKind::Closed,
+        ErrorCode::MarshallingError
+        | ErrorCode::InvalidCallback
+        | ErrorCode::EphemeralOnLocalSession
+        | ErrorCode::NoWatcher => return ErrorKind::Invalid,
+        ErrorCode::Ok
+        | ErrorCode::SystemError
+        | ErrorCode::RuntimeInconsistency
+        | ErrorCode::DataInconsistency
+        | ErrorCode::SslConnectionError
+        | ErrorCode::ApiError
+        | ErrorCode::Nothing
+        | ErrorCode::Unknown(_) => return ErrorKind::Internal,
+    };
+    ErrorKind::Rejected(rejection)
+}
+
+/// The error of a call that was answered with `code`.
+pub(super) fn error_of_code(code: ErrorCode, what: &str) -> Error {
+    error_of_kind(kind_of_code(code), code, what)
+}
+
+/// As [`error_of_code`], where more is known than the code tells.
+pub(super) fn error_of_kind(kind: ErrorKind, code: ErrorCode, what: &str) -> Error {
+    let text = match &kind {
+        ErrorKind::Rejected(rejection) => format!("{what}: {rejection}"),
+        ErrorKind::Indeterminate => {
+            format!("{what}: no answer came, so it may or may not have been done ({})", code.name())
+        }
+        ErrorKind::Closed => format!("{what}: the client is closed"),
+        _ => format!("{what}: {code}"),
+    };
+    Error::new(kind, text).caused_by(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decisions_keep_their_code_both_ways() {
+        for &code in ErrorCode::ALL {
+            let ErrorKind::Rejected(rejection) = kind_of_code(code) else { continue };
+            let back = code_of_rejection(&rejection);
+            assert_eq!(kind_of_code(back), ErrorKind::Rejected(rejection), "{code}");
+        }
+    }
+
+    #[test]
+    fn every_code_survives_inside_an_error() {
+        for &code in ErrorCode::ALL {
+            assert_eq!(zookeeper_code(&error_of_code(code, "call")), Some(code.code()));
+        }
+        let odd = error_of_code(ErrorCode::Unknown(-999), "call");
+        assert_eq!((zookeeper_code(&odd), odd.kind()), (Some(-999), &ErrorKind::Internal));
+    }
+
+    #[test]
+    fn errors_without_a_code_get_that_of_their_kind() {
+        assert_eq!(zookeeper_code(&Error::from(Rejection::NoNode)), Some(-101));
+        assert_eq!(zookeeper_code(&Error::closed("")), Some(-116));
+        assert_eq!(zookeeper_code(&Error::internal("")), None);
+    }
+}

@@ -1,0 +1,50 @@
+//! A client of ZooKeeper's protocol, to this server's or a genuine ensemble.
+//!
+//! ```text
+//!  Client  --call-->  bounded channel  -->  session task  --frames-->  server
+//!     ^                                        |   ^
+//!     +------------------ reply ---------------+   +--- replies, events ---
+//!  Subscription  <--- bounded queue ---  watches
+//! ```
+//!
+//! One task per client keeps one session alive over as many connections as it
+//! takes. It owns everything that changes, so nothing here needs a lock for
+//! longer than a moment.
+//!
+//! 1. Replies come in the order of requests; a number out of order ends the
+//!    connection.
+//! 2. A call that was never sent has no effect. A write that was sent and not
+//!    answered fails as `Indeterminate`; a read is sent again.
+//! 3. An event reaches its queue before a reply that could reveal the change
+//!    reaches its caller.
+//! 4. After a reconnection, proven identities are sent again before watches,
+//!    and watches before anything else.
+//!
+//! [`blocking::Client`] is the same for callers without a runtime.
+
+pub mod blocking;
+
+mod client;
+mod error_map;
+mod exchange;
+mod hosts;
+mod link;
+mod operation;
+mod queue;
+mod session;
+mod settings;
+mod state;
+mod tree_calls;
+mod watcher;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::Client;
+pub use coord_state::znode::{Ace, CreateMode, Identity, Stat, permission};
+pub use coord_wire::zookeeper::ErrorCode;
+pub use error_map::{code_of_rejection, kind_of_code, zookeeper_code};
+pub use operation::{CreateOptions, Created, Op, OpResult, Znode, open_acl};
+pub use settings::{Credential, OnExpiry, Settings};
+pub use state::{SessionInfo, State, StateSubscription};
+pub use watcher::{EventKind, Subscription, WatchEvent, WatchMode, Watcher, WatcherKind};

@@ -1,0 +1,277 @@
+//! The task that keeps the session: connects, reconnects, ends.
+//!
+//! ```text
+//!             attached            connection lost
+//! Connecting ----------> Connected --------------> Suspended
+//!     |                      ^                      |    |
+//!     |                      +----- attached -------+    | expired
+//!     |                                                  v
+//!     +------------------- close ----> Closed <-------- Lost --> (a new session, if so set)
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use coord_wire::zookeeper::{ErrorCode, Reply, Request};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::exchange::{Ended, Exchange, Unanswered};
+use super::hosts::{Hosts, random_below};
+use super::link::{Attempt, Link, attach};
+use super::settings::{Credential, OnExpiry, Settings};
+use super::state::{SessionInfo, Shared, State};
+use super::watcher::{Table, Watcher, WatcherKind, Watches};
+use crate::client::time::within;
+
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// A request on its way.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) request: Request,
+    pub(super) effect: Effect,
+    /// Whether it may change something, and so must not be sent twice.
+    pub(super) writes: bool,
+    pub(super) progress: Arc<Progress>,
+    pub(super) reply: oneshot::Sender<Result<Reply, ErrorCode>>,
+}
+
+/// What a reply changes on this side.
+#[derive(Debug)]
+pub(super) enum Effect {
+    None,
+    /// Leaves a watch; one on existence goes where the answer says.
+    Watch(Table, String, Watcher),
+    /// Removes watches.
+    Forget(WatcherKind, String),
+    /// Adds an identity to be proven on every connection.
+    Identify(Credential),
+}
+
+/// How far a call has come, so that giving up and sending exclude each other.
+#[derive(Debug, Default)]
+pub(super) struct Progress(AtomicU8);
+
+const QUEUED: u8 = 0;
+const SENT: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+impl Progress {
+    /// Before sending: `false` if the caller has given up.
+    pub(super) fn send(&self) -> bool {
+        match self.0.compare_exchange(QUEUED, SENT, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(before) => before == SENT,
+        }
+    }
+
+    /// When giving up: `true` if the call was not sent, and never will be.
+    pub(super) fn give_up(&self) -> bool {
+        self.0.compare_exchange(QUEUED, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+/// The session, owned by its task.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) settings: Settings,
+    hosts: Hosts,
+    pub(super) shared: Arc<Shared>,
+    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) closing: watch::Receiver<bool>,
+    pub(super) watches: Watches,
+    pub(super) credentials: Vec<Credential>,
+    /// Reads whose answer was lost, to be sent again first.
+    pub(super) again: Vec<Call>,
+    info: SessionInfo,
+    pub(super) last_zxid: i64,
+}
+
+/// Why no connection was made.
+enum Unattached {
+    Expired,
+    Closing,
+}
+
+impl Session {
+    pub(super) fn new(
+        settings: Settings,
+        hosts: Hosts,
+        shared: Arc<Shared>,
+        calls: mpsc::Receiver<Call>,
+        closing: watch::Receiver<bool>,
+    ) -> Self {
+        let (id, password) = settings.session.clone().unwrap_or_default();
+        Self {
+            watches: Watches::new(hosts.chroot()),
+            credentials: settings.credentials.clone(),
+            info: SessionInfo { id, password, timeout: settings.session_timeout },
+            settings,
+            hosts,
+            shared,
+            calls,
+            closing,
+            again: Vec::new(),
+            last_zxid: 0,
+        }
+    }
+
+    /// Runs until the client is closed.
+    pub(super) async fn run(mut self) {
+        while let Some(code) = self.live().await {
+            self.watches.lose();
+            self.fail_all(code);
+            self.info = SessionInfo::default();
+            self.last_zxid = 0;
+            self.shared.change(State::Lost);
+            tracing::info!(%code, "ZooKeeper session lost");
+            if self.settings.on_expiry == OnExpiry::Stop || code == ErrorCode::AuthFailed {
+                self.refuse_all(code).await;
+                break;
+            }
+        }
+        self.calls.close();
+        self.fail_all(ErrorCode::Closing);
+        // Watches end before the state tells that they have.
+        self.watches = Watches::default();
+        self.shared.change(State::Closed);
+    }
+
+    /// Keeps one session, over any number of connections. Gives why it is
+    /// over, or `None` once the client is closed.
+    async fn live(&mut self) -> Option<ErrorCode> {
+        loop {
+            let link = match self.attach_anywhere().await {
+                Ok(link) => link,
+                Err(Unattached::Expired) => return Some(ErrorCode::SessionExpired),
+                Err(Unattached::Closing) => return None,
+            };
+            self.info = link.session.clone();
+            self.shared.set_session(self.info.clone());
+            let (ended, unanswered) = Exchange::run(self, link).await;
+            self.settle(unanswered, &ended);
+            match ended {
+                Ended::Closed => return None,
+                Ended::AuthFailed => return Some(ErrorCode::AuthFailed),
+                Ended::Broken(cause) => {
+                    tracing::info!(%cause, session = self.info.id, "ZooKeeper connection lost");
+                    self.shared.change(State::Suspended);
+                    self.watches.tell_gap();
+                }
+            }
+        }
+    }
+
+    /// Decides what becomes of requests that were sent and not answered.
+    fn settle(&mut self, unanswered: Unanswered, ended: &Ended) {
+        let mut again = Vec::new();
+        for call in unanswered.into_iter().flatten() {
+            if call.writes || matches!(ended, Ended::Closed) {
+                let _ = call.reply.send(Err(ErrorCode::ConnectionLoss));
+            } else if !call.reply.is_closed() {
+                again.push(call);
+            }
+        }
+        again.append(&mut self.again);
+        self.again = again;
+    }
+
+    /// Tries all servers, over and over, until one takes the session.
+    async fn attach_anywhere(&mut self) -> Result<Link, Unattached> {
+        let mut closing = self.closing.clone();
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let round = tokio::select! {
+                biased;
+                () = told_to_close(&mut closing) => return Err(Unattached::Closing),
+                round = self.round() => round,
+            };
+            if let Some(outcome) = round {
+                return outcome;
+            }
+            if self.calls.is_closed() && self.calls.is_empty() {
+                return Err(Unattached::Closing);
+            }
+            let jitter = backoff / 256 * u32::try_from(random_below(256)).unwrap_or_default();
+            // Waiting ends early when the client is closed.
+            let _ = within(backoff / 2 + jitter, told_to_close(&mut closing)).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// Tries every server once.
+    async fn round(&self) -> Option<Result<Link, Unattached>> {
+        let settings = &self.settings;
+        let resolved = within(settings.connect_timeout, self.hosts.resolve(settings.shuffle)).await;
+        let addresses = match resolved {
+            Some(Ok(addresses)) => addresses,
+            Some(Err(cause)) => {
+                tracing::warn!(%cause, "no ZooKeeper host could be looked up");
+                return None;
+            }
+            None => return None,
+        };
+        for address in addresses {
+            match attach(address, settings, &self.info, self.last_zxid).await {
+                Attempt::Attached(link) => return Some(Ok(link)),
+                Attempt::Expired if self.info.id != 0 => return Some(Err(Unattached::Expired)),
+                Attempt::Expired => tracing::warn!(%address, "ZooKeeper gave no session"),
+                Attempt::Failed(cause) => {
+                    tracing::debug!(%address, %cause, "ZooKeeper not reached");
+                }
+            }
+        }
+        None
+    }
+
+    /// Fails what waits now.
+    fn fail_all(&mut self, code: ErrorCode) {
+        for call in self.again.drain(..) {
+            let _ = call.reply.send(Err(code));
+        }
+        while let Ok(call) = self.calls.try_recv() {
+            let _ = call.reply.send(Err(code));
+        }
+    }
+
+    /// Fails whatever comes, until the client is closed.
+    async fn refuse_all(&mut self, code: ErrorCode) {
+        loop {
+            let call = tokio::select! {
+                biased;
+                () = told_to_close(&mut self.closing) => return,
+                call = self.calls.recv() => call,
+            };
+            let Some(call) = call else { return };
+            let _ = call.reply.send(Err(code));
+        }
+    }
+
+    /// Remembers the newest state seen.
+    pub(super) fn saw(&mut self, zxid: i64) {
+        if zxid > 0 {
+            self.last_zxid = zxid;
+            self.shared.set_last_zxid(zxid);
+        }
+    }
+
+    /// The packets that prove all identities.
+    pub(super) fn auth_requests(&self) -> Vec<Request> {
+        self.credentials.iter().map(auth_request).collect()
+    }
+}
+
+/// Waits until the client is closed, or nobody is left who could close it.
+pub(super) async fn told_to_close(closing: &mut watch::Receiver<bool>) {
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+pub(super) fn auth_request(credential: &Credential) -> Request {
+    Request::Auth {
+        scheme: credential.scheme.as_str().into(),
+        auth: Some(Bytes::clone(&credential.proof)),
+    }
+}

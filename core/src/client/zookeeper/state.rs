@@ -1,0 +1,155 @@
+//! What is known about the session, and how to follow it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::queue::{Next, Receiver, Sender, queue};
+use crate::Error;
+use crate::client::time::within;
+
+/// Changes of state that wait for a subscriber; if there are more, only the
+/// newest stays.
+const CHANGES_MAX: usize = 64;
+
+/// Whether the session can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not yet connected for the first time.
+    Connecting,
+    /// Connected with a live session.
+    Connected,
+    /// Not connected; the session may or may not be alive. Ephemerals and
+    /// locks must be taken for lost until it is known.
+    Suspended,
+    /// The session is over, and its ephemerals with it.
+    Lost,
+    /// The client was closed.
+    Closed,
+}
+
+/// A session, for handing it to another client.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SessionInfo {
+    /// 0 before the first connection.
+    pub id: i64,
+    /// What proves that it is ours.
+    pub password: Vec<u8>,
+    /// As granted by the server.
+    pub timeout: Duration,
+}
+
+/// Follows a client's state.
+#[derive(Debug)]
+pub struct StateSubscription {
+    changes: Receiver<State>,
+}
+
+/// What the session task tells the outside.
+#[derive(Debug)]
+pub(super) struct Shared {
+    inner: Mutex<Inner>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    session: SessionInfo,
+    last_zxid: i64,
+    subscribers: Vec<Sender<State>>,
+}
+
+impl StateSubscription {
+    /// The next change, `None` if there is none within `limit`.
+    ///
+    /// # Errors
+    /// `Closed` after the last change, which is [`State::Closed`].
+    pub async fn next(&self, limit: Option<Duration>) -> Result<Option<State>, Error> {
+        let next = match limit {
+            None => Some(self.changes.next().await),
+            Some(limit) => within(limit, self.changes.next()).await,
+        };
+        next.map(known).transpose()
+    }
+
+    /// As [`Self::next`], blocking the thread.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait(&self, limit: Option<Duration>) -> Result<Option<State>, Error> {
+        self.changes.wait(limit).map(known).transpose()
+    }
+}
+
+fn known(next: Next<State>) -> Result<State, Error> {
+    match next {
+        Next::Item(state) => Ok(state),
+        Next::Ended => Err(Error::closed("the client is closed")),
+    }
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        let inner =
+            Inner { session: SessionInfo::default(), last_zxid: 0, subscribers: Vec::new() };
+        Self { inner: Mutex::new(inner), state: watch::channel(State::Connecting).0 }
+    }
+
+    pub(super) fn state(&self) -> State {
+        *self.state.borrow()
+    }
+
+    /// Waits until the state is one that `wanted` accepts, and gives it.
+    pub(super) async fn reached(&self, wanted: impl FnMut(&State) -> bool) -> State {
+        let mut state = self.state.subscribe();
+        // The sender lives in self, so waiting cannot fail.
+        state.wait_for(wanted).await.map_or(State::Closed, |state| *state)
+    }
+
+    pub(super) fn session(&self) -> SessionInfo {
+        self.lock().session.clone()
+    }
+
+    pub(super) fn last_zxid(&self) -> i64 {
+        self.lock().last_zxid
+    }
+
+    pub(super) fn subscribe(&self) -> StateSubscription {
+        let (sender, changes) = queue(CHANGES_MAX);
+        let mut inner = self.lock();
+        inner.subscribers.retain(|subscriber| !subscriber.is_abandoned());
+        if self.state() != State::Closed {
+            inner.subscribers.push(sender);
+        }
+        StateSubscription { changes }
+    }
+
+    pub(super) fn set_session(&self, session: SessionInfo) {
+        self.lock().session = session;
+    }
+
+    pub(super) fn set_last_zxid(&self, zxid: i64) {
+        self.lock().last_zxid = zxid;
+    }
+
+    /// Tells everybody, unless nothing changes. Nothing follows `Closed`.
+    pub(super) fn change(&self, state: State) {
+        let before = self.state.send_replace(state);
+        if before == state {
+            return;
+        }
+        let mut inner = self.lock();
+        inner.subscribers.retain(|subscriber| !subscriber.is_abandoned());
+        for subscriber in &inner.subscribers {
+            subscriber.push(state, || state);
+        }
+        if state == State::Closed {
+            inner.subscribers.clear();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
