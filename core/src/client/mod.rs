@@ -8,6 +8,8 @@
 //!
 //! Every wait has a limit, every queue a bound; `close` may be called twice.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
+
 pub mod consul;
 pub mod zookeeper;
 

@@ -374,7 +374,7 @@ mod tests {
     fn the_hint_is_given_once() {
         let rules = RegistrationRules::new(false);
         let warned = AtomicBool::new(false);
-        let mut resolve = |id| {
+        let resolve = |id| {
             let given = GivenId::Positional(id);
             rules.resolve_once("test", given, None, None, &warned).unwrap().warning
         };

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::error_map::{error_of_code, error_of_kind};
 use super::hosts::Hosts;
 use super::session::{Call, Effect, Progress, Session};
-use super::settings::Settings;
+use super::settings::{OnExpiry, Settings};
 use super::state::{SessionInfo, Shared, State, StateSubscription};
 use super::watcher::shown_path;
 use crate::client::time::within;
@@ -42,6 +42,7 @@ struct Inner {
     closing: watch::Sender<bool>,
     shared: Arc<Shared>,
     chroot: String,
+    on_expiry: OnExpiry,
     request_timeout: Duration,
     close_timeout: Duration,
 }
@@ -64,6 +65,7 @@ impl Client {
             closing,
             shared: Arc::clone(&shared),
             chroot: hosts.chroot().to_owned(),
+            on_expiry: settings.on_expiry,
             request_timeout: settings.request_timeout,
             close_timeout: settings.close_timeout,
         };
@@ -87,10 +89,18 @@ impl Client {
     /// # Errors
     /// As [`Self::connect`]; `Closed`.
     pub async fn wait_connected(&self, limit: Duration) -> Result<(), Error> {
-        let settled = |state: &State| !matches!(state, State::Connecting | State::Suspended);
-        match within(limit, self.inner.shared.reached(settled)).await {
+        let shared = &self.inner.shared;
+        let settled = |state: &State| match state {
+            State::Connected | State::Closed => true,
+            State::Connecting | State::Suspended => false,
+            // Perhaps on the way to a new session.
+            State::Lost => {
+                self.inner.on_expiry == OnExpiry::Stop || shared.lost() == ErrorCode::AuthFailed
+            }
+        };
+        match within(limit, shared.reached(settled)).await {
             Some(State::Connected) => Ok(()),
-            Some(State::Lost) => Err(error_of_code(ErrorCode::SessionExpired, "connecting")),
+            Some(State::Lost) => Err(error_of_code(shared.lost(), "connecting")),
             Some(_) => Err(error_of_code(ErrorCode::Closing, "connecting")),
             None => {
                 Err(error_of_kind(ErrorKind::Unavailable, ErrorCode::ConnectionLoss, "connecting"))
@@ -182,7 +192,10 @@ impl Client {
         let (reply, replied) = oneshot::channel();
         let call = Call { request, effect, writes, progress: Arc::clone(&progress), reply };
         let answered = within(self.inner.request_timeout, async {
-            self.inner.calls.send(call).await.map_err(|_| ErrorCode::Closing)?;
+            // A task that has done much is not made to wait here, so that its
+            // calls are sent in the order they were made.
+            let sending = tokio::task::unconstrained(self.inner.calls.send(call));
+            sending.await.map_err(|_| ErrorCode::Closing)?;
             // A call dropped unanswered was dropped with the client.
             replied.await.map_err(|_| ErrorCode::Closing)
         });

@@ -126,7 +126,7 @@ impl Session {
             self.fail_all(code);
             self.info = SessionInfo::default();
             self.last_zxid = 0;
-            self.shared.change(State::Lost);
+            self.shared.lose(code);
             tracing::info!(%code, "ZooKeeper session lost");
             if self.settings.on_expiry == OnExpiry::Stop || code == ErrorCode::AuthFailed {
                 self.refuse_all(code).await;

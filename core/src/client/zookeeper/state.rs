@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use coord_wire::zookeeper::ErrorCode;
 use tokio::sync::watch;
 
 use super::queue::{Next, Receiver, Sender, queue};
@@ -57,6 +58,8 @@ pub(super) struct Shared {
 struct Inner {
     session: SessionInfo,
     last_zxid: i64,
+    /// Why the last session was lost.
+    lost: ErrorCode,
     subscribers: Vec<Sender<State>>,
 }
 
@@ -91,8 +94,12 @@ fn known(next: Next<State>) -> Result<State, Error> {
 
 impl Shared {
     pub(super) fn new() -> Self {
-        let inner =
-            Inner { session: SessionInfo::default(), last_zxid: 0, subscribers: Vec::new() };
+        let inner = Inner {
+            session: SessionInfo::default(),
+            last_zxid: 0,
+            lost: ErrorCode::SessionExpired,
+            subscribers: Vec::new(),
+        };
         Self { inner: Mutex::new(inner), state: watch::channel(State::Connecting).0 }
     }
 
@@ -115,6 +122,11 @@ impl Shared {
         self.lock().last_zxid
     }
 
+    /// Why the last session was lost.
+    pub(super) fn lost(&self) -> ErrorCode {
+        self.lock().lost
+    }
+
     pub(super) fn subscribe(&self) -> StateSubscription {
         let (sender, changes) = queue(CHANGES_MAX);
         let mut inner = self.lock();
@@ -131,6 +143,12 @@ impl Shared {
 
     pub(super) fn set_last_zxid(&self, zxid: i64) {
         self.lock().last_zxid = zxid;
+    }
+
+    /// Tells everybody that the session is over, and why.
+    pub(super) fn lose(&self, code: ErrorCode) {
+        self.lock().lost = code;
+        self.change(State::Lost);
     }
 
     /// Tells everybody, unless nothing changes. Nothing follows `Closed`.

@@ -1,1 +1,5 @@
-//! The client against servers that follow a script.
+//! The client against servers that follow a script, and against a genuine one.
+
+mod genuine;
+mod peer;
+mod scripted;

@@ -308,6 +308,9 @@ impl Client {
     /// Watches a znode, there or not, until removed; its events go to
     /// `watcher`. Changes while not connected are not told one by one, but as
     /// [`super::EventKind::Missed`].
+    ///
+    /// A ZooKeeper before 3.9 keeps one kind of watch per znode and
+    /// connection: the last one set replaces the others there.
     pub async fn add_watch(
         &self,
         path: &str,
