@@ -1,0 +1,114 @@
+# libcoord. `make help` lists what there is.
+#
+# The logic lives in Rust tests and in small scripts; a recipe here is a line
+# or two. Nothing under `check` writes to a source file; `fix` does.
+
+CARGO  ?= cargo
+PYTHON ?= python3
+CC     ?= cc
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Which build `demo`, `check` and `conformance` use; `make` and `bench` use release.
+CARGO_TARGET_DIR ?= target
+
+TARGET  := $(CARGO_TARGET_DIR)
+PYTHONS := $(TARGET)/python
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+SOVERSION := 0
+# What a shared library is called here.
+SO := $(if $(filter Darwin,$(shell uname -s)),dylib,so)
+
+export CC CARGO_TARGET_DIR
+# Python must not leave compiled files between the sources.
+export PYTHONDONTWRITEBYTECODE = 1
+
+.PHONY: all demo check conformance bench fix wheel install python help clean \
+        has-cargo has-python has-cc has-pip has-java
+.DEFAULT_GOAL := all
+
+all: has-cargo has-python has-cc ## Build the library, the command and the Python module; check the header
+	$(CARGO) build --locked --release -p coord-ffi -p coord-python
+	$(CARGO) build --locked --release -p coord-core --bin coord
+	$(call stage_python,release)
+	$(CC) -std=c99 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c include/coord.h
+	@echo "built: $(TARGET)/release/libcoord.$(SO), libcoord.a, coord; Python modules in $(PYTHONS)"
+
+demo: has-cargo has-python has-cc ## Start a member inside a program and use it from Python and C
+	$(CARGO) build --locked --workspace
+	$(call stage_python,debug)
+	PYTHONPATH=$(PYTHONS) $(PYTHON) examples/demo.py $(TARGET)/debug
+
+check: has-cargo has-python has-cc ## Every test and every lint; rewrites nothing
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --lib
+	$(CARGO) build --locked --workspace
+	$(call stage_python,debug)
+	PYTHONPATH=$(abspath $(PYTHONS)) $(CARGO) test --locked --workspace
+	PYTHONPATH=$(abspath $(PYTHONS)) COORD_BIN=$(abspath $(TARGET)/debug/coord) \
+		$(PYTHON) -m unittest discover -s tests/python
+
+conformance: has-cargo has-python has-cc has-pip has-java ## Genuine peers and clients against this build
+	$(CARGO) build --locked --workspace
+	$(call stage_python,debug)
+	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug
+
+bench: has-cargo has-python has-java ## Side by side with a genuine ZooKeeper; ARGS= are passed on
+	$(CARGO) build --locked --release -p coord-core --bin coord
+	$(CARGO) build --locked --release -p coord-bench
+	$(PYTHON) tests/bench/compare.py --target $(TARGET) $(ARGS)
+
+fix: has-cargo ## Format the sources and rewrite the generated papers
+	$(CARGO) fmt --all
+	UPDATE=1 $(CARGO) test --locked -p coord-tests --test configuration
+
+wheel: has-cargo has-python has-pip ## Build a wheel with maturin, into dist/
+	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist ./python
+
+python: has-cargo has-python ## Build only the Python modules, for PYTHONPATH=target/python
+	$(CARGO) build --locked -p coord-python
+	$(call stage_python,debug)
+
+install: all ## Install library, header, pkg-config file and command under PREFIX
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
+	install -m 644 include/coord.h $(DESTDIR)$(PREFIX)/include/coord.h
+	install -m 644 $(TARGET)/release/libcoord.a $(DESTDIR)$(PREFIX)/lib/libcoord.a
+	install -m 755 $(TARGET)/release/libcoord.$(SO) $(DESTDIR)$(PREFIX)/lib/libcoord.$(SO).$(SOVERSION)
+	ln -sf libcoord.$(SO).$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libcoord.$(SO)
+	install -m 755 $(TARGET)/release/coord $(DESTDIR)$(PREFIX)/bin/coord
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+		'Name: libcoord' 'Description: Replicated coordination as a library' 'Version: $(VERSION)' \
+		'Libs: -L$${libdir} -lcoord' 'Libs.private: -lpthread -ldl -lm' 'Cflags: -I$${includedir}' \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/libcoord.pc
+
+clean: ## Remove everything that was built
+	$(CARGO) clean
+	rm -rf dist
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+# The Python modules without maturin: the sources next to the native module
+# under the name Python looks for. See docs/adr/0010-python-is-built-by-cargo.md.
+define stage_python
+rm -rf $(PYTHONS) && mkdir -p $(PYTHONS)
+cp -R python/zk python/consul python/libcoord $(PYTHONS)/
+cp $(TARGET)/$(1)/libcoord_python.$(SO) $(PYTHONS)/libcoord/_native.abi3.so
+endef
+
+# What a tool is for and where it comes from, said before anything else fails.
+has-cargo:
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: it builds everything here. Install Rust from https://rustup.rs and try again." >&2; exit 1; }
+
+has-python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: the demo and the tests need Python 3.9 or newer. Install it (Debian: apt install python3), or name yours: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 9))' || { echo "$(PYTHON) is older than 3.9: name a newer one with make PYTHON=/path/to/python3" >&2; exit 1; }
+
+has-cc:
+	@command -v $(firstword $(CC)) >/dev/null || { echo "$(CC) is missing: the C examples and tests need a C compiler. Install one (Debian: apt install gcc libc6-dev), or name yours: make CC=clang" >&2; exit 1; }
+
+has-pip: has-python
+	@$(PYTHON) -c 'import ensurepip, venv, pip' 2>/dev/null || { echo "$(PYTHON) has no pip or venv, which the genuine clients and the wheel need. Install them (Debian: apt install python3-pip python3-venv)." >&2; exit 1; }
+
+has-java:
+	@command -v java >/dev/null || { echo "java is missing: the genuine ZooKeeper needs version 11 or newer. Install it (Debian: apt install default-jre-headless)." >&2; exit 1; }
