@@ -1,0 +1,163 @@
+//! docs/CONFIGURATION.md is printed from the doc comments of the settings, so
+//! that what a knob does is written down once, beside the knob. `make fix`
+//! rewrites it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use coord_core::settings::Settings;
+
+const HEAD: &str = "\
+# Configuration
+
+Printed from the doc comments in `core/src/settings`; `make fix` rewrites this file.
+
+The same names work everywhere: in a TOML file (`[session]`, then `tick_ms = 2000`), as
+`session.tick_ms` on the command line, and as text in the C and Python settings. Everything has a
+default: no setting at all runs a single member on loopback. Settings that do not hold together are
+refused at the start, all problems in one message.
+";
+
+/// A struct of settings: its first doc line, its fields.
+struct Group {
+    about: String,
+    fields: Vec<Field>,
+}
+
+struct Field {
+    name: String,
+    kind: String,
+    about: String,
+}
+
+#[test]
+fn the_configuration_page_is_what_the_code_says() {
+    let printed = page(&groups());
+    let path = top().join("docs/CONFIGURATION.md");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &printed).expect("the page can be written");
+    }
+    let stored = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(stored, printed, "docs/CONFIGURATION.md is not current: run `make fix`");
+}
+
+#[test]
+fn every_setting_has_a_name_that_can_be_set() {
+    let groups = groups();
+    for (key, field) in keys(&groups, "Settings", "") {
+        assert!(!field.about.is_empty(), "{key} says nothing about itself: give it a doc comment");
+        let outcome = Settings::default().set(&key, "\u{1}");
+        let message = outcome.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(!message.contains("there is no setting"), "{key} cannot be set: {message}");
+    }
+}
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn groups() -> BTreeMap<String, Group> {
+    let mut groups = BTreeMap::new();
+    for file in ["mod.rs", "limits.rs"] {
+        let path = top().join("core/src/settings").join(file);
+        read_structs(&fs::read_to_string(&path).expect("the settings are there"), &mut groups);
+    }
+    groups
+}
+
+/// Collects `pub struct Name { /// doc  pub field: Type, … }`.
+fn read_structs(text: &str, groups: &mut BTreeMap<String, Group>) {
+    let mut docs: Vec<&str> = Vec::new();
+    let mut open: Option<String> = None;
+    for line in text.lines() {
+        let line = line.trim();
+        if let Some(doc) = line.strip_prefix("///") {
+            docs.push(doc.trim());
+        } else if let Some(name) =
+            line.strip_prefix("pub struct ").and_then(|rest| rest.strip_suffix(" {"))
+        {
+            let about = docs.join(" ");
+            groups.insert(name.to_owned(), Group { about, fields: Vec::new() });
+            open = Some(name.to_owned());
+            docs.clear();
+        } else if line == "}" {
+            open = None;
+        } else if let (Some(group), Some((name, kind))) =
+            (&open, line.strip_prefix("pub ").and_then(|rest| rest.split_once(": ")))
+        {
+            let group = groups.get_mut(group).expect("opened above");
+            let kind = kind.trim_end_matches(',').to_owned();
+            group.fields.push(Field { name: name.to_owned(), kind, about: docs.join(" ") });
+            docs.clear();
+        } else if !line.starts_with("#[") {
+            docs.clear();
+        }
+    }
+}
+
+/// Every leaf under `name`, with its dotted name.
+fn keys<'a>(
+    groups: &'a BTreeMap<String, Group>,
+    name: &str,
+    prefix: &str,
+) -> Vec<(String, &'a Field)> {
+    let mut found = Vec::new();
+    for field in &groups[name].fields {
+        let key = format!("{prefix}{}", field.name);
+        if groups.contains_key(&field.kind) {
+            found.extend(keys(groups, &field.kind, &format!("{key}.")));
+        } else {
+            found.push((key, field));
+        }
+    }
+    found
+}
+
+fn page(groups: &BTreeMap<String, Group>) -> String {
+    let mut out = HEAD.to_owned();
+    let settings = &groups["Settings"];
+    let (sections, plain): (Vec<&Field>, Vec<&Field>) =
+        settings.fields.iter().partition(|field| groups.contains_key(&field.kind));
+    table(&mut out, "One member", &settings.about, plain.iter().copied(), "");
+    for section in sections {
+        let group = &groups[&section.kind];
+        let prefix = format!("{}.", section.name);
+        table(&mut out, &section.name, &group.about, group.fields.iter(), &prefix);
+    }
+    out
+}
+
+fn table<'a>(
+    out: &mut String,
+    title: &str,
+    about: &str,
+    fields: impl Iterator<Item = &'a Field>,
+    prefix: &str,
+) {
+    let write = "writing to a string cannot fail";
+    writeln!(out, "\n## {title}\n\n{about}\n\n| setting | type | meaning |\n|---|---|---|")
+        .expect(write);
+    for field in fields {
+        let kind = readable(&field.kind);
+        let about = field.about.replace('|', "\\|");
+        writeln!(out, "| `{prefix}{}` | {kind} | {about} |", field.name).expect(write);
+    }
+}
+
+fn readable(kind: &str) -> String {
+    if let Some(inner) = kind.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>')) {
+        return format!("{}, optional", readable(inner));
+    }
+    match kind {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "number",
+        "String" => "text",
+        "PathBuf" => "path",
+        "bool" => "true or false",
+        "ListenAddress" => "`HOST:PORT` or `off`",
+        "BTreeMap<u64, String>" => "table of number to `HOST:PORT`",
+        other => other,
+    }
+    .to_owned()
+}

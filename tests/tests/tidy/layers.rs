@@ -1,0 +1,135 @@
+//! Who may know whom. Between crates Cargo keeps the edges; between the
+//! modules of the core this table does.
+
+use crate::no_complaints;
+use crate::source::files;
+
+/// Each module of `core/src` and the modules it may name.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("clock", &["error"]),
+    ("settings", &["error"]),
+    ("storage", &["error", "clock", "settings"]),
+    ("consensus", &["error", "clock", "settings", "storage"]),
+    ("node", &["error", "clock", "settings", "storage", "consensus"]),
+    ("agent", &["error", "clock", "settings", "storage", "node"]),
+    ("server", &["error", "clock", "settings", "node", "agent"]),
+    ("client", &["error", "clock", "settings"]),
+];
+
+/// The protocols: a front end or a client of one never knows another.
+const PROTOCOLS: &[&str] = &["zookeeper", "consul", "dns"];
+
+#[test]
+fn modules_use_only_the_layers_below_them() {
+    let mut complaints = Vec::new();
+    for file in files("core/src", &[".rs"]) {
+        let inner = file.path.trim_start_matches("core/src/");
+        if inner == "lib.rs" || inner.starts_with("bin/") {
+            continue;
+        }
+        let module = inner.split('/').next().expect("never empty").trim_end_matches(".rs");
+        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+            complaints.push(format!(
+                "{}: module `{module}` is not in the table of layers: decide what it may use and \
+                 add it to MAY_USE in tests/tests/tidy/layers.rs and to ARCHITECTURE.md",
+                file.path
+            ));
+            continue;
+        };
+        for line in file.code() {
+            for used in modules_named_after("crate::", line.code) {
+                if used != module && is_module(used) && !allowed.contains(&used) {
+                    complaints.push(format!(
+                        "{}:{}: `{module}` must not use `{used}` ({}): move the thing down to a \
+                         layer both may use, or hand it in from above",
+                        file.path,
+                        line.number,
+                        what_instead(module)
+                    ));
+                }
+            }
+        }
+    }
+    no_complaints(&complaints);
+}
+
+#[test]
+fn protocols_do_not_know_each_other() {
+    let mut complaints = Vec::new();
+    for file in files("core/src", &[".rs"]) {
+        for room in ["server", "client"] {
+            let Some(inner) = file.path.strip_prefix(&format!("core/src/{room}/")) else {
+                continue;
+            };
+            let own = inner.split('/').next().expect("never empty").trim_end_matches(".rs");
+            if !PROTOCOLS.contains(&own) {
+                continue;
+            }
+            for line in file.code() {
+                for other in modules_named_after(&format!("crate::{room}::"), line.code) {
+                    if other != own && PROTOCOLS.contains(&other) {
+                        complaints.push(format!(
+                            "{}:{}: {room}::{own} uses {room}::{other}: each protocol stands on the \
+                             node alone; put what both need beside them in core/src/{room}/",
+                            file.path, line.number
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    no_complaints(&complaints);
+}
+
+#[test]
+fn the_bindings_use_only_the_public_face_of_the_core() {
+    let mut complaints = Vec::new();
+    for folder in ["ffi-c/src", "python/src"] {
+        for file in files(folder, &[".rs"]) {
+            for line in file.code() {
+                for inner in ["consensus", "storage"] {
+                    if line.code.contains(&format!("coord_core::{inner}")) {
+                        complaints.push(format!(
+                            "{}:{}: a binding reaches into coord_core::{inner}: use node, server, \
+                             client or settings",
+                            file.path, line.number
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    no_complaints(&complaints);
+}
+
+fn is_module(name: &str) -> bool {
+    MAY_USE.iter().any(|(module, _)| *module == name)
+}
+
+fn what_instead(module: &str) -> &'static str {
+    match module {
+        "server" => "servers see the node handle and the agent, nothing below them",
+        "client" => "clients see only the protocol and settings",
+        _ => "layers point one way: see the head of core/src/lib.rs",
+    }
+}
+
+/// The names that follow `prefix` in a line: one, or those of a `{…}` group.
+fn modules_named_after<'a>(prefix: &str, code: &'a str) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    for (at, _) in code.match_indices(prefix) {
+        let rest = &code[at + prefix.len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => names.extend(group.split([',', '}']).map(first_word)),
+            None => names.push(first_word(rest)),
+        }
+    }
+    names
+}
+
+fn first_word(text: &str) -> &str {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    &text[..end]
+}
