@@ -161,3 +161,12 @@ fn readable(kind: &str) -> String {
     }
     .to_owned()
 }
+
+#[test]
+fn members_are_read_from_a_file_and_survive_setting_another_field() {
+    let text = "member_id = 2\n[members]\n1 = \"a:1\"\n2 = \"b:2\"\n";
+    let mut settings = Settings::from_toml(text).expect("a table by number");
+    settings.set("session.tick_ms", "500").expect("a known setting");
+    assert_eq!(settings.members[&2], "b:2");
+    assert_eq!(settings.session.tick_ms, 500);
+}

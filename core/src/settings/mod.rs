@@ -4,6 +4,7 @@
 
 mod address;
 pub mod limits;
+mod numbered;
 mod text;
 
 pub use address::ListenAddress;
@@ -28,6 +29,7 @@ pub struct Settings {
     /// All first members and their peer addresses, `host:port` by member
     /// number. Empty: a cluster of one. Only the first start reads it.
     /// ZooKeeper: `server.N`.
+    #[serde(with = "numbered")]
     pub members: BTreeMap<u64, String>,
     /// Where other members connect to. Default off for one member, otherwise
     /// this member's own entry in `members`.

@@ -15,6 +15,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("agent", &["error", "clock", "settings", "storage", "node"]),
     ("server", &["error", "clock", "settings", "node", "agent"]),
     ("client", &["error", "clock", "settings"]),
+    // One member with its servers, for a host program: knows all of them.
+    (
+        "embedded",
+        &["error", "clock", "settings", "storage", "consensus", "node", "agent", "server"],
+    ),
 ];
 
 /// The protocols: a front end or a client of one never knows another.

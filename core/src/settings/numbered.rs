@@ -1,0 +1,24 @@
+//! A table by number, in formats that know only text as keys, as TOML does.
+
+use std::collections::BTreeMap;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serializer};
+
+pub(super) fn serialize<S: Serializer>(
+    table: &BTreeMap<u64, String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(table.iter().map(|(number, value)| (number.to_string(), value)))
+}
+
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<u64, String>, D::Error> {
+    let table = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let number = |(key, value): (String, String)| match key.parse() {
+        Ok(number) => Ok((number, value)),
+        Err(_) => Err(D::Error::custom(format!("'{key}' is not a member's number"))),
+    };
+    table.into_iter().map(number).collect()
+}

@@ -1,0 +1,91 @@
+"""A raw ZooKeeper connection: bytes out, frames in, nothing hidden.
+
+For what a well-behaved client never sends, and for tests that must know
+exactly which request was acknowledged.
+"""
+
+import socket
+import struct
+
+CREATE, GET_DATA, SET_DATA, PING, CLOSE = 1, 4, 5, 11, -11
+OPEN_ACL = struct.pack(">ii", 1, 31) + struct.pack(">i", 5) + b"world" + struct.pack(
+    ">i", 6
+) + b"anyone"
+
+
+def text(value):
+    """A string or buffer as jute writes it."""
+    raw = value.encode() if isinstance(value, str) else value
+    return struct.pack(">i", len(raw)) + raw
+
+
+class Closed(ConnectionError):
+    """The server closed the connection."""
+
+
+class Connection:
+    """One TCP connection, with a session unless told otherwise."""
+
+    def __init__(self, address, timeout_ms=10000, session=0, password=b"\0" * 16, connect=True):
+        self.socket = socket.create_connection(address, 5)
+        self.socket.settimeout(10)
+        self.xid = 0
+        if connect:
+            body = struct.pack(">iqiq", 0, 0, timeout_ms, session) + text(password) + b"\0"
+            self.socket.sendall(struct.pack(">i", len(body)) + body)
+            answer = self.frame()
+            _, self.timeout_ms, self.session, length = struct.unpack(">iiqi", answer[:20])
+            self.password = answer[20 : 20 + length]
+
+    def exactly(self, count):
+        """`count` bytes, or Closed."""
+        out = b""
+        while len(out) < count:
+            try:
+                chunk = self.socket.recv(count - len(out))
+            except ConnectionError:
+                chunk = b""
+            if not chunk:
+                raise Closed(f"after {len(out)} of {count} bytes")
+            out += chunk
+        return out
+
+    def frame(self):
+        """The next frame's payload."""
+        return self.exactly(struct.unpack(">i", self.exactly(4))[0])
+
+    def send(self, op, body=b"", xid=None):
+        """Sends one request; returns its xid."""
+        if xid is None:
+            self.xid += 1
+            xid = self.xid
+        payload = struct.pack(">ii", xid, op) + body
+        self.socket.sendall(struct.pack(">i", len(payload)) + payload)
+        return xid
+
+    def reply(self):
+        """The next reply: xid, zxid, error, body."""
+        frame = self.frame()
+        return (*struct.unpack(">iqi", frame[:16]), frame[16:])
+
+    def call(self, op, body=b"", xid=None):
+        """One request and its answer: error and body. For connections without watches."""
+        self.send(op, body, xid)
+        _, _, error, answer = self.reply()
+        return error, answer
+
+    def create(self, path, data=b""):
+        return self.call(CREATE, text(path) + text(data) + OPEN_ACL + struct.pack(">i", 0))[0]
+
+    def get(self, path):
+        error, body = self.call(GET_DATA, text(path) + b"\0")
+        if error:
+            return error, None
+        length = struct.unpack(">i", body[:4])[0]
+        return 0, body[4 : 4 + max(length, 0)]
+
+    def ping(self):
+        return self.call(PING, xid=-2)[0]
+
+    def close(self):
+        self.socket.close()
