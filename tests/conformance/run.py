@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Runs every conformance suite, each with the interpreter its client needs.
+
+The last lines tell all: one line per suite and a total, each beginning with
+"conformance:". A test that was skipped counts as failed: what is fetched here
+is needed, not optional.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+# Suite, and the client whose environment it runs in.
+SUITES = [
+    ("test_bad_input", None),
+    ("test_kazoo", "kazoo"),
+    ("test_py_consul", "py-consul"),
+    ("test_members", None),
+    ("test_document", None),
+]
+SECONDS_MAX = 600
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--target", default="target", help="where cargo builds")
+    arguments.add_argument("--build", default="debug", help="debug or release")
+    arguments.add_argument("suites", nargs="*", help="only these, as in test_kazoo")
+    chosen = arguments.parse_args()
+
+    target = pathlib.Path(chosen.target).resolve()
+    os.environ["CARGO_TARGET_DIR"] = str(target)
+    os.environ["COORD_BIN"] = str(target / chosen.build / "coord")
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    # Ours must not stand in for a genuine client of the same name.
+    os.environ.pop("PYTHONPATH", None)
+    from peers import client_python
+
+    unknown = set(chosen.suites) - {suite for suite, _ in SUITES}
+    if unknown:
+        sys.exit(f"no such suite: {', '.join(sorted(unknown))}")
+    lines, ran, failed = [], 0, 0
+    for suite, client in SUITES:
+        if chosen.suites and suite not in chosen.suites:
+            continue
+        print(f"\n=== {suite}", flush=True)
+        python = client_python(client) if client else sys.executable
+        started = time.monotonic()
+        count, bad = run_suite(python, suite)
+        seconds = time.monotonic() - started
+        ran, failed = ran + count, failed + bad
+        lines.append(f"conformance: {suite}: {count} tests, {bad} failed, {seconds:.1f} s")
+    print("\n" + "\n".join(lines))
+    print(f"conformance: {ran} tests, {failed} failed: {'FAILED' if failed else 'OK'}")
+    return 1 if failed else 0
+
+
+def run_suite(python, suite):
+    """Runs one suite, its output shown as it comes; tests run and failed."""
+    process = subprocess.Popen(
+        [str(python), "-m", "unittest", "-v", suite],
+        cwd=HERE,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    heard = []
+    try:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            heard.append(line)
+        status = process.wait(SECONDS_MAX)
+    except BaseException:
+        process.kill()
+        raise
+    text = "".join(heard)
+    ran = re.search(r"^Ran (\d+) tests?", text, re.M)
+    count = int(ran.group(1)) if ran else 0
+    bad = sum(
+        int(number)
+        for number in re.findall(r"(?:failures|errors|skipped|unexpected successes)=(\d+)", text)
+    )
+    # A suite that ran nothing, or ended badly without saying so, failed too.
+    if count == 0 or (status and not bad):
+        bad += 1
+    return count, bad
+
+
+if __name__ == "__main__":
+    sys.exit(main())
