@@ -1,0 +1,103 @@
+//! A light load generator for ZooKeeper's protocol: one thread, a fixed number
+//! of requests under way on each connection, no allocation per request.
+//!
+//! It prints one line of `name=value` and how much of a core it used itself:
+//! near 100, the generator and not the server was the bottleneck.
+
+mod histogram;
+mod load;
+mod request;
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use histogram::Histogram;
+use load::Plan;
+use request::Work;
+
+const USAGE: &str = "\
+usage: coord-bench HOST:PORT [NAME=VALUE...]
+  work=create|set|get   what each request does (create)
+  connections=N         TCP connections, a session each (64)
+  depth=N               requests under way on each (8)
+  bytes=N               data of a znode (100)
+  seconds=N             how long is counted (5)
+  warmup=N              seconds before that (1)";
+
+#[expect(clippy::print_stdout, reason = "the result is what it is for")]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let plan = match parse(&arguments) {
+        Ok(plan) => plan,
+        Err(problem) => {
+            eprintln!("{problem}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime needs only a poller and a timer");
+    match runtime.block_on(load::run(&plan)) {
+        Ok(latencies) => {
+            println!("{}", report(&plan, &latencies));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("coord-bench: {}: {error}", plan.address);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(arguments: &[String]) -> Result<Plan, String> {
+    let (address, settings) = arguments.split_first().ok_or("no address")?;
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut plan = Plan {
+        address: address.clone(),
+        work: Work::Create,
+        connections: 64,
+        depth: 8,
+        bytes: 100,
+        warm_up: Duration::from_secs(1),
+        duration: Duration::from_secs(5),
+        folder: format!("/bench-{}", since_epoch.as_nanos()),
+    };
+    for setting in settings {
+        let (name, value) =
+            setting.split_once('=').ok_or_else(|| format!("{setting}: write NAME=VALUE"))?;
+        let number = || value.parse::<u32>().map_err(|_| format!("{setting}: not a number"));
+        match name {
+            "work" => plan.work = Work::named(value).ok_or_else(|| format!("{setting}?"))?,
+            "connections" => plan.connections = u64::from(number()?.max(1)),
+            "depth" => plan.depth = number()?.max(1) as usize,
+            "bytes" => plan.bytes = number()? as usize,
+            "seconds" => plan.duration = Duration::from_secs(u64::from(number()?.max(1))),
+            "warmup" => plan.warm_up = Duration::from_secs(u64::from(number()?)),
+            _ => return Err(format!("there is no {name}")),
+        }
+    }
+    Ok(plan)
+}
+
+fn report(plan: &Plan, latencies: &Histogram) -> String {
+    let seconds = plan.duration.as_secs();
+    let quantile = |per_mille| latencies.quantile(per_mille);
+    format!(
+        "ops={} ops_per_s={} p50_us={} p99_us={} p999_us={} generator_core_percent={}",
+        latencies.total(),
+        latencies.total() / seconds.max(1),
+        quantile(500),
+        quantile(990),
+        quantile(999),
+        own_core_percent(plan),
+    )
+}
+
+/// Share of one core this process used, as Linux counts it; 0 elsewhere.
+fn own_core_percent(plan: &Plan) -> u64 {
+    let ran = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanos: u128 = ran.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let whole = (plan.duration + plan.warm_up).as_nanos().max(1);
+    u64::try_from(nanos * 100 / whole).unwrap_or(u64::MAX)
+}
