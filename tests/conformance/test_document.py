@@ -15,11 +15,21 @@ ZOOKEEPER_PROGRAM = PROGRAMS / "document_zk.py"
 CONSUL_PROGRAM = PROGRAMS / "document_consul.py"
 
 
+# Run behind the program, in the same process: what it was left with.
+AFTERWARDS = {
+    ZOOKEEPER_PROGRAM: """
+data, stat = zk.get('/test')
+print(data, stat.version, stat.dataLength, stat.numChildren, stat.ephemeralOwner != 0)
+""",
+    CONSUL_PROGRAM: "print('test' in consul.agent.services())",
+}
+
+
 def run(program):
-    """Runs it with our modules; its output."""
+    """Runs it with our modules; what it said and was left with."""
     environment = dict(os.environ, PYTHONPATH=str(target() / "python"))
     done = subprocess.run(
-        [sys.executable, str(program)],
+        [sys.executable, "-c", program.read_text() + AFTERWARDS[program]],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -38,8 +48,9 @@ class Document(unittest.TestCase):
         member = cluster.members[0]
         member.zk_wanted, member.http_wanted = "127.0.0.1:2181", "127.0.0.1:8500"
         with cluster:
-            run(ZOOKEEPER_PROGRAM)
-            run(CONSUL_PROGRAM)
+            self.assertEqual("b'data' 0 4 0 True\n", run(ZOOKEEPER_PROGRAM))
+            # Registered, and gone again.
+            self.assertEqual("False\n", run(CONSUL_PROGRAM))
 
     def test_the_zookeeper_program_says_the_same_to_a_genuine_one(self):
         with GenuineZookeeper(2181):

@@ -1,0 +1,147 @@
+"""What `make demo` runs: a member inside this very process, then programs
+that use it as they would use a ZooKeeper and a Consul.
+
+    PYTHONPATH=target/python python3 examples/demo.py target/debug
+"""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parent
+ZK, HTTP, DNS = ("127.0.0.1", 2181), ("127.0.0.1", 8500), ("127.0.0.1", 8600)
+PYTHON_PROGRAMS = ["document_zk.py", "document_consul.py"]
+C_PROGRAM = "document.c"
+
+
+def main():
+    built = pathlib.Path(sys.argv[1]).resolve()
+    for name, (host, port) in (("ZooKeeper", ZK), ("Consul's HTTP", HTTP), ("DNS", DNS)):
+        if in_use(host, port):
+            sys.exit(
+                f"demo: something already listens on {host}:{port}, {name} port of the demo. "
+                "Stop it and try again."
+            )
+    import libcoord
+
+    heading("A member, embedded in this Python process")
+    with tempfile.TemporaryDirectory(prefix="coord-demo-") as folder:
+        started = time.monotonic()
+        addresses = {"zk_addr": ZK, "http_addr": HTTP, "dns_addr": DNS}
+        settings = {name: f"{host}:{port}" for name, (host, port) in addresses.items()}
+        with libcoord.Server(data_dir=os.path.join(folder, "data"), **settings):
+            say(f"serving after {1000 * (time.monotonic() - started):.0f} ms, no other process")
+            say(f"ZooKeeper clients:  {settings['zk_addr']}   {answer_to_srvr()}")
+            say(f"Consul's HTTP API:  {settings['http_addr']}   leader {leader()}")
+            for name in PYTHON_PROGRAMS:
+                program = HERE / "python" / name
+                run(f"Python, examples/python/{name}", program, [sys.executable, str(program)])
+            program = HERE / "c" / C_PROGRAM
+            command = compile_c(program, built, pathlib.Path(folder))
+            run(f"C, examples/c/{C_PROGRAM}", program, command, library_path(built))
+            heading("Afterwards")
+            say(answer_to_srvr())
+            say("ephemeral znodes went with their programs; the service was deregistered:")
+            say(f"services in the catalog: {get('/v1/catalog/services')}")
+    print("\nThe member has stopped with this process. Next: make check, examples/README.md\n")
+
+
+def run(title, program, command, environment=None):
+    """Shows a program, runs it, and shows what it said and changed."""
+    heading(title)
+    for line in program.read_text().splitlines():
+        print(f"  | {line}")
+    before, started = revision(), time.monotonic()
+    done = subprocess.run(
+        command,
+        env=dict(os.environ, **(environment or {})),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    milliseconds = 1000 * (time.monotonic() - started)
+    for line in done.stdout.splitlines():
+        print(f"  > {line}")
+    if done.returncode:
+        sys.exit(f"demo: {program.name} failed with status {done.returncode}")
+    changes = revision() - before
+    say(f"done in {milliseconds:.0f} ms; {changes} commands went through the replicated log")
+
+
+def compile_c(program, built, folder):
+    """Compiles against the library that was just built."""
+    output = folder / program.stem
+    compiler = os.environ.get("CC", "cc").split()
+    command = [
+        *compiler, "-std=c99", "-Wall", "-Wextra", "-pedantic", "-I", str(TOP / "include"),
+        str(program), "-L", str(built), "-lcoord", "-o", str(output),
+    ]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    return [str(output)]
+
+
+def library_path(built):
+    name = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
+    return {name: os.pathsep.join([str(built), os.environ.get(name, "")]).rstrip(os.pathsep)}
+
+
+def in_use(host, port):
+    with socket.socket() as probe:
+        # As a server binds: a port that only lingers from an earlier run is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
+def srvr():
+    with socket.create_connection(ZK, 5) as connection:
+        connection.sendall(b"srvr")
+        text = b""
+        while True:
+            chunk = connection.recv(4096)
+            if not chunk:
+                break
+            text += chunk
+    lines = (line.split(": ", 1) for line in text.decode().splitlines() if ": " in line)
+    return dict(lines)
+
+
+def answer_to_srvr():
+    told = srvr()
+    return f"says it is {told['Mode']}, {told['Node count']} znodes, zxid {told['Zxid']}"
+
+
+def revision():
+    return int(srvr()["Zxid"], 16)
+
+
+def get(path):
+    with urllib.request.urlopen(f"http://{HTTP[0]}:{HTTP[1]}{path}", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def leader():
+    return get("/v1/status/leader").strip('"') or "none yet"
+
+
+def heading(text):
+    print(f"\n{text}\n{'-' * len(text)}", flush=True)
+
+
+def say(text):
+    print(f"  {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
