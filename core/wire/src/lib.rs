@@ -9,6 +9,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
 
 mod decode_error;
+
+pub mod consul;
 pub mod zookeeper;
 
 pub use decode_error::DecodeError;

@@ -1,0 +1,26 @@
+//! Consul's HTTP API as data: what requests carry and what answers look like.
+//!
+//! ```text
+//! body bytes --decode::parse--> Value --Fields--> request types --> commands
+//! records of the state machine --> answer types --json::encode--> body bytes
+//! ```
+//!
+//! Decoding follows Go's `encoding/json`, because clients were written against
+//! it: names match whatever their case, snake_case is an accepted spelling, and
+//! the error texts are Go's. Encoding follows it too: compact, HTML-escaped,
+//! fields in a fixed order. Nothing here knows about HTTP or sockets.
+
+pub mod agent;
+pub mod catalog;
+pub mod check;
+pub mod decode;
+pub mod duration;
+pub mod event;
+pub mod health;
+pub mod json;
+pub mod kv;
+pub mod session;
+pub mod txn;
+pub mod uuid;
+
+pub use decode::{DecodeError, Fields};
