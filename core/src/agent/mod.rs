@@ -1,1 +1,132 @@
-//! Skeleton.
+//! The agent of this member: what runs beside it and how that fares.
+//!
+//! ```text
+//!  register, pass, maintain --> Registrations --> disk (before the answer)
+//!                                    |
+//!                                    +--> Register / Deregister commands
+//!                                    |        (awaited: the answer is visible)
+//!                    once a minute, and after a failure:
+//!                    compare with the catalog, repair the difference
+//! ```
+//!
+//! The agent's own state wins: what it has and the catalog lacks is
+//! registered, what the catalog has on this node and the agent does not know
+//! is removed. Exempt are the `consul` service and the `serfHealth` check,
+//! which the agent keeps itself, and the tags of services that let the catalog
+//! override them.
+//!
+//! Not here: HTTP, and the probes of HTTP, TCP and script checks (the seam for
+//! them is in [`checks`]).
+
+mod checks;
+mod errors;
+mod identity;
+mod maintenance;
+mod ordering;
+mod registrations;
+mod services;
+mod store;
+mod sync;
+mod ttl;
+mod validate;
+
+pub use errors::AgentError;
+pub use identity::{CONSUL_VERSION, Identity};
+pub use registrations::{LocalCheck, Registrations};
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use self::store::Store;
+use crate::error::Error;
+use crate::node::Node;
+
+/// The agent of one member. Stop it with [`Agent::stop`].
+#[derive(Debug)]
+pub struct Agent {
+    node: Node,
+    identity: Identity,
+    local: Mutex<Registrations>,
+    store: Arc<Store>,
+    /// Held while a change is stored, made and ordered, so that disk, memory
+    /// and catalog see changes in one order.
+    writer: tokio::sync::Mutex<()>,
+    /// The catalog may differ from what is here.
+    unsynced: Notify,
+    /// A deadline of a TTL check is nearer than the one waited for.
+    deadline_moved: Notify,
+    registered: watch::Sender<bool>,
+    stopping: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Agent {
+    /// Restores what was registered and begins to keep the catalog in step.
+    /// Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// `Unavailable` if the data directory cannot be used, `Corrupt` if a file
+    /// in it makes no sense.
+    pub fn start(node: Node) -> Result<Arc<Self>, Error> {
+        let identity = Identity::of(&node)?;
+        let store = Arc::new(Store::open(&node.settings().data_dir.join("agent"))?);
+        let clock = node.clock();
+        let local = store.restore(clock.monotonic(), clock.wall_ms())?;
+        let agent = Arc::new(Self {
+            node,
+            identity,
+            local: Mutex::new(local),
+            store,
+            writer: tokio::sync::Mutex::new(()),
+            unsynced: Notify::new(),
+            deadline_moved: Notify::new(),
+            registered: watch::Sender::new(false),
+            stopping: watch::Sender::new(false),
+            tasks: Mutex::new(Vec::new()),
+        });
+        let tasks = vec![
+            tokio::spawn(Arc::clone(&agent).keep_in_step()),
+            tokio::spawn(Arc::clone(&agent).expire_ttls()),
+            tokio::spawn(Arc::clone(&agent).reap_critical_services()),
+        ];
+        *agent.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        Ok(agent)
+    }
+
+    /// Stops its tasks. What is registered stays so, here and in the catalog.
+    pub async fn stop(&self) {
+        self.stopping.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::warn!(%error, "a task of the agent ended badly");
+            }
+        }
+    }
+
+    /// Who this agent is in the catalog.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Looks at what is registered here. Be brief.
+    pub fn look<T>(&self, look: impl FnOnce(&Registrations) -> T) -> T {
+        look(&self.local())
+    }
+
+    /// Waits until this agent's node is in the catalog.
+    pub async fn in_catalog(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.registered.subscribe().wait_for(|registered| *registered).await;
+    }
+
+    fn local(&self) -> MutexGuard<'_, Registrations> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn stopped(&self) {
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+}

@@ -1,0 +1,212 @@
+//! Registering and deregistering services and checks.
+
+use std::sync::Arc;
+
+use coord_state::consul::{ConsulCommand, NewCheck, NewService, Registration};
+use coord_wire::consul::agent::ServiceDefinition;
+use coord_wire::consul::check::CheckDefinition;
+
+use super::errors::AgentError;
+use super::ordering::{Ordered, order};
+use super::registrations::LocalCheck;
+use super::store::{Kind, Store};
+use super::{Agent, validate};
+use crate::error::Error;
+
+impl Agent {
+    /// Registers a service with its checks, durably, and in the catalog once
+    /// this returns, unless the catalog cannot be reached: then soon.
+    ///
+    /// Checks that the service had and the definition does not list stay,
+    /// unless `replace_checks`.
+    ///
+    /// # Errors
+    /// `Invalid` with Consul's text; `Failed` if it cannot be kept.
+    pub async fn register_service(
+        &self,
+        definition: ServiceDefinition,
+        replace_checks: bool,
+    ) -> Result<(), AgentError> {
+        let mut service = validate::service(definition)?;
+        let checks = std::mem::take(&mut service.checks);
+        let writer = self.writer.lock().await;
+        let dropped: Vec<String> = if replace_checks {
+            let kept = |id: &String| checks.iter().any(|check| check.id == *id);
+            self.local().own_checks(&service.id).filter(|id| !kept(id)).collect()
+        } else {
+            Vec::new()
+        };
+        let stored = (service.clone(), checks.clone(), dropped.clone());
+        self.keep(move |store| {
+            let (service, checks, dropped) = stored;
+            store.put(Kind::Service, &service.id, &service)?;
+            for check in &checks {
+                store.put(Kind::Check, &check.id, check)?;
+            }
+            dropped.iter().try_for_each(|id| forget_check(store, id))
+        })
+        .await?;
+        let ordered = {
+            let mut local = self.local();
+            let now = self.node.clock().monotonic();
+            let mut catalog_checks = Vec::new();
+            for definition in checks {
+                let id = definition.id.clone();
+                local.put_check(LocalCheck::new(definition, now), now);
+                catalog_checks.extend(local.check(&id).map(LocalCheck::to_catalog));
+            }
+            let catalog_service = service.to_catalog();
+            local.put_service(service);
+            let mut ordered = vec![self.order_registration(vec![catalog_service], catalog_checks)];
+            for id in dropped {
+                local.remove_check(&id);
+                ordered.push(self.order_check_removal(&id));
+            }
+            ordered
+        };
+        drop(writer);
+        self.deadline_moved.notify_one();
+        self.settle(ordered).await;
+        Ok(())
+    }
+
+    /// Removes a service and its checks, here and in the catalog.
+    ///
+    /// # Errors
+    /// `NotFound` if it is not registered here.
+    pub async fn deregister_service(&self, id: &str) -> Result<(), AgentError> {
+        let writer = self.writer.lock().await;
+        let checks: Vec<String> = {
+            let local = self.local();
+            if local.service(id).is_none() {
+                return Err(AgentError::NotFound(format!(
+                    "Unknown service ID {id:?}. Ensure that the service ID is passed, not the service name."
+                )));
+            }
+            local.own_checks(id).collect()
+        };
+        let service_id = id.to_owned();
+        self.keep(move |store| {
+            checks.iter().try_for_each(|check| forget_check(store, check))?;
+            store.remove(Kind::Service, &service_id)
+        })
+        .await?;
+        let ordered = {
+            let mut local = self.local();
+            local.remove_service(id);
+            order(
+                &self.node,
+                ConsulCommand::Deregister {
+                    node: self.identity.name.as_str().into(),
+                    service_id: Some(id.into()),
+                    check_id: None,
+                },
+            )
+        };
+        drop(writer);
+        self.settle(vec![ordered]).await;
+        Ok(())
+    }
+
+    /// Registers a check, of a service if it names one, otherwise of the node.
+    ///
+    /// # Errors
+    /// `Invalid` with Consul's text, `NotFound` for an unknown service.
+    pub async fn register_check(&self, definition: CheckDefinition) -> Result<(), AgentError> {
+        let definition = validate::standalone_check(definition)?;
+        self.add_check(definition).await
+    }
+
+    pub(super) async fn add_check(&self, definition: CheckDefinition) -> Result<(), AgentError> {
+        let writer = self.writer.lock().await;
+        let service_id = &definition.service_id;
+        if !service_id.is_empty() && self.local().service(service_id).is_none() {
+            return Err(AgentError::NotFound(format!("ServiceID {service_id:?} does not exist")));
+        }
+        let stored = definition.clone();
+        self.keep(move |store| store.put(Kind::Check, &stored.id, &stored)).await?;
+        let ordered = {
+            let mut local = self.local();
+            let now = self.node.clock().monotonic();
+            let id = definition.id.clone();
+            local.put_check(LocalCheck::new(definition, now), now);
+            let checks = local.check(&id).map(LocalCheck::to_catalog).into_iter().collect();
+            self.order_registration(Vec::new(), checks)
+        };
+        drop(writer);
+        self.deadline_moved.notify_one();
+        self.settle(vec![ordered]).await;
+        Ok(())
+    }
+
+    /// Removes a check, here and in the catalog.
+    ///
+    /// # Errors
+    /// `NotFound` if it is not registered here.
+    pub async fn deregister_check(&self, id: &str) -> Result<(), AgentError> {
+        let writer = self.writer.lock().await;
+        if self.local().check(id).is_none() {
+            return Err(AgentError::NotFound(format!(
+                "Unknown check ID {id:?}. Ensure that the check ID is passed, not the check name."
+            )));
+        }
+        let check_id = id.to_owned();
+        self.keep(move |store| forget_check(store, &check_id)).await?;
+        let ordered = {
+            self.local().remove_check(id);
+            self.order_check_removal(id)
+        };
+        drop(writer);
+        self.settle(vec![ordered]).await;
+        Ok(())
+    }
+
+    /// Orders services and checks into the catalog, with this agent's node.
+    pub(super) fn order_registration(
+        &self,
+        services: Vec<NewService>,
+        checks: Vec<NewCheck>,
+    ) -> Ordered {
+        let node = self.identity.catalog_node();
+        let registration = Registration { node, skip_node_update: false, services, checks };
+        order(&self.node, ConsulCommand::Register(Box::new(registration)))
+    }
+
+    pub(super) fn order_check_removal(&self, id: &str) -> Ordered {
+        order(
+            &self.node,
+            ConsulCommand::Deregister {
+                node: self.identity.name.as_str().into(),
+                service_id: None,
+                check_id: Some(id.into()),
+            },
+        )
+    }
+
+    /// Waits for commands. What failed is left to the next comparison with
+    /// the catalog: the agent's own state is the truth.
+    pub(super) async fn settle(&self, ordered: Vec<Ordered>) {
+        for command in ordered {
+            if let Err(error) = command.outcome().await {
+                tracing::warn!(error = error.chain(), "the catalog did not take a change");
+                self.unsynced.notify_one();
+            }
+        }
+    }
+
+    /// Changes the files, off the threads that serve.
+    pub(super) async fn keep(
+        &self,
+        change: impl FnOnce(&Store) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || change(&store))
+            .await
+            .map_err(|error| Error::internal("keeping a registration failed").caused_by(error))?
+    }
+}
+
+fn forget_check(store: &Store, id: &str) -> Result<(), Error> {
+    store.remove(Kind::State, id)?;
+    store.remove(Kind::Check, id)
+}

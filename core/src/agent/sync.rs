@@ -1,0 +1,224 @@
+//! Keeping the catalog in step with the agent.
+//!
+//! | here | in the catalog | then |
+//! |---|---|---|
+//! | yes | no | registered |
+//! | yes | different | overwritten |
+//! | no | yes | deregistered, but for `consul` and `serfHealth` |
+//! | `EnableTagOverride` | other tags | the catalog's tags are taken over |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coord_state::StateMachine;
+use coord_state::consul::{
+    Catalog, CatalogNode, CatalogService, ConsulCommand, HealthCheck, NewCheck, NewNode,
+    NewService, Registration,
+};
+use coord_wire::consul::agent::ServiceDefinition;
+use coord_wire::consul::session::SERF_HEALTH;
+
+use super::identity::CONSUL_SERVICE;
+use super::ordering::order;
+use super::registrations::Registrations;
+use super::{Agent, Identity};
+use crate::error::Error;
+use crate::node::ReadLevel;
+
+const EVERY: Duration = Duration::from_secs(60);
+/// Before the first success a leader is usually about to be elected.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const RETRY: Duration = Duration::from_secs(5);
+
+impl Agent {
+    pub(super) async fn keep_in_step(self: Arc<Self>) {
+        loop {
+            let wait = match self.synchronise().await {
+                Ok(()) => {
+                    self.registered.send_replace(true);
+                    EVERY
+                }
+                Err(error) if *self.registered.borrow() => {
+                    tracing::warn!(error = error.chain(), "the catalog is not in step");
+                    RETRY
+                }
+                Err(error) => {
+                    tracing::debug!(error = error.chain(), "not in the catalog yet");
+                    FIRST_RETRY
+                }
+            };
+            tokio::select! {
+                () = self.stopped() => return,
+                () = self.unsynced.notified() => {
+                    // A change failed just now: the next try may fare no better at once.
+                    tokio::time::sleep(FIRST_RETRY).await;
+                }
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Compares everything with the catalog and repairs the difference.
+    async fn synchronise(&self) -> Result<(), Error> {
+        tokio::select! {
+            () = self.stopped() => return Err(Error::closed("the agent stops")),
+            confirmed = self.node.confirm(ReadLevel::Leader) => confirmed?,
+        };
+        let ordered: Vec<_> = {
+            let _writer = self.writer.lock().await;
+            let now = self.node.clock().monotonic();
+            let mut local = self.local();
+            let commands = self.node.read(|state: &StateMachine| {
+                let catalog = state.consul().catalog();
+                take_over_tags(&mut local, catalog, &self.identity.name);
+                differences(&local, catalog, &self.identity, now)
+            });
+            let due = |check: &super::LocalCheck| !check.output_may_lag(now);
+            for check in local.checks_mut().filter(|check| due(check)) {
+                check.output_due = None;
+            }
+            commands.into_iter().map(|command| order(&self.node, command)).collect()
+        };
+        let mut failed = None;
+        for command in ordered {
+            tokio::select! {
+                () = self.stopped() => return Err(Error::closed("the agent stops")),
+                outcome = command.outcome() => if let Err(error) = outcome {
+                    failed = Some(error);
+                },
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+/// Copies the catalog's tags into services that let it override them.
+fn take_over_tags(local: &mut Registrations, catalog: &Catalog, node: &str) {
+    let overridden: Vec<String> = local
+        .services()
+        .filter(|service| service.enable_tag_override)
+        .map(|service| service.id.clone())
+        .collect();
+    for id in overridden {
+        if let (Some(theirs), Some(ours)) = (catalog.service(node, &id), local.service_mut(&id)) {
+            ours.tags = theirs.tags.iter().map(|tag| tag.to_string()).collect();
+        }
+    }
+}
+
+/// The commands that make the catalog show what is here.
+fn differences(
+    local: &Registrations,
+    catalog: &Catalog,
+    identity: &Identity,
+    now: Duration,
+) -> Vec<ConsulCommand> {
+    let node = &*identity.name;
+    let own_node = identity.catalog_node();
+    let services: Vec<NewService> = std::iter::once(identity.consul_service())
+        .chain(local.services().map(ServiceDefinition::to_catalog))
+        .filter(|ours| catalog.service(node, &ours.id).is_none_or(|t| !same_service(ours, t)))
+        .collect();
+    let own_checks = local.checks().map(|check| (check.to_catalog(), check.output_may_lag(now)));
+    let checks: Vec<NewCheck> = std::iter::once((identity.serf_health(), false))
+        .chain(own_checks)
+        .filter(|(ours, output_may_lag)| {
+            catalog.check(node, &ours.id).is_none_or(|t| !same_check(ours, t, *output_may_lag))
+        })
+        .map(|(check, _)| check)
+        .collect();
+    let node_differs = catalog.node(node).is_none_or(|theirs| !same_node(&own_node, theirs));
+
+    let mut commands = Vec::new();
+    if node_differs || !services.is_empty() || !checks.is_empty() {
+        commands.push(ConsulCommand::Register(Box::new(Registration {
+            node: own_node,
+            skip_node_update: false,
+            services,
+            checks,
+        })));
+    }
+    for theirs in catalog.services_on(node) {
+        if &*theirs.id != CONSUL_SERVICE && local.service(&theirs.id).is_none() {
+            commands.push(removal(node, Some(&theirs.id), None));
+        }
+    }
+    for theirs in catalog.checks_on(node) {
+        if &*theirs.id != SERF_HEALTH && local.check(&theirs.id).is_none() {
+            commands.push(removal(node, None, Some(&theirs.id)));
+        }
+    }
+    commands
+}
+
+fn removal(node: &str, service_id: Option<&str>, check_id: Option<&str>) -> ConsulCommand {
+    ConsulCommand::Deregister {
+        node: node.into(),
+        service_id: service_id.map(Into::into),
+        check_id: check_id.map(Into::into),
+    }
+}
+
+fn same_node(ours: &NewNode, theirs: &CatalogNode) -> bool {
+    ours.id == theirs.id
+        && ours.address == theirs.address
+        && ours.tagged_addresses == theirs.tagged_addresses
+        && ours.meta == theirs.meta
+}
+
+fn same_service(ours: &NewService, theirs: &CatalogService) -> bool {
+    ours.name == theirs.name
+        && ours.tags == theirs.tags
+        && ours.address == theirs.address
+        && ours.tagged_addresses == theirs.tagged_addresses
+        && ours.meta == theirs.meta
+        && ours.port == theirs.port
+        && ours.weights == theirs.weights
+        && ours.enable_tag_override == theirs.enable_tag_override
+        && ours.kind == theirs.kind
+        && ours.socket_path == theirs.socket_path
+        && ours.proxy == theirs.proxy
+        && ours.connect == theirs.connect
+}
+
+fn same_check(ours: &NewCheck, theirs: &HealthCheck, output_may_lag: bool) -> bool {
+    ours.name == theirs.name
+        && ours.status == theirs.status
+        && ours.notes == theirs.notes
+        && (output_may_lag || ours.output == theirs.output)
+        && ours.service_id == theirs.service_id
+        && ours.kind == theirs.kind
+        && ours.interval == theirs.interval
+        && ours.timeout == theirs.timeout
+        && ours.definition == theirs.definition
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            name: "here".into(),
+            id: String::new(),
+            address: "127.0.0.1".into(),
+            port: 8300,
+            datacenter: "dc1".into(),
+            member: 1,
+        }
+    }
+
+    #[test]
+    fn an_empty_catalog_gets_node_consul_service_and_serf_health_in_one_command() {
+        let commands = differences(
+            &Registrations::default(),
+            StateMachine::new().consul().catalog(),
+            &identity(),
+            Duration::ZERO,
+        );
+        let [ConsulCommand::Register(registration)] = &commands[..] else { panic!("{commands:?}") };
+        assert_eq!(&*registration.node.name, "here");
+        assert_eq!(&*registration.services[0].id, CONSUL_SERVICE);
+        assert_eq!(&*registration.checks[0].id, SERF_HEALTH);
+    }
+}
