@@ -1,3 +1,4 @@
 //! Protocol front ends: each reads one protocol, translates to the node handle, and answers.
 
+pub mod consul;
 pub mod zookeeper;

@@ -1,0 +1,314 @@
+//! `/v1/agent`, but for the health summaries.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use coord_state::consul::CheckStatus;
+use coord_wire::consul::agent::{AgentServiceAnswer, CheckUpdate, MemberAnswer, ServiceDefinition};
+use coord_wire::consul::check::CheckDefinition;
+use coord_wire::consul::health::{CheckAnswer, ExternalDefinition};
+use coord_wire::consul::session::SERF_HEALTH;
+use coord_wire::consul::{decode, json};
+use hyper::header::{HeaderName, HeaderValue};
+
+use super::Front;
+use super::answer::Answer;
+use super::call::Call;
+use super::error_map::HttpError;
+use super::params::{Params, parse_bool};
+use super::read_options::ReadOptions;
+use crate::agent::{CONSUL_VERSION, LocalCheck, Registrations};
+
+const GOSSIP_PORT: u16 = 8301;
+const CONTENT_HASH: HeaderName = HeaderName::from_static("x-consul-contenthash");
+const MISSING_SERVICE: &str = "Missing service ID";
+const MISSING_CHECK: &str = "Missing check ID";
+/// How often a reader that waits for another definition looks again.
+const HASH_POLL: Duration = Duration::from_millis(100);
+
+impl Front {
+    pub(super) fn agent_services(&self, call: &Call) -> Answer {
+        let datacenter = self.datacenter();
+        let bytes = self.agent.look(|local| {
+            let services: BTreeMap<_, _> = local
+                .services()
+                .map(|service| (&service.id, AgentServiceAnswer::new(service, datacenter)))
+                .collect();
+            json::encode(&services, call.pretty())
+        });
+        Answer::json_bytes(bytes)
+    }
+
+    /// One service; with `hash` it waits until the definition is another one.
+    pub(super) async fn agent_service(&self, call: Call) -> Result<Answer, HttpError> {
+        let id = call.required_name(MISSING_SERVICE)?;
+        let options = ReadOptions::parse(&call.params)?;
+        let known = call.params.nonempty("hash").map(str::to_owned);
+        let deadline = tokio::time::sleep(options.wait);
+        tokio::pin!(deadline);
+        loop {
+            let found = self.agent.look(|local| {
+                let service = local.service(&id)?;
+                let answer = AgentServiceAnswer::new(service, self.datacenter()).with_hash();
+                let hash = answer.hash().unwrap_or_default().to_owned();
+                Some((json::encode(&answer, call.pretty()), hash))
+            });
+            let Some((bytes, hash)) = found else {
+                return Err(HttpError::not_found(format!("unknown service ID: {id}")));
+            };
+            let answer = Answer::json_bytes(bytes);
+            let answer = match HeaderValue::from_str(&hash) {
+                Ok(value) => answer.with_header(CONTENT_HASH, value),
+                Err(_) => answer,
+            };
+            if known.as_ref() != Some(&hash) {
+                return Ok(answer);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(HASH_POLL) => {}
+                () = &mut deadline => return Ok(answer),
+                () = self.stopped() => return Ok(answer),
+            }
+        }
+    }
+
+    pub(super) async fn agent_service_register(&self, mut call: Call) -> Result<Answer, HttpError> {
+        let replace = match call.params.get("replace-existing-checks") {
+            None => false,
+            Some("") => true,
+            Some(text) => parse_bool(text).ok_or_else(|| {
+                HttpError::bad_request("Invalid value for \"replace-existing-checks\"")
+            })?,
+        };
+        let body = self.body(&mut call).await?;
+        let definition =
+            ServiceDefinition::parse(&body).map_err(|error| HttpError::undecodable(&error))?;
+        self.agent.register_service(definition, replace).await?;
+        Ok(Answer::empty())
+    }
+
+    pub(super) async fn agent_service_deregister(&self, call: Call) -> Result<Answer, HttpError> {
+        let id = call.required_name(MISSING_SERVICE)?;
+        self.agent.deregister_service(&id).await?;
+        Ok(Answer::empty())
+    }
+
+    pub(super) async fn agent_service_maintenance(&self, call: Call) -> Result<Answer, HttpError> {
+        let id = call.required_name(MISSING_SERVICE)?;
+        let enable = enable(&call.params)?;
+        let reason = call.params.get("reason").unwrap_or_default();
+        self.agent.maintain_service(&id, enable, reason).await?;
+        Ok(Answer::empty())
+    }
+
+    pub(super) async fn agent_maintenance(&self, call: Call) -> Result<Answer, HttpError> {
+        let enable = enable(&call.params)?;
+        let reason = call.params.get("reason").unwrap_or_default();
+        self.agent.maintain_node(enable, reason).await?;
+        Ok(Answer::empty())
+    }
+
+    pub(super) fn agent_checks(&self, call: &Call) -> Answer {
+        let node = &self.agent.identity().name;
+        let bytes = self.agent.look(|local| {
+            let owned: Vec<_> = local.checks().map(|check| Printed::new(local, check)).collect();
+            let checks: BTreeMap<_, _> =
+                owned.iter().map(|check| (check.id(), check.answer(node))).collect();
+            json::encode(&checks, call.pretty())
+        });
+        Answer::json_bytes(bytes)
+    }
+
+    pub(super) async fn agent_check_register(&self, mut call: Call) -> Result<Answer, HttpError> {
+        let body = self.body(&mut call).await?;
+        let definition = decode::parse(&body)
+            .and_then(CheckDefinition::take)
+            .map_err(|error| HttpError::undecodable(&error))?;
+        self.agent.register_check(definition).await?;
+        Ok(Answer::empty())
+    }
+
+    pub(super) async fn agent_check_deregister(&self, call: Call) -> Result<Answer, HttpError> {
+        let id = call.required_name(MISSING_CHECK)?;
+        self.agent.deregister_check(&id).await?;
+        Ok(Answer::empty())
+    }
+
+    pub(super) async fn agent_check_pass(&self, call: Call) -> Result<Answer, HttpError> {
+        self.agent_check_note(&call, CheckStatus::Passing).await
+    }
+
+    pub(super) async fn agent_check_warn(&self, call: Call) -> Result<Answer, HttpError> {
+        self.agent_check_note(&call, CheckStatus::Warning).await
+    }
+
+    pub(super) async fn agent_check_fail(&self, call: Call) -> Result<Answer, HttpError> {
+        self.agent_check_note(&call, CheckStatus::Critical).await
+    }
+
+    async fn agent_check_note(
+        &self,
+        call: &Call,
+        status: CheckStatus,
+    ) -> Result<Answer, HttpError> {
+        let id = call.required_name(MISSING_CHECK)?;
+        let note = call.params.get("note").unwrap_or_default();
+        self.agent.update_ttl(&id, status, note).await?;
+        Ok(Answer::empty())
+    }
+
+    pub(super) async fn agent_check_update(&self, mut call: Call) -> Result<Answer, HttpError> {
+        let id = call.required_name(MISSING_CHECK)?;
+        let body = self.body(&mut call).await?;
+        let update = CheckUpdate::parse(&body).map_err(|error| HttpError::undecodable(&error))?;
+        let status = CheckStatus::from_name(&update.status).ok_or_else(|| {
+            HttpError::bad_request(format!("Invalid check status: '{}'", update.status))
+        })?;
+        self.agent.update_ttl(&id, status, &update.output).await?;
+        Ok(Answer::empty())
+    }
+
+    pub(super) fn agent_members(&self, call: &Call) -> Result<Answer, HttpError> {
+        let wan = call.params.has("wan");
+        if wan && call.params.nonempty("segment").is_some() {
+            return Err(HttpError::bad_request("Cannot provide a segment with wan=true"));
+        }
+        let mut members = self.members();
+        if wan {
+            for member in &mut members {
+                member.name = format!("{}.{}", member.name, self.datacenter());
+            }
+        }
+        Ok(Answer::json(&members, call.pretty()))
+    }
+
+    /// The nodes in the catalog that an agent keeps there.
+    pub(super) fn members(&self) -> Vec<MemberAnswer> {
+        let datacenter = self.datacenter();
+        self.node.read(|state| {
+            let catalog = state.consul().catalog();
+            let mut members = Vec::new();
+            for node in catalog.nodes() {
+                let Some(serf_health) = catalog.check(&node.name, SERF_HEALTH) else { continue };
+                let consul = catalog.service(&node.name, "consul");
+                let port = consul.map_or(0, |service| service.port);
+                let role = if consul.is_some() { "consul" } else { "node" };
+                let tags = BTreeMap::from([
+                    ("acls", "0".to_owned()),
+                    ("build", format!("{CONSUL_VERSION}:")),
+                    ("dc", datacenter.to_owned()),
+                    ("id", node.id.to_string()),
+                    ("port", port.to_string()),
+                    ("raft_vsn", "3".to_owned()),
+                    ("role", role.to_owned()),
+                    ("segment", String::new()),
+                    ("vsn", "2".to_owned()),
+                    ("vsn_max", "3".to_owned()),
+                    ("vsn_min", "2".to_owned()),
+                ]);
+                let alive = serf_health.status == CheckStatus::Passing;
+                let (name, address) = (node.name.to_string(), node.address.to_string());
+                members.push(MemberAnswer::new(name, address, GOSSIP_PORT, tags, alive));
+            }
+            members
+        })
+    }
+
+    pub(super) fn agent_join(&self, call: &Call) -> Result<Answer, HttpError> {
+        let address = call.name();
+        // Who is in the cluster is decided by its settings, not by gossip.
+        let known = self.members().iter().any(|member| address.starts_with(&member.addr));
+        if known {
+            return Ok(Answer::empty());
+        }
+        Err(HttpError::internal(format!(
+            "1 error occurred:\n\t* Failed to join {address}: members are named in the settings\n\n"
+        )))
+    }
+
+    pub(super) fn agent_force_leave(&self, call: &Call) -> Result<Answer, HttpError> {
+        let name = call.name();
+        let member = self.members().into_iter().find(|m| m.name.eq_ignore_ascii_case(&name));
+        match member {
+            None => Err(HttpError::internal(format!("agent: No node found with name '{name}'"))),
+            Some(member) if member.status == 1 => Ok(Answer::empty()),
+            Some(_) => Err(HttpError::internal(
+                "removing a failed member over HTTP is not supported by this server",
+            )),
+        }
+    }
+}
+
+/// A local check with what it is printed with.
+pub(super) struct Printed<'a> {
+    check: &'a LocalCheck,
+    interval: String,
+    timeout: String,
+    service_name: &'a str,
+    service_tags: Vec<Box<str>>,
+}
+
+impl<'a> Printed<'a> {
+    pub(super) fn new(local: &'a Registrations, check: &'a LocalCheck) -> Self {
+        let service = local.service(&check.definition.service_id);
+        Self {
+            check,
+            interval: check.interval(),
+            timeout: check.timeout(),
+            service_name: service.map_or("", |service| &service.name),
+            service_tags: service
+                .map(|service| service.tags.iter().map(|tag| tag.as_str().into()).collect())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn id(&self) -> &'a str {
+        &self.check.definition.id
+    }
+
+    pub(super) fn answer<'b>(&'b self, node: &'b str) -> CheckAnswer<'b> {
+        let definition = &self.check.definition;
+        CheckAnswer {
+            node,
+            id: &definition.id,
+            name: &definition.name,
+            status: self.check.status.as_str(),
+            notes: &definition.notes,
+            output: &self.check.output,
+            service_id: &definition.service_id,
+            service_name: self.service_name,
+            service_tags: Some(&self.service_tags),
+            kind: self.check.kind(),
+            interval: &self.interval,
+            timeout: &self.timeout,
+            exposed_port: 0,
+            definition: ExternalDefinition::default(),
+            create_index: 0,
+            modify_index: 0,
+        }
+    }
+}
+
+fn enable(params: &Params) -> Result<bool, HttpError> {
+    let Some(text) = params.nonempty("enable") else {
+        return Err(HttpError::bad_request("Missing value for enable"));
+    };
+    parse_bool(text)
+        .ok_or_else(|| HttpError::bad_request(format!("Invalid value for enable: {text:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maintenance_must_say_whether() {
+        let enable = |query: &str| {
+            enable(&Params::parse(query).unwrap()).map_err(|error| error.text().to_owned())
+        };
+        assert_eq!(enable("enable=true"), Ok(true));
+        assert_eq!(enable("enable=False"), Ok(false));
+        assert_eq!(enable(""), Err("Missing value for enable".to_owned()));
+        assert_eq!(enable("enable=x"), Err("Invalid value for enable: \"x\"".to_owned()));
+    }
+}

@@ -1,0 +1,123 @@
+//! Blocking queries: an answer when there is news, or when the time is up.
+//!
+//! ```text
+//! confirm freshness -> read: index, answer, and (if not newer) a waiter
+//!                        |            |
+//!              index > asked       waiter fires: read again, without answering
+//!                 answer           deadline: answer what there is
+//! ```
+//!
+//! The waiter is registered in the very read that found nothing new, so no
+//! change falls between. A wake that moves no index is not passed on. The
+//! waiter goes with the request: hyper drops it when the client leaves.
+
+use std::time::Duration;
+
+use coord_state::consul::ConsulCommand;
+use coord_state::event::Topic;
+use coord_state::{Command, Reply, StateMachine};
+
+use super::Front;
+use super::answer::Meta;
+use super::error_map::HttpError;
+use super::read_options::ReadOptions;
+use crate::error::Error;
+use crate::node::{Freshness, ReadLevel};
+
+/// How long a request waits for a leader to appear before it fails.
+const LEADER_HOLD: Duration = Duration::from_secs(7);
+const LEADER_RETRY: Duration = Duration::from_millis(50);
+/// The deadline is later by up to this part of the wait, at random.
+const JITTER_PART: u32 = 16;
+
+impl Front {
+    /// Answers a read that may wait. `topics` must cover whatever moves `index`
+    /// in a way that matters to `answer`.
+    pub(super) async fn blocking<T>(
+        &self,
+        options: &ReadOptions,
+        topics: Vec<Topic>,
+        index: impl Fn(&StateMachine) -> u64,
+        answer: impl Fn(&StateMachine) -> T,
+    ) -> Result<(Meta, T), HttpError> {
+        let mut freshness = self.confirm(options).await?;
+        if options.index > 0 {
+            let deadline = tokio::time::sleep(self.with_jitter(options.wait));
+            tokio::pin!(deadline);
+            loop {
+                let waiter = self.node.read(|state| {
+                    (index(state).max(1) <= options.index)
+                        .then(|| self.node.topic_waiters().register(topics.clone()))
+                });
+                let Some(mut waiter) = waiter else { break };
+                tokio::select! {
+                    () = waiter.changed() => {}
+                    () = &mut deadline => {
+                        // A leader may have been lost in all that time.
+                        freshness = self.confirm(options).await?;
+                        break;
+                    }
+                    () = self.stopped() => break,
+                }
+            }
+        }
+        let (index, answer) = self.node.read(|state| (index(state).max(1), answer(state)));
+        let meta = Meta {
+            index: Some(index),
+            known_leader: freshness.known_leader,
+            last_contact_ms: freshness.last_contact_ms,
+            consistency: None,
+        };
+        Ok((meta, answer))
+    }
+
+    /// Waits until a read is as fresh as asked; for a leader only so long.
+    pub(super) async fn confirm(&self, options: &ReadOptions) -> Result<Freshness, HttpError> {
+        let freshness = self.confirm_level(options.level).await?;
+        let age = Duration::from_millis(freshness.last_contact_ms);
+        if options.max_stale.is_some_and(|max| age > max) {
+            return self.confirm_level(ReadLevel::Leader).await;
+        }
+        Ok(freshness)
+    }
+
+    async fn confirm_level(&self, level: ReadLevel) -> Result<Freshness, HttpError> {
+        self.holding(|| self.node.confirm(level)).await
+    }
+
+    /// Orders a command and gives its reply; without a leader it tries again
+    /// for a while.
+    pub(super) async fn change(&self, command: ConsulCommand) -> Result<Reply, HttpError> {
+        let applied = self.holding(|| self.node.propose(Command::Consul(command.clone()))).await?;
+        applied.result.map_err(|rejection| HttpError::from(&rejection))
+    }
+
+    /// Repeats what failed without effect until a leader had time to appear.
+    pub(super) async fn holding<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, HttpError>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let clock = self.node.clock();
+        let began = clock.monotonic();
+        loop {
+            match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(error) if !error.is_retryable() => return Err(error.into()),
+                Err(error) if clock.monotonic().saturating_sub(began) >= LEADER_HOLD => {
+                    return Err(error.into());
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LEADER_RETRY) => {}
+                () = self.stopped() => return Err(Error::closed("stopping").into()),
+            }
+        }
+    }
+
+    fn with_jitter(&self, wait: Duration) -> Duration {
+        let random = u32::from_le_bytes(self.node.random());
+        let part = wait / JITTER_PART;
+        wait + part.mul_f64(f64::from(random) / f64::from(u32::MAX))
+    }
+}

@@ -1,0 +1,104 @@
+//! One request, as handlers see it.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::HeaderMap;
+use hyper::{Method, StatusCode};
+
+use super::error_map::HttpError;
+use super::params::Params;
+
+/// How long a client may pause within a body.
+const BODY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// One request, routed.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    /// What follows the route's path, decoded.
+    pub(super) tail: Bytes,
+    pub(super) params: Params,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Incoming,
+}
+
+/// A body longer than allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLarge {
+    /// As far as known.
+    pub(super) bytes: u64,
+}
+
+impl Call {
+    pub(super) fn pretty(&self) -> bool {
+        self.params.has("pretty")
+    }
+
+    /// What follows the route's path, as text.
+    pub(super) fn name(&self) -> String {
+        String::from_utf8_lossy(&self.tail).into_owned()
+    }
+
+    /// The same, but not empty.
+    pub(super) fn required_name(&self, missing: &'static str) -> Result<String, HttpError> {
+        if self.tail.is_empty() {
+            return Err(HttpError::bad_request(missing));
+        }
+        Ok(self.name())
+    }
+
+    /// Reads the body. What exceeds `bytes_max` is never kept, but up to
+    /// `drained_max` it is read away, so that the client gets to the answer.
+    pub(super) async fn read_body(
+        &mut self,
+        bytes_max: usize,
+        drained_max: usize,
+    ) -> Result<Result<Bytes, TooLarge>, HttpError> {
+        let announced = self.body.size_hint().exact();
+        let fits = |bytes: u64, max: usize| usize::try_from(bytes).is_ok_and(|bytes| bytes <= max);
+        if let Some(bytes) = announced
+            && !fits(bytes, drained_max.max(bytes_max))
+        {
+            return Ok(Err(TooLarge { bytes }));
+        }
+        let mut kept = BytesMut::new();
+        let mut seen: u64 = 0;
+        while let Some(data) = self.next_data().await? {
+            seen += data.len() as u64;
+            if fits(seen, bytes_max) {
+                kept.extend_from_slice(&data);
+            } else if !fits(seen, drained_max) {
+                break;
+            }
+        }
+        if fits(seen, bytes_max) {
+            Ok(Ok(kept.freeze()))
+        } else {
+            Ok(Err(TooLarge { bytes: seen }))
+        }
+    }
+
+    async fn next_data(&mut self) -> Result<Option<Bytes>, HttpError> {
+        loop {
+            let frame = tokio::time::timeout(BODY_PAUSE_MAX, self.body.frame()).await;
+            match frame {
+                Err(_) => {
+                    return Err(HttpError::new(
+                        StatusCode::REQUEST_TIMEOUT,
+                        "request body timeout",
+                    ));
+                }
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(error))) => return Err(HttpError::bad_request(error.to_string())),
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+}

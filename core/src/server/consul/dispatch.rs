@@ -1,0 +1,156 @@
+//! From a request to its handler, and what all requests have in common.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::Front;
+use super::answer::{Answer, accepts_gzip};
+use super::call::Call;
+use super::error_map::HttpError;
+use super::fixed;
+use super::params::{Params, percent_decode};
+use super::route::{Endpoint, Route};
+
+/// Answers one request, whatever it is.
+pub(super) async fn answer(front: &Front, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let gzip = accepts_gzip(request.headers());
+    let answer = match routed(front, request).await {
+        Ok(answer) => answer,
+        Err(error) => error.into(),
+    };
+    answer.into_response(gzip)
+}
+
+async fn routed(front: &Front, request: Request<Incoming>) -> Result<Answer, HttpError> {
+    let (head, body) = request.into_parts();
+    let path = percent_decode(head.uri.path()).map_err(HttpError::bad_request)?;
+    if path.iter().any(u8::is_ascii_control) {
+        return Err(HttpError::bad_request(""));
+    }
+    let Some((route, tail)) = Route::find(&path) else {
+        return Err(HttpError::not_found("Invalid URL path: not a recognized HTTP API endpoint"));
+    };
+    let allow = || HeaderValue::try_from(route.allow()).ok();
+    if head.method == Method::OPTIONS {
+        return Ok(
+            allow().map_or_else(Answer::empty, |allow| Answer::empty().with_header(ALLOW, allow))
+        );
+    }
+    if !route.methods.contains(&head.method.as_str()) {
+        let text = format!("method {} not allowed", head.method);
+        let answer = Answer::from(HttpError::new(StatusCode::METHOD_NOT_ALLOWED, text));
+        return Ok(match allow() {
+            Some(allow) => answer.with_header(ALLOW, allow),
+            None => answer,
+        });
+    }
+    let params = Params::parse(head.uri.query().unwrap_or_default())?;
+    check_scope(front, &params)?;
+    let tail = Bytes::copy_from_slice(tail);
+    let call = Call { method: head.method, tail, params, headers: head.headers, body };
+    handle(front, route.endpoint, call).await
+}
+
+/// Refuses what is not here: other datacenters, and the divisions of
+/// Consul Enterprise.
+fn check_scope(front: &Front, params: &Params) -> Result<(), HttpError> {
+    front.check_datacenter(params.get("dc").unwrap_or_default())?;
+    for (name, what) in
+        [("ns", "Namespaces are"), ("partition", "Partitions are"), ("sg", "Sameness groups are")]
+    {
+        if params.nonempty(name).is_some_and(|value| value != "default") {
+            return Err(HttpError::bad_request(format!(
+                "Invalid query parameter: {name:?} - {what} a Consul Enterprise feature"
+            )));
+        }
+    }
+    if params.nonempty("peer").is_some() {
+        return Err(HttpError::bad_request(
+            "Invalid query parameter: \"peer\" - cluster peering is not supported",
+        ));
+    }
+    if params.nonempty("filter").is_some() {
+        return Err(HttpError::bad_request("filter expressions are not supported by this server"));
+    }
+    Ok(())
+}
+
+impl Front {
+    /// Refuses a datacenter that is not ours; empty is.
+    pub(super) fn check_datacenter(&self, datacenter: &str) -> Result<(), HttpError> {
+        if datacenter.is_empty()
+            || datacenter.eq_ignore_ascii_case(&self.node.settings().datacenter)
+        {
+            return Ok(());
+        }
+        Err(HttpError::internal("No path to datacenter"))
+    }
+}
+
+async fn handle(front: &Front, endpoint: Endpoint, call: Call) -> Result<Answer, HttpError> {
+    match endpoint {
+        Endpoint::Kv => front.kv(call).await,
+        Endpoint::Txn => front.txn(call).await,
+        Endpoint::SessionCreate => front.session_create(call).await,
+        Endpoint::SessionDestroy => front.session_destroy(call).await,
+        Endpoint::SessionRenew => front.session_renew(call).await,
+        Endpoint::SessionInfo => front.session_info(call).await,
+        Endpoint::SessionNode => front.session_node(call).await,
+        Endpoint::SessionList => front.session_list(call).await,
+        Endpoint::CatalogRegister => front.catalog_register(call).await,
+        Endpoint::CatalogDeregister => front.catalog_deregister(call).await,
+        Endpoint::CatalogDatacenters => Ok(front.catalog_datacenters(&call)),
+        Endpoint::CatalogNodes => front.catalog_nodes(call).await,
+        Endpoint::CatalogServices => front.catalog_services(call).await,
+        Endpoint::CatalogService => front.catalog_service(call).await,
+        Endpoint::CatalogConnect => front.catalog_connect(call).await,
+        Endpoint::CatalogNode => front.catalog_node(call).await,
+        Endpoint::CatalogNodeServices => front.catalog_node_services(call).await,
+        Endpoint::CatalogGatewayServices => front.catalog_connect(call).await,
+        Endpoint::HealthNode => front.health_node(call).await,
+        Endpoint::HealthChecks => front.health_checks(call).await,
+        Endpoint::HealthService => front.health_service(call).await,
+        Endpoint::HealthConnect => front.catalog_connect(call).await,
+        Endpoint::HealthState => front.health_state(call).await,
+        Endpoint::AgentSelf => Ok(front.agent_self(&call)),
+        Endpoint::AgentVersion => Ok(front.agent_version(&call)),
+        Endpoint::AgentMembers => front.agent_members(&call),
+        Endpoint::AgentServices => Ok(front.agent_services(&call)),
+        Endpoint::AgentService => front.agent_service(call).await,
+        Endpoint::AgentServiceRegister => front.agent_service_register(call).await,
+        Endpoint::AgentServiceDeregister => front.agent_service_deregister(call).await,
+        Endpoint::AgentServiceMaintenance => front.agent_service_maintenance(call).await,
+        Endpoint::AgentMaintenance => front.agent_maintenance(call).await,
+        Endpoint::AgentChecks => Ok(front.agent_checks(&call)),
+        Endpoint::AgentCheckRegister => front.agent_check_register(call).await,
+        Endpoint::AgentCheckDeregister => front.agent_check_deregister(call).await,
+        Endpoint::AgentCheckPass => front.agent_check_pass(call).await,
+        Endpoint::AgentCheckWarn => front.agent_check_warn(call).await,
+        Endpoint::AgentCheckFail => front.agent_check_fail(call).await,
+        Endpoint::AgentCheckUpdate => front.agent_check_update(call).await,
+        Endpoint::AgentHealthById => Ok(front.agent_health_by_id(&call)),
+        Endpoint::AgentHealthByName => Ok(front.agent_health_by_name(&call)),
+        Endpoint::AgentJoin => front.agent_join(&call),
+        Endpoint::AgentLeave => fixed::leave(),
+        Endpoint::AgentForceLeave => front.agent_force_leave(&call),
+        Endpoint::AgentReload => Ok(Answer::empty()),
+        Endpoint::StatusLeader => Ok(front.status_leader(&call)),
+        Endpoint::StatusPeers => Ok(front.status_peers(&call)),
+        Endpoint::EventFire => front.event_fire(call).await,
+        Endpoint::EventList => front.event_list(call).await,
+        Endpoint::QueryList => fixed::queries(&call),
+        Endpoint::Query => Err(HttpError::not_found("Query not found")),
+        Endpoint::CoordinateDatacenters => Ok(front.coordinate_datacenters(&call)),
+        Endpoint::CoordinateNodes => front.coordinate_nodes(call).await,
+        Endpoint::CoordinateNode => front.coordinate_node(call).await,
+        Endpoint::CoordinateUpdate => fixed::coordinates_disabled(),
+        Endpoint::RaftConfiguration => Ok(front.raft_configuration(&call)),
+        Endpoint::Acl => fixed::acl_disabled(),
+        Endpoint::Root => Ok(Answer::text(
+            "Consul Agent: UI disabled. To enable, set ui_config.enabled=true in the agent configuration and restart.",
+        )),
+    }
+}

@@ -1,0 +1,126 @@
+//! Failures as HTTP answers: a status and a text, never JSON.
+
+use std::borrow::Cow;
+
+use coord_state::Rejection;
+use coord_wire::consul::DecodeError;
+use hyper::StatusCode;
+
+use crate::agent::AgentError;
+use crate::error::{Error, ErrorKind};
+
+/// A failed request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HttpError {
+    status: StatusCode,
+    text: Cow<'static, str>,
+}
+
+impl HttpError {
+    pub(super) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, text: text.into() }
+    }
+
+    /// 400.
+    pub(super) fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    /// 404.
+    pub(super) fn not_found(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, text)
+    }
+
+    /// 500, which in Consul is most of what goes wrong, faulty requests included.
+    pub(super) fn internal(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, text)
+    }
+
+    /// 413.
+    pub(super) fn too_large(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+    }
+
+    /// 400 for a body that was not understood.
+    pub(super) fn undecodable(error: &DecodeError) -> Self {
+        Self::bad_request(format!("Request decode failed: {error}"))
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl From<Error> for HttpError {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotLeader { .. } | ErrorKind::Unavailable => {
+                Self::internal("No cluster leader")
+            }
+            ErrorKind::Indeterminate => Self::internal("leadership lost while committing log"),
+            ErrorKind::Closed => Self::internal("server is shutting down"),
+            ErrorKind::Invalid => Self::bad_request(error.to_string()),
+            ErrorKind::Corrupt | ErrorKind::Internal => Self::internal(error.chain()),
+            ErrorKind::Rejected(rejection) => rejection.into(),
+        }
+    }
+}
+
+impl From<&Rejection> for HttpError {
+    fn from(rejection: &Rejection) -> Self {
+        match rejection {
+            // Consul validates behind its RPC layer, so even these are 500.
+            Rejection::Consul(refused) => Self::internal(refused.to_string()),
+            Rejection::NoAuth => Self::new(StatusCode::FORBIDDEN, "Permission denied"),
+            // No request of this API leads to the others: they are ZooKeeper's.
+            Rejection::BadArguments(_)
+            | Rejection::Unimplemented
+            | Rejection::NoNode
+            | Rejection::BadVersion
+            | Rejection::NoChildrenForEphemerals
+            | Rejection::NodeExists
+            | Rejection::NotEmpty
+            | Rejection::SessionExpired
+            | Rejection::SessionMoved
+            | Rejection::InvalidAcl
+            | Rejection::QuotaExceeded
+            | Rejection::MultiFailed { .. } => Self::internal(rejection.to_string()),
+        }
+    }
+}
+
+impl From<AgentError> for HttpError {
+    fn from(error: AgentError) -> Self {
+        match error {
+            AgentError::Invalid(text) => Self::bad_request(text),
+            AgentError::NotFound(text) => Self::not_found(text),
+            AgentError::Impossible(text) => Self::internal(text),
+            AgentError::Failed(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coord_state::consul::ConsulRejection;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_for_a_dead_session_is_a_500_that_begins_with_the_reason() {
+        let rejection = Rejection::Consul(ConsulRejection::InvalidSession("x".into()));
+        let error = HttpError::from(Error::from(rejection));
+        assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(error.text(), "invalid session \"x\"");
+    }
+
+    #[test]
+    fn a_missing_leader_has_consuls_text() {
+        let error = HttpError::from(Error::unavailable("nobody"));
+        assert_eq!((error.status().as_u16(), error.text()), (500, "No cluster leader"));
+    }
+}

@@ -1,0 +1,125 @@
+//! `/v1/health`.
+
+use coord_state::StateMachine;
+use coord_state::consul::{CheckStatus, HealthCheck};
+use coord_state::event::Topic;
+use coord_wire::consul::health::{CheckAnswer, InstanceAnswer};
+use coord_wire::consul::json;
+
+use super::Front;
+use super::answer::Answer;
+use super::call::Call;
+use super::catalog::{NodeMetaFilter, TagFilter, lower, node_topics};
+use super::error_map::HttpError;
+use super::params::{Params, parse_bool};
+
+impl Front {
+    pub(super) async fn health_node(&self, call: Call) -> Result<Answer, HttpError> {
+        let name = call.required_name("Missing node name")?;
+        self.catalog_read(&call, node_topics(&name), checks_index, |state| {
+            let catalog = state.consul().catalog();
+            let node = catalog.node(&name);
+            let checks = node.into_iter().flat_map(|node| catalog.checks_on(&node.name));
+            printed(checks, call.pretty())
+        })
+        .await
+    }
+
+    pub(super) async fn health_checks(&self, call: Call) -> Result<Answer, HttpError> {
+        let name = call.required_name("Missing service name")?;
+        let nodes = NodeMetaFilter::of(&call.params);
+        let topics = vec![Topic::Service(lower(&name))];
+        self.catalog_read(&call, topics, checks_index, |state| {
+            let catalog = state.consul().catalog();
+            let checks = catalog.checks_of_service(&name);
+            printed(checks.filter(|check| on_wanted_node(state, &nodes, check)), call.pretty())
+        })
+        .await
+    }
+
+    pub(super) async fn health_service(&self, call: Call) -> Result<Answer, HttpError> {
+        let name = call.required_name("Missing service name")?;
+        let nodes = NodeMetaFilter::of(&call.params);
+        let tags = TagFilter::of(&call.params);
+        let passing = only_passing(&call.params)?;
+        self.catalog_read(
+            &call,
+            vec![Topic::Service(lower(&name))],
+            |state| state.consul().catalog().service_index(&name),
+            |state| {
+                let catalog = state.consul().catalog();
+                let healthy = |node: &str, service_id: &str| {
+                    let mut checks = catalog.checks_of_instance(node, service_id);
+                    checks.all(|check| check.status == CheckStatus::Passing)
+                };
+                let answers: Vec<_> = catalog
+                    .service_instances(&name)
+                    .filter(|service| tags.admits(service))
+                    .filter(|service| !passing || healthy(&service.node, &service.id))
+                    .filter_map(|service| Some((catalog.node(&service.node)?, service)))
+                    .filter(|(node, _)| nodes.admits(node))
+                    .map(|(node, service)| {
+                        let checks = catalog.checks_of_instance(&service.node, &service.id);
+                        InstanceAnswer::new(node, service, checks, self.datacenter())
+                    })
+                    .collect();
+                json::encode(&answers, call.pretty())
+            },
+        )
+        .await
+    }
+
+    pub(super) async fn health_state(&self, call: Call) -> Result<Answer, HttpError> {
+        let state_name = call.required_name("Missing check state")?;
+        let nodes = NodeMetaFilter::of(&call.params);
+        let any = state_name == "any";
+        let wanted = CheckStatus::from_name(&state_name);
+        self.catalog_read(&call, vec![Topic::Checks], checks_index, |state| {
+            let checks = state.consul().catalog().checks();
+            let checks = checks
+                .filter(|check| any || Some(check.status) == wanted)
+                .filter(|check| on_wanted_node(state, &nodes, check));
+            printed(checks, call.pretty())
+        })
+        .await
+    }
+}
+
+fn checks_index(state: &StateMachine) -> u64 {
+    state.consul().catalog().checks_index()
+}
+
+fn on_wanted_node(state: &StateMachine, nodes: &NodeMetaFilter, check: &HealthCheck) -> bool {
+    nodes.is_empty()
+        || state.consul().catalog().node(&check.node).is_some_and(|node| nodes.admits(node))
+}
+
+fn printed<'a>(checks: impl Iterator<Item = &'a HealthCheck>, pretty: bool) -> Vec<u8> {
+    json::encode(&checks.map(CheckAnswer::from).collect::<Vec<_>>(), pretty)
+}
+
+/// `passing`, bare or with a boolean.
+fn only_passing(params: &Params) -> Result<bool, HttpError> {
+    match params.get("passing") {
+        None => Ok(false),
+        Some("") => Ok(true),
+        Some(text) => {
+            parse_bool(text).ok_or_else(|| HttpError::bad_request("Invalid value for ?passing"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passing_is_bare_or_a_boolean() {
+        let passing = |query: &str| only_passing(&Params::parse(query).unwrap());
+        assert_eq!(passing(""), Ok(false));
+        assert_eq!(passing("passing"), Ok(true));
+        assert_eq!(passing("passing=1"), Ok(true));
+        assert_eq!(passing("passing=false"), Ok(false));
+        assert_eq!(passing("passing=maybe").unwrap_err().text(), "Invalid value for ?passing");
+    }
+}

@@ -1,0 +1,215 @@
+//! `/v1/kv/<key>`.
+
+use bytes::Bytes;
+use coord_state::Reply;
+use coord_state::consul::{ConsulCommand, ConsulReply, ConsulSessionId, KvEntry, KvOp};
+use coord_state::event::Topic;
+use coord_wire::consul::kv::{KvAnswer, push_cut_key};
+use coord_wire::consul::{json, uuid};
+use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Method, StatusCode};
+
+use super::Front;
+use super::answer::Answer;
+use super::call::Call;
+use super::error_map::HttpError;
+use super::params::Params;
+use super::read_options::ReadOptions;
+
+const LIMIT_DOCUMENT: &str = "https://www.consul.io/docs/agent/options.html#kv_max_value_size";
+const MISSING_KEY: &str = "Missing key name";
+
+impl Front {
+    pub(super) async fn kv(&self, call: Call) -> Result<Answer, HttpError> {
+        match call.method {
+            Method::PUT => self.kv_put(call).await,
+            Method::DELETE => self.kv_delete(call).await,
+            _ if call.params.has("keys") => self.kv_keys(call).await,
+            _ if call.params.has("recurse") => self.kv_recurse(call).await,
+            _ => self.kv_get(call).await,
+        }
+    }
+
+    async fn kv_get(&self, call: Call) -> Result<Answer, HttpError> {
+        let options = ReadOptions::parse(&call.params)?;
+        let key = call.tail.clone();
+        if key.is_empty() {
+            return Err(HttpError::bad_request(MISSING_KEY));
+        }
+        let topics = vec![Topic::Key(key.clone())];
+        let (meta, entry) = self
+            .blocking(
+                &options,
+                topics,
+                |state| state.consul().kv().key_index(&key),
+                |state| state.consul().kv().get(&key).cloned(),
+            )
+            .await?;
+        let answer = match entry {
+            None => missing(),
+            Some(entry) if call.params.has("raw") => raw(&entry),
+            Some(entry) => Answer::json(&[KvAnswer::new(&key, &entry)], call.pretty()),
+        };
+        Ok(answer.with_meta(meta))
+    }
+
+    async fn kv_recurse(&self, call: Call) -> Result<Answer, HttpError> {
+        let options = ReadOptions::parse(&call.params)?;
+        let prefix = &call.tail;
+        let (meta, entries) = self
+            .blocking(
+                &options,
+                vec![Topic::KeyPrefix(prefix.clone())],
+                |state| state.consul().kv().prefix_index(prefix),
+                // Printing happens later: keys and values are cheap to share.
+                |state| -> Vec<(Bytes, KvEntry)> {
+                    let range = state.consul().kv().range(prefix);
+                    range.map(|(key, entry)| (key.clone(), entry.clone())).collect()
+                },
+            )
+            .await?;
+        if entries.is_empty() {
+            return Ok(missing().with_meta(meta));
+        }
+        let entries: Vec<_> =
+            entries.iter().map(|(key, entry)| KvAnswer::new(key, entry)).collect();
+        Ok(Answer::json_bytes(json::encode(&entries, call.pretty())).with_meta(meta))
+    }
+
+    async fn kv_keys(&self, call: Call) -> Result<Answer, HttpError> {
+        let options = ReadOptions::parse(&call.params)?;
+        let prefix = &call.tail;
+        // Consul also listens to the misspelling that old clients send.
+        let separator = call.params.get("separator").or_else(|| call.params.get("seperator"));
+        let separator = separator.unwrap_or_default().as_bytes();
+        let (meta, keys) = self
+            .blocking(
+                &options,
+                vec![Topic::KeyPrefix(prefix.clone())],
+                |state| state.consul().kv().prefix_index(prefix),
+                |state| {
+                    let mut keys = Vec::new();
+                    for (key, _) in state.consul().kv().range(prefix) {
+                        push_cut_key(&mut keys, key, prefix.len(), separator);
+                    }
+                    keys
+                },
+            )
+            .await?;
+        if keys.is_empty() && !prefix.is_empty() {
+            return Ok(missing().with_meta(meta));
+        }
+        Ok(Answer::json(&keys, call.pretty()).with_meta(meta))
+    }
+
+    async fn kv_put(&self, mut call: Call) -> Result<Answer, HttpError> {
+        let key = call.tail.clone();
+        if key.is_empty() {
+            return Err(HttpError::bad_request(MISSING_KEY));
+        }
+        refuse_conflict(&call.params, &["cas", "acquire", "release"])?;
+        let flags = call.params.number("flags")?.unwrap_or(0);
+        let cas = call.params.number("cas")?;
+        let limits = &self.node.settings().limits;
+        let bytes_max = limits.kv_value_bytes_max;
+        let value = call.read_body(bytes_max, limits.http_body_bytes_max).await?;
+        let value = value.map_err(|too_large| {
+            HttpError::too_large(format!(
+                "Request body({} bytes) too large, max size: {bytes_max} bytes. See {LIMIT_DOCUMENT}.",
+                too_large.bytes
+            ))
+        })?;
+        let operation = if let Some(index) = cas {
+            KvOp::Cas { key, value, flags, index }
+        } else if let Some(text) = call.params.get("acquire") {
+            let session = session_id(text)?;
+            KvOp::Acquire { key, value, flags, session }
+        } else if let Some(text) = call.params.get("release") {
+            if text.is_empty() {
+                return Err(HttpError::internal("missing session"));
+            }
+            // A holder that cannot exist holds nothing.
+            let Ok(session) = uuid::parse(text).map(ConsulSessionId) else {
+                return Ok(Answer::json(&false, call.pretty()));
+            };
+            KvOp::Release { key, value, flags, session }
+        } else {
+            KvOp::Set { key, value, flags }
+        };
+        self.kv_change(operation, &call).await
+    }
+
+    async fn kv_delete(&self, call: Call) -> Result<Answer, HttpError> {
+        refuse_conflict(&call.params, &["recurse", "cas"])?;
+        let key = call.tail.clone();
+        if call.params.has("recurse") {
+            return self.kv_change(KvOp::DeleteTree { prefix: key }, &call).await;
+        }
+        if key.is_empty() {
+            return Err(HttpError::bad_request(MISSING_KEY));
+        }
+        let operation = match call.params.number("cas")? {
+            Some(index) => KvOp::DeleteCas { key, index },
+            None => KvOp::Delete { key },
+        };
+        self.kv_change(operation, &call).await
+    }
+
+    async fn kv_change(&self, operation: KvOp, call: &Call) -> Result<Answer, HttpError> {
+        let reply = self.change(ConsulCommand::Kv(operation)).await?;
+        // Whatever else is a reply to a change of keys, it took effect.
+        let done = !matches!(reply, Reply::Consul(ConsulReply::Bool(false)));
+        Ok(Answer::json(&done, call.pretty()))
+    }
+}
+
+/// A key that is not there: no body, but the headers of a found one.
+fn missing() -> Answer {
+    Answer::empty().with_status(StatusCode::NOT_FOUND)
+}
+
+fn raw(entry: &KvEntry) -> Answer {
+    Answer::of_type("text/plain", entry.value.clone())
+        .with_header(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"))
+        .with_header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+}
+
+fn session_id(text: &str) -> Result<ConsulSessionId, HttpError> {
+    if text.is_empty() {
+        return Err(HttpError::internal("missing session"));
+    }
+    uuid::parse(text).map(ConsulSessionId).map_err(|problem| {
+        HttpError::internal(format!("failed session lookup: index error: {problem}"))
+    })
+}
+
+fn refuse_conflict(params: &Params, exclusive: &[&str]) -> Result<(), HttpError> {
+    if exclusive.iter().filter(|name| params.has(name)).count() > 1 {
+        return Err(HttpError::bad_request(format!("Conflicting flags: {}", params.reencoded())));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_exclusive_flags_are_told_with_the_query_sorted() {
+        let params = Params::parse("cas=1&acquire=x").unwrap();
+        let error = refuse_conflict(&params, &["cas", "acquire", "release"]).unwrap_err();
+        assert_eq!(error.text(), "Conflicting flags: acquire=x&cas=1");
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        let params = Params::parse("cas=1&flags=2").unwrap();
+        assert!(refuse_conflict(&params, &["cas", "acquire", "release"]).is_ok());
+    }
+
+    #[test]
+    fn a_malformed_session_is_told_as_a_failed_lookup() {
+        assert_eq!(session_id("").unwrap_err().text(), "missing session");
+        assert_eq!(
+            session_id("x").unwrap_err().text(),
+            "failed session lookup: index error: UUID must be 36 characters"
+        );
+    }
+}

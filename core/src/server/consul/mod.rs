@@ -1,0 +1,109 @@
+//! Consul's HTTP API over the node handle.
+//!
+//! ```text
+//! listener -> hyper -> dispatch: route, parameters -> handler -> Answer
+//!                                      |
+//!             reads: blocking() -> node.confirm, node.read, topic waiters
+//!            writes: change()   -> node.propose
+//!             agent: Agent      -> its own commands
+//! ```
+//!
+//! What clients depend on, beyond the bodies: most failures are 500 with a
+//! plain text; a missing key is a 404 with an empty body and all index headers;
+//! header names are spelled as Go spells them. Paths are taken verbatim, so a
+//! key may contain `//` (Consul would redirect and lose the write).
+//!
+//! Not here: the JSON shapes (`coord_wire::consul`), access control (tokens are
+//! accepted and ignored), `filter` expressions (refused with a 400).
+
+mod agent;
+mod agent_health;
+mod answer;
+mod blocking;
+mod call;
+mod catalog;
+mod dispatch;
+mod error_map;
+mod events;
+mod fixed;
+mod health;
+mod kv;
+mod listener;
+mod params;
+mod read_options;
+mod route;
+mod session;
+mod status;
+mod txn;
+mod txn_read;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use self::events::EventLog;
+use crate::agent::Agent;
+use crate::error::Error;
+use crate::node::Node;
+use crate::settings::ListenAddress;
+
+/// What every request handler can reach.
+#[derive(Debug)]
+struct Front {
+    node: Node,
+    agent: Arc<Agent>,
+    events: EventLog,
+    stopping: watch::Sender<bool>,
+}
+
+impl Front {
+    async fn stopped(&self) {
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// A listening Consul front end. Stop it with [`ConsulServer::stop`].
+#[derive(Debug)]
+pub struct ConsulServer {
+    front: Arc<Front>,
+    address: SocketAddr,
+    serving: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl ConsulServer {
+    /// Listens on `address` and serves from now on. Call it inside a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// `Unavailable`, with a one-line reason, if the address cannot be taken.
+    pub fn bind(address: &ListenAddress, node: Node, agent: Arc<Agent>) -> Result<Self, Error> {
+        let listener = listener::bind(address)?;
+        let local = listener
+            .local_addr()
+            .map_err(|error| Error::internal("the listener has no address").caused_by(error))?;
+        let stopping = watch::Sender::new(false);
+        let front = Arc::new(Front { node, agent, events: EventLog::default(), stopping });
+        let serving = tokio::spawn(listener::serve(Arc::clone(&front), listener));
+        tracing::info!(address = %local, "HTTP is served");
+        Ok(Self { front, address: local, serving: Mutex::new(Some(serving)) })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes the port, answers blocked queries with what there is, and ends
+    /// all connections.
+    pub async fn stop(&self) {
+        self.front.stopping.send_replace(true);
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(serving) = serving
+            && let Err(error) = serving.await
+        {
+            tracing::warn!(%error, "the HTTP server ended badly");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Query strings as Go's `net/url` reads and writes them.
+
+use super::error_map::HttpError;
+
+/// The parameters of one request, in the order given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(super) fn parse(query: &str) -> Result<Self, HttpError> {
+        let mut params = Vec::new();
+        for part in query.split('&').filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            params.push((text(name)?, text(value)?));
+        }
+        Ok(Self(params))
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The first value given.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(given, _)| given == name).map(|(_, value)| &**value)
+    }
+
+    /// The first value given, unless it is empty.
+    pub(super) fn nonempty(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| &**value)
+    }
+
+    /// A number; absent is `None`.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, HttpError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        match value.parse() {
+            Ok(number) if digits => Ok(Some(number)),
+            _ if digits => Err(HttpError::internal(format!(
+                "strconv.ParseUint: parsing {value:?}: value out of range"
+            ))),
+            _ => Err(HttpError::internal(format!(
+                "strconv.ParseUint: parsing {value:?}: invalid syntax"
+            ))),
+        }
+    }
+
+    /// Written again, names sorted.
+    pub(super) fn reencoded(&self) -> String {
+        let mut sorted: Vec<_> = self.0.iter().collect();
+        sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let parts: Vec<String> = sorted
+            .iter()
+            .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+            .collect();
+        parts.join("&")
+    }
+}
+
+/// A boolean as Go reads one.
+pub(super) fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// The bytes that `%xx` stands for; nothing if an escape is incomplete.
+pub(super) fn percent_decode(text: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |at: usize| tail.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        let decoded = digit(0).zip(digit(1)).and_then(|(h, l)| u8::try_from(h * 16 + l).ok());
+        let Some(decoded) = decoded else {
+            let shown = String::from_utf8_lossy(&tail[..tail.len().min(2)]).into_owned();
+            return Err(format!("invalid URL escape \"%{shown}\""));
+        };
+        bytes.push(decoded);
+        rest = &tail[2..];
+    }
+    Ok(bytes)
+}
+
+fn text(part: &str) -> Result<String, HttpError> {
+    let bytes = percent_decode(&part.replace('+', " ")).map_err(HttpError::internal)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(byte));
+            }
+            b' ' => out.push('+'),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_decoded_and_repeated_names_kept() {
+        let params = Params::parse("tag=a%20b&tag=c+d&passing&index=5").unwrap();
+        assert_eq!(params.all("tag").collect::<Vec<_>>(), ["a b", "c d"]);
+        assert_eq!(params.get("passing"), Some(""));
+        assert_eq!(params.nonempty("passing"), None);
+        assert_eq!(params.number("index").unwrap(), Some(5));
+    }
+
+    #[test]
+    fn a_number_that_is_none_gets_gos_sentence() {
+        let error = Params::parse("cas=abc").unwrap().number("cas").unwrap_err();
+        assert_eq!(error.text(), "strconv.ParseUint: parsing \"abc\": invalid syntax");
+        let error = Params::parse("cas=18446744073709551616").unwrap().number("cas").unwrap_err();
+        assert_eq!(
+            error.text(),
+            "strconv.ParseUint: parsing \"18446744073709551616\": value out of range"
+        );
+        assert!(Params::parse("cas=%2B1").unwrap().number("cas").is_err());
+    }
+
+    #[test]
+    fn a_broken_escape_is_an_internal_error() {
+        assert_eq!(Params::parse("a=%zz").unwrap_err().text(), "invalid URL escape \"%zz\"");
+        assert!(percent_decode("a%4").is_err());
+        assert_eq!(percent_decode("a%2Fb%ff").unwrap(), b"a/b\xff");
+    }
+
+    #[test]
+    fn a_query_is_written_again_with_sorted_names() {
+        assert_eq!(Params::parse("cas=1&acquire=x").unwrap().reencoded(), "acquire=x&cas=1");
+        assert_eq!(Params::parse("recurse&cas=1").unwrap().reencoded(), "cas=1&recurse=");
+    }
+}

@@ -1,0 +1,207 @@
+//! Which endpoint a path means. Exact paths win, then the longest prefix.
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Kv,
+    Txn,
+    SessionCreate,
+    SessionDestroy,
+    SessionRenew,
+    SessionInfo,
+    SessionNode,
+    SessionList,
+    CatalogRegister,
+    CatalogDeregister,
+    CatalogDatacenters,
+    CatalogNodes,
+    CatalogServices,
+    CatalogService,
+    CatalogConnect,
+    CatalogNode,
+    CatalogNodeServices,
+    CatalogGatewayServices,
+    HealthNode,
+    HealthChecks,
+    HealthService,
+    HealthConnect,
+    HealthState,
+    AgentSelf,
+    AgentVersion,
+    AgentMembers,
+    AgentServices,
+    AgentService,
+    AgentServiceRegister,
+    AgentServiceDeregister,
+    AgentServiceMaintenance,
+    AgentMaintenance,
+    AgentChecks,
+    AgentCheckRegister,
+    AgentCheckDeregister,
+    AgentCheckPass,
+    AgentCheckWarn,
+    AgentCheckFail,
+    AgentCheckUpdate,
+    AgentHealthById,
+    AgentHealthByName,
+    AgentJoin,
+    AgentLeave,
+    AgentForceLeave,
+    AgentReload,
+    StatusLeader,
+    StatusPeers,
+    EventFire,
+    EventList,
+    QueryList,
+    Query,
+    CoordinateDatacenters,
+    CoordinateNodes,
+    CoordinateNode,
+    CoordinateUpdate,
+    RaftConfiguration,
+    Acl,
+    Root,
+}
+
+/// A path, or with a slash at its end everything below it.
+#[derive(Debug)]
+pub(super) struct Route {
+    path: &'static str,
+    /// As registered: also the order in which `Allow` tells them.
+    pub(super) methods: &'static [&'static str],
+    pub(super) endpoint: Endpoint,
+}
+
+const GET: &[&str] = &["GET"];
+const PUT: &[&str] = &["PUT"];
+const ANY: &[&str] = &["GET", "PUT", "POST", "DELETE"];
+
+const fn route(path: &'static str, methods: &'static [&'static str], endpoint: Endpoint) -> Route {
+    Route { path, methods, endpoint }
+}
+
+const ROUTES: &[Route] = &[
+    route("/v1/kv/", &["GET", "PUT", "DELETE"], Endpoint::Kv),
+    route("/v1/txn", PUT, Endpoint::Txn),
+    route("/v1/session/create", PUT, Endpoint::SessionCreate),
+    route("/v1/session/destroy/", PUT, Endpoint::SessionDestroy),
+    route("/v1/session/renew/", PUT, Endpoint::SessionRenew),
+    route("/v1/session/info/", GET, Endpoint::SessionInfo),
+    route("/v1/session/node/", GET, Endpoint::SessionNode),
+    route("/v1/session/list", GET, Endpoint::SessionList),
+    route("/v1/catalog/register", PUT, Endpoint::CatalogRegister),
+    route("/v1/catalog/deregister", PUT, Endpoint::CatalogDeregister),
+    route("/v1/catalog/datacenters", GET, Endpoint::CatalogDatacenters),
+    route("/v1/catalog/nodes", GET, Endpoint::CatalogNodes),
+    route("/v1/catalog/services", GET, Endpoint::CatalogServices),
+    route("/v1/catalog/service/", GET, Endpoint::CatalogService),
+    route("/v1/catalog/connect/", GET, Endpoint::CatalogConnect),
+    route("/v1/catalog/node/", GET, Endpoint::CatalogNode),
+    route("/v1/catalog/node-services/", GET, Endpoint::CatalogNodeServices),
+    route("/v1/catalog/gateway-services/", GET, Endpoint::CatalogGatewayServices),
+    route("/v1/health/node/", GET, Endpoint::HealthNode),
+    route("/v1/health/checks/", GET, Endpoint::HealthChecks),
+    route("/v1/health/service/", GET, Endpoint::HealthService),
+    route("/v1/health/connect/", GET, Endpoint::HealthConnect),
+    route("/v1/health/ingress/", GET, Endpoint::HealthConnect),
+    route("/v1/health/state/", GET, Endpoint::HealthState),
+    route("/v1/agent/self", GET, Endpoint::AgentSelf),
+    route("/v1/agent/version", GET, Endpoint::AgentVersion),
+    route("/v1/agent/members", GET, Endpoint::AgentMembers),
+    route("/v1/agent/services", GET, Endpoint::AgentServices),
+    route("/v1/agent/service/", GET, Endpoint::AgentService),
+    route("/v1/agent/service/register", PUT, Endpoint::AgentServiceRegister),
+    route("/v1/agent/service/deregister/", PUT, Endpoint::AgentServiceDeregister),
+    route("/v1/agent/service/maintenance/", PUT, Endpoint::AgentServiceMaintenance),
+    route("/v1/agent/maintenance", PUT, Endpoint::AgentMaintenance),
+    route("/v1/agent/checks", GET, Endpoint::AgentChecks),
+    route("/v1/agent/check/register", PUT, Endpoint::AgentCheckRegister),
+    route("/v1/agent/check/deregister/", PUT, Endpoint::AgentCheckDeregister),
+    route("/v1/agent/check/pass/", PUT, Endpoint::AgentCheckPass),
+    route("/v1/agent/check/warn/", PUT, Endpoint::AgentCheckWarn),
+    route("/v1/agent/check/fail/", PUT, Endpoint::AgentCheckFail),
+    route("/v1/agent/check/update/", PUT, Endpoint::AgentCheckUpdate),
+    route("/v1/agent/health/service/id/", GET, Endpoint::AgentHealthById),
+    route("/v1/agent/health/service/name/", GET, Endpoint::AgentHealthByName),
+    route("/v1/agent/join/", PUT, Endpoint::AgentJoin),
+    route("/v1/agent/leave", PUT, Endpoint::AgentLeave),
+    route("/v1/agent/force-leave/", PUT, Endpoint::AgentForceLeave),
+    route("/v1/agent/reload", PUT, Endpoint::AgentReload),
+    route("/v1/agent/token/", PUT, Endpoint::Acl),
+    route("/v1/status/leader", GET, Endpoint::StatusLeader),
+    route("/v1/status/peers", GET, Endpoint::StatusPeers),
+    route("/v1/event/fire/", PUT, Endpoint::EventFire),
+    route("/v1/event/list", GET, Endpoint::EventList),
+    route("/v1/query", &["GET", "POST"], Endpoint::QueryList),
+    route("/v1/query/", &["GET", "PUT", "DELETE"], Endpoint::Query),
+    route("/v1/coordinate/datacenters", GET, Endpoint::CoordinateDatacenters),
+    route("/v1/coordinate/nodes", GET, Endpoint::CoordinateNodes),
+    route("/v1/coordinate/node/", GET, Endpoint::CoordinateNode),
+    route("/v1/coordinate/update", PUT, Endpoint::CoordinateUpdate),
+    route("/v1/operator/raft/configuration", GET, Endpoint::RaftConfiguration),
+    route("/v1/acl/", ANY, Endpoint::Acl),
+    route("/v1/internal/acl/authorize", &["POST"], Endpoint::Acl),
+    route("/", GET, Endpoint::Root),
+];
+
+impl Route {
+    /// The route of a decoded path, and what follows it.
+    pub(super) fn find(path: &[u8]) -> Option<(&'static Self, &[u8])> {
+        let exact = ROUTES.iter().find(|route| route.path.as_bytes() == path);
+        if let Some(route) = exact {
+            return Some((route, b""));
+        }
+        ROUTES
+            .iter()
+            .filter(|route| route.path.ends_with('/') && route.path != "/")
+            .filter_map(|route| Some((route, path.strip_prefix(route.path.as_bytes())?)))
+            .max_by_key(|(route, _)| route.path.len())
+    }
+
+    /// As the `Allow` header tells them.
+    pub(super) fn allow(&self) -> String {
+        format!("OPTIONS,{}", self.methods.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str) -> Option<(Endpoint, String)> {
+        Route::find(path.as_bytes())
+            .map(|(route, rest)| (route.endpoint, String::from_utf8_lossy(rest).into_owned()))
+    }
+
+    #[test]
+    fn exact_paths_win_over_prefixes_and_long_prefixes_over_short_ones() {
+        assert_eq!(
+            found("/v1/agent/service/register"),
+            Some((Endpoint::AgentServiceRegister, String::new()))
+        );
+        assert_eq!(found("/v1/agent/service/web"), Some((Endpoint::AgentService, "web".into())));
+        assert_eq!(
+            found("/v1/agent/service/deregister/a/b"),
+            Some((Endpoint::AgentServiceDeregister, "a/b".into()))
+        );
+    }
+
+    #[test]
+    fn keys_are_taken_verbatim() {
+        assert_eq!(found("/v1/kv/a//b/../c/"), Some((Endpoint::Kv, "a//b/../c/".into())));
+        assert_eq!(found("/v1/kv/"), Some((Endpoint::Kv, String::new())));
+    }
+
+    #[test]
+    fn unknown_paths_have_no_route() {
+        assert_eq!(found("/v1/nope"), None);
+        assert_eq!(found("/v1/txn/x"), None);
+        assert_eq!(found("/nope"), None);
+    }
+
+    #[test]
+    fn allow_lists_options_first_and_the_rest_as_registered() {
+        let (route, _) = Route::find(b"/v1/kv/x").unwrap();
+        assert_eq!(route.allow(), "OPTIONS,GET,PUT,DELETE");
+    }
+}

@@ -1,0 +1,207 @@
+//! How this member and its cluster stand: `/v1/status`, `/v1/agent/self`,
+//! `/v1/operator/raft/configuration`.
+
+use coord_state::MemberId;
+use coord_wire::consul::uuid;
+use serde::Serialize;
+use serde_json::json;
+
+use super::Front;
+use super::answer::Answer;
+use super::call::Call;
+use crate::agent::CONSUL_VERSION;
+use crate::node::{NodeStatus, Role};
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RaftConfiguration {
+    servers: Vec<RaftServer>,
+    index: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RaftServer {
+    #[serde(rename = "ID")]
+    id: String,
+    node: String,
+    address: String,
+    leader: bool,
+    protocol_version: &'static str,
+    last_index: u64,
+    voter: bool,
+}
+
+impl Front {
+    pub(super) fn status_leader(&self, call: &Call) -> Answer {
+        Answer::json(&self.leader_address(), call.pretty())
+    }
+
+    pub(super) fn status_peers(&self, call: &Call) -> Answer {
+        let status = self.node.status();
+        let voters = status.voters.iter().map(|(member, _)| self.address_of(&status, *member));
+        let mut peers: Vec<String> = voters.collect();
+        if peers.is_empty() {
+            peers.push(self.address_of(&status, self.node.member()));
+        }
+        Answer::json(&peers, call.pretty())
+    }
+
+    /// As `host:port`, or empty.
+    fn leader_address(&self) -> String {
+        let status = self.node.status();
+        status.leader.map(|leader| self.address_of(&status, leader)).unwrap_or_default()
+    }
+
+    /// Where other members reach a member; a lone one says where they would.
+    fn address_of(&self, status: &NodeStatus, member: MemberId) -> String {
+        let known = status.voters.iter().find(|(voter, _)| *voter == member);
+        match known {
+            Some((_, address)) if !address.is_empty() => address.clone(),
+            _ => {
+                let identity = self.agent.identity();
+                format!("{}:{}", identity.address, identity.port)
+            }
+        }
+    }
+
+    pub(super) fn raft_configuration(&self, call: &Call) -> Answer {
+        let status = self.node.status();
+        let own = self.node.member();
+        let mut members: Vec<MemberId> = status.voters.iter().map(|(member, _)| *member).collect();
+        if members.is_empty() {
+            members.push(own);
+        }
+        let last_index = self.node.read(|state| state.revision().0);
+        let identity = self.agent.identity();
+        let servers = members
+            .into_iter()
+            .map(|member| RaftServer {
+                // Other members' node ids are theirs to tell; their number is known.
+                id: if member == own {
+                    identity.id.clone()
+                } else {
+                    uuid::format(u128::from(member.0))
+                },
+                node: if member == own {
+                    identity.name.clone()
+                } else {
+                    self.node_name_of(member).unwrap_or_else(|| format!("member-{member}"))
+                },
+                address: self.address_of(&status, member),
+                leader: status.leader == Some(member),
+                protocol_version: "3",
+                last_index,
+                voter: true,
+            })
+            .collect();
+        Answer::json(&RaftConfiguration { servers, index: 0 }, call.pretty())
+    }
+
+    /// The catalog node of another member, as its agent registered it.
+    fn node_name_of(&self, member: MemberId) -> Option<String> {
+        let number = member.to_string();
+        self.node.read(|state| {
+            let mut instances = state.consul().catalog().service_instances("consul");
+            let found = instances.find(|service| {
+                let meta = service.meta.as_ref();
+                meta.and_then(|meta| meta.get("member_id")).is_some_and(|id| **id == *number)
+            });
+            found.map(|service| service.node.to_string())
+        })
+    }
+
+    pub(super) fn agent_version(&self, call: &Call) -> Answer {
+        let version = json!({
+            "SHA": "", "BuildDate": "1970-01-01T00:00:00Z",
+            "HumanVersion": CONSUL_VERSION, "FIPS": "",
+        });
+        Answer::json(&version, call.pretty())
+    }
+
+    pub(super) fn agent_self(&self, call: &Call) -> Answer {
+        let settings = self.node.settings();
+        let limits = &settings.limits;
+        let identity = self.agent.identity();
+        let member = self.members().into_iter().find(|member| member.name == identity.name);
+        let (services, checks) =
+            self.agent.look(|local| (local.services().count(), local.checks().count()));
+        let (revision, members) =
+            self.node.read(|state| (state.revision().0, state.consul().catalog().nodes().count()));
+        let status = self.node.status();
+        let leads = match status.role {
+            Role::Standalone | Role::Leader => true,
+            Role::Follower | Role::Looking | Role::Learner => {
+                status.leader == Some(self.node.member())
+            }
+        };
+        let raft_state = match status.role {
+            _ if leads => "Leader",
+            Role::Looking => "Candidate",
+            Role::Standalone | Role::Leader | Role::Follower | Role::Learner => "Follower",
+        };
+        let answer = json!({
+            "Config": {
+                "Datacenter": settings.datacenter,
+                "PrimaryDatacenter": settings.datacenter,
+                "NodeName": identity.name,
+                "NodeID": identity.id,
+                "Revision": "",
+                "Server": true,
+                "Version": CONSUL_VERSION,
+                "BuildDate": "1970-01-01T00:00:00Z",
+            },
+            "DebugConfig": {
+                "Datacenter": settings.datacenter,
+                "NodeName": identity.name,
+                "NodeID": identity.id,
+                "ServerMode": true,
+                "KVMaxValueSize": limits.kv_value_bytes_max,
+                "TxnMaxReqLen": limits.txn_bytes_max,
+                "ServerPort": identity.port,
+                "DNSPorts": port_of(&settings.dns_addr),
+                "HTTPPorts": port_of(&settings.http_addr),
+            },
+            "Coord": {
+                "Vec": [0, 0, 0, 0, 0, 0, 0, 0], "Error": 1.5, "Adjustment": 0, "Height": 1e-5,
+            },
+            "Member": member,
+            "Stats": {
+                "agent": {
+                    "check_monitors": "0",
+                    "check_ttls": checks.to_string(),
+                    "checks": checks.to_string(),
+                    "services": services.to_string(),
+                },
+                "build": {"prerelease": "", "revision": "", "version": CONSUL_VERSION},
+                "consul": {
+                    "acl": "disabled",
+                    "bootstrap": "false",
+                    "known_datacenters": "1",
+                    "leader": leads.to_string(),
+                    "leader_addr": self.leader_address(),
+                    "server": "true",
+                },
+                "raft": {
+                    "applied_index": revision.to_string(),
+                    "last_log_index": revision.to_string(),
+                    "num_peers": status.voters.len().saturating_sub(1).to_string(),
+                    "state": raft_state,
+                    "term": status.term.to_string(),
+                },
+                "runtime": {"arch": std::env::consts::ARCH, "os": std::env::consts::OS},
+                "serf_lan": {"members": members.to_string()},
+                "serf_wan": {"members": "1"},
+            },
+            "Meta": {"consul-network-segment": ""},
+        });
+        Answer::json(&answer, call.pretty())
+    }
+}
+
+fn port_of(address: &crate::settings::ListenAddress) -> Vec<u16> {
+    match address {
+        crate::settings::ListenAddress::Off => Vec::new(),
+        crate::settings::ListenAddress::At { port, .. } => vec![*port],
+    }
+}
