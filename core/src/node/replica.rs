@@ -175,10 +175,9 @@ impl Machine for Replica {
 
     fn freeze(&self) -> WriteSnapshot {
         // One copy of the state in its stored form; writers wait while it is made.
-        let mut records: Vec<(u8, Vec<u8>)> = Vec::new();
-        self.state().snapshot(&mut |tag, record| records.push((tag, record.to_vec())));
+        let frozen = self.state().freeze();
         Box::new(move |sink: &mut RecordSink<'_>| {
-            records.into_iter().try_for_each(|(tag, record)| sink(tag, &record))
+            frozen.records().try_for_each(|(tag, record)| sink(tag, record))
         })
     }
 
