@@ -129,7 +129,8 @@ impl Server {
         let running = self.running()?;
         let ready = async {
             running.node.wait_ready().await?;
-            running.agent.wait_registered().await
+            running.agent.in_catalog().await;
+            Ok(())
         };
         running.runtime.block_on(async {
             clock::timeout(limit, ready).await.unwrap_or_else(|| {
@@ -281,12 +282,12 @@ type Servers = (Arc<Agent>, Option<ZookeeperServer>, Option<ConsulServer>, Optio
 async fn start_servers(settings: &ValidSettings, node: &Node) -> Result<Servers, Error> {
     let zookeeper = match &settings.zk_addr {
         ListenAddress::Off => None,
-        address => Some(ZookeeperServer::bind(address, node.clone()).await?),
+        address => Some(ZookeeperServer::bind(address, node.clone())?),
     };
-    let agent = Agent::start(node.clone()).await?;
+    let agent = Agent::start(node.clone())?;
     let consul = match &settings.http_addr {
         ListenAddress::Off => None,
-        address => Some(ConsulServer::bind(address, node.clone(), Arc::clone(&agent)).await?),
+        address => Some(ConsulServer::bind(address, node.clone(), Arc::clone(&agent))?),
     };
     let dns = match &settings.dns_addr {
         ListenAddress::Off => None,

@@ -20,6 +20,7 @@ use crate::clock::{self, Clock, SystemClock};
 use crate::consensus::{Consensus, ConsensusOptions};
 use crate::error::Error;
 use crate::settings::{ListenAddress, ValidSettings};
+use crate::storage::disk::SystemDisk;
 use crate::storage::{Storage, StorageOptions};
 
 /// What a node is made of besides its settings.
@@ -60,11 +61,18 @@ impl NodeBuilder {
             None => bind_peer_listener(&settings).await?,
         };
         let peer_addr = peer_listener.as_ref().map(local_addr).transpose()?;
-        let options = StorageOptions::new(&settings, self.clock.wall_ms());
-        let storage = tokio::task::spawn_blocking(move || Storage::open(options))
+        let options = StorageOptions {
+            directory: settings.data_dir.clone(),
+            member: settings.member_id,
+            segment_bytes: settings.storage.segment_bytes,
+            held_bytes_max: LOG_HELD_BYTES_MAX,
+            wall_ms: self.clock.wall_ms(),
+            disk: Arc::new(SystemDisk),
+        };
+        let storage = tokio::task::spawn_blocking(move || Storage::open(&options))
             .await
             .map_err(|error| Error::internal("opening the data directory").caused_by(error))??;
-        let incarnation = storage.incarnation();
+        let incarnation = storage.incarnation;
         let proposals = Proposals::new(member, incarnation, &settings.limits);
         let replica = Arc::new(Replica::new(member, proposals));
         let desk = Arc::new(PeerDesk::default());
@@ -73,8 +81,10 @@ impl NodeBuilder {
             members: first_members(&settings, peer_addr),
             peer_listener,
             storage,
-            raft: settings.raft.clone(),
-            limits: settings.limits.clone(),
+            heartbeat_ms: settings.raft.heartbeat_ms.into(),
+            election_min_ms: settings.raft.election_min_ms.into(),
+            election_max_ms: settings.raft.election_max_ms.into(),
+            peer_frame_bytes_max: settings.limits.peer_frame_bytes_max,
             snapshot_log_bytes: settings.storage.snapshot_log_bytes,
             machine: Arc::clone(&replica) as _,
             service: Arc::clone(&desk) as _,
@@ -139,6 +149,9 @@ impl Node {
         self.inner.consensus.stop().await;
     }
 }
+
+/// Newest log kept in memory, for followers that are a little late. Bytes.
+const LOG_HELD_BYTES_MAX: usize = 16 << 20;
 
 const READY_POLL: Duration = Duration::from_millis(5);
 

@@ -66,7 +66,7 @@ impl Inner {
         let status = self.consensus.status();
         Freshness {
             known_leader: status.leader.is_some(),
-            last_contact_ms: if self.is_leader() { 0 } else { status.last_contact_ms },
+            last_contact_ms: if self.is_leader() { 0 } else { status.contact_ms.unwrap_or(0) },
         }
     }
 

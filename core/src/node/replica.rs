@@ -18,7 +18,7 @@ use coord_state::{Applied, Attachment, Batch, Event, MemberId, Revision, Session
 use super::handle::Inner;
 use super::proposals::Proposals;
 use super::{ConnectionSink, TopicWaiters, ZnodeWatches};
-use crate::consensus::{CommittedEntry, Machine, RecordSink, WriteSnapshot};
+use crate::consensus::{CommittedEntry, FrozenState, Machine, RecordSink};
 
 pub(super) struct Replica {
     member: MemberId,
@@ -173,7 +173,7 @@ impl Machine for Replica {
         }
     }
 
-    fn freeze(&self) -> WriteSnapshot {
+    fn freeze(&self) -> FrozenState {
         // One copy of the state in its stored form; writers wait while it is made.
         let frozen = self.state().freeze();
         Box::new(move |sink: &mut RecordSink<'_>| {
