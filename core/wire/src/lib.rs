@@ -11,6 +11,7 @@
 mod decode_error;
 
 pub mod consul;
+pub mod dns;
 pub mod zookeeper;
 
 pub use decode_error::DecodeError;
