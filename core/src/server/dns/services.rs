@@ -1,0 +1,171 @@
+//! The instances of a service.
+
+use std::collections::HashSet;
+
+use coord_state::consul::{CatalogNode, CatalogService, CheckStatus};
+use coord_wire::dns::{Answer, DomainName, Finding, Record, RecordData, Rtype};
+
+use super::lookup::{Lookup, same};
+use super::record::{Address, meta_records};
+
+/// An instance that may be used.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Instance<'a> {
+    pub(super) node: &'a CatalogNode,
+    service: &'a CatalogService,
+    /// The worst of its checks.
+    status: CheckStatus,
+}
+
+/// Instances told in one answer; more would not be told anyway.
+const ADDRESSES_MAX: usize = 4096;
+
+/// The same where each comes with a target.
+const TARGETS_MAX: usize = 1024;
+
+/// All instances have the same priority.
+const SRV_PRIORITY: u16 = 1;
+
+impl<'a> Lookup<'a> {
+    /// A service without a usable instance does not exist.
+    pub(super) fn service(
+        &mut self,
+        owner: &DomainName,
+        service: &str,
+        tag: Option<&str>,
+        rtype: Rtype,
+    ) -> Answer {
+        let mut instances = self.usable_instances(service, tag);
+        if instances.is_empty() {
+            return self.no_such_name();
+        }
+        self.chance.shuffle(&mut instances);
+        let findings = match rtype {
+            Rtype::SRV => self.targets(owner, &instances),
+            rtype => self.addresses(owner, &instances, rtype),
+        };
+        self.found(findings)
+    }
+
+    /// The instances, with that tag if one is given, whose checks allow their use.
+    pub(super) fn usable_instances(&self, service: &str, tag: Option<&str>) -> Vec<Instance<'a>> {
+        let catalog = self.catalog;
+        let worst_allowed =
+            if self.zone.only_passing { CheckStatus::Passing } else { CheckStatus::Warning };
+        catalog
+            .service_instances(service)
+            .filter(|service| tag.is_none_or(|tag| service.tags.iter().any(|own| same(own, tag))))
+            .filter_map(|service| {
+                let checks = catalog.checks_of_instance(&service.node, &service.id);
+                let status = checks.map(|check| check.status).max().unwrap_or(CheckStatus::Passing);
+                let node = catalog.node(&service.node)?;
+                (status <= worst_allowed).then_some(Instance { node, service, status })
+            })
+            .collect()
+    }
+
+    /// Every address once. An alias only if there is no address, and then one:
+    /// a name can have no second.
+    fn addresses(
+        &mut self,
+        owner: &DomainName,
+        instances: &[Instance<'_>],
+        rtype: Rtype,
+    ) -> Vec<Finding> {
+        let mut told = HashSet::new();
+        let mut findings = Vec::new();
+        let mut alias = None;
+        for instance in instances.iter().take(ADDRESSES_MAX) {
+            let address = instance.address();
+            if matches!(Address::read(address), Some(Address::Host(_))) {
+                alias = alias.or(Some(address));
+                continue;
+            }
+            for record in self.address_records(owner, address, rtype, self.zone.service_ttl_s) {
+                if told.insert(record.clone()) {
+                    findings.push(record.into());
+                }
+            }
+        }
+        match alias {
+            Some(host) if findings.is_empty() => self
+                .address_records(owner, host, rtype, self.zone.service_ttl_s)
+                .into_iter()
+                .map(Finding::from)
+                .collect(),
+            _ => findings,
+        }
+    }
+
+    fn targets(&mut self, owner: &DomainName, instances: &[Instance<'_>]) -> Vec<Finding> {
+        let mut told = HashSet::new();
+        let mut findings = Vec::new();
+        for instance in instances.iter().take(TARGETS_MAX) {
+            let Some((target, mut extra)) = self.target(*instance) else { continue };
+            let record = Record {
+                owner: owner.clone(),
+                ttl_s: self.zone.service_ttl_s,
+                data: RecordData::Srv {
+                    priority: SRV_PRIORITY,
+                    weight: instance.weight(),
+                    port: u16::try_from(instance.service.port).unwrap_or_default(),
+                    target,
+                },
+            };
+            if told.insert(record.clone()) {
+                if let Some(name) = self.zone.node_name(&instance.node.name) {
+                    extra.extend(meta_records(&name, instance.node, self.zone.node_ttl_s));
+                }
+                findings.push(Finding { record, extra });
+            }
+        }
+        findings
+    }
+
+    /// The machine of an instance and its addresses. `None` if it has no name.
+    ///
+    /// | the service's address | the target |
+    /// |---|---|
+    /// | none | the node |
+    /// | a number | its `addr` name |
+    /// | a name | that name |
+    fn target(&mut self, instance: Instance<'_>) -> Option<(DomainName, Vec<Record>)> {
+        let ttl_s = self.zone.service_ttl_s;
+        let own = &*instance.service.address;
+        if own.is_empty()
+            && let Some(target) = self.zone.node_name(&instance.node.name)
+        {
+            let extra = self.address_records(&target, &instance.node.address, Rtype::ANY, ttl_s);
+            return Some((target, extra));
+        }
+        // A node whose name does not fit into DNS is told by its address.
+        match Address::read(instance.address())? {
+            Address::Ip(address) => {
+                let target = self.zone.address_name(address)?;
+                let record = Record { owner: target.clone(), ttl_s, data: address.into() };
+                Some((target, vec![record]))
+            }
+            Address::Host(target) => {
+                let extra = self.follow(&target, Rtype::ANY);
+                Some((target, extra))
+            }
+        }
+    }
+}
+
+impl<'a> Instance<'a> {
+    fn address(&self) -> &'a str {
+        match &*self.service.address {
+            "" => &self.node.address,
+            own => own,
+        }
+    }
+
+    fn weight(&self) -> u16 {
+        let weight = match self.status {
+            CheckStatus::Passing => self.service.weights.passing,
+            CheckStatus::Warning | CheckStatus::Critical => self.service.weights.warning,
+        };
+        u16::try_from(weight.clamp(0, i64::from(u16::MAX))).unwrap_or_default()
+    }
+}

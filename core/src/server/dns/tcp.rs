@@ -1,0 +1,82 @@
+//! Questions on a stream, each behind its length.
+
+use std::time::Duration;
+
+use coord_wire::dns::Transport;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::respond::Respond;
+use super::stopped;
+use crate::clock;
+
+/// Connections at a time; more are closed at once.
+pub(super) const CONNECTIONS_MAX: usize = 256;
+
+/// A longer question closes the connection.
+pub(super) const QUERY_BYTES_MAX: usize = 4096;
+
+/// How long a client may take for one question, and for taking one answer.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// Out of files or memory: accepting again at once would fail again.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(20);
+
+/// Accepts connections until stopped, then closes them all.
+pub(super) async fn serve(
+    listener: TcpListener,
+    respond: Respond,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stopped(&mut stop) => break,
+            Some(_ended) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
+                connections.spawn(converse(stream, Respond::clone(&respond)));
+            }
+            Ok((_, client)) => tracing::debug!(%client, "too many DNS connections"),
+            Err(error) => {
+                tracing::debug!(%error, "no DNS connection could be accepted");
+                clock::sleep(PAUSE_AFTER_ERROR).await;
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+/// Answers one connection's questions in order, until it ends, idles or sends
+/// what cannot be answered.
+async fn converse(mut stream: TcpStream, respond: Respond) {
+    while let Some(Some(packet)) = clock::timeout(IDLE_MAX, receive(&mut stream)).await {
+        let Some(reply) = respond(&packet, Transport::Tcp) else { return };
+        let sent = clock::timeout(IDLE_MAX, send(&mut stream, &reply)).await;
+        if !matches!(sent, Some(Ok(()))) {
+            return;
+        }
+    }
+}
+
+async fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let len = usize::from(stream.read_u16().await.ok()?);
+    if len > QUERY_BYTES_MAX {
+        return None;
+    }
+    let mut packet = vec![0; len];
+    stream.read_exact(&mut packet).await.ok()?;
+    Some(packet)
+}
+
+async fn send(stream: &mut TcpStream, reply: &[u8]) -> std::io::Result<()> {
+    let len = u16::try_from(reply.len()).map_err(std::io::Error::other)?;
+    let mut framed = Vec::with_capacity(reply.len() + 2);
+    framed.extend_from_slice(&len.to_be_bytes());
+    framed.extend_from_slice(reply);
+    stream.write_all(&framed).await
+}

@@ -1,0 +1,104 @@
+//! The listeners.
+
+use std::sync::Arc;
+
+use coord_wire::dns::Transport;
+use domain::base::Rtype;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+use super::super::{DnsServer, tcp};
+use super::world::{Reply, World, question, service};
+use crate::settings::ListenAddress;
+
+async fn server() -> DnsServer {
+    let world = World::new().node("n1", "10.0.0.1").service("n1", service("web", "", 80));
+    let respond =
+        Arc::new(move |packet: &[u8], transport: Transport| world.packet(packet, transport));
+    DnsServer::serve(&ListenAddress::loopback(0), respond).await.unwrap()
+}
+
+async fn ask(stream: &mut TcpStream, packet: &[u8]) -> Option<Reply> {
+    let len = u16::try_from(packet.len()).unwrap();
+    stream.write_all(&[&len.to_be_bytes(), packet].concat()).await.ok()?;
+    let mut reply = vec![0; stream.read_u16().await.ok()?.into()];
+    stream.read_exact(&mut reply).await.ok()?;
+    Some(Reply::read(&reply))
+}
+
+#[tokio::test]
+async fn both_transports_answer_on_one_port() {
+    let server = server().await;
+    let packet = question("web.service.consul", Rtype::A, None);
+
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(server.local_addr()).await.unwrap();
+    socket.send(b"\x12").await.unwrap();
+    socket.send(&packet).await.unwrap();
+    let mut reply = [0; 512];
+    let len = socket.recv(&mut reply).await.unwrap();
+    assert_eq!(Reply::read(&reply[..len]).sorted(), ["10.0.0.1"]);
+
+    let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(ask(&mut stream, &packet).await.unwrap().sorted(), ["10.0.0.1"]);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_server_leaves_its_port_and_closes_its_connections() {
+    let server = server().await;
+    let address = server.local_addr();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let packet = question("web.service.consul", Rtype::A, None);
+    ask(&mut stream, &packet).await.unwrap();
+    server.stop().await;
+    server.stop().await;
+    assert_eq!(ask(&mut stream, &packet).await, None);
+    UdpSocket::bind(address).await.unwrap();
+    TcpListener::bind(address).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_that_is_too_long_or_is_none_closes_the_connection() {
+    let server = server().await;
+    for packet in [vec![0; tcp::QUERY_BYTES_MAX + 1], vec![0; 3], Vec::new()] {
+        let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+        assert_eq!(ask(&mut stream, &packet).await, None);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed_until_others_end() {
+    let server = server().await;
+    let packet = question("web.service.consul", Rtype::A, None);
+    let mut streams = Vec::new();
+    for _ in 0..tcp::CONNECTIONS_MAX {
+        let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+        ask(&mut stream, &packet).await.unwrap();
+        streams.push(stream);
+    }
+    let mut refused = TcpStream::connect(server.local_addr()).await.unwrap();
+    assert_eq!(ask(&mut refused, &packet).await, None);
+    streams.pop();
+    loop {
+        // The server hears of the end when it does; nothing else can be waited for.
+        let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+        if ask(&mut stream, &packet).await.is_some() {
+            break;
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_or_off_is_an_error() {
+    let first = server().await;
+    let respond = || Arc::new(|_: &[u8], _: Transport| None);
+    let taken = ListenAddress::loopback(first.local_addr().port());
+    assert!(DnsServer::serve(&taken, respond()).await.is_err());
+    assert!(DnsServer::serve(&ListenAddress::Off, respond()).await.is_err());
+    first.stop().await;
+}
