@@ -1,1 +1,148 @@
-//! Skeleton.
+//! Durability: what a member must not forget, and proof that it did not change.
+//!
+//! ```text
+//! data directory
+//!   lock        held while a member runs
+//!   member      whose directory this is, and how often it was started
+//!   log/        segments of the log: entries, votes, truncations, purges in one stream
+//!   snapshots/  the current snapshot of the state machine
+//! ```
+//!
+//! Invariants:
+//! 1. A completion is called only after an fsync of everything it covers.
+//! 2. A failed fsync is final: the log refuses everything after it.
+//! 3. Nothing damaged is used; only the unconfirmed end of the log is cut off.
+//!
+//! Nothing here knows Raft's rules; the layer above keeps them.
+
+pub mod disk;
+mod identity;
+mod log_index;
+mod log_writer;
+mod raft_log;
+mod record;
+mod recovery;
+mod segment;
+mod snapshot_file;
+mod snapshot_store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use raft_log::{Completion, RaftLog};
+pub use record::{LogEntry, LogPosition, StoredVote};
+pub use snapshot_store::{Snapshot, SnapshotReceiver, SnapshotStore, SnapshotWriter};
+
+use self::disk::Disk;
+use self::identity::DirectoryLock;
+use self::log_writer::{LogWriter, WrittenSegment};
+use self::raft_log::LogState;
+use self::segment::SegmentPool;
+use crate::error::Error;
+
+/// How to open a data directory.
+#[derive(Debug, Clone)]
+pub struct StorageOptions {
+    /// The directory; created if missing.
+    pub directory: PathBuf,
+    /// The member it belongs to.
+    pub member: u64,
+    /// Size of one log segment. Bytes.
+    pub segment_bytes: u64,
+    /// Newest log entries kept in memory. Bytes.
+    pub held_bytes_max: usize,
+    /// The time, to count starts by. Milliseconds since the Unix epoch.
+    pub wall_ms: u64,
+    /// The file system.
+    pub disk: Arc<dyn Disk>,
+}
+
+/// An open data directory.
+#[derive(Debug)]
+pub struct Storage {
+    /// The log.
+    pub log: RaftLog,
+    /// The snapshots.
+    pub snapshots: SnapshotStore,
+    /// Greater at every start of this member; never reused.
+    pub incarnation: u64,
+    _lock: DirectoryLock,
+}
+
+impl Storage {
+    /// Opens a data directory, creating what is missing, and reads it back.
+    ///
+    /// # Errors
+    /// `Invalid` if the directory is in use or another member's; `Corrupt` if
+    /// something in it is damaged; `Unavailable` if the disk fails.
+    pub fn open(options: &StorageOptions) -> Result<Self, Error> {
+        let directory = &options.directory;
+        let unusable = |error: std::io::Error| {
+            Error::unavailable(format!("the data directory {} cannot be used", directory.display()))
+                .caused_by(error)
+        };
+        let disk = &options.disk;
+        let log_directory = directory.join("log");
+        let snapshot_directory = directory.join("snapshots");
+        disk.create_directory(&log_directory).map_err(unusable)?;
+        disk.create_directory(&snapshot_directory).map_err(unusable)?;
+        disk.sync_directory(directory).map_err(unusable)?;
+        let lock = DirectoryLock::take(directory)?;
+        let incarnation =
+            identity::begin_incarnation(&**disk, directory, options.member, options.wall_ms)?;
+        let snapshots = SnapshotStore::open(disk.clone(), snapshot_directory)?;
+        let recovered = recovery::recover(&**disk, &log_directory, options.held_bytes_max)?;
+
+        let thread_name = format!("coord-{}-wal", options.member);
+        let mut pool =
+            SegmentPool::new(disk.clone(), log_directory, options.segment_bytes, &thread_name)
+                .map_err(unusable)?;
+        let mut files = BTreeMap::new();
+        let mut segments = BTreeMap::new();
+        for (number, known) in recovered.segments {
+            segments
+                .insert(number, WrittenSegment { size: known.size, index_max: known.index_max });
+            files.insert(number, known.file);
+        }
+        let (active, batch) = match recovered.active {
+            Some(active) => active,
+            None => {
+                let number = segments.last_key_value().map_or(0, |(number, _)| number + 1);
+                let active = pool.start_segment(number, 0).map_err(unusable)?;
+                segments.insert(number, WrittenSegment { size: active.size, index_max: None });
+                files.insert(number, active.file.clone());
+                (active, 0)
+            }
+        };
+        let state = LogState {
+            vote: recovered.vote,
+            committed: recovered.committed,
+            index: recovered.index,
+            files,
+            failed: None,
+        };
+        let writer = LogWriter {
+            pool,
+            active,
+            segments,
+            vote: state.vote,
+            committed: state.committed,
+            purged: state.index.purged(),
+            batch,
+            buffer: Vec::new(),
+            last_frame: None,
+            placed: Vec::new(),
+        };
+        let log = RaftLog::start(state, writer, &thread_name).map_err(unusable)?;
+        Ok(Self { log, snapshots, incarnation, _lock: lock })
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        self.log.close();
+    }
+}

@@ -1,0 +1,334 @@
+//! The durable log of one member.
+//!
+//! Callers change the log in memory at once and in order; one thread writes the
+//! changes behind them, in the same order, makes everything that waited durable
+//! with a single fsync, and then reports. Readers see entries before they are
+//! durable; only the completion says when they are.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+
+use super::disk::DiskFile;
+use super::log_index::{Found, Location, LogIndex};
+use super::log_writer::LogWriter;
+use super::record::{
+    FRAME_HEADER_BYTES, FrameHeader, LogEntry, LogPosition, Record, StoredVote, entry_frame_bytes,
+};
+
+/// Called once, from the log's thread, in the order of the calls: whether the
+/// change is durable. After a failure nothing ever is again.
+pub type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;
+
+/// Bytes of entries waiting to be written. A caller that adds more is held back,
+/// which only a disk that stands still can cause.
+const QUEUE_BYTES_MAX: usize = 512 << 20;
+/// The same in requests.
+const QUEUE_REQUESTS_MAX: usize = 1 << 16;
+
+/// A member's log. Cheap to clone; all clones are the same log.
+#[derive(Clone)]
+pub struct RaftLog {
+    shared: Arc<LogShared>,
+}
+
+pub(super) enum Request {
+    Append { entries: Vec<LogEntry>, done: Completion },
+    Vote { vote: StoredVote, done: Completion },
+    Truncate { from: u64 },
+    Purge(LogPosition),
+}
+
+/// What callers and the log's thread share.
+pub(super) struct LogShared {
+    state: Mutex<LogState>,
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    emptied: Condvar,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+pub(super) struct LogState {
+    pub(super) index: LogIndex,
+    pub(super) vote: Option<StoredVote>,
+    pub(super) committed: Option<LogPosition>,
+    pub(super) files: BTreeMap<u64, Arc<dyn DiskFile>>,
+    pub(super) failed: Option<String>,
+}
+
+#[derive(Default)]
+struct Queue {
+    requests: Vec<Request>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl LogShared {
+    pub(super) fn state(&self) -> MutexGuard<'_, LogState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that waits; None once the log is closed and nothing does.
+    pub(super) fn take_requests(&self) -> Option<Vec<Request>> {
+        let mut queue = self.queue();
+        while queue.requests.is_empty() {
+            if queue.closed {
+                return None;
+            }
+            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.bytes = 0;
+        let requests = std::mem::take(&mut queue.requests);
+        drop(queue);
+        self.emptied.notify_all();
+        Some(requests)
+    }
+
+    /// Refuses everything from now on, until the log is closed.
+    pub(super) fn fail_forever(&self, reason: &str) {
+        self.state().failed = Some(reason.to_owned());
+        while let Some(requests) = self.take_requests() {
+            for request in requests {
+                request.fail(reason);
+            }
+        }
+    }
+
+    fn push(&self, request: Request, bytes: usize) -> io::Result<()> {
+        let mut queue = self.queue();
+        while !queue.closed
+            && (queue.bytes > QUEUE_BYTES_MAX || queue.requests.len() >= QUEUE_REQUESTS_MAX)
+        {
+            queue = self.emptied.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        if queue.closed {
+            drop(queue);
+            request.fail("the log is closed");
+            return Err(io::Error::other("the log is closed"));
+        }
+        queue.bytes += bytes;
+        let wake = queue.requests.is_empty();
+        queue.requests.push(request);
+        drop(queue);
+        if wake {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl Request {
+    fn fail(self, reason: &str) {
+        match self {
+            Self::Append { done, .. } | Self::Vote { done, .. } => {
+                done(Err(io::Error::other(reason.to_owned())));
+            }
+            Self::Truncate { .. } | Self::Purge(_) => {}
+        }
+    }
+}
+
+impl RaftLog {
+    pub(super) fn start(state: LogState, writer: LogWriter, thread_name: &str) -> io::Result<Self> {
+        let shared = Arc::new(LogShared {
+            state: Mutex::new(state),
+            queue: Mutex::default(),
+            filled: Condvar::new(),
+            emptied: Condvar::new(),
+            writer: Mutex::new(None),
+        });
+        let for_writer = shared.clone();
+        let handle = std::thread::Builder::new().name(thread_name.to_owned()).spawn(move || {
+            let shared = &*for_writer;
+            // A panic is one more way to fail: whoever waits is told.
+            if catch_unwind(AssertUnwindSafe(|| writer.run(shared))).is_err() {
+                shared.fail_forever("the log's thread panicked");
+            }
+        })?;
+        *shared.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+        Ok(Self { shared })
+    }
+
+    /// Adds entries at the end. They can be read at once; `done` tells when they
+    /// are durable.
+    ///
+    /// # Errors
+    /// If the log failed before or is closed; `done` is told too.
+    pub fn append(&self, entries: Vec<LogEntry>, done: Completion) -> io::Result<()> {
+        let bytes = entries.iter().map(|entry| entry_frame_bytes(entry.payload.len())).sum();
+        if let Err(error) = self.change(|state| {
+            for entry in &entries {
+                state.index.push(entry.clone(), None);
+            }
+        }) {
+            done(Err(io::Error::other(error.to_string())));
+            return Err(error);
+        }
+        self.shared.push(Request::Append { entries, done }, bytes)
+    }
+
+    /// Replaces the vote.
+    ///
+    /// # Errors
+    /// If the log failed before or is closed; `done` is told too.
+    pub fn save_vote(&self, vote: StoredVote, done: Completion) -> io::Result<()> {
+        if let Err(error) = self.change(|state| state.vote = Some(vote)) {
+            done(Err(io::Error::other(error.to_string())));
+            return Err(error);
+        }
+        self.shared.push(Request::Vote { vote, done }, 0)
+    }
+
+    /// Drops the entries from `from` on. Durable before anything added later is.
+    ///
+    /// # Errors
+    /// If the log failed before or is closed.
+    pub fn truncate(&self, from: u64) -> io::Result<()> {
+        self.change(|state| state.index.truncate(from))?;
+        self.shared.push(Request::Truncate { from }, 0)
+    }
+
+    /// Drops the entries up to and including `upto`, which a durable snapshot
+    /// covers. Their space is freed later.
+    ///
+    /// # Errors
+    /// If the log failed before or is closed.
+    pub fn purge(&self, upto: LogPosition) -> io::Result<()> {
+        self.change(|state| state.index.purge(upto))?;
+        self.shared.push(Request::Purge(upto), 0)
+    }
+
+    /// Notes how far the log is committed. Becomes durable along with the next
+    /// change or when the log is closed, not by itself.
+    pub fn note_committed(&self, position: Option<LogPosition>) {
+        self.shared.state().committed = position;
+    }
+
+    /// The last vote.
+    pub fn vote(&self) -> Option<StoredVote> {
+        self.shared.state().vote
+    }
+
+    /// How far the log was last noted to be committed.
+    pub fn committed(&self) -> Option<LogPosition> {
+        self.shared.state().committed
+    }
+
+    /// The last purged entry.
+    pub fn purged(&self) -> Option<LogPosition> {
+        self.shared.state().index.purged()
+    }
+
+    /// The last entry, or the last purged one if there is none.
+    pub fn last(&self) -> Option<LogPosition> {
+        self.shared.state().index.last()
+    }
+
+    /// The position of one entry, if the log holds it.
+    pub fn position(&self, index: u64) -> Option<LogPosition> {
+        self.shared.state().index.position(index)
+    }
+
+    /// The oldest index such that the entries from it on take at most `bytes`.
+    pub fn tail_start(&self, bytes: u64) -> u64 {
+        self.shared.state().index.tail_start(bytes)
+    }
+
+    /// Whether reading this range needs no disk.
+    pub fn holds(&self, range: &Range<u64>) -> bool {
+        self.shared.state().index.holds(range)
+    }
+
+    /// The entries of a range that the log holds, in order, until their payloads
+    /// make `bytes_max`; at least one, if there is one.
+    ///
+    /// # Errors
+    /// If an entry cannot be read back from the disk.
+    pub fn read(&self, range: Range<u64>, bytes_max: usize) -> io::Result<Vec<LogEntry>> {
+        let (found, files) = {
+            let state = self.shared.state();
+            let found = state.index.find(range, bytes_max);
+            let on_disk = found.iter().any(|found| matches!(found, Found::OnDisk { .. }));
+            (found, if on_disk { state.files.clone() } else { BTreeMap::new() })
+        };
+        let mut entries = Vec::with_capacity(found.len());
+        for found in found {
+            match found {
+                Found::Held(entry) => entries.push(entry),
+                Found::OnDisk { location, bytes } => {
+                    match read_entry(&files, location, bytes) {
+                        Ok(entry) => entries.push(entry),
+                        // Its segment may have been reused since: then it is purged.
+                        Err(error) => self.check_purged(location, error)?,
+                    }
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Writes what waits, makes it durable and ends the thread. Idempotent.
+    pub fn close(&self) {
+        self.shared.queue().closed = true;
+        self.shared.filled.notify_one();
+        self.shared.emptied.notify_all();
+        let writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            // A panic of the writer was caught and made a failure.
+            let _ = writer.join();
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut LogState)) -> io::Result<()> {
+        let mut state = self.shared.state();
+        if let Some(reason) = &state.failed {
+            return Err(io::Error::other(reason.clone()));
+        }
+        change(&mut state);
+        Ok(())
+    }
+
+    fn check_purged(&self, location: Location, error: io::Error) -> io::Result<()> {
+        if self.shared.state().files.contains_key(&location.segment) { Err(error) } else { Ok(()) }
+    }
+}
+
+fn read_entry(
+    files: &BTreeMap<u64, Arc<dyn DiskFile>>,
+    location: Location,
+    payload: usize,
+) -> io::Result<LogEntry> {
+    let damaged = || {
+        let place = format!("segment {:x}, byte {}", location.segment, location.offset);
+        io::Error::new(io::ErrorKind::InvalidData, format!("the log is damaged: {place}"))
+    };
+    let file = files.get(&location.segment).ok_or_else(damaged)?;
+    let mut frame = vec![0; entry_frame_bytes(payload)];
+    file.read_at(location.offset, &mut frame)?;
+    let frame = Bytes::from(frame);
+    let header = FrameHeader::read(location.segment, &frame).ok_or_else(damaged)?;
+    let end = FRAME_HEADER_BYTES + header.body;
+    if end > frame.len() {
+        return Err(damaged());
+    }
+    match header.record(frame.slice(FRAME_HEADER_BYTES..end)) {
+        Some(Record::Entry(entry)) => Ok(entry),
+        _ => Err(damaged()),
+    }
+}
+
+impl fmt::Debug for RaftLog {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("RaftLog").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,262 @@
+//! Reading the log back at start.
+//!
+//! A batch counts whole or not at all. What follows the last whole batch of the
+//! newest segment was never reported durable, unless a later batch follows it:
+//! batches are written one after the other, each after the one before was
+//! durable, so then the disk lost or changed something it had confirmed. That,
+//! and any damage in an older segment, is refused.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::disk::{Disk, DiskFile};
+use super::log_index::{Location, LogIndex};
+use super::record::{
+    FRAME_HEADER_BYTES, FrameHeader, LogPosition, Record, SEGMENT_HEADER_BYTES, StoredVote,
+    frame_bytes, segment_header,
+};
+use super::segment::{ActiveSegment, is_spare, segment_name, segment_number};
+use crate::error::Error;
+
+/// A segment as recovery found it.
+#[derive(Debug)]
+pub(super) struct KnownSegment {
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) size: u64,
+    /// The highest index among its entries.
+    pub(super) index_max: Option<u64>,
+}
+
+/// What the log says.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) index: LogIndex,
+    pub(super) vote: Option<StoredVote>,
+    pub(super) committed: Option<LogPosition>,
+    /// All segments by number, the newest included.
+    pub(super) segments: std::collections::BTreeMap<u64, KnownSegment>,
+    /// Where to go on writing, and the batch to write next; None to start a new segment.
+    pub(super) active: Option<(ActiveSegment, u32)>,
+}
+
+/// Reads all segments in `directory`.
+///
+/// # Errors
+/// `Corrupt`, naming file and offset; `Unavailable` if the disk cannot be read.
+pub(super) fn recover(
+    disk: &dyn Disk,
+    directory: &Path,
+    held_bytes_max: usize,
+) -> Result<Recovered, Error> {
+    let unreadable = |error: std::io::Error| {
+        Error::unavailable(format!("the log in {} cannot be read", directory.display()))
+            .caused_by(error)
+    };
+    let mut numbers = Vec::new();
+    for name in disk.list(directory).map_err(unreadable)? {
+        if is_spare(&name) {
+            disk.remove(&directory.join(&name)).map_err(unreadable)?;
+        } else if let Some(number) = segment_number(&name) {
+            numbers.push(number);
+        }
+    }
+    numbers.sort_unstable();
+
+    let mut recovered = Recovered {
+        index: LogIndex::new(held_bytes_max),
+        vote: None,
+        committed: None,
+        segments: std::collections::BTreeMap::new(),
+        active: None,
+    };
+    for (at, &number) in numbers.iter().enumerate() {
+        if at > 0 && numbers[at - 1] + 1 != number {
+            return Err(corrupt(
+                &directory.join(segment_name(numbers[at - 1] + 1)),
+                0,
+                "the segment is missing",
+            ));
+        }
+        let newest = at + 1 == numbers.len();
+        let path = directory.join(segment_name(number));
+        let file = disk.open(&path).map_err(unreadable)?;
+        let size = file.size().map_err(unreadable)?;
+        let mut content = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
+        file.read_at(0, &mut content).map_err(unreadable)?;
+        let mut scan = Scan { number, path, content: content.into(), index_max: None };
+        let end = scan.run(newest, &mut recovered)?;
+        recovered.index.shrink();
+        if newest && let Tail::Open { end, stale_until, batch } = end {
+            let active = ActiveSegment { number, file: file.clone(), end, size, filled: size };
+            clear_stale(&*file, end, stale_until).map_err(unreadable)?;
+            recovered.active = Some((active, batch));
+        }
+        recovered.segments.insert(number, KnownSegment { file, size, index_max: scan.index_max });
+    }
+    check_start(&recovered, directory, numbers.first().copied())?;
+    Ok(recovered)
+}
+
+/// The log has to begin right behind what was purged.
+fn check_start(recovered: &Recovered, directory: &Path, first: Option<u64>) -> Result<(), Error> {
+    let expected = recovered.index.purged().map_or(0, |purged| purged.index + 1);
+    match recovered.index.first() {
+        Some(found) if found != expected => {
+            let path = directory.join(segment_name(first.unwrap_or_default()));
+            let what = format!("the log begins with entry {found} instead of {expected}");
+            Err(corrupt(&path, 0, &what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A torn batch must not come back to life behind a shorter one written over it.
+fn clear_stale(file: &dyn DiskFile, end: u64, stale_until: u64) -> std::io::Result<()> {
+    if stale_until <= end {
+        return Ok(());
+    }
+    let len = usize::try_from(stale_until - end).unwrap_or(usize::MAX);
+    file.write_at(end, &vec![0; len])?;
+    file.sync()
+}
+
+/// How a segment ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    Sealed,
+    /// The next batch goes to `end`; frames of this segment may remain until `stale_until`.
+    Open {
+        end: u64,
+        stale_until: u64,
+        batch: u32,
+    },
+}
+
+struct Scan {
+    number: u64,
+    path: PathBuf,
+    content: Bytes,
+    index_max: Option<u64>,
+}
+
+impl Scan {
+    fn run(&mut self, newest: bool, recovered: &mut Recovered) -> Result<Tail, Error> {
+        let mut end = 0;
+        let mut next_batch = 0;
+        let mut pending = Vec::new();
+        let header_ok = self.content.get(..SEGMENT_HEADER_BYTES)
+            == Some(segment_header(self.number).as_slice());
+        let mut offset = SEGMENT_HEADER_BYTES;
+        if header_ok {
+            end = offset;
+        }
+        while header_ok && let Some((record, header)) = self.frame(offset, next_batch) {
+            let location = Location { segment: self.number, offset: offset as u64 };
+            offset += frame_bytes(header.body);
+            let sealed = record == Record::Seal;
+            pending.push((record, location));
+            if header.ends_batch {
+                for (record, location) in pending.drain(..) {
+                    self.replay(record, location, recovered)?;
+                }
+                end = offset;
+                next_batch += 1;
+                if sealed {
+                    return Ok(Tail::Sealed);
+                }
+            }
+        }
+        if !newest {
+            return Err(corrupt(&self.path, offset, "a frame of the log is damaged"));
+        }
+        let stale_until = self.look_behind(offset, next_batch)?;
+        if !header_ok {
+            return Err(corrupt(&self.path, 0, "the segment's header is damaged"));
+        }
+        Ok(Tail::Open { end: end as u64, stale_until: stale_until as u64, batch: next_batch })
+    }
+
+    fn frame(&self, offset: usize, batch: u32) -> Option<(Record, FrameHeader)> {
+        let header = FrameHeader::read(self.number, self.content.get(offset..)?)?;
+        if header.batch != batch {
+            return None;
+        }
+        let start = offset + FRAME_HEADER_BYTES;
+        let end = start.checked_add(header.body)?;
+        if end > self.content.len() {
+            return None;
+        }
+        Some((header.record(self.content.slice(start..end))?, header))
+    }
+
+    /// Looks for frames of this segment behind the place where reading stopped,
+    /// in what should be the torn batch `torn`; one of a later batch proves damage.
+    /// Returns where the last of them ends.
+    fn look_behind(&self, stopped: usize, torn: u32) -> Result<usize, Error> {
+        let mut stale_until = stopped;
+        let mut offset = stopped.next_multiple_of(4);
+        while let Some(bytes) = self.content.get(offset..offset + FRAME_HEADER_BYTES) {
+            if let Some(header) = FrameHeader::read(self.number, bytes) {
+                if header.batch > torn {
+                    return Err(corrupt(
+                        &self.path,
+                        stopped,
+                        "a frame of the log is damaged and is not its end",
+                    ));
+                }
+                stale_until = (offset + frame_bytes(header.body)).min(self.content.len());
+            }
+            offset += 4;
+        }
+        Ok(stale_until)
+    }
+
+    fn replay(
+        &mut self,
+        record: Record,
+        location: Location,
+        recovered: &mut Recovered,
+    ) -> Result<(), Error> {
+        let index = &mut recovered.index;
+        match record {
+            Record::Checkpoint { vote, committed, purged } => {
+                recovered.vote = vote;
+                recovered.committed = committed;
+                if let Some(purged) = purged {
+                    index.purge(purged);
+                }
+            }
+            Record::Vote(vote) => recovered.vote = Some(vote),
+            Record::Entry(entry) => {
+                let at = entry.position.index;
+                self.index_max = self.index_max.max(Some(at));
+                if index.purged().is_some_and(|purged| at <= purged.index) {
+                    return Ok(());
+                }
+                if index.first().is_some() && index.next() != at {
+                    let what = format!("entry {at} follows entry {}", index.next() - 1);
+                    let offset = usize::try_from(location.offset).unwrap_or(usize::MAX);
+                    return Err(corrupt(&self.path, offset, &what));
+                }
+                index.push(entry, Some(location));
+            }
+            Record::Truncate { from } => index.truncate(from),
+            Record::Purge(position) => index.purge(position),
+            Record::Committed(position) => recovered.committed = position,
+            Record::Seal => {}
+        }
+        Ok(())
+    }
+}
+
+fn corrupt(path: &Path, offset: usize, what: &str) -> Error {
+    Error::corrupt(format!(
+        "{} is damaged at byte {offset}: {what}. This member must not vote with it. To repair, \
+         restore the file from an intact copy of the disk, or, if a majority of the other members \
+         is intact, remove this member from the cluster and add it again with an empty data \
+         directory",
+        path.display()
+    ))
+}

@@ -1,0 +1,339 @@
+//! Snapshots of the state machine: one current, replaced whole.
+//!
+//! A snapshot is written under a temporary name, made durable, renamed and the
+//! directory made durable; only then are older ones removed. Nobody uses one
+//! before all its checksums were compared.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::disk::{Disk, DiskFile};
+use super::record::LogPosition;
+use super::snapshot_file::{SnapshotDecoder, SnapshotEncoder};
+use crate::error::Error;
+
+/// The snapshots of one member. Cheap to clone; all clones are the same store.
+#[derive(Debug, Clone)]
+pub struct SnapshotStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    current: Mutex<Option<Snapshot>>,
+    temporary: AtomicU64,
+}
+
+/// A whole, verified snapshot on disk. Stays readable while it is held, even
+/// when a newer one replaced it.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    file: Arc<SnapshotFile>,
+}
+
+#[derive(Debug)]
+struct SnapshotFile {
+    store: Arc<Inner>,
+    file: Arc<dyn DiskFile>,
+    path: Mutex<PathBuf>,
+    adopted: AtomicBool,
+    position: Option<LogPosition>,
+    meta: Bytes,
+    size: u64,
+}
+
+impl SnapshotStore {
+    /// Opens the store and verifies the newest snapshot in it.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the file, if that snapshot is damaged.
+    pub(super) fn open(disk: Arc<dyn Disk>, directory: PathBuf) -> Result<Self, Error> {
+        let unreadable = |error: io::Error| {
+            Error::unavailable(format!("snapshots in {} cannot be read", directory.display()))
+                .caused_by(error)
+        };
+        let mut newest: Option<LogPosition> = None;
+        for name in disk.list(&directory).map_err(unreadable)? {
+            match position_in(&name) {
+                Some(position) => newest = newest.max(Some(position)),
+                None if name.ends_with(".part") => {
+                    disk.remove(&directory.join(name)).map_err(unreadable)?;
+                }
+                None => {}
+            }
+        }
+        let store = Self {
+            inner: Arc::new(Inner {
+                disk,
+                directory: directory.clone(),
+                current: Mutex::new(None),
+                temporary: AtomicU64::new(0),
+            }),
+        };
+        if let Some(position) = newest {
+            let path = store.inner.directory.join(file_name(position));
+            let file = store.inner.disk.open(&path).map_err(unreadable)?;
+            let snapshot = store.verify(file, path.clone(), Some(position)).map_err(|error| {
+                Error::corrupt(format!(
+                    "the snapshot {} is damaged. To repair, restore the file from an intact copy \
+                     of the disk, or, if a majority of the other members is intact, remove this \
+                     member from the cluster and add it again with an empty data directory",
+                    path.display()
+                ))
+                .caused_by(error)
+            })?;
+            snapshot.file.adopted.store(true, Ordering::Relaxed);
+            *store.inner.current() = Some(snapshot);
+            store.inner.remove_older(position).map_err(unreadable)?;
+        }
+        Ok(store)
+    }
+
+    /// The newest snapshot.
+    pub fn current(&self) -> Option<Snapshot> {
+        self.inner.current().clone()
+    }
+
+    /// Begins a snapshot of the state as of `position`.
+    ///
+    /// # Errors
+    /// As the system reports.
+    pub fn write(&self, position: LogPosition, meta: &[u8]) -> io::Result<SnapshotWriter> {
+        let (path, file) = self.temporary()?;
+        let encoder = SnapshotEncoder::new(file.clone(), meta)?;
+        Ok(SnapshotWriter { store: self.clone(), path, file, position, encoder })
+    }
+
+    /// Begins to receive the bytes of a snapshot made elsewhere.
+    ///
+    /// # Errors
+    /// As the system reports.
+    pub fn receive(&self) -> io::Result<SnapshotReceiver> {
+        let (path, file) = self.temporary()?;
+        Ok(SnapshotReceiver { store: self.clone(), path, file, offset: 0, finished: false })
+    }
+
+    /// Makes a snapshot the current one, durably, and drops the others. Does
+    /// nothing if a newer one is there already.
+    ///
+    /// # Errors
+    /// As the system reports.
+    pub fn adopt(&self, snapshot: &Snapshot, position: LogPosition) -> io::Result<()> {
+        let inner = &self.inner;
+        let mut current = inner.current();
+        if current.as_ref().and_then(Snapshot::position) >= Some(position) {
+            return Ok(());
+        }
+        let path = inner.directory.join(file_name(position));
+        {
+            let mut at = snapshot.file.path.lock().unwrap_or_else(PoisonError::into_inner);
+            inner.disk.rename(&at, &path)?;
+            at.clone_from(&path);
+        }
+        snapshot.file.adopted.store(true, Ordering::Relaxed);
+        inner.disk.sync_directory(&inner.directory)?;
+        let file = SnapshotFile {
+            store: inner.clone(),
+            file: snapshot.file.file.clone(),
+            path: Mutex::new(path),
+            adopted: AtomicBool::new(true),
+            position: Some(position),
+            meta: snapshot.file.meta.clone(),
+            size: snapshot.file.size,
+        };
+        *current = Some(Snapshot { file: Arc::new(file) });
+        drop(current);
+        inner.remove_older(position)
+    }
+
+    fn temporary(&self) -> io::Result<(PathBuf, Arc<dyn DiskFile>)> {
+        let number = self.inner.temporary.fetch_add(1, Ordering::Relaxed);
+        let path = self.inner.directory.join(format!("{number:x}.part"));
+        let file = self.inner.disk.create(&path)?;
+        Ok((path, file))
+    }
+
+    fn verify(
+        &self,
+        file: Arc<dyn DiskFile>,
+        path: PathBuf,
+        position: Option<LogPosition>,
+    ) -> io::Result<Snapshot> {
+        let (records, meta) = SnapshotDecoder::new(file.clone())?;
+        for record in records {
+            record?;
+        }
+        let size = file.size()?;
+        Ok(Snapshot {
+            file: Arc::new(SnapshotFile {
+                store: self.inner.clone(),
+                file,
+                path: Mutex::new(path),
+                adopted: AtomicBool::new(false),
+                position,
+                meta,
+                size,
+            }),
+        })
+    }
+}
+
+impl Inner {
+    fn current(&self) -> MutexGuard<'_, Option<Snapshot>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remove_older(&self, than: LogPosition) -> io::Result<()> {
+        for name in self.disk.list(&self.directory)? {
+            if position_in(&name).is_some_and(|position| position < than) {
+                self.disk.remove(&self.directory.join(name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    /// The description given when it was made.
+    pub fn meta(&self) -> &Bytes {
+        &self.file.meta
+    }
+
+    /// The last log entry it contains, once it was adopted.
+    pub fn position(&self) -> Option<LogPosition> {
+        self.file.position
+    }
+
+    /// Bytes of the file.
+    pub fn size(&self) -> u64 {
+        self.file.size
+    }
+
+    /// Its records in order. An error ends them.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn records(
+        &self,
+    ) -> io::Result<impl Iterator<Item = io::Result<(u8, Bytes)>> + Send + use<>> {
+        Ok(SnapshotDecoder::new(self.file.file.clone())?.0)
+    }
+
+    /// A piece of the file, to be sent elsewhere.
+    ///
+    /// # Errors
+    /// As the system reports.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.file.file.read_at(offset, buffer)
+    }
+}
+
+impl Drop for SnapshotFile {
+    fn drop(&mut self) {
+        if !self.adopted.load(Ordering::Relaxed) {
+            let path = self.path.get_mut().unwrap_or_else(PoisonError::into_inner);
+            // What stays behind is removed at the next start.
+            let _ = self.store.disk.remove(path);
+        }
+    }
+}
+
+/// A snapshot being written.
+pub struct SnapshotWriter {
+    store: SnapshotStore,
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    position: LogPosition,
+    encoder: SnapshotEncoder,
+}
+
+impl SnapshotWriter {
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// As the system reports.
+    pub fn record(&mut self, tag: u8, content: &[u8]) -> io::Result<()> {
+        self.encoder.record(tag, content)
+    }
+
+    /// Ends the snapshot, makes it durable and the current one.
+    ///
+    /// # Errors
+    /// As the system reports.
+    pub fn finish(self) -> io::Result<Snapshot> {
+        self.encoder.finish()?;
+        let snapshot = self.store.verify(self.file, self.path, Some(self.position))?;
+        self.store.adopt(&snapshot, self.position)?;
+        Ok(self.store.current().unwrap_or(snapshot))
+    }
+}
+
+impl fmt::Debug for SnapshotWriter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SnapshotWriter").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// A snapshot being received.
+#[derive(Debug)]
+pub struct SnapshotReceiver {
+    store: SnapshotStore,
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    offset: u64,
+    finished: bool,
+}
+
+impl SnapshotReceiver {
+    /// Adds the next bytes.
+    ///
+    /// # Errors
+    /// As the system reports.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_at(self.offset, bytes)?;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes the file durable and verifies it. It is not the current snapshot
+    /// until it is adopted, and gone if it never is.
+    ///
+    /// # Errors
+    /// `InvalidData` if it is damaged, or as the system reports.
+    pub fn finish(mut self) -> io::Result<Snapshot> {
+        self.file.sync()?;
+        let snapshot = self.store.verify(self.file.clone(), self.path.clone(), None)?;
+        self.finished = true;
+        Ok(snapshot)
+    }
+}
+
+impl Drop for SnapshotReceiver {
+    fn drop(&mut self) {
+        if !self.finished {
+            // What stays behind is removed at the next start.
+            let _ = self.store.inner.disk.remove(&self.path);
+        }
+    }
+}
+
+fn file_name(position: LogPosition) -> String {
+    format!("{:016x}-{:016x}.snapshot", position.term, position.index)
+}
+
+fn position_in(name: &str) -> Option<LogPosition> {
+    let (term, index) = name.strip_suffix(".snapshot")?.split_once('-')?;
+    if term.len() != 16 || index.len() != 16 {
+        return None;
+    }
+    let term = u64::from_str_radix(term, 16).ok()?;
+    let index = u64::from_str_radix(index, 16).ok()?;
+    Some(LogPosition { term, index })
+}
