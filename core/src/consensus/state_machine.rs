@@ -1,0 +1,276 @@
+//! Committed entries on their way into the state machine, and snapshots of it.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::future::FutureExt;
+use futures_util::stream::{Stream, StreamExt};
+use openraft::OptionalSend;
+use openraft::entry::EntryPayload;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use tokio::sync::{Notify, watch};
+
+use super::types::{
+    LogId, RaftSnapshot, SnapshotMeta, StoredMembership, TypeConfig, decode_snapshot_meta,
+    encode_snapshot_meta, position,
+};
+use crate::storage::{LogPosition, Snapshot, SnapshotStore};
+
+/// A committed entry with a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedEntry {
+    /// Its place in the log. Not consecutive: the log also holds entries of its own.
+    pub index: u64,
+    /// The term of the leader that proposed it.
+    pub term: u64,
+    /// What was proposed.
+    pub payload: Bytes,
+}
+
+/// Takes the records of a snapshot: a tag and bytes each.
+pub type RecordSink<'a> = dyn FnMut(u8, &[u8]) -> io::Result<()> + 'a;
+
+/// Writes a frozen state, some time later and on another thread.
+pub type FrozenState = Box<dyn FnOnce(&mut RecordSink<'_>) -> io::Result<()> + Send>;
+
+/// The replicated state machine, as consensus sees it.
+pub trait Machine: Send + Sync + 'static {
+    /// Takes committed payloads in log order, each once, several per call.
+    /// Called from one task at a time.
+    fn apply(&self, entries: Vec<CommittedEntry>);
+
+    /// Freezes the state as of the last applied entry.
+    fn freeze(&self) -> FrozenState;
+
+    /// Replaces the state by that of a snapshot.
+    ///
+    /// # Errors
+    /// If the records make no sense. The member then stops.
+    fn restore(&self, records: &mut dyn Iterator<Item = io::Result<(u8, Bytes)>>)
+    -> io::Result<()>;
+}
+
+/// Entries applied in one call at most.
+const CHUNK_ENTRIES_MAX: usize = 1024;
+/// What an entry costs in the log beside its payload.
+const ENTRY_OVERHEAD_BYTES: u64 = 40;
+
+/// How far the state machine is; shared with everybody who waits for it.
+#[derive(Debug)]
+pub(super) struct Progress {
+    applied: watch::Sender<u64>,
+    position: Mutex<(Option<LogId>, StoredMembership)>,
+    /// Log applied since the last snapshot, in bytes.
+    log_bytes: AtomicU64,
+    /// That much makes the next snapshot due.
+    log_bytes_max: AtomicU64,
+    snapshot_log_bytes: u64,
+    pub(super) snapshot_due: Notify,
+}
+
+impl Progress {
+    pub(super) fn new(snapshot_log_bytes: u64) -> Self {
+        Self {
+            applied: watch::Sender::new(0),
+            position: Mutex::default(),
+            log_bytes: AtomicU64::new(0),
+            log_bytes_max: AtomicU64::new(snapshot_log_bytes),
+            snapshot_log_bytes,
+            snapshot_due: Notify::new(),
+        }
+    }
+
+    /// The index after the last applied entry, as it changes.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    fn position(&self) -> MutexGuard<'_, (Option<LogId>, StoredMembership)> {
+        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn advance(&self, log_id: LogId, bytes: u64) {
+        self.applied.send_replace(log_id.index + 1);
+        let total = self.log_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if total > self.log_bytes_max.load(Ordering::Relaxed) {
+            self.snapshot_due.notify_one();
+        }
+    }
+
+    /// A snapshot holds what was applied up to now. The larger it is, the more
+    /// log has to make the next one worth its writing.
+    fn note_snapshot(&self, log_bytes: u64, snapshot: &Snapshot) {
+        self.log_bytes.fetch_sub(log_bytes, Ordering::Relaxed);
+        let bytes_max = self.snapshot_log_bytes.max(snapshot.size());
+        self.log_bytes_max.store(bytes_max, Ordering::Relaxed);
+    }
+}
+
+/// openraft's state machine: feeds a [`Machine`].
+pub(super) struct StateMachine {
+    machine: Arc<dyn Machine>,
+    snapshots: SnapshotStore,
+    progress: Arc<Progress>,
+}
+
+impl StateMachine {
+    pub(super) fn new(
+        machine: Arc<dyn Machine>,
+        snapshots: SnapshotStore,
+        progress: Arc<Progress>,
+    ) -> Self {
+        if let Some(current) = snapshots.current() {
+            progress.note_snapshot(0, &current);
+        }
+        Self { machine, snapshots, progress }
+    }
+
+    /// Applies one chunk and answers its proposers.
+    fn apply_chunk(&self, chunk: Vec<EntryResponder<TypeConfig>>) {
+        let mut payloads = Vec::with_capacity(chunk.len());
+        let mut responders = Vec::new();
+        let mut membership = None;
+        let mut last = None;
+        let mut bytes = 0;
+        for (entry, responder) in chunk {
+            let LogPosition { term, index } = position(&entry.log_id);
+            bytes += ENTRY_OVERHEAD_BYTES;
+            match entry.payload {
+                EntryPayload::Blank => {}
+                EntryPayload::Normal(proposal) => {
+                    bytes += proposal.0.len() as u64;
+                    payloads.push(CommittedEntry { index, term, payload: proposal.0 });
+                }
+                EntryPayload::Membership(changed) => {
+                    membership = Some(StoredMembership::new(Some(entry.log_id), changed));
+                }
+            }
+            last = Some(entry.log_id);
+            responders.extend(responder);
+        }
+        let Some(last) = last else { return };
+        if !payloads.is_empty() {
+            self.machine.apply(payloads);
+        }
+        {
+            let mut position = self.progress.position();
+            position.0 = Some(last);
+            if let Some(membership) = membership {
+                position.1 = membership;
+            }
+        }
+        self.progress.advance(last, bytes);
+        for responder in responders {
+            responder.send(());
+        }
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = Snapshot;
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok(self.progress.position().clone())
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        while let Some(first) = entries.next().await {
+            let mut chunk = vec![first?];
+            while chunk.len() < CHUNK_ENTRIES_MAX
+                && let Some(Some(more)) = entries.next().now_or_never()
+            {
+                chunk.push(more?);
+            }
+            self.apply_chunk(chunk);
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        let (last_log_id, last_membership) = self.progress.position().clone();
+        SnapshotBuilder {
+            meta: SnapshotMeta { last_log_id, last_membership },
+            frozen: Mutex::new(Some(self.machine.freeze())),
+            log_bytes: self.progress.log_bytes.load(Ordering::Relaxed),
+            snapshots: self.snapshots.clone(),
+            progress: self.progress.clone(),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: Snapshot,
+    ) -> io::Result<()> {
+        let Some(last) = meta.last_log_id else { return Ok(()) };
+        let (machine, store) = (self.machine.clone(), self.snapshots.clone());
+        let snapshot = blocking(move || {
+            store.adopt(&snapshot, position(&last))?;
+            let mut records = snapshot.records()?;
+            machine.restore(&mut records)?;
+            Ok(snapshot)
+        })
+        .await?;
+        *self.progress.position() = (Some(last), meta.last_membership.clone());
+        self.progress.advance(last, 0);
+        self.progress.note_snapshot(self.progress.log_bytes.load(Ordering::Relaxed), &snapshot);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<RaftSnapshot>> {
+        self.snapshots.current().map(described).transpose()
+    }
+}
+
+fn described(snapshot: Snapshot) -> io::Result<RaftSnapshot> {
+    let meta = decode_snapshot_meta(snapshot.meta().clone())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(RaftSnapshot { meta, snapshot })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// A frozen state waiting to be written.
+pub(super) struct SnapshotBuilder {
+    meta: SnapshotMeta,
+    /// In a lock only because openraft asks for `Sync`.
+    frozen: Mutex<Option<FrozenState>>,
+    log_bytes: u64,
+    snapshots: SnapshotStore,
+    progress: Arc<Progress>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
+    type SnapshotData = Snapshot;
+
+    async fn build_snapshot(&mut self) -> io::Result<RaftSnapshot> {
+        let frozen = self
+            .frozen
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .ok_or_else(|| io::Error::other("a snapshot builder builds one snapshot"))?;
+        let meta = encode_snapshot_meta(&self.meta);
+        let at = self.meta.last_log_id.as_ref().map(position);
+        let at = at.unwrap_or(LogPosition { term: 0, index: 0 });
+        let store = self.snapshots.clone();
+        let snapshot = blocking(move || {
+            let mut writer = store.write(at, &meta)?;
+            frozen(&mut |tag, bytes| writer.record(tag, bytes))?;
+            writer.finish()
+        })
+        .await?;
+        self.progress.note_snapshot(self.log_bytes, &snapshot);
+        described(snapshot)
+    }
+}
