@@ -1,9 +1,36 @@
-//! Consensus: one order of payloads on all members.
+//! Consensus: one order of payloads on all members, and the only place that
+//! knows openraft.
+//!
+//! ```text
+//! propose ─> openraft ─> log_store ─> storage          peers ─> peer_server ─> openraft
+//!               │  └───> network ─> peers                           └───────> PeerService
+//!               └> state_machine ─> Machine
+//! ```
+//!
+//! Invariants:
+//! 1. A [`Machine`] sees each committed payload once, in log order, and the same
+//!    ones on every member.
+//! 2. Nothing is acknowledged to a peer before it is durable here.
+//! 3. After [`Consensus::stop`] no thread, task or socket of the member is left.
+//!
+//! Not here: batching of commands into payloads, sessions, forwarding to the
+//! leader. Those belong to the node.
 
+mod lifetime;
 mod log_store;
+mod member;
+mod network;
+mod peer_frame;
+mod peer_link;
+mod peer_message;
+mod peer_server;
 mod state_machine;
+mod status;
 #[cfg(test)]
 mod tests;
 mod types;
 
+pub use member::{Consensus, ConsensusOptions, Refusal};
+pub use peer_server::{CallAnswer, PeerService};
 pub use state_machine::{CommittedEntry, FrozenState, Machine, RecordSink};
+pub use status::{ConsensusRole, ConsensusStatus};

@@ -12,6 +12,7 @@ use openraft::entry::EntryPayload;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use tokio::sync::{Notify, watch};
 
+use super::lifetime::Living;
 use super::types::{
     LogId, RaftSnapshot, SnapshotMeta, StoredMembership, TypeConfig, decode_snapshot_meta,
     encode_snapshot_meta, position,
@@ -113,6 +114,7 @@ pub(super) struct StateMachine {
     machine: Arc<dyn Machine>,
     snapshots: SnapshotStore,
     progress: Arc<Progress>,
+    living: Arc<Living>,
 }
 
 impl StateMachine {
@@ -120,11 +122,12 @@ impl StateMachine {
         machine: Arc<dyn Machine>,
         snapshots: SnapshotStore,
         progress: Arc<Progress>,
+        living: Living,
     ) -> Self {
         if let Some(current) = snapshots.current() {
             progress.note_snapshot(0, &current);
         }
-        Self { machine, snapshots, progress }
+        Self { machine, snapshots, progress, living: Arc::new(living) }
     }
 
     /// Applies one chunk and answers its proposers.
@@ -176,10 +179,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(self.progress.position().clone())
     }
 
-    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    async fn apply<Strm>(&mut self, entries: Strm) -> io::Result<()>
     where
         Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
+        let mut entries = entries.fuse();
         while let Some(first) = entries.next().await {
             let mut chunk = vec![first?];
             while chunk.len() < CHUNK_ENTRIES_MAX
@@ -200,6 +204,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             log_bytes: self.progress.log_bytes.load(Ordering::Relaxed),
             snapshots: self.snapshots.clone(),
             progress: self.progress.clone(),
+            living: self.living.clone(),
         }
     }
 
@@ -210,7 +215,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     ) -> io::Result<()> {
         let Some(last) = meta.last_log_id else { return Ok(()) };
         let (machine, store) = (self.machine.clone(), self.snapshots.clone());
+        let living = self.living.clone();
         let snapshot = blocking(move || {
+            let _living = living;
             store.adopt(&snapshot, position(&last))?;
             let mut records = snapshot.records()?;
             machine.restore(&mut records)?;
@@ -248,6 +255,7 @@ pub(super) struct SnapshotBuilder {
     log_bytes: u64,
     snapshots: SnapshotStore,
     progress: Arc<Progress>,
+    living: Arc<Living>,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
@@ -263,8 +271,9 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let meta = encode_snapshot_meta(&self.meta);
         let at = self.meta.last_log_id.as_ref().map(position);
         let at = at.unwrap_or(LogPosition { term: 0, index: 0 });
-        let store = self.snapshots.clone();
+        let (store, living) = (self.snapshots.clone(), self.living.clone());
         let snapshot = blocking(move || {
+            let _living = living;
             let mut writer = store.write(at, &meta)?;
             frozen(&mut |tag, bytes| writer.record(tag, bytes))?;
             writer.finish()

@@ -1,0 +1,537 @@
+//! One member of the cluster, running.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use coord_state::MemberId;
+use futures_util::future::FutureExt;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{
+    ClientWriteError, Fatal, ForwardToLeader, InitializeError, LinearizableReadError, RaftError,
+};
+use openraft::impls::BasicNode;
+use openraft::raft::ClientWriteResult;
+use openraft::{ChangeMembers, Config, ReadPolicy, SnapshotPolicy};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::lifetime::{Lifetime, timeout};
+use super::log_store::LogStore;
+use super::network::Network;
+use super::peer_link::{CALL_SERVICE, Peers};
+use super::peer_server::{LeaderContact, PeerServer, PeerService, Raft};
+use super::state_machine::{Machine, Progress, StateMachine};
+use super::status::{ConsensusStatus, status_of};
+use super::types::{Proposal, Respond, TypeConfig};
+use crate::error::{Error, ErrorKind};
+use crate::storage::Storage;
+
+/// Log kept behind a snapshot for members that are a little late, in parts of
+/// what makes a snapshot due.
+const LOG_KEPT_DIVISOR: u64 = 4;
+/// Proposals waiting for openraft; each is a batch already.
+const PROPOSALS_MAX: u64 = 4096;
+/// Time for what was started to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a member is started with.
+pub struct ConsensusOptions {
+    /// Its number.
+    pub member: MemberId,
+    /// The first members and their peer addresses, this one among them; all of
+    /// them start with the same. Read only with an empty data directory; empty
+    /// there for a member that waits to be added to a running cluster.
+    pub members: BTreeMap<MemberId, String>,
+    /// Where peers connect to; none for a cluster of one.
+    pub peer_listener: Option<TcpListener>,
+    /// The open data directory. Closed when the member stops.
+    pub storage: Storage,
+    /// How often a leader is heard.
+    pub heartbeat_ms: u64,
+    /// A leader not heard for between this …
+    pub election_min_ms: u64,
+    /// … and this is replaced.
+    pub election_max_ms: u64,
+    /// Largest frame between members. Bytes.
+    pub peer_frame_bytes_max: usize,
+    /// A snapshot is taken after this much log, or after as much as the last
+    /// snapshot had, if that is more. Bytes.
+    pub snapshot_log_bytes: u64,
+    /// What the payloads are for.
+    pub machine: Arc<dyn Machine>,
+    /// What peers ask beside the log.
+    pub service: Arc<dyn PeerService>,
+}
+
+/// Why a proposal was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another member leads, if any does. It was not accepted.
+    NotLeader {
+        /// That member.
+        hint: Option<MemberId>,
+    },
+    /// Too many proposals wait. It was not accepted.
+    Busy,
+    /// The member stops or failed. It was not accepted.
+    Stopped,
+    /// Leadership was lost, or the member stopped, after it was accepted: it
+    /// may or may not be applied.
+    Unknown,
+}
+
+/// A running member. Cheap to clone; all clones are the same member.
+#[derive(Clone)]
+pub struct Consensus {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    raft: Raft,
+    progress: Arc<Progress>,
+    peers: Arc<Peers>,
+    contact: Arc<LeaderContact>,
+    lifetime: Lifetime,
+    status: watch::Sender<ConsensusStatus>,
+    storage: Mutex<Option<Storage>>,
+    stopping: tokio::sync::Mutex<()>,
+}
+
+impl Consensus {
+    /// Starts a member on the current runtime: reads back its state, forms the
+    /// cluster if the data directory is empty, and takes part in it.
+    ///
+    /// # Errors
+    /// `Invalid` for options openraft refuses; `Unavailable` or `Corrupt` if
+    /// the stored state cannot be read back.
+    pub async fn start(options: ConsensusOptions) -> Result<Self, Error> {
+        let lifetime = Lifetime::new();
+        let config = config(&options)?;
+        let snapshot_log_bytes = options.snapshot_log_bytes;
+        let progress = Arc::new(Progress::new(snapshot_log_bytes));
+        let peers =
+            Arc::new(Peers::new(options.member, lifetime.clone(), options.peer_frame_bytes_max));
+        for (member, address) in &options.members {
+            peers.learn(*member, address);
+        }
+        let storage = options.storage;
+        let state_machine = StateMachine::new(
+            options.machine,
+            storage.snapshots.clone(),
+            progress.clone(),
+            lifetime.enter(),
+        );
+        let raft = Raft::new(
+            options.member.0,
+            config,
+            Network { peers: peers.clone() },
+            LogStore::new(storage.log.clone()),
+            state_machine,
+        )
+        .await
+        .map_err(|fatal| Error::unavailable("the member cannot start").caused_by(fatal))?;
+        let contact = Arc::new(LeaderContact::new(Instant::now()));
+        if let Some(listener) = options.peer_listener {
+            let server = PeerServer {
+                me: options.member,
+                raft: raft.clone(),
+                service: options.service,
+                snapshots: storage.snapshots.clone(),
+                contact: contact.clone(),
+                lifetime: lifetime.clone(),
+                frame_bytes_max: options.peer_frame_bytes_max,
+            };
+            lifetime.spawn(server.run(listener));
+        }
+        let inner = Arc::new(Inner {
+            raft,
+            progress,
+            peers,
+            contact,
+            lifetime,
+            status: watch::Sender::default(),
+            storage: Mutex::new(Some(storage)),
+            stopping: tokio::sync::Mutex::default(),
+        });
+        let consensus = Self { inner };
+        consensus.watch_over(snapshot_log_bytes);
+        consensus.form(options.member, options.members).await?;
+        consensus.publish();
+        Ok(consensus)
+    }
+
+    /// Writes the first membership into an empty log, and asks for leadership
+    /// where nobody else would.
+    async fn form(&self, me: MemberId, members: BTreeMap<MemberId, String>) -> Result<(), Error> {
+        let raft = &self.inner.raft;
+        let first = members.keys().next().copied();
+        let fresh = !raft.is_initialized().await.map_err(fatal_error)?;
+        if fresh && !members.is_empty() {
+            let nodes: BTreeMap<u64, BasicNode> =
+                members.into_iter().map(|(member, addr)| (member.0, BasicNode { addr })).collect();
+            match raft.initialize(nodes).await {
+                // Another member was faster: then it knows the same members.
+                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+                Err(RaftError::APIError(error @ InitializeError::NotInMembers(_))) => {
+                    return Err(Error::invalid(error.to_string()));
+                }
+                Err(RaftError::Fatal(fatal)) => return Err(fatal_error(fatal)),
+            }
+        }
+        let alone = raft.voter_ids().eq([me.0]);
+        if alone || (fresh && first == Some(me)) {
+            raft.trigger().elect(false).await.map_err(fatal_error)?;
+        }
+        Ok(())
+    }
+
+    /// Orders a payload, if this member leads. Payloads proposed one after the
+    /// other keep that order. Success shows in [`Machine::apply`] only;
+    /// `on_refused` is called otherwise, at most once, from any thread, and
+    /// possibly before this returns. Never blocks.
+    pub fn propose(&self, payload: Bytes, on_refused: impl FnOnce(Refusal) + Send + 'static) {
+        let inner = &self.inner;
+        if inner.lifetime.is_ending() {
+            return on_refused(Refusal::Stopped);
+        }
+        let pending = Pending(Arc::new(Mutex::new(Some(Box::new(on_refused)))));
+        let outcome = Outcome { pending: pending.clone(), me: inner.peers.me };
+        let respond =
+            Respond(Box::new(move |result: ClientWriteResult<TypeConfig>| outcome.settle(result)));
+        let mut write = Box::pin(inner.raft.client_write_ff(Proposal(payload), Some(respond)));
+        // Sending waits only when the queue is full; a task's budget must not
+        // make it look so.
+        match tokio::task::unconstrained(&mut write).now_or_never() {
+            Some(Ok(())) => {}
+            // openraft ended; dropping the outcome told that.
+            Some(Err(_)) => pending.refuse(Refusal::Stopped),
+            None => pending.refuse(Refusal::Busy),
+        }
+    }
+
+    /// Gives the index of the log entry that a reader has to see applied, see
+    /// [`Self::wait_applied`], to read nothing stale. Confirms with a majority
+    /// that this member leads; callers at the same time share a round. With
+    /// `lease` it relies on the last such round and on clocks running alike.
+    ///
+    /// # Errors
+    /// `NotLeader`; `Unavailable` if no majority answers in time; `Closed` or
+    /// `Internal` if the member stopped or failed.
+    pub async fn read_index(&self, lease: bool) -> Result<u64, Error> {
+        let policy = if lease { ReadPolicy::LeaseRead } else { ReadPolicy::ReadIndex };
+        match self.inner.raft.get_read_linearizer(policy).await {
+            Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+                Err(self.not_leader(&forward))
+            }
+            Err(RaftError::APIError(error @ LinearizableReadError::QuorumNotEnough(_))) => {
+                Err(Error::unavailable("no majority confirmed the leader").caused_by(error))
+            }
+            Err(RaftError::Fatal(fatal)) => Err(fatal_error(fatal)),
+        }
+    }
+
+    /// Waits until the log is applied here up to and including `index`.
+    ///
+    /// # Errors
+    /// `Closed` or `Internal` if the member stops or fails first.
+    pub async fn wait_applied(&self, index: u64) -> Result<(), Error> {
+        let mut applied = self.inner.progress.watch();
+        if *applied.borrow() > index {
+            return Ok(());
+        }
+        let mut status = self.watch_status();
+        tokio::select! {
+            _ = applied.wait_for(|next| *next > index) => Ok(()),
+            () = self.inner.lifetime.ended() => Err(Error::closed("the member stopped")),
+            failed = status.wait_for(|status| status.failed.is_some()) => {
+                let why = failed.ok().and_then(|status| status.failed.clone());
+                Err(Error::internal(why.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// How the member stands now.
+    pub fn status(&self) -> ConsensusStatus {
+        let inner = &self.inner;
+        let metrics = inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        status_of(&metrics, inner.contact.age_ms(), inner.peers.dropped())
+    }
+
+    /// The status, whenever role, leader, term, membership or failure changes.
+    /// Its other fields are as of that change.
+    pub fn watch_status(&self) -> watch::Receiver<ConsensusStatus> {
+        self.inner.status.subscribe()
+    }
+
+    /// Sends a message to a peer. It may be lost, and is dropped if the peer is
+    /// away or slow; those that arrive keep their order. Never blocks.
+    pub fn send(&self, peer: MemberId, message: Bytes) {
+        self.inner.peers.send(peer, message);
+    }
+
+    /// Asks a peer's [`PeerService`]. Waits as long as that takes: the caller
+    /// bounds it.
+    ///
+    /// # Errors
+    /// `Unavailable` if the peer cannot be reached or refused, or
+    /// `Indeterminate` if the connection broke before its answer.
+    pub async fn call(&self, peer: MemberId, request: Bytes) -> Result<Bytes, Error> {
+        use super::peer_frame::PeerError;
+        match self.inner.peers.call(peer, CALL_SERVICE, request).await {
+            Ok(answer) => Ok(answer),
+            Err(PeerError::Unreachable(why)) => Err(Error::unavailable(why)),
+            Err(PeerError::Broken(why)) => Err(Error::indeterminate(why)),
+        }
+    }
+
+    /// Adds a member without a vote, or changes nothing if it is there.
+    ///
+    /// # Errors
+    /// `NotLeader`, `Unavailable` while another change is under way, `Indeterminate`.
+    pub async fn add_learner(&self, member: MemberId, address: &str) -> Result<(), Error> {
+        let node = BasicNode::new(address);
+        let added = self.inner.raft.add_learner(member.0, node, false).await;
+        added.map(drop).map_err(|error| self.write_error(error))
+    }
+
+    /// Makes exactly these members vote. Each was added as a learner before.
+    /// Former voters leave the cluster.
+    ///
+    /// # Errors
+    /// As [`Self::add_learner`]; `Invalid` for a member that was not added.
+    pub async fn change_membership(&self, voters: BTreeSet<MemberId>) -> Result<(), Error> {
+        let voters: BTreeSet<u64> = voters.into_iter().map(|member| member.0).collect();
+        let change = ChangeMembers::ReplaceAllVoters(voters);
+        let changed = self.inner.raft.change_membership(change, false).await;
+        changed.map(drop).map_err(|error| self.write_error(error))
+    }
+
+    /// Asks a voter to take over leadership. Whether it did shows in the status.
+    ///
+    /// # Errors
+    /// `Closed` or `Internal` if the member stopped or failed.
+    pub async fn transfer_leader(&self, to: MemberId) -> Result<(), Error> {
+        self.inner.raft.trigger().transfer_leader(to.0).await.map_err(fatal_error)
+    }
+
+    /// Takes a snapshot soon, whether or not one is due.
+    ///
+    /// # Errors
+    /// `Closed` or `Internal` if the member stopped or failed.
+    pub async fn snapshot(&self) -> Result<(), Error> {
+        self.inner.raft.trigger().snapshot().await.map_err(fatal_error)
+    }
+
+    /// Stops the member: writes what waits, closes its data directory and
+    /// connections. Nothing of it runs once this returns. Idempotent.
+    pub async fn stop(&self) {
+        let inner = &self.inner;
+        let _one_at_a_time = inner.stopping.lock().await;
+        inner.lifetime.end();
+        if inner.raft.shutdown().await.is_err() {
+            tracing::warn!(member = inner.peers.me.0, "consensus ended by a panic");
+        }
+        let storage = inner.storage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(storage) = storage {
+            // Joins the log's thread, which may wait for the disk.
+            let closed = tokio::task::spawn_blocking(move || {
+                storage.log.close();
+                storage
+            });
+            if !inner.lifetime.gone(STOP_TIMEOUT).await {
+                tracing::warn!(member = inner.peers.me.0, "something did not end in time");
+            }
+            // The directory is free for the next only once nothing uses it.
+            drop(closed.await);
+        }
+        self.publish();
+    }
+
+    /// Publishes changes of the status and takes snapshots when due.
+    fn watch_over(&self, snapshot_log_bytes: u64) {
+        let lifetime = self.inner.lifetime.clone();
+        let watcher = self.clone();
+        lifetime.spawn(async move {
+            let mut changes = watcher.inner.raft.server_metrics();
+            while changes.changed().await.is_ok() {
+                watcher.publish();
+            }
+            // openraft ended by itself: say why.
+            watcher.publish();
+        });
+        let keeper = self.clone();
+        lifetime.spawn(async move {
+            loop {
+                keeper.inner.progress.snapshot_due.notified().await;
+                if keeper.take_snapshot(snapshot_log_bytes).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Takes a snapshot and drops the log before it, but for a tail.
+    async fn take_snapshot(&self, snapshot_log_bytes: u64) -> Result<(), Fatal<TypeConfig>> {
+        let raft = &self.inner.raft;
+        let before = raft.metrics().borrow_watched().snapshot;
+        raft.trigger().snapshot().await?;
+        let wait = raft.wait(None);
+        let taken = wait.metrics(|metrics| metrics.snapshot > before, "a snapshot").await;
+        let Ok(metrics) = taken else { return Err(Fatal::Stopped) };
+        let Some(upto) = metrics.snapshot else { return Ok(()) };
+        let tail_start = {
+            let storage = self.inner.storage.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = snapshot_log_bytes / LOG_KEPT_DIVISOR;
+            storage.as_ref().map_or(0, |storage| storage.log.tail_start(kept))
+        };
+        if let Some(last) = tail_start.min(upto.index + 1).checked_sub(1) {
+            raft.trigger().purge_log(last).await?;
+        }
+        Ok(())
+    }
+
+    fn publish(&self) {
+        let status = self.status();
+        for (member, address) in status.voters.iter().chain(&status.learners) {
+            self.inner.peers.learn(*member, address);
+        }
+        self.inner.status.send_replace(status);
+    }
+
+    fn not_leader(&self, forward: &ForwardToLeader<TypeConfig>) -> Error {
+        let hint = other_leader(forward, self.inner.peers.me).map(|member| member.0);
+        Error::new(ErrorKind::NotLeader { hint }, "this member is not the leader")
+    }
+
+    fn write_error(&self, error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Error {
+        match error {
+            RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
+                self.not_leader(&forward)
+            }
+            RaftError::APIError(error @ ClientWriteError::LogEntryDiscarded(_)) => {
+                Error::indeterminate("leadership was lost meanwhile").caused_by(error)
+            }
+            RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => {
+                use openraft::errors::ChangeMembershipError::{InProgress, UncommittedLeaderLog};
+                match error {
+                    InProgress(_) | UncommittedLeaderLog(_) => {
+                        Error::unavailable(error.to_string())
+                    }
+                    other => Error::invalid(other.to_string()),
+                }
+            }
+            RaftError::APIError(error @ ClientWriteError::PreconditionFailed(_)) => {
+                Error::invalid(error.to_string())
+            }
+            RaftError::Fatal(fatal) => fatal_error(fatal),
+        }
+    }
+}
+
+fn config(options: &ConsensusOptions) -> Result<Arc<Config>, Error> {
+    let config = Config {
+        cluster_name: "coord".to_owned(),
+        heartbeat_interval: options.heartbeat_ms,
+        heartbeat_min_interval: Some(options.heartbeat_ms),
+        election_timeout_min: options.election_min_ms,
+        election_timeout_max: options.election_max_ms,
+        enable_pre_vote: Some(true),
+        max_payload_entries: 1024,
+        snapshot_policy: SnapshotPolicy::Never,
+        // The log is purged by bytes, see `take_snapshot`.
+        max_in_snapshot_log_to_keep: u64::MAX,
+        api_channel_size: Some(PROPOSALS_MAX),
+        ..Config::default()
+    };
+    let config = config
+        .validate()
+        .map_err(|error| Error::invalid("the timing of consensus is wrong").caused_by(error))?;
+    Ok(Arc::new(config))
+}
+
+fn fatal_error(fatal: Fatal<TypeConfig>) -> Error {
+    match fatal {
+        Fatal::Stopped => Error::closed("the member stopped"),
+        Fatal::Panicked | Fatal::StorageError(_) => {
+            Error::internal(format!("the member failed: {fatal}"))
+        }
+    }
+}
+
+type OnRefused = Box<dyn FnOnce(Refusal) + Send>;
+
+/// Someone to be told of a refusal, at most once.
+#[derive(Clone)]
+struct Pending(Arc<Mutex<Option<OnRefused>>>);
+
+impl Pending {
+    fn take(&self) -> Option<OnRefused> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        if let Some(on_refused) = self.take() {
+            on_refused(refusal);
+        }
+    }
+}
+
+/// What openraft holds of a proposal. If it drops that without a word, the
+/// outcome is unknown.
+struct Outcome {
+    pending: Pending,
+    me: MemberId,
+}
+
+impl Outcome {
+    fn settle(self, result: ClientWriteResult<TypeConfig>) {
+        match result {
+            Ok(_) => drop(self.pending.take()),
+            Err(ClientWriteError::ForwardToLeader(forward)) => {
+                let hint = other_leader(&forward, self.me);
+                self.pending.refuse(Refusal::NotLeader { hint });
+            }
+            Err(ClientWriteError::LogEntryDiscarded(_)) => self.pending.refuse(Refusal::Unknown),
+            // Payloads ask for neither.
+            Err(
+                ClientWriteError::ChangeMembershipError(_)
+                | ClientWriteError::PreconditionFailed(_),
+            ) => self.pending.refuse(Refusal::Stopped),
+        }
+    }
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        self.pending.refuse(Refusal::Unknown);
+    }
+}
+
+/// The leader to ask instead; one whose lease ran out names itself.
+fn other_leader(forward: &ForwardToLeader<TypeConfig>, me: MemberId) -> Option<MemberId> {
+    forward.leader_id.map(MemberId).filter(|leader| *leader != me)
+}
+
+impl fmt::Debug for Consensus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Consensus")
+            .field("member", &self.inner.peers.me)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ConsensusOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ConsensusOptions")
+            .field("member", &self.member)
+            .field("members", &self.members)
+            .finish_non_exhaustive()
+    }
+}

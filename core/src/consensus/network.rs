@@ -1,0 +1,317 @@
+//! The leader's and the candidate's side of openraft's network.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use coord_state::MemberId;
+use futures_util::stream::{self, Stream, StreamExt};
+use openraft::OptionalSend;
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::impls::BasicNode;
+use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use tokio::sync::mpsc;
+
+use super::lifetime::timeout;
+use super::peer_frame::{Connection, PeerError, Purpose, framed};
+use super::peer_link::{CALL_PRE_VOTE, CALL_TRANSFER, CALL_VOTE, Peers};
+use super::peer_message::{
+    AppendRequest, AppendResult, decode_append_result, decode_only_vote, decode_vote_response,
+    encode_append, encode_snapshot_offer, encode_transfer, encode_vote_request,
+};
+use super::types::{RaftSnapshot, TypeConfig, Vote};
+use crate::storage::Snapshot;
+
+/// Append requests one peer may leave unanswered. More would turn a burst into
+/// many small requests; fewer would leave the connection idle for a round trip.
+const WINDOW: usize = 4;
+/// A peer that leaves an append request unanswered for so long is cut off.
+const STALL: Duration = Duration::from_secs(10);
+const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
+/// Time for a peer to take one chunk, or to install the whole.
+const SNAPSHOT_STALL: Duration = Duration::from_secs(60);
+
+type RpcError = RPCError<TypeConfig>;
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type BoxedStream<'a, T> = Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
+
+/// Makes the clients openraft asks for.
+#[derive(Debug, Clone)]
+pub(super) struct Network {
+    pub(super) peers: Arc<Peers>,
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = PeerClient;
+
+    async fn new_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
+        let peer = MemberId(target);
+        self.peers.learn(peer, &node.addr);
+        PeerClient { peers: self.peers.clone(), peer, append: None }
+    }
+}
+
+/// Sends to one peer, over connections of its own where order or size matter.
+#[derive(Debug)]
+pub(super) struct PeerClient {
+    peers: Arc<Peers>,
+    peer: MemberId,
+    /// Kept from one stream to the next if all its requests were answered.
+    append: Option<Connection>,
+}
+
+fn rpc_error(error: PeerError) -> RpcError {
+    match error {
+        PeerError::Unreachable(what) => RPCError::Unreachable(Unreachable::from_string(what)),
+        PeerError::Broken(what) => RPCError::Network(NetworkError::from_string(what)),
+    }
+}
+
+fn streaming_error(error: PeerError) -> StreamingError<TypeConfig> {
+    rpc_error(error).into()
+}
+
+/// A stream of append requests on its way.
+struct Appending<'a, S> {
+    client: &'a mut PeerClient,
+    connection: Option<Connection>,
+    requests: S,
+    exhausted: bool,
+    unanswered: usize,
+}
+
+impl<S> Appending<'_, S>
+where
+    S: Stream<Item = AppendRequest> + Send + Unpin,
+{
+    /// The next answer; None once all requests are answered.
+    async fn next(&mut self) -> Option<Result<AppendResult, RpcError>> {
+        let outcome = self.advance().await;
+        match &outcome {
+            // The peer closes after a conflict: what follows would be stale.
+            Some(Ok(Err(_)) | Err(_)) => {
+                self.connection = None;
+                self.exhausted = true;
+                self.unanswered = 0;
+            }
+            Some(Ok(Ok(_))) => {}
+            None => self.client.append = self.connection.take(),
+        }
+        outcome
+    }
+
+    async fn advance(&mut self) -> Option<Result<AppendResult, RpcError>> {
+        loop {
+            if self.exhausted && self.unanswered == 0 {
+                return None;
+            }
+            // Gone only after an error, which ended the stream.
+            let connection = self.connection.as_mut()?;
+            let may_send = !self.exhausted && self.unanswered < WINDOW;
+            let answers = self.unanswered > 0;
+            tokio::select! {
+                answer = timeout(STALL, connection.reader.next()), if answers => {
+                    self.unanswered -= 1;
+                    return Some(match answer {
+                        Some(Ok(Some(frame))) => {
+                            decode_append_result(frame).map_err(|error| rpc_error(error.into()))
+                        }
+                        Some(Ok(None)) => Err(broken("the peer hung up")),
+                        Some(Err(error)) => Err(rpc_error(error.into())),
+                        None => Err(broken("the peer stopped answering")),
+                    });
+                }
+                request = self.requests.next(), if may_send => match request {
+                    None => self.exhausted = true,
+                    Some(request) => {
+                        self.unanswered += 1;
+                        let frame = framed(|out| encode_append(request, out));
+                        let sent = timeout(STALL, connection.writer.send(&frame)).await;
+                        match sent {
+                            Some(Ok(())) => {}
+                            Some(Err(error)) => return Some(Err(rpc_error(error.into()))),
+                            None => return Some(Err(broken("the peer stopped reading"))),
+                        }
+                    }
+                },
+            }
+        }
+    }
+}
+
+fn broken(what: &str) -> RpcError {
+    rpc_error(PeerError::Broken(what.to_owned()))
+}
+
+impl PeerClient {
+    async fn call(
+        &self,
+        kind: u8,
+        request: Vec<u8>,
+        option: &RPCOption,
+    ) -> Result<Bytes, RpcError> {
+        let answer = timeout(option.hard_ttl(), self.peers.call(self.peer, kind, request.into()));
+        match answer.await {
+            Some(answer) => answer.map_err(rpc_error),
+            None => Err(broken("the peer did not answer in time")),
+        }
+    }
+
+    async fn ask_for_vote(
+        &self,
+        kind: u8,
+        request: &VoteRequest<TypeConfig>,
+        option: &RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        let mut bytes = Vec::new();
+        encode_vote_request(request, &mut bytes);
+        let answer = self.call(kind, bytes, option).await?;
+        decode_vote_response(answer).map_err(|error| rpc_error(error.into()))
+    }
+
+    async fn send_snapshot(&self, vote: Vote, snapshot: Snapshot) -> Result<Vote, PeerError> {
+        let mut connection = self.peers.connect(self.peer, Purpose::Snapshot).await?;
+        let offer = framed(|out| encode_snapshot_offer(&vote, snapshot.size(), out));
+        connection.writer.send(&offer).await?;
+        let (sender, mut chunks) = mpsc::channel(4);
+        let reading = tokio::task::spawn_blocking(move || read_chunks(&snapshot, &sender));
+        let stalled = || PeerError::Broken("the peer stopped taking the snapshot".to_owned());
+        while let Some(chunk) = chunks.recv().await {
+            let sent = timeout(SNAPSHOT_STALL, connection.writer.send(&chunk)).await;
+            sent.ok_or_else(stalled)??;
+        }
+        reading.await.map_err(std::io::Error::other)??;
+        let answer = timeout(SNAPSHOT_STALL, connection.reader.next()).await;
+        match answer.ok_or_else(stalled)?? {
+            Some(frame) => Ok(decode_only_vote(frame)?),
+            None => Err(PeerError::Broken("the peer did not take the snapshot".to_owned())),
+        }
+    }
+}
+
+fn read_chunks(snapshot: &Snapshot, chunks: &mpsc::Sender<Vec<u8>>) -> std::io::Result<()> {
+    let mut offset = 0;
+    while offset < snapshot.size() {
+        let left = usize::try_from(snapshot.size() - offset).unwrap_or(usize::MAX);
+        let len = left.min(SNAPSHOT_CHUNK_BYTES);
+        let mut outcome = Ok(());
+        let frame = framed(|out| {
+            out.resize(4 + len, 0);
+            outcome = snapshot.read_at(offset, &mut out[4..]);
+        });
+        outcome?;
+        if chunks.blocking_send(frame).is_err() {
+            // Sending was given up.
+            return Ok(());
+        }
+        offset += len as u64;
+    }
+    Ok(())
+}
+
+impl RaftNetworkV2<TypeConfig> for PeerClient {
+    type SnapshotData = Snapshot;
+
+    /// openraft sends through [`Self::stream_append`] only; this keeps one
+    /// request a stream of one.
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+        let requests = Box::pin(stream::iter([rpc]));
+        let mut answers = self.stream_append(requests, option).await?;
+        match answers.next().await {
+            Some(answer) => Ok(answer?.into()),
+            None => Err(broken("the peer did not answer")),
+        }
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        _option: RPCOption,
+    ) -> Boxed<
+        's,
+        Result<BoxedStream<'s, Result<StreamAppendResult<TypeConfig>, RpcError>>, RpcError>,
+    >
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let connection = match self.append.take() {
+                Some(connection) => connection,
+                None => {
+                    let connecting = self.peers.connect(self.peer, Purpose::Append);
+                    connecting.await.map_err(rpc_error)?
+                }
+            };
+            let appending = Appending {
+                client: self,
+                connection: Some(connection),
+                requests: input,
+                exhausted: false,
+                unanswered: 0,
+            };
+            let answers = stream::unfold(appending, |mut appending| async {
+                appending.next().await.map(|answer| (answer, appending))
+            });
+            let answers: BoxedStream<'s, _> = Box::pin(answers);
+            Ok(answers)
+        })
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        self.ask_for_vote(CALL_VOTE, &rpc, &option).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        self.ask_for_vote(CALL_PRE_VOTE, &rpc, &option).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: RaftSnapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        tokio::select! {
+            closed = cancel => Err(closed.into()),
+            sent = self.send_snapshot(vote, snapshot.snapshot) => {
+                sent.map(SnapshotResponse::new).map_err(streaming_error)
+            }
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
+        let mut bytes = Vec::new();
+        encode_transfer(&request, &mut bytes);
+        self.call(CALL_TRANSFER, bytes, &option).await?;
+        Ok(Ok(()))
+    }
+
+    /// Short at first: a peer that restarts is back within milliseconds.
+    fn backoff(&self) -> Option<Backoff> {
+        let steps = [5, 10, 20, 50, 100].into_iter().chain(std::iter::repeat(200));
+        Some(Backoff::new(steps.map(Duration::from_millis)))
+    }
+}

@@ -1,0 +1,251 @@
+//! The ways from this member to its peers that are shared by all who use them:
+//! calls and messages.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use coord_state::MemberId;
+use coord_state::codec::{Decode, Encode, Input};
+use tokio::sync::{mpsc, oneshot};
+
+use super::lifetime::{Lifetime, pause};
+use super::peer_frame::{Connection, PeerError, Purpose, framed};
+
+const REQUESTS_MAX: usize = 1024;
+const MESSAGES_MAX: usize = 8192;
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+const MESSAGE_WRITE_BYTES: usize = 64 << 10;
+/// How long a peer that cannot be reached is left alone.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) const CALL_VOTE: u8 = 1;
+pub(super) const CALL_PRE_VOTE: u8 = 2;
+pub(super) const CALL_TRANSFER: u8 = 3;
+pub(super) const CALL_SERVICE: u8 = 4;
+pub(super) const ANSWERED: u8 = 0;
+
+/// All peers of a member.
+#[derive(Debug)]
+pub(super) struct Peers {
+    pub(super) me: MemberId,
+    pub(super) lifetime: Lifetime,
+    pub(super) frame_bytes_max: usize,
+    known: Mutex<BTreeMap<MemberId, Known>>,
+    dropped: Arc<AtomicU64>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    address: String,
+    calls: Option<mpsc::Sender<Call>>,
+    messages: Option<MessageQueue>,
+}
+
+#[derive(Debug, Clone)]
+struct MessageQueue {
+    sender: mpsc::Sender<Bytes>,
+    bytes: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct Call {
+    kind: u8,
+    request: Bytes,
+    answer: oneshot::Sender<Result<Bytes, PeerError>>,
+}
+
+type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Bytes, PeerError>>>>>;
+
+impl Peers {
+    pub(super) fn new(me: MemberId, lifetime: Lifetime, frame_bytes_max: usize) -> Self {
+        let (known, dropped) = (Mutex::default(), Arc::default());
+        Self { me, lifetime, frame_bytes_max, known, dropped }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<MemberId, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns where a peer is.
+    pub(super) fn learn(&self, peer: MemberId, address: &str) {
+        let mut known = self.known();
+        let known = known.entry(peer).or_default();
+        if known.address != address {
+            address.clone_into(&mut known.address);
+        }
+    }
+
+    /// Messages that were dropped because a peer was away or slow.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// A new connection of one's own.
+    pub(super) async fn connect(
+        &self,
+        peer: MemberId,
+        purpose: Purpose,
+    ) -> Result<Connection, PeerError> {
+        let address = self.known().get(&peer).map(|known| known.address.clone());
+        let address = address
+            .ok_or_else(|| PeerError::Unreachable(format!("member {peer} has no address")))?;
+        let between = (self.me, peer);
+        Connection::connect(&address, between, purpose, &self.lifetime, self.frame_bytes_max).await
+    }
+
+    /// Asks a peer and waits for its answer, however long that takes.
+    pub(super) async fn call(
+        self: &Arc<Self>,
+        peer: MemberId,
+        kind: u8,
+        request: Bytes,
+    ) -> Result<Bytes, PeerError> {
+        let (answer, answered) = oneshot::channel();
+        let calls = self.calls(peer);
+        calls
+            .try_send(Call { kind, request, answer })
+            .map_err(|_| PeerError::Broken(format!("too many calls wait for member {peer}")))?;
+        let gone = || PeerError::Broken(format!("the connection to member {peer} broke"));
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    fn calls(self: &Arc<Self>, peer: MemberId) -> mpsc::Sender<Call> {
+        let mut known = self.known();
+        let known = known.entry(peer).or_default();
+        known
+            .calls
+            .get_or_insert_with(|| {
+                let (sender, receiver) = mpsc::channel(REQUESTS_MAX);
+                let peers = self.clone();
+                self.lifetime.spawn(async move { peers.serve_calls(peer, receiver).await });
+                sender
+            })
+            .clone()
+    }
+
+    async fn serve_calls(self: Arc<Self>, peer: MemberId, mut calls: mpsc::Receiver<Call>) {
+        let mut next_id = 0u64;
+        while let Some(first) = calls.recv().await {
+            let mut connection = match self.connect(peer, Purpose::Control).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    let _ = first.answer.send(Err(error));
+                    continue;
+                }
+            };
+            let waiting = Waiting::default();
+            let (broken, mut breaks) = oneshot::channel::<()>();
+            let (mut reader, for_reader) = (connection.reader, waiting.clone());
+            let living = connection.living;
+            self.lifetime.spawn(async move {
+                while let Ok(Some(frame)) = reader.next().await {
+                    if hand_over(frame, &for_reader).is_none() {
+                        break;
+                    }
+                }
+                drop((broken, living));
+            });
+            let mut current = Some(first);
+            while let Some(call) = current {
+                next_id += 1;
+                let frame = framed(|out| {
+                    next_id.encode(out);
+                    out.push(call.kind);
+                    out.extend_from_slice(&call.request);
+                });
+                lock(&waiting).insert(next_id, call.answer);
+                if connection.writer.send(&frame).await.is_err() {
+                    break;
+                }
+                current = tokio::select! {
+                    next = calls.recv() => next,
+                    _ = &mut breaks => None,
+                };
+            }
+            // Whoever still waits learns of the break as its sender is dropped.
+            lock(&waiting).clear();
+        }
+    }
+
+    /// Sends a message, or drops it if the peer is away or slow. Messages that
+    /// arrive do so in order.
+    pub(super) fn send(self: &Arc<Self>, peer: MemberId, message: Bytes) {
+        let queue = {
+            let mut known = self.known();
+            let known = known.entry(peer).or_default();
+            known.messages.get_or_insert_with(|| self.start_messages(peer)).clone()
+        };
+        let len = message.len();
+        let waiting = queue.bytes.fetch_add(len, Ordering::Relaxed);
+        let full = waiting + len > MESSAGE_BYTES_MAX && waiting > 0;
+        if full || queue.sender.try_send(message).is_err() {
+            queue.bytes.fetch_sub(len, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn start_messages(self: &Arc<Self>, peer: MemberId) -> MessageQueue {
+        let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
+        let bytes = Arc::new(AtomicUsize::new(0));
+        let (peers, for_task) = (self.clone(), bytes.clone());
+        self.lifetime.spawn(async move { peers.serve_messages(peer, receiver, &for_task).await });
+        MessageQueue { sender, bytes }
+    }
+
+    async fn serve_messages(
+        &self,
+        peer: MemberId,
+        mut messages: mpsc::Receiver<Bytes>,
+        waiting: &AtomicUsize,
+    ) {
+        let mut connection = None;
+        while let Some(first) = messages.recv().await {
+            let mut count = 1;
+            let mut bytes = first.len();
+            let mut frames = framed(|out| out.extend_from_slice(&first));
+            while frames.len() < MESSAGE_WRITE_BYTES
+                && let Ok(more) = messages.try_recv()
+            {
+                count += 1;
+                bytes += more.len();
+                frames.extend(framed(|out| out.extend_from_slice(&more)));
+            }
+            waiting.fetch_sub(bytes, Ordering::Relaxed);
+            if connection.is_none() {
+                connection = self.connect(peer, Purpose::Messages).await.ok();
+            }
+            let sent = match &mut connection {
+                Some(open) => open.writer.send(&frames).await.is_ok(),
+                None => false,
+            };
+            if !sent {
+                self.dropped.fetch_add(count, Ordering::Relaxed);
+                connection = None;
+                pause(RETRY_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives an answer to who waits for it; None if it makes no sense.
+fn hand_over(frame: Bytes, waiting: &Waiting) -> Option<()> {
+    let mut input = Input::new(frame);
+    let id = u64::decode(&mut input).ok()?;
+    let status = u8::decode(&mut input).ok()?;
+    let content = input.take(input.remaining(), "answer").ok()?;
+    let answer = lock(waiting).remove(&id)?;
+    let outcome = match status {
+        ANSWERED => Ok(content),
+        _ => Err(PeerError::Broken(String::from_utf8_lossy(&content).into_owned())),
+    };
+    // Who asked may have given up.
+    let _ = answer.send(outcome);
+    Some(())
+}

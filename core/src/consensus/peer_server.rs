@@ -1,0 +1,291 @@
+//! What other members ask of this one.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use coord_state::MemberId;
+use coord_state::codec::{Decode, Encode, Input};
+use futures_util::stream::{self, StreamExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::lifetime::{Lifetime, pause, timeout};
+use super::peer_frame::{Connection, FrameReader, FrameWriter, PeerError, Purpose, framed};
+use super::peer_link::{ANSWERED, CALL_PRE_VOTE, CALL_SERVICE, CALL_TRANSFER, CALL_VOTE};
+use super::peer_message::{
+    decode_append, decode_snapshot_offer, decode_transfer, decode_vote_request,
+    encode_append_result, encode_vote, encode_vote_response,
+};
+use super::state_machine::StateMachine;
+use super::types::{RaftSnapshot, TypeConfig, decode_snapshot_meta};
+use crate::error::Error;
+use crate::storage::{Snapshot, SnapshotReceiver, SnapshotStore};
+
+/// Connections of peers at once; further ones are closed.
+const CONNECTIONS_MAX: usize = 1024;
+/// Calls of one connection in progress; further ones wait in its socket.
+const CALLS_MAX: usize = 256;
+const SNAPSHOT_STALL: Duration = Duration::from_secs(60);
+const REFUSED: u8 = 1;
+
+/// The answer to a call, in time.
+pub type CallAnswer = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send>>;
+
+/// What this member does for its peers, beside the log.
+pub trait PeerService: Send + Sync + 'static {
+    /// Takes a message. Those of one peer come in the order sent. Must not block.
+    fn on_message(&self, from: MemberId, message: Bytes);
+
+    /// Answers a call.
+    fn on_call(&self, from: MemberId, request: Bytes) -> CallAnswer;
+}
+
+pub(super) type Raft = openraft::Raft<TypeConfig, StateMachine>;
+
+/// When a leader was last heard.
+#[derive(Debug)]
+pub(super) struct LeaderContact {
+    origin: Instant,
+    /// Milliseconds since the origin, plus one; 0 for never.
+    heard: AtomicU64,
+}
+
+impl LeaderContact {
+    pub(super) fn new(origin: Instant) -> Self {
+        Self { origin, heard: AtomicU64::new(0) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+    }
+
+    fn note(&self) {
+        self.heard.store(self.now() + 1, Ordering::Relaxed);
+    }
+
+    /// Milliseconds since then.
+    pub(super) fn age_ms(&self) -> Option<u64> {
+        let heard = self.heard.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.now().saturating_sub(heard))
+    }
+}
+
+/// Serves the connections of peers.
+#[derive(Clone)]
+pub(super) struct PeerServer {
+    pub(super) me: MemberId,
+    pub(super) raft: Raft,
+    pub(super) service: Arc<dyn PeerService>,
+    pub(super) snapshots: SnapshotStore,
+    pub(super) contact: Arc<LeaderContact>,
+    pub(super) lifetime: Lifetime,
+    pub(super) frame_bytes_max: usize,
+}
+
+impl PeerServer {
+    /// Accepts connections until the member stops.
+    pub(super) async fn run(self, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, say: there may be some soon.
+                    tracing::warn!(%error, "a peer's connection could not be accepted");
+                    pause(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else { continue };
+            let server = self.clone();
+            self.lifetime.spawn(async move {
+                if let Err(error) = server.serve(stream).await {
+                    tracing::debug!(member = server.me.0, %error, "a peer's connection ended");
+                }
+                drop(place);
+            });
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream) -> Result<(), PeerError> {
+        let accepting = Connection::accept(stream, self.me, &self.lifetime, self.frame_bytes_max);
+        let (connection, from, purpose) = accepting.await?;
+        match purpose {
+            Purpose::Append => self.serve_append(connection).await,
+            Purpose::Control => self.serve_control(connection, from).await,
+            Purpose::Messages => self.serve_messages(connection.reader, from).await,
+            Purpose::Snapshot => self.serve_snapshots(connection).await,
+        }
+    }
+
+    async fn serve_append(&self, connection: Connection) -> Result<(), PeerError> {
+        let Connection { reader, mut writer, living } = connection;
+        // openraft reads the requests in a task of its own, which has to end too.
+        let state = (reader, self.lifetime.clone(), self.contact.clone(), living);
+        let requests = stream::unfold(state, |(mut reader, lifetime, contact, living)| async {
+            let frame = lifetime.until_end(reader.next()).await?.ok()??;
+            let request = match decode_append(frame) {
+                Ok(request) => request,
+                Err(error) => {
+                    tracing::warn!(%error, "a peer sent an append request that makes no sense");
+                    return None;
+                }
+            };
+            contact.note();
+            Some((request, (reader, lifetime, contact, living)))
+        });
+        let mut answers = Box::pin(self.raft.stream_append(requests));
+        while let Some(answer) = answers.next().await {
+            let answer = answer.map_err(|fatal| PeerError::Broken(fatal.to_string()))?;
+            writer.send(&framed(|out| encode_append_result(&answer, out))).await?;
+            if answer.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn serve_messages(
+        &self,
+        mut reader: FrameReader,
+        from: MemberId,
+    ) -> Result<(), PeerError> {
+        while let Some(message) = reader.next().await? {
+            self.service.on_message(from, message);
+        }
+        Ok(())
+    }
+
+    async fn serve_control(&self, connection: Connection, from: MemberId) -> Result<(), PeerError> {
+        let Connection { mut reader, mut writer, living } = connection;
+        let (answers, mut answered) = mpsc::channel::<Vec<u8>>(CALLS_MAX);
+        self.lifetime.spawn(async move {
+            while let Some(answer) = answered.recv().await {
+                if writer.send(&answer).await.is_err() {
+                    break;
+                }
+            }
+            drop(living);
+        });
+        let places = Arc::new(Semaphore::new(CALLS_MAX));
+        while let Some(frame) = reader.next().await? {
+            let mut input = Input::new(frame);
+            let id = u64::decode(&mut input)?;
+            let kind = u8::decode(&mut input)?;
+            let request = input.take(input.remaining(), "request")?;
+            // Only closing would fail it, and nobody does.
+            let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
+            let (server, answers) = (self.clone(), answers.clone());
+            self.lifetime.spawn(async move {
+                let outcome = server.answer(from, kind, request).await;
+                let frame = framed(|out| {
+                    id.encode(out);
+                    match outcome {
+                        Ok(answer) => {
+                            out.push(ANSWERED);
+                            out.extend_from_slice(&answer);
+                        }
+                        Err(why) => {
+                            out.push(REFUSED);
+                            out.extend_from_slice(why.as_bytes());
+                        }
+                    }
+                });
+                // The peer may be gone by now.
+                let _ = answers.send(frame).await;
+                drop(place);
+            });
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, from: MemberId, kind: u8, request: Bytes) -> Result<Bytes, String> {
+        let mut out = Vec::new();
+        match kind {
+            CALL_VOTE | CALL_PRE_VOTE => {
+                let request = decode_vote_request(request).map_err(|error| error.to_string())?;
+                let answer = match kind {
+                    CALL_VOTE => self.raft.vote(request).await,
+                    _ => self.raft.pre_vote(request).await,
+                };
+                encode_vote_response(&answer.map_err(|error| error.to_string())?, &mut out);
+            }
+            CALL_TRANSFER => {
+                let request = decode_transfer(request).map_err(|error| error.to_string())?;
+                let answer = self.raft.handle_transfer_leader(request).await;
+                answer
+                    .map_err(|fatal| fatal.to_string())?
+                    .map_err(|refused| refused.to_string())?;
+            }
+            CALL_SERVICE => {
+                let answer = self.service.on_call(from, request).await;
+                return answer.map_err(|error| error.chain());
+            }
+            other => return Err(format!("call {other} is unknown here")),
+        }
+        Ok(out.into())
+    }
+
+    async fn serve_snapshots(&self, connection: Connection) -> Result<(), PeerError> {
+        let Connection { mut reader, mut writer, living: _living } = connection;
+        while let Some(offer) = reader.next().await? {
+            let (vote, size) = decode_snapshot_offer(offer)?;
+            let snapshot = self.receive(&mut reader, size).await?;
+            let meta = decode_snapshot_meta(snapshot.meta().clone())?;
+            let snapshot = RaftSnapshot { meta, snapshot };
+            let answer = self.raft.install_full_snapshot(vote, snapshot).await;
+            let answer = answer.map_err(|fatal| PeerError::Broken(fatal.to_string()))?;
+            self.contact.note();
+            send_vote(&mut writer, &answer.vote).await?;
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, reader: &mut FrameReader, size: u64) -> Result<Snapshot, PeerError> {
+        let store = self.snapshots.clone();
+        let living = self.lifetime.enter();
+        let (sender, chunks) = mpsc::channel(8);
+        let writing = tokio::task::spawn_blocking(move || {
+            let snapshot = write_chunks(store.receive()?, chunks, size);
+            drop((store, living));
+            snapshot
+        });
+        let mut left = size;
+        while left > 0 {
+            let stalled = || PeerError::Broken("the peer stopped sending the snapshot".to_owned());
+            let chunk = timeout(SNAPSHOT_STALL, reader.next()).await.ok_or_else(stalled)??;
+            let Some(chunk) = chunk else { return Err(stalled()) };
+            left = left.saturating_sub(chunk.len() as u64);
+            if sender.send(chunk).await.is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        Ok(writing.await.map_err(io::Error::other)??)
+    }
+}
+
+async fn send_vote(writer: &mut FrameWriter, vote: &super::types::Vote) -> io::Result<()> {
+    writer.send(&framed(|out| encode_vote(vote, out))).await
+}
+
+fn write_chunks(
+    mut receiver: SnapshotReceiver,
+    mut chunks: mpsc::Receiver<Bytes>,
+    size: u64,
+) -> io::Result<Snapshot> {
+    let mut received = 0;
+    while let Some(chunk) = chunks.blocking_recv() {
+        received += chunk.len() as u64;
+        receiver.write(&chunk)?;
+    }
+    if received != size {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    receiver.finish()
+}

@@ -1,0 +1,95 @@
+//! How a member stands, for those above.
+
+use coord_state::MemberId;
+use openraft::errors::Fatal;
+use openraft::metrics::RaftMetrics;
+use openraft::{Instant as _, ServerState};
+
+use super::types::TypeConfig;
+
+/// A member's part in consensus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConsensusRole {
+    /// Orders payloads.
+    Leader,
+    /// Follows a leader, or waits for one.
+    Follower,
+    /// Asks to become leader.
+    Candidate,
+    /// Follows without a vote.
+    #[default]
+    Learner,
+}
+
+/// How a member stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConsensusStatus {
+    /// Its part.
+    pub role: ConsensusRole,
+    /// The term it is in.
+    pub term: u64,
+    /// The leader it knows.
+    pub leader: Option<MemberId>,
+    /// The last entry it applied.
+    pub applied: Option<u64>,
+    /// The last entry it knows to be committed.
+    pub committed: Option<u64>,
+    /// Voting members and their peer addresses, in order.
+    pub voters: Vec<(MemberId, String)>,
+    /// Members without a vote and their peer addresses, in order.
+    pub learners: Vec<(MemberId, String)>,
+    /// Milliseconds since it last heard from a leader, or, as the leader, from
+    /// a majority.
+    pub contact_ms: Option<u64>,
+    /// Messages dropped because a peer was away or slow.
+    pub messages_dropped: u64,
+    /// Why the member can do nothing any more.
+    pub failed: Option<String>,
+}
+
+pub(super) fn status_of(
+    metrics: &RaftMetrics<TypeConfig>,
+    leader_heard_ms: Option<u64>,
+    messages_dropped: u64,
+) -> ConsensusStatus {
+    let role = match metrics.state {
+        ServerState::Leader => ConsensusRole::Leader,
+        ServerState::Follower => ConsensusRole::Follower,
+        ServerState::Candidate => ConsensusRole::Candidate,
+        ServerState::Learner | ServerState::Shutdown => ConsensusRole::Learner,
+    };
+    let membership = metrics.membership_config.membership();
+    let mut voters = Vec::new();
+    let mut learners = Vec::new();
+    let voting: Vec<u64> = membership.voter_ids().collect();
+    for (member, node) in membership.nodes() {
+        let list = if voting.contains(member) { &mut voters } else { &mut learners };
+        list.push((MemberId(*member), node.addr.clone()));
+    }
+    let contact_ms = match role {
+        ConsensusRole::Leader => metrics
+            .last_quorum_acked
+            .map(|acked| u64::try_from(acked.elapsed().as_millis()).unwrap_or(u64::MAX)),
+        _ => leader_heard_ms,
+    };
+    ConsensusStatus {
+        role,
+        term: metrics.current_term,
+        leader: metrics.current_leader.map(MemberId),
+        applied: metrics.last_applied.map(|log_id| log_id.index),
+        committed: metrics.local_committed.map(|log_id| log_id.index),
+        voters,
+        learners,
+        contact_ms,
+        messages_dropped,
+        failed: failure(&metrics.running_state),
+    }
+}
+
+/// Why openraft stopped, unless it was asked to.
+fn failure(state: &Result<(), Fatal<TypeConfig>>) -> Option<String> {
+    match state {
+        Ok(()) | Err(Fatal::Stopped) => None,
+        Err(fatal @ (Fatal::Panicked | Fatal::StorageError(_))) => Some(fatal.to_string()),
+    }
+}
