@@ -1,13 +1,13 @@
 //! The listening socket and all its connections.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -49,8 +49,8 @@ impl ZookeeperServer {
     ///
     /// # Errors
     /// `Invalid` if the address is off, cannot be resolved or is taken.
-    pub fn bind(address: &ListenAddress, node: Node) -> Result<Self, Error> {
-        let listener = listen(address)?;
+    pub async fn bind(address: &ListenAddress, node: Node) -> Result<Self, Error> {
+        let listener = listen(address).await?;
         let local_addr = listener.local_addr().map_err(|error| {
             Error::internal("the listening socket has no address").caused_by(error)
         })?;
@@ -128,7 +128,7 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-fn listen(address: &ListenAddress) -> Result<TcpListener, Error> {
+async fn listen(address: &ListenAddress) -> Result<TcpListener, Error> {
     let ListenAddress::At { host, port } = address else {
         return Err(Error::invalid("the ZooKeeper address is off"));
     };
@@ -141,7 +141,8 @@ fn listen(address: &ListenAddress) -> Result<TcpListener, Error> {
         };
         Error::invalid(message).caused_by(error)
     };
-    let at = (host.as_str(), *port).to_socket_addrs().map_err(failed)?.next().ok_or_else(|| {
+    let mut found = lookup_host((host.as_str(), *port)).await.map_err(failed)?;
+    let at = found.next().ok_or_else(|| {
         Error::invalid(format!("cannot listen for ZooKeeper clients at {address}: no such host"))
     })?;
     let open = || {

@@ -63,7 +63,6 @@ fn put_multi_reply(out: &mut Vec<u8>, op: OpCode, reply: &MultiReply) {
             multi::put_result_header(out, OpCode::Create);
             put_text(out, path);
         }
-        // Whatever else created it, the result is that of create2.
         MultiReply::Created { path, stat } => {
             multi::put_result_header(out, OpCode::Create2);
             put_created(out, path, stat);
@@ -153,8 +152,8 @@ mod tests {
     }
 
     #[test]
-    fn containers_in_a_multi_answer_as_create2() {
-        let shape = Shape::Multi([OpCode::CreateContainer].into());
+    fn a_result_with_a_stat_is_of_type_create2() {
+        let shape = Shape::Multi([OpCode::Create2].into());
         let created = MultiReply::Created { path: "/c".into(), stat: Stat::default() };
         let bytes = frame(&shape, Ok(Reply::Multi(vec![created]))).unwrap();
         assert_eq!(bytes[20..24], 15_i32.to_be_bytes());

@@ -25,7 +25,7 @@ pub(super) enum Shape {
     PathAndStat,
     /// The new stat.
     Stat,
-    /// One result for each of these.
+    /// One result of each of these types.
     Multi(Box<[OpCode]>),
 }
 
@@ -82,8 +82,8 @@ fn plan_write(request: Request, owner: Owner, identities: &[Identity]) -> Result
             Plan::Write(znode(op), Shape::Stat)
         }
         Request::Multi(requests) => {
-            let shape = Shape::Multi(requests.iter().map(Request::op).collect());
-            let ops = requests.into_iter().map(multi_op).collect::<Result<_, _>>()?;
+            let ops = requests.into_iter().map(multi_op).collect::<Result<Vec<_>, _>>()?;
+            let shape = Shape::Multi(ops.iter().map(result_type).collect());
             Plan::Write(znode(ZnodeOp::Multi(ops)), shape)
         }
         Request::CloseSession => {
@@ -95,11 +95,17 @@ fn plan_write(request: Request, owner: Owner, identities: &[Identity]) -> Result
     })
 }
 
-/// ZooKeeper 3.9 refuses a whole multi as undecodable for what alone would be
-/// bad arguments.
+/// One operation of a multi. Its flags alone say what to create, whichever of
+/// the operations that create it is. ZooKeeper 3.9 refuses the whole multi as
+/// undecodable for what alone would be bad arguments.
 fn multi_op(request: Request) -> Result<MultiOp, ErrorCode> {
     match request {
-        Request::Create(create) => create_op(create).map_err(|_| ErrorCode::MarshallingError),
+        Request::Create(mut create) => {
+            if create.form == CreateForm::Container {
+                create.form = CreateForm::Plain;
+            }
+            create_op(create).map_err(|_| ErrorCode::MarshallingError)
+        }
         Request::Delete { path, version } => Ok(MultiOp::Delete { path: path.into(), version }),
         Request::SetData { path, data, version } => {
             Ok(MultiOp::SetData { path: path.into(), data: own(data), version })
@@ -108,6 +114,20 @@ fn multi_op(request: Request) -> Result<MultiOp, ErrorCode> {
             Ok(MultiOp::CheckVersion { path: path.into(), version })
         }
         _ => Err(ErrorCode::MarshallingError),
+    }
+}
+
+/// How the result of an operation of a multi is told: only containers and
+/// znodes with a time to live come with their stat.
+fn result_type(op: &MultiOp) -> OpCode {
+    match op {
+        MultiOp::Create { mode: CreateMode::Container | CreateMode::Ttl { .. }, .. } => {
+            OpCode::Create2
+        }
+        MultiOp::Create { .. } => OpCode::Create,
+        MultiOp::Delete { .. } => OpCode::Delete,
+        MultiOp::SetData { .. } => OpCode::SetData,
+        MultiOp::CheckVersion { .. } => OpCode::CheckVersion,
     }
 }
 
@@ -194,6 +214,21 @@ mod tests {
         assert!(matches!(plan(request, OWNER, &[]), Plan::Refuse(ErrorCode::MarshallingError)));
         let request = Request::Create(create(CreateForm::Plain, 9));
         assert!(matches!(plan(request, OWNER, &[]), Plan::Refuse(ErrorCode::BadArguments)));
+    }
+
+    #[test]
+    fn in_a_multi_flags_decide_and_only_containers_and_ttl_come_with_a_stat() {
+        let creates = [
+            create(CreateForm::WithStat, 0),
+            create(CreateForm::Container, 0),
+            create(CreateForm::Container, 4),
+            create(CreateForm::Ttl { ttl_ms: 7 }, 5),
+        ];
+        let request = Request::Multi(creates.into_iter().map(Request::Create).collect());
+        let Plan::Write(_, Shape::Multi(types)) = plan(request, OWNER, &[]) else {
+            panic!("a multi is a write")
+        };
+        assert_eq!(*types, [OpCode::Create, OpCode::Create, OpCode::Create2, OpCode::Create2]);
     }
 
     #[test]
