@@ -42,7 +42,8 @@ pub fn put_stat(out: &mut Vec<u8>, stat: &Stat) {
     put_long(out, stat.pzxid.zxid());
 }
 
-/// Reads an access list, `None` for null.
+/// Reads an access list, `None` for null. A null scheme or id is an empty one:
+/// some clients write every empty text as null.
 ///
 /// # Errors
 /// [`DecodeError`] if it is not one.
@@ -51,8 +52,8 @@ pub fn acl(input: &mut Reader) -> Result<Option<Vec<Ace>>, DecodeError> {
         Ok(Ace {
             perms: input.int("permissions")?.cast_unsigned(),
             identity: Identity {
-                scheme: input.text("scheme")?.into(),
-                id: input.text("id")?.into(),
+                scheme: input.nullable_text("scheme")?.unwrap_or_default().into(),
+                id: input.nullable_text("id")?.unwrap_or_default().into(),
             },
         })
     })

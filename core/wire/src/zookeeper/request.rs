@@ -207,11 +207,11 @@ impl Request {
     pub(super) fn read(op: OpCode, input: &mut Reader) -> Result<Self, DecodeError> {
         Ok(match op {
             OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
-                Self::Create(Create::read(op, input)?)
+                Self::Create(Create::decode(op, input)?)
             }
             OpCode::Delete => Self::Delete { path: path(input)?, version: version(input)? },
-            OpCode::Exists => Self::Exists(Read::read(input)?),
-            OpCode::GetData => Self::GetData(Read::read(input)?),
+            OpCode::Exists => Self::Exists(Read::decode(input)?),
+            OpCode::GetData => Self::GetData(Read::decode(input)?),
             OpCode::SetData => Self::SetData {
                 path: path(input)?,
                 data: input.buffer("data")?,
@@ -223,8 +223,8 @@ impl Request {
                 acl: record::acl(input)?,
                 version: version(input)?,
             },
-            OpCode::GetChildren => Self::GetChildren(Read::read(input)?),
-            OpCode::GetChildren2 => Self::GetChildren2(Read::read(input)?),
+            OpCode::GetChildren => Self::GetChildren(Read::decode(input)?),
+            OpCode::GetChildren2 => Self::GetChildren2(Read::decode(input)?),
             OpCode::Sync => Self::Sync { path: input.nullable_text("path")? },
             OpCode::Ping => Self::Ping,
             OpCode::CheckVersion => {
@@ -249,9 +249,9 @@ impl Request {
                 input.int("auth type")?;
                 Self::Auth { scheme: input.text("scheme")?, auth: input.buffer("auth")? }
             }
-            OpCode::SetWatches => Self::SetWatches(SetWatches::read(input)?),
+            OpCode::SetWatches => Self::SetWatches(SetWatches::decode(input)?),
             OpCode::SetWatches2 => Self::SetWatches2 {
-                once: SetWatches::read(input)?,
+                once: SetWatches::decode(input)?,
                 persistent: input.vector("persistent watches", path)?,
                 persistent_recursive: input.vector("persistent recursive watches", path)?,
             },
@@ -373,7 +373,7 @@ impl CreateForm {
 }
 
 impl Create {
-    fn read(op: OpCode, input: &mut Reader) -> Result<Self, DecodeError> {
+    fn decode(op: OpCode, input: &mut Reader) -> Result<Self, DecodeError> {
         let path = path(input)?;
         let data = input.buffer("data")?;
         let acl = record::acl(input)?;
@@ -399,13 +399,13 @@ impl Create {
 }
 
 impl Read {
-    fn read(input: &mut Reader) -> Result<Self, DecodeError> {
+    fn decode(input: &mut Reader) -> Result<Self, DecodeError> {
         Ok(Self { path: path(input)?, watch: input.boolean("watch flag")? })
     }
 }
 
 impl SetWatches {
-    fn read(input: &mut Reader) -> Result<Self, DecodeError> {
+    fn decode(input: &mut Reader) -> Result<Self, DecodeError> {
         Ok(Self {
             relative_zxid: input.long("relative zxid")?,
             data: input.vector("data watches", path)?,

@@ -57,6 +57,23 @@ fn a_null_path_is_refused_where_a_path_is_needed() {
 }
 
 #[test]
+fn a_null_id_in_an_access_list_is_an_empty_one() {
+    let mut body = Vec::new();
+    body.extend_from_slice(&[0, 0, 0, 1, b'/']);
+    for field in [1, 31, 4] {
+        body.extend_from_slice(&i32::to_be_bytes(field));
+    }
+    body.extend_from_slice(b"auth");
+    for field in [-1, -1] {
+        body.extend_from_slice(&i32::to_be_bytes(field));
+    }
+    let Ok(Request::SetAcl { acl, .. }) = Request::decode(OpCode::SetAcl, Bytes::from(body)) else {
+        panic!("some clients write an empty id as null")
+    };
+    assert_eq!(&*acl.unwrap()[0].identity.id, "");
+}
+
+#[test]
 fn a_length_below_minus_one_is_refused() {
     let body = Bytes::from_static(&[0xff, 0xff, 0xff, 0xfe, 0]);
     assert_eq!(
