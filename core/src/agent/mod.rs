@@ -64,16 +64,15 @@ pub struct Agent {
 
 impl Agent {
     /// Restores what was registered and begins to keep the catalog in step.
-    /// Call it inside a tokio runtime.
     ///
     /// # Errors
     /// `Unavailable` if the data directory cannot be used, `Corrupt` if a file
     /// in it makes no sense.
-    pub fn start(node: Node) -> Result<Arc<Self>, Error> {
-        let identity = Identity::of(&node)?;
-        let store = Arc::new(Store::open(&node.settings().data_dir.join("agent"))?);
-        let clock = node.clock();
-        let local = store.restore(clock.monotonic(), clock.wall_ms())?;
+    pub async fn start(node: Node) -> Result<Arc<Self>, Error> {
+        let reader = node.clone();
+        let restored = tokio::task::spawn_blocking(move || restore(&reader)).await;
+        let (identity, store, local) = restored
+            .map_err(|error| Error::internal("restoring the agent failed").caused_by(error))??;
         let agent = Arc::new(Self {
             node,
             identity,
@@ -117,9 +116,16 @@ impl Agent {
     }
 
     /// Waits until this agent's node is in the catalog.
-    pub async fn in_catalog(&self) {
-        // The sender lives in `self`, so waiting cannot fail.
-        let _ = self.registered.subscribe().wait_for(|registered| *registered).await;
+    ///
+    /// # Errors
+    /// `Closed` if the agent is stopped before.
+    pub async fn wait_registered(&self) -> Result<(), Error> {
+        let mut registered = self.registered.subscribe();
+        tokio::select! {
+            // The sender lives in `self`, so this waiting cannot fail.
+            _ = registered.wait_for(|registered| *registered) => Ok(()),
+            () = self.stopped() => Err(Error::closed("the agent stopped")),
+        }
     }
 
     fn local(&self) -> MutexGuard<'_, Registrations> {
@@ -129,4 +135,13 @@ impl Agent {
     async fn stopped(&self) {
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
+}
+
+/// Everything that is read from the data directory.
+fn restore(node: &Node) -> Result<(Identity, Arc<Store>, Registrations), Error> {
+    let identity = Identity::of(node)?;
+    let store = Store::open(&node.settings().data_dir.join("agent"))?;
+    let clock = node.clock();
+    let local = store.restore(clock.monotonic(), clock.wall_ms())?;
+    Ok((identity, Arc::new(store), local))
 }

@@ -24,14 +24,11 @@ const GRACE: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes the port.
-pub(super) fn bind(address: &ListenAddress) -> Result<TcpListener, Error> {
+pub(super) async fn bind(address: &ListenAddress) -> Result<TcpListener, Error> {
     let ListenAddress::At { host, port } = address else {
         return Err(Error::invalid("the HTTP address is off"));
     };
-    let listener = std::net::TcpListener::bind((host.as_str(), *port))
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .and_then(TcpListener::from_std);
-    listener.map_err(|error| {
+    TcpListener::bind((host.as_str(), *port)).await.map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::AddrInUse => "another program listens there",
             std::io::ErrorKind::AddrNotAvailable => "it is not an address of this machine",

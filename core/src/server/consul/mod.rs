@@ -73,13 +73,16 @@ pub struct ConsulServer {
 }
 
 impl ConsulServer {
-    /// Listens on `address` and serves from now on. Call it inside a tokio
-    /// runtime.
+    /// Listens on `address` and serves from now on.
     ///
     /// # Errors
     /// `Unavailable`, with a one-line reason, if the address cannot be taken.
-    pub fn bind(address: &ListenAddress, node: Node, agent: Arc<Agent>) -> Result<Self, Error> {
-        let listener = listener::bind(address)?;
+    pub async fn bind(
+        address: &ListenAddress,
+        node: Node,
+        agent: Arc<Agent>,
+    ) -> Result<Self, Error> {
+        let listener = listener::bind(address).await?;
         let local = listener
             .local_addr()
             .map_err(|error| Error::internal("the listener has no address").caused_by(error))?;

@@ -44,7 +44,7 @@ impl Front {
         let mut node = request.node;
         if node.is_empty() {
             // Just after the start the node may be on its way into the catalog.
-            let _ = tokio::time::timeout(NODE_WAIT, self.agent.in_catalog()).await;
+            let _ = tokio::time::timeout(NODE_WAIT, self.agent.wait_registered()).await;
             node.clone_from(&self.agent.identity().name);
         }
         let session = NewSession {
