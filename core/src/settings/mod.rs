@@ -146,8 +146,8 @@ impl SessionSettings {
     /// The timeout granted to a client that asks for `asked_ms`, which may be
     /// anything.
     pub fn negotiate(&self, asked_ms: i32) -> u32 {
-        let min = self.timeout_min_ms.unwrap_or(self.tick_ms.saturating_mul(2));
-        let max = self.timeout_max_ms.unwrap_or(self.tick_ms.saturating_mul(20));
+        let min = self.timeout_min_ms.unwrap_or_else(|| self.tick_ms.saturating_mul(2));
+        let max = self.timeout_max_ms.unwrap_or_else(|| self.tick_ms.saturating_mul(20));
         u32::try_from(asked_ms).unwrap_or(0).clamp(min, max.max(min))
     }
 }

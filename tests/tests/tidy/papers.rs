@@ -11,7 +11,7 @@ use crate::source::{SourceFile, files, top};
 fn links_lead_somewhere() {
     let mut complaints = Vec::new();
     for file in files("", &[".md"]) {
-        let folder = Path::new(&file.path).parent().unwrap_or(Path::new(""));
+        let folder = Path::new(&file.path).parent().unwrap_or_else(|| Path::new(""));
         for (number, target) in links(&file) {
             if target.contains("://") || target.starts_with("mailto:") {
                 continue;
@@ -135,7 +135,7 @@ fn tests_named_in_the_compatibility_tables_exist() {
     for file in files("", &[".rs", ".py"]) {
         for line in file.text.lines() {
             let line = line.trim_start().trim_start_matches("async ");
-            let Some(rest) = line.strip_prefix("fn ").or(line.strip_prefix("def ")) else {
+            let Some(rest) = line.strip_prefix("fn ").or_else(|| line.strip_prefix("def ")) else {
                 continue;
             };
             known.extend(rest.split('(').next().map(str::to_owned));
