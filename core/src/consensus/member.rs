@@ -18,7 +18,7 @@ use openraft::{ChangeMembers, Config, ReadPolicy, SnapshotPolicy};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::lifetime::{Lifetime, timeout};
+use super::lifetime::Lifetime;
 use super::log_store::LogStore;
 use super::network::Network;
 use super::peer_link::{CALL_SERVICE, Peers};

@@ -15,6 +15,8 @@ use super::lifetime::{Lifetime, pause};
 use super::peer_frame::{Connection, PeerError, Purpose, framed};
 
 const REQUESTS_MAX: usize = 1024;
+/// Calls a peer may leave unanswered before its connection is given up.
+const UNANSWERED_MAX: usize = 4096;
 const MESSAGES_MAX: usize = 8192;
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 const MESSAGE_WRITE_BYTES: usize = 64 << 10;
@@ -156,7 +158,14 @@ impl Peers {
                     out.push(call.kind);
                     out.extend_from_slice(&call.request);
                 });
-                lock(&waiting).insert(next_id, call.answer);
+                {
+                    let mut waiting = lock(&waiting);
+                    waiting.insert(next_id, call.answer);
+                    // Calls given up by their callers count until they are answered.
+                    if waiting.len() > UNANSWERED_MAX {
+                        break;
+                    }
+                }
                 if connection.writer.send(&frame).await.is_err() {
                     break;
                 }

@@ -22,7 +22,8 @@ use super::{
     CallAnswer, CommittedEntry, Consensus, ConsensusOptions, ConsensusRole, FrozenState, Machine,
     PeerService, Refusal,
 };
-use crate::storage::disk::SystemDisk;
+use crate::storage::disk::{Disk, SystemDisk};
+use crate::storage::faulty_disk::FaultyDisk;
 use crate::storage::{Storage, StorageOptions};
 
 /// Remembers what was applied, in order.
@@ -61,13 +62,17 @@ impl Machine for Recorder {
 }
 
 fn storage(directory: &Path, member: u64) -> Storage {
+    storage_on(Arc::new(SystemDisk), directory, member)
+}
+
+fn storage_on(disk: Arc<dyn Disk>, directory: &Path, member: u64) -> Storage {
     Storage::open(&StorageOptions {
         directory: directory.to_owned(),
         member,
         segment_bytes: 64 << 10,
         held_bytes_max: 64 << 10,
         wall_ms: 0,
-        disk: Arc::new(SystemDisk),
+        disk,
     })
     .expect("the directory opens")
 }
@@ -153,10 +158,15 @@ struct Cluster {
     members: BTreeMap<MemberId, String>,
     running: BTreeMap<MemberId, Running>,
     snapshot_log_bytes: u64,
+    disk: Arc<dyn Disk>,
 }
 
 impl Cluster {
     async fn start(size: u64, snapshot_log_bytes: u64) -> Self {
+        Self::start_on(Arc::new(SystemDisk), size, snapshot_log_bytes).await
+    }
+
+    async fn start_on(disk: Arc<dyn Disk>, size: u64, snapshot_log_bytes: u64) -> Self {
         let mut listeners = Vec::new();
         let mut members = BTreeMap::new();
         for member in 1..=size {
@@ -167,7 +177,7 @@ impl Cluster {
         }
         let directories = members.iter().map(|_| tempfile::tempdir().unwrap()).collect();
         let mut cluster =
-            Self { directories, members, running: BTreeMap::new(), snapshot_log_bytes };
+            Self { directories, members, running: BTreeMap::new(), snapshot_log_bytes, disk };
         for (member, listener) in listeners {
             cluster.run(member, listener).await;
         }
@@ -182,7 +192,7 @@ impl Cluster {
             member,
             members: self.members.clone(),
             peer_listener: Some(listener),
-            storage: storage(directory.path(), member.0),
+            storage: storage_on(self.disk.clone(), directory.path(), member.0),
             heartbeat_ms: 50,
             election_min_ms: 300,
             election_max_ms: 600,
@@ -438,5 +448,58 @@ fn a_stopped_member_refuses_everything() {
         let error = running.consensus.read_index(false).await.unwrap_err();
         assert_eq!(*error.kind(), crate::ErrorKind::Closed);
         assert!(running.consensus.wait_applied(u64::MAX - 1).await.is_err());
+    });
+}
+
+#[test]
+fn a_member_whose_disk_fails_says_so_and_stops_serving() {
+    within_time(async {
+        let disk = FaultyDisk::default();
+        let mut cluster = Cluster::start_on(Arc::new(disk.clone()), 1, 1 << 20).await;
+        let running = &cluster.running[&MemberId(1)];
+        running.leads().await;
+        running.write(&payloads(0..3)).await;
+        disk.fail_syncs(true);
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        running.consensus.propose(Bytes::new(), |refusal| sender.send(refusal).unwrap_or_default());
+        assert_eq!(receiver.await.unwrap(), Refusal::Unknown);
+        let mut status = running.consensus.watch_status();
+        let failed =
+            status.wait_for(|status| status.failed.is_some()).await.unwrap().failed.clone();
+        assert!(failed.unwrap().contains("the disk is on fire"));
+        let error = running.consensus.read_index(false).await.unwrap_err();
+        assert_eq!(*error.kind(), crate::ErrorKind::Internal);
+        assert!(error.to_string().contains("the disk is on fire"), "{error}");
+        assert!(running.consensus.wait_applied(1000).await.is_err());
+        assert_eq!(running.applied(0).await, payloads(0..3));
+        cluster.stop_all().await;
+    });
+}
+
+#[test]
+fn a_member_joins_and_another_leaves() {
+    within_time(async {
+        let mut cluster = Cluster::start(1, 1 << 20).await;
+        cluster.running[&MemberId(1)].leads().await;
+        cluster.running[&MemberId(1)].write(&payloads(0..10)).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let first = std::mem::take(&mut cluster.members);
+        cluster.directories.push(tempfile::tempdir().unwrap());
+        cluster.run(MemberId(2), listener).await;
+        cluster.members = first;
+        let one = &cluster.running[&MemberId(1)];
+        one.consensus.add_learner(MemberId(2), &address).await.unwrap();
+        let two = &cluster.running[&MemberId(2)];
+        assert_eq!(two.applied(10).await, payloads(0..10));
+        let both = [MemberId(1), MemberId(2)].into();
+        one.consensus.change_membership(both).await.unwrap();
+        one.consensus.transfer_leader(MemberId(2)).await.unwrap();
+        two.leads().await;
+        assert_eq!(cluster.leader().await, MemberId(2));
+        two.consensus.change_membership([MemberId(2)].into()).await.unwrap();
+        assert_eq!(two.consensus.status().voters, [(MemberId(2), address)]);
+        two.write(&payloads(10..20)).await;
+        cluster.stop_all().await;
     });
 }

@@ -16,7 +16,7 @@ use crate::storage::{LogEntry, LogPosition, StoredVote};
 /// openraft's parameters. One leader per term, so that the term counts leaders
 /// as a ZooKeeper epoch does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TypeConfig;
+pub(super) struct TypeConfig;
 
 pub(super) type LeaderId = leader_id_std::LeaderId<u64, u64>;
 pub(super) type LogId = openraft::LogId<CommittedLeaderId<u64>>;
@@ -54,7 +54,7 @@ impl RaftTypeConfig for TypeConfig {
 
 /// What the layer above wants ordered; opaque here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proposal(pub(super) Bytes);
+pub(super) struct Proposal(pub(super) Bytes);
 
 impl fmt::Display for Proposal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,7 +64,7 @@ impl fmt::Display for Proposal {
 
 /// Calls back with the outcome of one request, on openraft's task: no channel,
 /// no task woken for it.
-pub struct Respond<T>(pub(super) Box<dyn FnOnce(T) + Send>);
+pub(super) struct Respond<T>(pub(super) Box<dyn FnOnce(T) + Send>);
 
 impl<T: OptionalSend + 'static> Responder<TypeConfig, T> for Respond<T> {
     fn on_complete(self, result: T) {

@@ -16,6 +16,8 @@
 //! Nothing here knows Raft's rules; the layer above keeps them.
 
 pub mod disk;
+#[cfg(test)]
+pub(crate) mod faulty_disk;
 mod identity;
 mod log_index;
 mod log_writer;

@@ -223,7 +223,7 @@ fn prepare(disk: &dyn Disk, path: &Path, size: u64, shared: &Shared) -> io::Resu
 }
 
 fn fill(file: &dyn DiskFile, from: u64, upto: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut offset = from;
     while offset < upto {
         let len = usize::try_from(upto - offset).unwrap_or(usize::MAX).min(ZEROS.len());

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use bytes::Bytes;
 
 use super::disk::SystemDisk;
+use super::faulty_disk::FaultyDisk;
 use super::*;
 use crate::error::{Error, ErrorKind};
 
@@ -55,7 +56,7 @@ fn all(log: &RaftLog) -> Vec<LogEntry> {
 }
 
 /// The log's files in order, with their content.
-fn segments(directory: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+fn segments(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut paths: Vec<_> = std::fs::read_dir(directory.join("log"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -259,6 +260,30 @@ fn every_start_has_a_greater_incarnation_even_if_the_clock_goes_back() {
     assert_eq!(seen, [1000, 1001, 2000]);
 }
 
+#[test]
+fn a_failed_sync_is_final() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let options = StorageOptions { disk: Arc::new(disk.clone()), ..options(directory.path()) };
+    let storage = Storage::open(&options).unwrap();
+    append(&storage.log, vec![entry(1, 0, 10)]);
+    let outcome = |index| {
+        let (sender, receiver) = mpsc::channel();
+        let done = Box::new(move |done: std::io::Result<()>| sender.send(done).unwrap());
+        // The call may be refused too; the completion is told in any case.
+        let _ = storage.log.append(vec![entry(1, index, 10)], done);
+        receiver.recv().unwrap()
+    };
+    disk.fail_syncs(true);
+    assert!(outcome(1).unwrap_err().to_string().contains("the disk is on fire"));
+    disk.fail_syncs(false);
+    assert!(outcome(2).unwrap_err().to_string().contains("the disk is on fire"));
+    drop(storage);
+    let storage = open(directory.path());
+    assert_eq!(storage.log.position(0), Some(LogPosition { term: 1, index: 0 }));
+    assert_eq!(storage.log.position(2), None);
+}
+
 fn snapshot(store: &SnapshotStore, index: u64) -> Snapshot {
     let mut writer = store.write(LogPosition { term: 1, index }, b"meta").unwrap();
     for tag in 0..10 {
@@ -267,7 +292,7 @@ fn snapshot(store: &SnapshotStore, index: u64) -> Snapshot {
     writer.finish().unwrap()
 }
 
-fn snapshot_files(directory: &Path) -> Vec<std::path::PathBuf> {
+fn snapshot_files(directory: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(directory.join("snapshots")).unwrap().map(|e| e.unwrap().path()).collect()
 }
 
