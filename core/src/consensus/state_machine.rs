@@ -103,7 +103,9 @@ impl Progress {
     /// A snapshot holds what was applied up to now. The larger it is, the more
     /// log has to make the next one worth its writing.
     fn note_snapshot(&self, log_bytes: u64, snapshot: &Snapshot) {
-        self.log_bytes.fetch_sub(log_bytes, Ordering::Relaxed);
+        // A snapshot installed while another was written may have counted the same log.
+        let rest = |total: u64| Some(total.saturating_sub(log_bytes));
+        let _ = self.log_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
         let bytes_max = self.snapshot_log_bytes.max(snapshot.size());
         self.log_bytes_max.store(bytes_max, Ordering::Relaxed);
     }
