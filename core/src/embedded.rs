@@ -129,8 +129,7 @@ impl Server {
         let running = self.running()?;
         let ready = async {
             running.node.wait_ready().await?;
-            running.agent.in_catalog().await;
-            Ok(())
+            running.agent.wait_registered().await
         };
         running.runtime.block_on(async {
             clock::timeout(limit, ready).await.unwrap_or_else(|| {
@@ -282,12 +281,12 @@ type Servers = (Arc<Agent>, Option<ZookeeperServer>, Option<ConsulServer>, Optio
 async fn start_servers(settings: &ValidSettings, node: &Node) -> Result<Servers, Error> {
     let zookeeper = match &settings.zk_addr {
         ListenAddress::Off => None,
-        address => Some(ZookeeperServer::bind(address, node.clone())?),
+        address => Some(ZookeeperServer::bind(address, node.clone()).await?),
     };
-    let agent = Agent::start(node.clone())?;
+    let agent = Agent::start(node.clone()).await?;
     let consul = match &settings.http_addr {
         ListenAddress::Off => None,
-        address => Some(ConsulServer::bind(address, node.clone(), Arc::clone(&agent))?),
+        address => Some(ConsulServer::bind(address, node.clone(), Arc::clone(&agent)).await?),
     };
     let dns = match &settings.dns_addr {
         ListenAddress::Off => None,
