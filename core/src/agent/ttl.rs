@@ -72,7 +72,9 @@ impl Agent {
                 () = tokio::time::sleep(wait) => {}
             }
             let now = self.node.clock().monotonic();
-            for (id, output) in self.local().expire(now) {
+            // Taken out first: judging locks the registrations again.
+            let expired = self.local().expire(now);
+            for (id, output) in expired {
                 tracing::warn!(check = id, "a TTL check was not heard from in time");
                 let ordered = self.judge_check(&id, CheckStatus::Critical, output);
                 // Not awaited: without a leader it would hold up the others.

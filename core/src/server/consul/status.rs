@@ -57,7 +57,7 @@ impl Front {
     fn address_of(&self, status: &NodeStatus, member: MemberId) -> String {
         let known = status.voters.iter().find(|(voter, _)| *voter == member);
         match known {
-            Some((_, address)) if !address.is_empty() => address.clone(),
+            Some((_, address)) if is_address(address) => address.clone(),
             _ => {
                 let identity = self.agent.identity();
                 format!("{}:{}", identity.address, identity.port)
@@ -199,9 +199,28 @@ impl Front {
     }
 }
 
+/// Whether it is `host:port`: a lone member has none, or says `off`.
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
 fn port_of(address: &crate::settings::ListenAddress) -> Vec<u16> {
     match address {
         crate::settings::ListenAddress::Off => Vec::new(),
         crate::settings::ListenAddress::At { port, .. } => vec![*port],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_without_a_peer_address_is_told_by_its_own() {
+        assert!(is_address("10.0.0.1:8300"));
+        assert!(is_address("[::1]:8300"));
+        assert!(!is_address("off"));
+        assert!(!is_address(""));
     }
 }
