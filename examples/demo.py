@@ -33,12 +33,12 @@ def main():
     heading("A member, embedded in this Python process")
     with tempfile.TemporaryDirectory(prefix="coord-demo-") as folder:
         started = time.monotonic()
-        addresses = {"zk_addr": ZK, "http_addr": HTTP, "dns_addr": DNS}
-        settings = {name: f"{host}:{port}" for name, (host, port) in addresses.items()}
-        with libcoord.Server(data_dir=os.path.join(folder, "data"), **settings):
+        listen = {"zk": ZK, "http": HTTP, "dns": DNS}
+        listen = {name: f"{host}:{port}" for name, (host, port) in listen.items()}
+        with libcoord.Server(data_dir=os.path.join(folder, "data"), **listen) as server:
             say(f"serving after {1000 * (time.monotonic() - started):.0f} ms, no other process")
-            say(f"ZooKeeper clients:  {settings['zk_addr']}   {answer_to_srvr()}")
-            say(f"Consul's HTTP API:  {settings['http_addr']}   leader {leader()}")
+            say(f"ZooKeeper clients:  {server.zk}   {answer_to_srvr()}")
+            say(f"Consul's HTTP API:  {server.http}   leader {leader()}")
             for name in PYTHON_PROGRAMS:
                 program = HERE / "python" / name
                 run(f"Python, examples/python/{name}", program, [sys.executable, str(program)])
