@@ -6,6 +6,7 @@ exactly which request was acknowledged.
 
 import socket
 import struct
+import time
 
 CREATE, GET_DATA, SET_DATA, PING, CLOSE = 1, 4, 5, 11, -11
 OPEN_ACL = struct.pack(">ii", 1, 31) + struct.pack(">i", 5) + b"world" + struct.pack(
@@ -31,11 +32,19 @@ class Connection:
         self.socket.settimeout(10)
         self.xid = 0
         if connect:
-            body = struct.pack(">iqiq", 0, 0, timeout_ms, session) + text(password) + b"\0"
-            self.socket.sendall(struct.pack(">i", len(body)) + body)
-            answer = self.frame()
-            _, self.timeout_ms, self.session, length = struct.unpack(">iiqi", answer[:20])
-            self.password = answer[20 : 20 + length]
+            try:
+                self.shake_hands(timeout_ms, session, password)
+            except OSError:
+                self.close()
+                raise
+
+    def shake_hands(self, timeout_ms, session, password):
+        """Opens a session, or takes one over; session 0 afterwards means it is no more."""
+        body = struct.pack(">iqiq", 0, 0, timeout_ms, session) + text(password) + b"\0"
+        self.socket.sendall(struct.pack(">i", len(body)) + body)
+        answer = self.frame()
+        _, self.timeout_ms, self.session, length = struct.unpack(">iiqi", answer[:20])
+        self.password = answer[20 : 20 + length]
 
     def exactly(self, count):
         """`count` bytes, or Closed."""
@@ -89,3 +98,22 @@ class Connection:
 
     def close(self):
         self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def connect(address, *session, seconds=10.0):
+    """A connection, tried again for a while: a member that has lost its leader
+    closes without a word, so that clients try elsewhere and later."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return Connection(address, *session)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

@@ -103,10 +103,7 @@ class Member:
                 )
             return READY.search(self.said())
 
-        try:
-            found = eventually(f"member {self.number} serves", look, seconds)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.said()}") from None
+        found = eventually(f"member {self.number} serves", look, seconds)
         self.zk, self.http, _, self.peer = found.groups()
         # A restart keeps the ports, so that clients find it again.
         self.zk_wanted, self.http_wanted = self.zk, self.http
@@ -172,8 +169,11 @@ class Cluster:
         """Starts everyone and waits until all serve."""
         for member in self.members:
             member.start()
-        for member in self.members:
-            member.wait_ready()
+        try:
+            for member in self.members:
+                member.wait_ready()
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.logs()}") from None
         return self
 
     @property

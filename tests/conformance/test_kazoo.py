@@ -39,7 +39,9 @@ class Kazoo(unittest.TestCase):
 
     def test_the_same_conversation_as_with_a_genuine_zookeeper(self):
         with GenuineZookeeper() as genuine:
-            wanted = conversation(self.client(genuine.hosts))
+            client = self.client(genuine.hosts)
+            wanted = conversation(client)
+            client.stop()
         heard = conversation(self.client(self.cluster().hosts))
         self.maxDiff = None
         self.assertEqual(wanted, heard)

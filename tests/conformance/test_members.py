@@ -1,5 +1,6 @@
 """Members as processes that are killed: nothing acknowledged is lost."""
 
+import functools
 import http.client
 import struct
 import threading
@@ -71,6 +72,7 @@ class Writer(threading.Thread):
     def finish(self):
         self.done.set()
         self.join(30)
+        self.connection.close()
         return self
 
     def longest_gap(self):
@@ -78,36 +80,48 @@ class Writer(threading.Thread):
         return max((later - earlier for earlier, later in pairs), default=0.0)
 
     def session_lives(self, address):
-        connection = jute.Connection(address, SESSION_MS, self.session, self.password)
-        connection.close()
-        return connection.session == self.session
+        with jute.connect(address, SESSION_MS, self.session, self.password) as connection:
+            return connection.session == self.session
+
+
+def showing_logs(test):
+    """Prints what every member said when the test fails."""
+
+    @functools.wraps(test)
+    def run(self):
+        try:
+            test(self)
+        except BaseException:
+            print(self.cluster.logs(), flush=True)
+            raise
+
+    return run
 
 
 class Kills(unittest.TestCase):
     def start(self, count):
-        cluster = Cluster(count)
-        cluster.__enter__()
-        self.addCleanup(cluster.__exit__)
-        return cluster
+        self.cluster = Cluster(count)
+        self.cluster.__enter__()
+        self.addCleanup(self.cluster.__exit__)
+        return self.cluster
 
     def make_folder(self, cluster, path):
-        connection = jute.Connection(cluster.members[0].zk_address)
-        self.assertEqual(0, connection.create(path))
-        connection.close()
+        with jute.connect(cluster.members[0].zk_address) as connection:
+            self.assertEqual(0, connection.create(path))
 
     def check_writer(self, cluster, writer):
-        self.assertIsNone(writer.failure, f"{writer.failure}\n{cluster.logs()}")
+        self.assertIsNone(writer.failure, writer.failure)
         self.assertFalse(writer.session_lost)
         for member in cluster.members:
             if member.process.poll() is not None:
                 continue
             self.assertTrue(writer.session_lives(member.zk_address))
-            connection = jute.Connection(member.zk_address)
-            self.assertEqual(0, connection.call(SYNC, jute.text("/"))[0])
-            missing = [p for p in writer.acknowledged if connection.get(p) != (0, b"x" * 100)]
-            connection.close()
+            with jute.connect(member.zk_address) as connection:
+                self.assertEqual(0, connection.call(SYNC, jute.text("/"))[0])
+                missing = [p for p in writer.acknowledged if connection.get(p) != (0, b"x" * 100)]
             self.assertEqual([], missing, f"acknowledged but not on member {member.number}")
 
+    @showing_logs
     def test_killing_the_leader_loses_no_acknowledged_write(self):
         cluster = self.start(3)
         self.make_folder(cluster, "/a")
@@ -141,6 +155,7 @@ class Kills(unittest.TestCase):
         for writer in writers:
             self.check_writer(cluster, writer)
 
+    @showing_logs
     def test_killing_all_members_at_once_loses_no_acknowledged_write(self):
         cluster = self.start(3)
         self.make_folder(cluster, "/a")
@@ -179,6 +194,7 @@ class Kills(unittest.TestCase):
         connection.close()
         return keys
 
+    @showing_logs
     def test_a_single_member_keeps_everything_over_a_kill(self):
         cluster = self.start(1)
         member = cluster.members[0]
@@ -196,20 +212,19 @@ class Kills(unittest.TestCase):
         writer.finish()
         self.check_writer(cluster, writer)
         # The ephemeral is there because its session is; it goes when that closes.
-        back = jute.Connection(member.zk_address, SESSION_MS, owner.session, owner.password)
+        owner.close()
+        back = jute.connect(member.zk_address, SESSION_MS, owner.session, owner.password)
         self.assertEqual(owner.session, back.session)
         self.assertEqual((0, b""), back.get("/mine"))
         self.assertEqual(0, back.call(jute.CLOSE)[0])
+        back.close()
         self.assertEqual(-101, error_of_get(member, "/mine"))
 
 
 def error_of_get(member, path):
     """The error of reading `path` over a connection of its own."""
-    connection = jute.Connection(member.zk_address)
-    try:
+    with jute.connect(member.zk_address) as connection:
         return connection.get(path)[0]
-    finally:
-        connection.close()
 
 
 def has_key(member, key):
