@@ -80,13 +80,13 @@ impl Inner {
     }
 
     fn resend(self: &Arc<Self>) {
-        self.replica.proposals.resend(|sealed| self.route(&sealed));
+        self.replica.proposals.resend(|batch| self.route(batch));
         self.pump();
     }
 
     fn submit_quietly(self: &Arc<Self>, command: &Command) {
         let waiter: super::proposals::Waiter = (Arc::new(NoReply), 0);
-        self.replica.proposals.submit(command, waiter, |sealed| self.route(&sealed));
+        self.replica.proposals.submit(command, waiter, |batch| self.route(batch));
     }
 }
 

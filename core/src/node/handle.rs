@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use coord_state::consul::ConsulSessionId;
 use coord_state::{Applied, Attachment, Batch, Command, MemberId, SessionId, StateMachine};
 use tokio::sync::{Notify, oneshot};
@@ -12,7 +13,6 @@ use tokio::task::JoinHandle;
 
 use super::fresh_ids::FreshIds;
 use super::peer_message::PeerMessage;
-use super::proposals::Sealed;
 use super::replica::Replica;
 use super::session_clock::SessionClock;
 use super::{ConnectionId, ConnectionSink, ReplySink, TopicWaiters, ZnodeWatches};
@@ -120,7 +120,7 @@ impl Node {
     /// when too much is waiting, the outcome is `Unavailable`.
     pub fn submit(&self, command: Command, sink: Arc<dyn ReplySink>, token: u64) {
         let inner = &self.inner;
-        inner.replica.proposals.submit(&command, (sink, token), |sealed| inner.route(&sealed));
+        inner.replica.proposals.submit(&command, (sink, token), |batch| inner.route(batch));
     }
 
     /// Orders a command and waits for its outcome. Durable on a majority and
@@ -233,17 +233,17 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
 impl Inner {
     /// Appends a sealed batch here, or sends it to the leader. With no leader
     /// it stays in flight until there is one.
-    pub(super) fn route(self: &Arc<Self>, sealed: &Sealed) {
+    pub(super) fn route(self: &Arc<Self>, batch: &Bytes) {
         let leader = MemberId(self.leader.load(Ordering::Acquire));
         if leader == self.member {
             let weak = Arc::downgrade(self);
-            self.append(&sealed.bytes, move || {
+            self.append(batch, move || {
                 if let Some(inner) = weak.upgrade() {
                     inner.reroute();
                 }
             });
         } else if leader != MemberId(0) {
-            let forward = PeerMessage::Forward(sealed.bytes.clone());
+            let forward = PeerMessage::Forward(batch.clone());
             self.consensus.send(leader, forward.to_bytes());
         }
     }
@@ -257,7 +257,7 @@ impl Inner {
 
     /// Seals what gathered while the window was full.
     pub(super) fn pump(self: &Arc<Self>) {
-        self.replica.proposals.pump(|sealed| self.route(&sealed));
+        self.replica.proposals.pump(|batch| self.route(batch));
     }
 
     /// Has everything in flight sent again soon.

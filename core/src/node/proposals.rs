@@ -80,13 +80,6 @@ struct InFlight {
     waiters: Vec<Waiter>,
 }
 
-/// A sealed batch to be appended or sent to the leader.
-#[derive(Debug, Clone)]
-pub(super) struct Sealed {
-    pub(super) sequence: u64,
-    pub(super) bytes: Bytes,
-}
-
 impl Proposals {
     pub(super) fn new(origin: MemberId, incarnation: u64, limits: &Limits) -> Self {
         Self {
@@ -108,7 +101,7 @@ impl Proposals {
 
     /// Queues a command. Calls `route` with a batch if that sealed one; it
     /// runs under the queue's lock, so batches are routed in order.
-    pub(super) fn submit(&self, command: &Command, waiter: Waiter, route: impl FnMut(Sealed)) {
+    pub(super) fn submit(&self, command: &Command, waiter: Waiter, route: impl FnMut(&Bytes)) {
         let mut queue = self.queue();
         if let Some(refusal) = self.refusal(&queue) {
             drop(queue);
@@ -189,15 +182,15 @@ impl Proposals {
     }
 
     /// Seals what gathered, if the window has room again.
-    pub(super) fn pump(&self, route: impl FnMut(Sealed)) {
+    pub(super) fn pump(&self, route: impl FnMut(&Bytes)) {
         self.queue().seal(route);
     }
 
     /// Every batch in flight, again and in order.
-    pub(super) fn resend(&self, mut route: impl FnMut(Sealed)) {
+    pub(super) fn resend(&self, mut route: impl FnMut(&Bytes)) {
         let queue = self.queue();
         for batch in &queue.in_flight {
-            route(Sealed { sequence: batch.sequence, bytes: batch.bytes.clone() });
+            route(&batch.bytes);
         }
     }
 
@@ -249,15 +242,14 @@ impl Proposals {
 }
 
 impl Queue {
-    fn seal(&mut self, mut route: impl FnMut(Sealed)) {
+    fn seal(&mut self, mut route: impl FnMut(&Bytes)) {
         while self.in_flight.len() < WINDOW {
             let Some(gathering) = self.gathering.pop_front() else { return };
             let sequence = self.next_sequence;
             self.next_sequence += 1;
             let bytes = Bytes::from(gathering.writer.seal(sequence));
-            let sealed = Sealed { sequence, bytes: bytes.clone() };
+            route(&bytes);
             self.in_flight.push_back(InFlight { sequence, bytes, waiters: gathering.waiters });
-            route(sealed);
         }
     }
 

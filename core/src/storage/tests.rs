@@ -38,14 +38,14 @@ fn entry(term: u64, index: u64, len: usize) -> LogEntry {
 }
 
 fn append(log: &RaftLog, entries: Vec<LogEntry>) {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(64);
     log.append(entries, Box::new(move |done| sender.send(done).unwrap())).unwrap();
     receiver.recv().unwrap().unwrap();
 }
 
 fn vote(log: &RaftLog, term: u64) -> StoredVote {
     let vote = StoredVote { term, voted_for: 1, committed: false };
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(64);
     log.save_vote(vote, Box::new(move |done| sender.send(done).unwrap())).unwrap();
     receiver.recv().unwrap().unwrap();
     vote
@@ -268,7 +268,7 @@ fn a_failed_sync_is_final() {
     let storage = Storage::open(&options).unwrap();
     append(&storage.log, vec![entry(1, 0, 10)]);
     let outcome = |index| {
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = mpsc::sync_channel(64);
         let done = Box::new(move |done: std::io::Result<()>| sender.send(done).unwrap());
         // The call may be refused too; the completion is told in any case.
         let _ = storage.log.append(vec![entry(1, index, 10)], done);

@@ -193,11 +193,11 @@ impl<'a> Exchange<'a> {
     }
 
     fn submit(&mut self, call: Call) {
-        if let Effect::Watch(..) = call.effect {
-            if self.session.watches.len() >= self.session.settings.watches_max {
-                let _ = call.reply.send(Err(ErrorCode::ThrottledOp));
-                return;
-            }
+        if let Effect::Watch(..) = call.effect
+            && self.session.watches.len() >= self.session.settings.watches_max
+        {
+            let _ = call.reply.send(Err(ErrorCode::ThrottledOp));
+            return;
         }
         if !call.progress.send() {
             return;
