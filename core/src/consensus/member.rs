@@ -13,8 +13,9 @@ use openraft::errors::{
     ClientWriteError, Fatal, ForwardToLeader, InitializeError, LinearizableReadError, RaftError,
 };
 use openraft::impls::BasicNode;
+use openraft::metrics::RaftMetrics;
 use openraft::raft::ClientWriteResult;
-use openraft::{ChangeMembers, Config, ReadPolicy, SnapshotPolicy};
+use openraft::{ChangeMembers, Config, ReadPolicy, ServerState, SnapshotPolicy};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -36,6 +37,29 @@ const LOG_KEPT_DIVISOR: u64 = 4;
 const PROPOSALS_MAX: u64 = 4096;
 /// Time for what was started to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is worth telling those who watch the status. Positions in the log are
+/// not: they change with every batch.
+#[derive(PartialEq, Eq)]
+struct Standing {
+    role: ServerState,
+    term: u64,
+    leader: Option<u64>,
+    membership: Option<u64>,
+    failed: bool,
+}
+
+impl Standing {
+    fn of(metrics: &RaftMetrics<TypeConfig>) -> Self {
+        Self {
+            role: metrics.state,
+            term: metrics.current_term,
+            leader: metrics.current_leader,
+            membership: metrics.membership_config.log_id().as_ref().map(|log_id| log_id.index),
+            failed: metrics.running_state.is_err(),
+        }
+    }
+}
 
 /// What a member is started with.
 pub struct ConsensusOptions {
@@ -357,9 +381,20 @@ impl Consensus {
         let lifetime = self.inner.lifetime.clone();
         let watcher = self.clone();
         lifetime.spawn(async move {
-            let mut changes = watcher.inner.raft.server_metrics();
-            while changes.changed().await.is_ok() {
-                watcher.publish();
+            // The same channel that `status` reads: openraft's narrower ones are
+            // sent to before it, so a wake-up from them can find it unchanged,
+            // and a new leader would never be noticed.
+            let mut changes = watcher.inner.raft.metrics();
+            let mut published = None;
+            loop {
+                let standing = Some(Standing::of(&changes.borrow_watched()));
+                if standing != published {
+                    watcher.publish();
+                    published = standing;
+                }
+                if changes.changed().await.is_err() {
+                    break;
+                }
             }
             // openraft ended by itself: say why.
             watcher.publish();
