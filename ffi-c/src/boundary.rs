@@ -4,12 +4,16 @@
 use std::any::Any;
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
+use bytes::Bytes;
 use coord_core::Error;
+use coord_core::client::consul::ConsulFailure;
+use coord_core::client::zookeeper::ErrorCode;
 
 use crate::error::coord_error;
 use crate::handle;
-use crate::status::coord_status;
+use crate::status::{self, coord_status};
 
 /// Why a call failed: a status, a text, and what a server said.
 #[derive(Debug)]
@@ -46,9 +50,19 @@ impl From<Error> for Failure {
         Self {
             retryable: error.is_retryable(),
             may_have_applied: error.may_have_applied(),
-            ..Self::new(coord_status::of_kind(&error), error.chain())
+            zk_code: status::code_sent(&error).map_or(0, ErrorCode::code),
+            http_status: status::http_status_sent(&error).unwrap_or_default(),
+            ..Self::new(coord_status::of(&error), message(&error))
         }
     }
+}
+
+/// What clients say is complete without its cause, which is data.
+fn message(error: &Error) -> String {
+    if status::code_sent(error).is_some() || ConsulFailure::of(error).is_some() {
+        return error.to_string();
+    }
+    error.chain()
 }
 
 /// Runs the body of an exported function. On failure, and if the caller wants
@@ -75,6 +89,27 @@ pub(crate) unsafe fn guard(
         debug_assert!(given.is_ok(), "the place was just seen not to be NULL");
     }
     status
+}
+
+/// Runs the body of an exported function that only looks at a value; `fallback`
+/// for NULL and whatever else goes wrong.
+pub(crate) fn look<T>(fallback: T, body: impl FnOnce() -> Result<T, Failure>) -> T {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(_)) | Err(_) => fallback,
+    }
+}
+
+/// Takes back what C held, and drops it. NULL is fine.
+///
+/// # Safety
+/// `pointer` is NULL or came from [`handle::give`], and C does not use it again.
+pub(crate) unsafe fn free<T>(pointer: *mut T) {
+    look((), || {
+        // SAFETY: passed on.
+        drop(unsafe { handle::take(pointer) });
+        Ok(())
+    });
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -129,6 +164,54 @@ pub(crate) unsafe fn bytes<'a>(
     }
     // SAFETY: not NULL, and the caller promises that many bytes.
     Ok(unsafe { std::slice::from_raw_parts(data, len) })
+}
+
+/// As [`bytes`], where NULL means none.
+///
+/// # Safety
+/// As [`bytes`].
+pub(crate) unsafe fn optional_bytes(
+    data: *const u8,
+    len: usize,
+    name: &str,
+) -> Result<Option<Bytes>, Failure> {
+    if data.is_null() && len == 0 {
+        return Ok(None);
+    }
+    // SAFETY: passed on.
+    let data = unsafe { bytes(data, len, name) }?;
+    Ok(Some(Bytes::copy_from_slice(data)))
+}
+
+/// Texts of the caller, as an array.
+///
+/// # Safety
+/// `items` is NULL or points to `count` texts, each as for [`text`].
+pub(crate) unsafe fn texts<'a>(
+    items: *const *const c_char,
+    count: usize,
+    name: &str,
+) -> Result<Vec<&'a str>, Failure> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    if items.is_null() {
+        return Err(Failure::null(name));
+    }
+    // SAFETY: not NULL, and the caller promises that many.
+    let items = unsafe { std::slice::from_raw_parts(items, count) };
+    // SAFETY: passed on.
+    items.iter().map(|item| unsafe { text(*item, name) }).collect()
+}
+
+/// How long to wait; negative means `default`.
+pub(crate) fn limit(timeout_ms: i64, default: Duration) -> Duration {
+    u64::try_from(timeout_ms).map_or(default, Duration::from_millis)
+}
+
+/// A place for a result, which must be there.
+pub(crate) fn required<T>(out: *const T, name: &str) -> Result<(), Failure> {
+    if out.is_null() { Err(Failure::null(name)) } else { Ok(()) }
 }
 
 /// Writes a plain value for the caller; NULL means it does not want it.

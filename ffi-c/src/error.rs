@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, c_char};
 
-use crate::boundary::Failure;
+use crate::boundary::{Failure, free, look};
 use crate::handle;
 use crate::status::coord_status;
 
@@ -29,8 +29,7 @@ impl coord_error {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_status(error: *const coord_error) -> coord_status {
     // SAFETY: promised by the caller.
-    unsafe { handle::lend(error, "error") }
-        .map_or(coord_status::COORD_OK, |error| error.failure.status)
+    look(coord_status::COORD_OK, || Ok(unsafe { handle::lend(error, "error") }?.failure.status))
 }
 
 /// What went wrong and what to do, for people. NUL-terminated; lives as long as
@@ -41,7 +40,7 @@ pub unsafe extern "C" fn coord_error_status(error: *const coord_error) -> coord_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_message(error: *const coord_error) -> *const c_char {
     // SAFETY: promised by the caller.
-    unsafe { handle::lend(error, "error") }.map_or(c"".as_ptr(), |error| error.message.as_ptr())
+    look(c"".as_ptr(), || Ok(unsafe { handle::lend(error, "error") }?.message.as_ptr()))
 }
 
 /// Whether the same call may succeed later without change. False for NULL.
@@ -51,7 +50,7 @@ pub unsafe extern "C" fn coord_error_message(error: *const coord_error) -> *cons
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_is_retryable(error: *const coord_error) -> bool {
     // SAFETY: promised by the caller.
-    unsafe { handle::lend(error, "error") }.is_ok_and(|error| error.failure.retryable)
+    look(false, || Ok(unsafe { handle::lend(error, "error") }?.failure.retryable))
 }
 
 /// Whether the operation may have taken effect in spite of the error. False for NULL.
@@ -61,27 +60,27 @@ pub unsafe extern "C" fn coord_error_is_retryable(error: *const coord_error) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_may_have_applied(error: *const coord_error) -> bool {
     // SAFETY: promised by the caller.
-    unsafe { handle::lend(error, "error") }.is_ok_and(|error| error.failure.may_have_applied)
+    look(false, || Ok(unsafe { handle::lend(error, "error") }?.failure.may_have_applied))
 }
 
-/// ZooKeeper's own code, or 0 if the error did not come from a ZooKeeper server.
+/// ZooKeeper's own code, or 0 if the call was not one to a ZooKeeper server.
 ///
 /// # Safety
 /// As `coord_error_status`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_zk_code(error: *const coord_error) -> i32 {
     // SAFETY: promised by the caller.
-    unsafe { handle::lend(error, "error") }.map_or(0, |error| error.failure.zk_code)
+    look(0, || Ok(unsafe { handle::lend(error, "error") }?.failure.zk_code))
 }
 
-/// The HTTP status, or 0 if the error did not come from a Consul server.
+/// The HTTP status, or 0 if no Consul server answered.
 ///
 /// # Safety
 /// As `coord_error_status`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_http_status(error: *const coord_error) -> i32 {
     // SAFETY: promised by the caller.
-    unsafe { handle::lend(error, "error") }.map_or(0, |error| error.failure.http_status.into())
+    look(0, || Ok(unsafe { handle::lend(error, "error") }?.failure.http_status.into()))
 }
 
 /// Releases an error. NULL is fine.
@@ -91,5 +90,5 @@ pub unsafe extern "C" fn coord_error_http_status(error: *const coord_error) -> i
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_free(error: *mut coord_error) {
     // SAFETY: promised by the caller.
-    drop(unsafe { handle::take(error) });
+    unsafe { free(error) };
 }

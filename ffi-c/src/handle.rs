@@ -1,14 +1,16 @@
-//! What C holds: each opaque type is a [`Handle`] in a `Box`, made by
-//! [`give`], lent by [`lend`], taken back by [`take`].
+//! What C holds: each opaque type is a `Box`, made by [`give`], lent by
+//! [`lend`], taken back by [`take`].
 //!
-//! A handle remembers in which process it was made. Threads do not survive a
-//! fork, so every use of it in a child is refused instead of hanging.
+//! What has threads is a [`Handle`] inside, which remembers in which process it
+//! was made. Threads do not survive a fork, so every use in a child is refused
+//! instead of hanging.
 
+use std::mem::ManuallyDrop;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once};
 
 use crate::boundary::Failure;
-use crate::coord_status;
+use crate::status::coord_status;
 
 /// How often this process was forked since its ancestor loaded the library.
 static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -18,10 +20,10 @@ extern "C" fn count_fork() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A value C owns.
+/// A value with threads of its own, usable in the process that made it.
 #[derive(Debug)]
 pub(crate) struct Handle<T> {
-    value: Arc<T>,
+    value: ManuallyDrop<T>,
     forks: u64,
 }
 
@@ -32,11 +34,11 @@ impl<T> Handle<T> {
             let registered = unsafe { libc::pthread_atfork(None, None, Some(count_fork)) };
             debug_assert_eq!(registered, 0, "pthread_atfork only fails without memory");
         });
-        Self { value: Arc::new(value), forks: FORKS.load(Ordering::Relaxed) }
+        Self { value: ManuallyDrop::new(value), forks: FORKS.load(Ordering::Relaxed) }
     }
 
     /// The value, unless this is another process than the one that made it.
-    pub(crate) fn value(&self) -> Result<&Arc<T>, Failure> {
+    pub(crate) fn value(&self) -> Result<&T, Failure> {
         if self.is_from_before_a_fork() {
             return Err(Failure::new(
                 coord_status::COORD_FORKED,
@@ -46,8 +48,18 @@ impl<T> Handle<T> {
         Ok(&self.value)
     }
 
-    pub(crate) fn is_from_before_a_fork(&self) -> bool {
+    fn is_from_before_a_fork(&self) -> bool {
         self.forks != FORKS.load(Ordering::Relaxed)
+    }
+}
+
+impl<T> Drop for Handle<T> {
+    fn drop(&mut self) {
+        // In a child its threads are missing, and joining them would never end.
+        if !self.is_from_before_a_fork() {
+            // SAFETY: dropped here and nowhere else, and not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.value) };
+        }
     }
 }
 

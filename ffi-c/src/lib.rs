@@ -3,21 +3,20 @@
 //!
 //! Conventions, stated for C at the top of the header:
 //!
-//! * Every function body runs inside [`boundary::guard`]: a panic becomes
-//!   `COORD_PANIC`, a call in a forked child `COORD_FORKED`.
+//! * Every function body runs inside `boundary::guard` or, if it cannot fail,
+//!   `boundary::look`: no panic crosses, a call in a forked child is refused.
 //! * Handles are opaque; `_free` accepts NULL; out-parameters come last and
 //!   are untouched on failure.
-//! * A `const` handle may be used by several threads at the same time.
+//! * A handle may be used by several threads at once; only `_free` comes last.
 
 mod boundary;
-mod error;
 mod handle;
-mod settings;
-mod status;
-mod string;
 
+pub mod bytes;
+pub mod consul;
+pub mod error;
 pub mod server;
-
-pub use error::coord_error;
-pub use settings::coord_settings;
-pub use status::coord_status;
+pub mod settings;
+pub mod status;
+pub mod string;
+pub mod zookeeper;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use coord_core::embedded::{Addresses, Server};
 use coord_core::settings::Settings;
 
-use crate::boundary::{Failure, guard, with_signals_blocked};
+use crate::boundary::{Failure, free, guard, limit, required, with_signals_blocked};
 use crate::error::coord_error;
 use crate::handle::{self, Handle};
 use crate::settings::coord_settings;
@@ -47,20 +47,15 @@ pub unsafe extern "C" fn coord_server_start(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        if out.is_null() {
-            return Err(Failure::null("out"));
-        }
+        required(out, "out")?;
         let settings = if settings.is_null() {
             Settings::embedded()
         } else {
             // SAFETY: promised by the caller.
             unsafe { handle::lend(settings, "settings") }?.copy()
         };
-        let limit = u64::try_from(timeout_ms).map_or(START_TIMEOUT, Duration::from_millis);
-        let server = with_signals_blocked(|| {
-            let server = Server::start_embedded(settings)?;
-            server.wait_ready(limit).map(|()| server)
-        })?;
+        let server = with_signals_blocked(|| Server::start_embedded(settings))?;
+        server.wait_ready(limit(timeout_ms, START_TIMEOUT))?;
         let addresses = server.addresses();
         let member = Member { server: Mutex::new(server), addresses };
         // SAFETY: promised by the caller.
@@ -147,7 +142,8 @@ pub unsafe extern "C" fn coord_server_stop(
     let body = || {
         // SAFETY: promised by the caller.
         let member = unsafe { handle::lend(server, "server") }?.handle.value()?;
-        member.server.lock().unwrap_or_else(PoisonError::into_inner).stop();
+        let mut server = member.server.lock().unwrap_or_else(PoisonError::into_inner);
+        with_signals_blocked(|| server.stop());
         Ok(())
     };
     // SAFETY: promised by the caller.
@@ -161,17 +157,6 @@ pub unsafe extern "C" fn coord_server_stop(
 /// `server` is NULL or from coord_server_start, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_server_free(server: *mut coord_server) {
-    let body = || {
-        // SAFETY: promised by the caller.
-        let server = unsafe { handle::take(server) };
-        if let Some(server) = server
-            && server.handle.is_from_before_a_fork()
-        {
-            // Its threads are not in this process: joining them would never end.
-            std::mem::forget(server);
-        }
-        Ok(())
-    };
-    // SAFETY: NULL is allowed.
-    unsafe { guard(std::ptr::null_mut(), body) };
+    // SAFETY: promised by the caller.
+    unsafe { free(server) };
 }

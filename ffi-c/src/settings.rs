@@ -79,5 +79,5 @@ pub unsafe extern "C" fn coord_settings_set(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_settings_free(settings: *mut coord_settings) {
     // SAFETY: promised by the caller.
-    drop(unsafe { handle::take(settings) });
+    unsafe { boundary::free(settings) };
 }

@@ -2,24 +2,28 @@
 
 use std::ffi::{CString, c_char};
 
-use crate::boundary::Failure;
-use crate::coord_status;
+use crate::boundary::{Failure, free, look, put, required};
 use crate::handle;
+use crate::status::coord_status;
 
 /// Hands a text to C, to be released with `coord_string_free`.
 ///
 /// # Safety
 /// `out` is NULL or points to a place for one pointer.
 pub(crate) unsafe fn give_text(out: *mut *mut c_char, text: &str) -> Result<(), Failure> {
-    if out.is_null() {
-        return Err(Failure::null("out"));
-    }
-    let text = CString::new(text).map_err(|_| {
-        Failure::new(coord_status::COORD_INTERNAL, "a text of the library contains a NUL byte")
-    })?;
+    required(out, "out")?;
+    let text = c_text(text)?;
     // SAFETY: not NULL, and the caller promises the place.
-    unsafe { crate::boundary::put(out, text.into_raw()) };
+    unsafe { put(out, text.into_raw()) };
     Ok(())
+}
+
+/// As C has it. A name with a NUL byte in it, which a server may hold, has no
+/// such form.
+pub(crate) fn c_text(text: impl Into<Vec<u8>>) -> Result<CString, Failure> {
+    CString::new(text).map_err(|_| {
+        Failure::new(coord_status::COORD_CORRUPT, "a text to hand out contains a NUL byte")
+    })
 }
 
 /// Releases a text that a function of this library said to release so. NULL is fine.
@@ -28,52 +32,59 @@ pub(crate) unsafe fn give_text(out: *mut *mut c_char, text: &str) -> Result<(), 
 /// `text` is NULL or such a text, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_string_free(text: *mut c_char) {
-    if text.is_null() {
-        return;
-    }
-    // SAFETY: promised by the caller; it came from `CString::into_raw`.
-    drop(unsafe { CString::from_raw(text) });
+    look((), || {
+        required(text, "text")?;
+        // SAFETY: promised by the caller; it came from `CString::into_raw`.
+        drop(unsafe { CString::from_raw(text) });
+        Ok(())
+    });
 }
 
-/// Bytes the library hands out. Release with `coord_bytes_free`.
+/// A list of texts. Release with `coord_strings_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
-pub struct coord_bytes {
-    bytes: Vec<u8>,
+pub struct coord_strings {
+    texts: Vec<CString>,
 }
 
-impl coord_bytes {
-    pub(crate) fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes }
+impl coord_strings {
+    pub(crate) fn new(texts: Vec<String>) -> Result<Self, Failure> {
+        Ok(Self { texts: texts.into_iter().map(c_text).collect::<Result<_, _>>()? })
     }
 }
 
-/// Where the bytes are; never NULL except for NULL.
+/// How many texts there are; 0 for NULL.
 ///
 /// # Safety
-/// `bytes` is NULL or from this library.
+/// `strings` is NULL or from this library.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn coord_bytes_data(bytes: *const coord_bytes) -> *const u8 {
+pub unsafe extern "C" fn coord_strings_count(strings: *const coord_strings) -> usize {
     // SAFETY: promised by the caller.
-    unsafe { handle::lend(bytes, "bytes") }.map_or(std::ptr::null(), |bytes| bytes.bytes.as_ptr())
+    look(0, || Ok(unsafe { handle::lend(strings, "strings") }?.texts.len()))
 }
 
-/// How many there are; 0 for NULL.
+/// The text at `position`, from 0; NULL behind the last. Lives as long as the list.
 ///
 /// # Safety
-/// As `coord_bytes_data`.
+/// As `coord_strings_count`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn coord_bytes_len(bytes: *const coord_bytes) -> usize {
-    // SAFETY: promised by the caller.
-    unsafe { handle::lend(bytes, "bytes") }.map_or(0, |bytes| bytes.bytes.len())
+pub unsafe extern "C" fn coord_strings_at(
+    strings: *const coord_strings,
+    position: usize,
+) -> *const c_char {
+    look(std::ptr::null(), || {
+        // SAFETY: promised by the caller.
+        let texts = &unsafe { handle::lend(strings, "strings") }?.texts;
+        Ok(texts.get(position).map_or(std::ptr::null(), |text| text.as_ptr()))
+    })
 }
 
-/// Releases bytes. NULL is fine.
+/// Releases a list. NULL is fine.
 ///
 /// # Safety
-/// `bytes` is NULL or from this library, not used again.
+/// `strings` is NULL or from this library, not used again.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn coord_bytes_free(bytes: *mut coord_bytes) {
+pub unsafe extern "C" fn coord_strings_free(strings: *mut coord_strings) {
     // SAFETY: promised by the caller.
-    drop(unsafe { handle::take(bytes) });
+    unsafe { free(strings) };
 }

@@ -1,0 +1,49 @@
+//! Bytes the library hands out.
+
+use bytes::Bytes;
+
+use crate::boundary::{free, look};
+use crate::handle;
+
+/// Bytes the library hands out. Release with `coord_bytes_free`.
+#[derive(Debug)]
+#[expect(non_camel_case_types, reason = "the name is C's")]
+pub struct coord_bytes {
+    bytes: Bytes,
+}
+
+impl coord_bytes {
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        Self { bytes }
+    }
+}
+
+/// Where the bytes are; never NULL except for NULL.
+///
+/// # Safety
+/// `bytes` is NULL or from this library.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_bytes_data(bytes: *const coord_bytes) -> *const u8 {
+    // SAFETY: promised by the caller.
+    look(std::ptr::null(), || Ok(unsafe { handle::lend(bytes, "bytes") }?.bytes.as_ptr()))
+}
+
+/// How many there are; 0 for NULL.
+///
+/// # Safety
+/// As `coord_bytes_data`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_bytes_len(bytes: *const coord_bytes) -> usize {
+    // SAFETY: promised by the caller.
+    look(0, || Ok(unsafe { handle::lend(bytes, "bytes") }?.bytes.len()))
+}
+
+/// Releases bytes. NULL is fine.
+///
+/// # Safety
+/// `bytes` is NULL or from this library, not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_bytes_free(bytes: *mut coord_bytes) {
+    // SAFETY: promised by the caller.
+    unsafe { free(bytes) };
+}

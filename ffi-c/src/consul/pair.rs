@@ -1,0 +1,106 @@
+//! A key's value with what is known about it.
+
+use std::ffi::{CString, c_char};
+
+use bytes::Bytes;
+use coord_core::client::consul::KvPair;
+
+use crate::boundary::{Failure, free, look};
+use crate::handle;
+use crate::string::c_text;
+
+/// A key's value with what is known about it. Release with `coord_pair_free`.
+#[derive(Debug)]
+#[expect(non_camel_case_types, reason = "the name is C's")]
+pub struct coord_pair {
+    value: Bytes,
+    session: Option<CString>,
+    flags: u64,
+    lock_index: u64,
+    modify_index: u64,
+}
+
+impl coord_pair {
+    pub(super) fn new(pair: KvPair) -> Result<Self, Failure> {
+        Ok(Self {
+            value: pair.value.unwrap_or_default(),
+            session: pair.session.map(c_text).transpose()?,
+            flags: pair.flags,
+            lock_index: pair.lock_index,
+            modify_index: pair.modify_index,
+        })
+    }
+}
+
+/// Where the value is; never NULL except for NULL. Lives as long as the pair.
+///
+/// # Safety
+/// `pair` is NULL or from coord_consul_kv_get.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_pair_data(pair: *const coord_pair) -> *const u8 {
+    // SAFETY: promised by the caller.
+    look(std::ptr::null(), || Ok(unsafe { handle::lend(pair, "pair") }?.value.as_ptr()))
+}
+
+/// The length of the value; 0 for NULL.
+///
+/// # Safety
+/// As `coord_pair_data`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_pair_len(pair: *const coord_pair) -> usize {
+    // SAFETY: promised by the caller.
+    look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.value.len()))
+}
+
+/// The number stored with the value; 0 for NULL.
+///
+/// # Safety
+/// As `coord_pair_data`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_pair_flags(pair: *const coord_pair) -> u64 {
+    // SAFETY: promised by the caller.
+    look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.flags))
+}
+
+/// When the key was last changed; give it to coord_consul_kv_cas. 0 for NULL.
+///
+/// # Safety
+/// As `coord_pair_data`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_pair_modify_index(pair: *const coord_pair) -> u64 {
+    // SAFETY: promised by the caller.
+    look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.modify_index))
+}
+
+/// How often the key was locked; 0 for NULL.
+///
+/// # Safety
+/// As `coord_pair_data`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_pair_lock_index(pair: *const coord_pair) -> u64 {
+    // SAFETY: promised by the caller.
+    look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.lock_index))
+}
+
+/// The session that holds the lock; NULL if none does. Lives as long as the pair.
+///
+/// # Safety
+/// As `coord_pair_data`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_pair_session(pair: *const coord_pair) -> *const c_char {
+    look(std::ptr::null(), || {
+        // SAFETY: promised by the caller.
+        let session = &unsafe { handle::lend(pair, "pair") }?.session;
+        Ok(session.as_ref().map_or(std::ptr::null(), |session| session.as_ptr()))
+    })
+}
+
+/// Releases a pair. NULL is fine.
+///
+/// # Safety
+/// `pair` is NULL or from coord_consul_kv_get, not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_pair_free(pair: *mut coord_pair) {
+    // SAFETY: promised by the caller.
+    unsafe { free(pair) };
+}

@@ -1,0 +1,129 @@
+//! Registering services with the agent, and finding them.
+
+use std::ffi::c_char;
+
+use coord_core::client::consul::{Check, ServiceDefinition};
+
+use super::instances::coord_services;
+use super::{client, coord_consul, not_found, waiting};
+use crate::boundary::{self, Failure, guard, put, required};
+use crate::error::coord_error;
+use crate::handle;
+use crate::status::coord_status;
+
+/// Registers a service with the agent, replacing one of the same id.
+///
+/// name      what it is found by.
+/// id        unique at the agent; NULL for the name.
+/// address   where it is; NULL for the agent's own address.
+/// port      0 for none.
+/// tags      `tag_count` labels; NULL with 0 for none.
+/// ttl_ms    0 for no check. Otherwise the check `service:<id>` is critical unless
+///           coord_consul_check_update is called at least this often.
+/// Returns   COORD_OK; COORD_HTTP (refused); COORD_UNAVAILABLE (no agent; nothing was done);
+///           COORD_INDETERMINATE (no answer: it may have been done). As every call also
+///           COORD_INVALID, COORD_CLOSED, COORD_FORKED.
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_consul_register(
+    consul: *const coord_consul,
+    name: *const c_char,
+    id: *const c_char,
+    address: *const c_char,
+    port: u16,
+    tags: *const *const c_char,
+    tag_count: usize,
+    ttl_ms: u64,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let (client, name, id, address, tags) = unsafe {
+            (
+                client(consul)?,
+                boundary::text(name, "name")?,
+                boundary::optional_text(id, "id")?,
+                boundary::optional_text(address, "address")?,
+                boundary::texts(tags, tag_count, "tags")?,
+            )
+        };
+        let service = ServiceDefinition {
+            id: id.map(str::to_owned),
+            address: address.map(str::to_owned),
+            port: Some(port).filter(|port| *port > 0),
+            tags: tags.into_iter().map(str::to_owned).collect(),
+            checks: (ttl_ms > 0).then(|| Check::ttl(&format!("{ttl_ms}ms"))).into_iter().collect(),
+            ..ServiceDefinition::named(name)
+        };
+        client.agent_service_register(&service, None).map_err(Failure::from)
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Removes a service and its checks from the agent.
+///
+/// id       as registered: the name if none was given.
+/// Returns  COORD_OK; COORD_NOT_FOUND; see also coord_consul_register.
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_consul_deregister(
+    consul: *const coord_consul,
+    id: *const c_char,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let (client, id) = unsafe { (client(consul)?, boundary::text(id, "id")?) };
+        if client.agent_service_deregister(id, None)? {
+            return Ok(());
+        }
+        Err(not_found(format!("the agent has no service with the id {id:?}")))
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Finds the instances of a service, with their health. A name that nobody
+/// registered has none, which is no error.
+///
+/// passing_only  only those whose checks all pass.
+/// index         NULL answers at once. Otherwise: waits until something changed since this index;
+///               0 answers at once. Receives the index to give the next time.
+/// wait_ms       how long to wait at most; negative waits for 5 minutes, more than 10 is not had.
+/// out           receives the instances; release with coord_services_free.
+/// Returns       COORD_OK; see also coord_consul_register.
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_consul_health_service(
+    consul: *const coord_consul,
+    name: *const c_char,
+    passing_only: bool,
+    index: *mut u64,
+    wait_ms: i64,
+    out: *mut *mut coord_services,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        required(out, "out")?;
+        // SAFETY: promised by the caller.
+        let (client, name, mut options) =
+            unsafe { (client(consul)?, boundary::text(name, "name")?, waiting(index, wait_ms)) };
+        options.passing = passing_only;
+        let answer = client.health_service(name, &options)?;
+        let services = coord_services::from_json(&answer.body)?;
+        // SAFETY: promised by the caller.
+        unsafe {
+            put(index, answer.index.unwrap_or_default());
+            handle::give(out, services)
+        }
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}

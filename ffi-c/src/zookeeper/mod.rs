@@ -1,0 +1,232 @@
+//! A client of ZooKeeper's protocol: connecting, closing, who we are.
+
+pub mod event;
+pub mod multi;
+pub mod stat;
+pub mod tree;
+pub mod watch;
+
+use std::ffi::c_char;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use coord_core::client::zookeeper::blocking::Client;
+use coord_core::client::zookeeper::{Settings, State, Subscription, Watcher};
+
+use crate::boundary::{self, Failure, free, guard, limit, look, required, with_signals_blocked};
+use crate::error::coord_error;
+use crate::handle::{self, Handle};
+use crate::status::coord_status;
+
+/// Events that wait to be fetched; if there are more, they give way to one
+/// that says so.
+const EVENTS_MAX: usize = 4096;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A session with a ZooKeeper server, libcoord's own or a genuine one.
+/// Release with `coord_zk_free`.
+#[derive(Debug)]
+#[expect(non_camel_case_types, reason = "the name is C's")]
+pub struct coord_zk {
+    handle: Handle<Session>,
+}
+
+#[derive(Debug)]
+struct Session {
+    client: Client,
+    /// Where all watches send to; none once closed, so that waiting ends.
+    watcher: Mutex<Option<Watcher>>,
+    events: Subscription,
+}
+
+impl Session {
+    fn watcher(&self) -> Result<Watcher, Failure> {
+        let watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = || Failure::new(coord_status::COORD_CLOSED, "this session was closed");
+        watcher.clone().ok_or_else(closed)
+    }
+}
+
+/// The session behind a pointer of C.
+///
+/// # Safety
+/// `zk` is NULL or from coord_zk_connect and not freed.
+unsafe fn session<'a>(zk: *const coord_zk) -> Result<&'a Session, Failure> {
+    // SAFETY: passed on.
+    unsafe { handle::lend(zk, "zk") }?.handle.value()
+}
+
+/// Connects and opens a session. Blocks. Later the connection is restored by
+/// itself, to any of the hosts; calls wait for it up to 30 seconds.
+///
+/// hosts               `host:port,host:port`, then optionally a path that all paths are under.
+/// session_timeout_ms  the session, and with it its ephemerals, ends when the servers hear
+///                     nothing for so long; negative asks for 10 seconds. Servers have bounds.
+/// timeout_ms          how long to try; negative tries for 30 seconds.
+/// out                 receives the session; release with coord_zk_free.
+/// Returns             COORD_OK; COORD_INVALID (hosts); COORD_UNAVAILABLE (no server in time).
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_connect(
+    hosts: *const c_char,
+    session_timeout_ms: i64,
+    timeout_ms: i64,
+    out: *mut *mut coord_zk,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        required(out, "out")?;
+        // SAFETY: promised by the caller.
+        let hosts = unsafe { boundary::text(hosts, "hosts") }?;
+        let mut settings = Settings::with_hosts(hosts);
+        settings.session_timeout = limit(session_timeout_ms, settings.session_timeout);
+        let client = with_signals_blocked(|| Client::start(settings))?;
+        client.wait_connected(limit(timeout_ms, CONNECT_TIMEOUT))?;
+        let (watcher, events) = Watcher::new(EVENTS_MAX);
+        let session = Session { client, watcher: Mutex::new(Some(watcher)), events };
+        // SAFETY: promised by the caller.
+        unsafe { handle::give(out, coord_zk { handle: Handle::new(session) }) }
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Ends the session, and with it its ephemerals and watches. Other calls on it,
+/// also those that wait in another thread, return COORD_CLOSED. Twice is fine.
+///
+/// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
+///
+/// # Safety
+/// Pointers are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_close(
+    zk: *mut coord_zk,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let session = unsafe { session(zk) }?;
+        session.watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        session.client.close().map_err(Failure::from)
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Ends the session unless it was closed, and releases it. NULL is fine. In a
+/// forked child the session is left alone: it is the parent's.
+///
+/// # Safety
+/// `zk` is NULL or from coord_zk_connect, not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_free(zk: *mut coord_zk) {
+    // SAFETY: promised by the caller.
+    unsafe { free(zk) };
+}
+
+/// Whether a session can be used.
+#[repr(i32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(non_camel_case_types, reason = "the name is C's")]
+pub enum coord_session_state {
+    /// Not connected yet.
+    COORD_SESSION_CONNECTING = 0,
+    /// Connected, alive.
+    COORD_SESSION_CONNECTED = 1,
+    /// Not connected; the session may or may not be alive. Take its ephemerals
+    /// and locks for lost until it is known.
+    COORD_SESSION_SUSPENDED = 2,
+    /// Over, and its ephemerals with it: open another.
+    COORD_SESSION_LOST = 3,
+    /// Closed by coord_zk_close.
+    COORD_SESSION_CLOSED = 4,
+}
+
+/// The state of a session now. Closed for NULL and in a forked child.
+///
+/// # Safety
+/// `zk` is NULL or from coord_zk_connect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_state(zk: *const coord_zk) -> coord_session_state {
+    look(coord_session_state::COORD_SESSION_CLOSED, || {
+        // SAFETY: promised by the caller.
+        Ok(match unsafe { session(zk) }?.client.state() {
+            State::Connecting => coord_session_state::COORD_SESSION_CONNECTING,
+            State::Connected => coord_session_state::COORD_SESSION_CONNECTED,
+            State::Suspended => coord_session_state::COORD_SESSION_SUSPENDED,
+            State::Lost => coord_session_state::COORD_SESSION_LOST,
+            State::Closed => coord_session_state::COORD_SESSION_CLOSED,
+        })
+    })
+}
+
+/// The id of a session, as in `ephemeral_owner` of what it creates. 0 for NULL
+/// and in a forked child.
+///
+/// # Safety
+/// `zk` is NULL or from coord_zk_connect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_session_id(zk: *const coord_zk) -> i64 {
+    // SAFETY: promised by the caller.
+    look(0, || Ok(unsafe { session(zk) }?.client.session().id))
+}
+
+/// The session timeout that the server granted, in ms. 0 for NULL and in a
+/// forked child.
+///
+/// # Safety
+/// `zk` is NULL or from coord_zk_connect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_session_timeout_ms(zk: *const coord_zk) -> i64 {
+    look(0, || {
+        // SAFETY: promised by the caller.
+        let timeout = unsafe { session(zk) }?.client.session().timeout;
+        Ok(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
+    })
+}
+
+/// The newest change of the servers that this session has seen. 0 for NULL and
+/// in a forked child.
+///
+/// # Safety
+/// `zk` is NULL or from coord_zk_connect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_last_zxid(zk: *const coord_zk) -> i64 {
+    // SAFETY: promised by the caller.
+    look(0, || Ok(unsafe { session(zk) }?.client.last_zxid()))
+}
+
+/// Proves an identity, now and on every later connection of the session.
+///
+/// scheme   such as `digest`.
+/// proof    `proof_len` bytes, such as `user:password`.
+/// Returns  COORD_OK; COORD_ZK_AUTH_FAILED; see also coord_zk_get.
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_add_auth(
+    zk: *const coord_zk,
+    scheme: *const c_char,
+    proof: *const u8,
+    proof_len: usize,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let (session, scheme, proof) = unsafe {
+            (
+                session(zk)?,
+                boundary::text(scheme, "scheme")?,
+                boundary::bytes(proof, proof_len, "proof")?,
+            )
+        };
+        session.client.add_auth(scheme, Bytes::copy_from_slice(proof)).map_err(Failure::from)
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}

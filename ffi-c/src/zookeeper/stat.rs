@@ -1,0 +1,60 @@
+//! A znode's stat.
+
+use coord_core::client::zookeeper::Stat;
+
+use crate::boundary::put;
+
+/// What is known about a znode besides its data. The fields are ZooKeeper's.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct coord_stat {
+    /// The change that created it.
+    pub czxid: i64,
+    /// The last change of its data.
+    pub mzxid: i64,
+    /// The last creation or deletion of a child.
+    pub pzxid: i64,
+    /// When it was created, ms since 1970.
+    pub ctime: i64,
+    /// When its data was last changed, ms since 1970.
+    pub mtime: i64,
+    /// The session it goes with, 0 if it is not ephemeral.
+    pub ephemeral_owner: i64,
+    /// How often its data was changed; give it to coord_zk_set and coord_zk_delete.
+    pub version: i32,
+    /// How often its set of children was changed, as ZooKeeper counts.
+    pub cversion: i32,
+    /// How often its access list was changed.
+    pub aversion: i32,
+    /// Bytes of data.
+    pub data_length: i32,
+    /// Direct children.
+    pub num_children: i32,
+}
+
+impl From<Stat> for coord_stat {
+    fn from(stat: Stat) -> Self {
+        Self {
+            czxid: stat.czxid.zxid(),
+            mzxid: stat.mzxid.zxid(),
+            pzxid: stat.pzxid.zxid(),
+            ctime: stat.ctime,
+            mtime: stat.mtime,
+            ephemeral_owner: stat.ephemeral_owner.0,
+            version: stat.version,
+            cversion: stat.cversion,
+            aversion: stat.aversion,
+            data_length: stat.data_length,
+            num_children: stat.num_children,
+        }
+    }
+}
+
+/// Writes a stat for the caller, who may not want it.
+///
+/// # Safety
+/// `out` is NULL or points to a place for one.
+pub(super) unsafe fn put_stat(out: *mut coord_stat, stat: Stat) {
+    // SAFETY: passed on.
+    unsafe { put(out, stat.into()) };
+}
