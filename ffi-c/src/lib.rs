@@ -13,6 +13,7 @@ mod boundary;
 mod handle;
 
 pub mod bytes;
+pub mod cluster;
 pub mod consul;
 pub mod error;
 pub mod server;

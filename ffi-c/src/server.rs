@@ -65,7 +65,7 @@ pub unsafe extern "C" fn coord_server_start(
     unsafe { guard(error, body) }
 }
 
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Which of a member's listeners.
 #[repr(i32)]
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn coord_server_address(
     unsafe { guard(error, body) }
 }
 
-fn pick(addresses: &Addresses, listener: i32) -> Result<Option<SocketAddr>, Failure> {
+pub(crate) fn pick(addresses: &Addresses, listener: i32) -> Result<Option<SocketAddr>, Failure> {
     // An enum from C may hold any number, so it arrives as one.
     const ZK: i32 = coord_listener::COORD_LISTENER_ZK as i32;
     const HTTP: i32 = coord_listener::COORD_LISTENER_HTTP as i32;

@@ -1,0 +1,141 @@
+//! Several embedded members, for tests and for trying things.
+
+use std::ffi::c_char;
+use std::sync::{Mutex, PoisonError};
+
+use coord_core::embedded::{Addresses, Cluster, Server};
+use coord_core::settings::Settings;
+
+use crate::boundary::{Failure, free, guard, limit, look, required, with_signals_blocked};
+use crate::error::coord_error;
+use crate::handle::{self, Handle};
+use crate::server::{START_TIMEOUT, pick};
+use crate::settings::coord_settings;
+use crate::status::coord_status;
+use crate::string::give_text;
+
+/// A cluster of members inside this process, each with its own threads, ports
+/// and temporary directory. Release with `coord_cluster_free`.
+#[derive(Debug)]
+#[expect(non_camel_case_types, reason = "the name is C's")]
+pub struct coord_cluster {
+    handle: Handle<Members>,
+}
+
+#[derive(Debug)]
+struct Members {
+    cluster: Mutex<Cluster>,
+    addresses: Vec<Addresses>,
+}
+
+/// Starts a cluster on free ports of the loopback and waits until all members
+/// serve. Blocks; the calling thread's signals wait meanwhile.
+///
+/// size        1 to 7 members; 3 go on without one of them, 5 without two.
+/// settings    for each member, without what is its own; NULL for the defaults; copied.
+/// timeout_ms  how long to wait for each; negative waits for a minute.
+/// out         receives the cluster; release with coord_cluster_free.
+/// Returns     as coord_server_start.
+///
+/// # Safety
+/// Pointers are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_cluster_start(
+    size: u64,
+    settings: *const coord_settings,
+    timeout_ms: i64,
+    out: *mut *mut coord_cluster,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        required(out, "out")?;
+        let settings = if settings.is_null() {
+            Settings::embedded()
+        } else {
+            // SAFETY: promised by the caller.
+            unsafe { handle::lend(settings, "settings") }?.copy()
+        };
+        let limit = limit(timeout_ms, START_TIMEOUT);
+        let cluster = with_signals_blocked(|| Cluster::start(size, &settings, limit))?;
+        let addresses = cluster.servers().iter().map(Server::addresses).collect();
+        let members = Members { cluster: Mutex::new(cluster), addresses };
+        // SAFETY: promised by the caller.
+        unsafe { handle::give(out, coord_cluster { handle: Handle::new(members) }) }
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// How many members a cluster was started with; 0 for NULL.
+///
+/// # Safety
+/// `cluster` is NULL or from coord_cluster_start.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_cluster_size(cluster: *const coord_cluster) -> usize {
+    // SAFETY: promised by the caller.
+    look(0, || Ok(unsafe { handle::lend(cluster, "cluster") }?.handle.value()?.addresses.len()))
+}
+
+/// Where a member of a cluster listens, as coord_server_address.
+///
+/// position  which member, from 0.
+///
+/// # Safety
+/// Pointers are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_cluster_address(
+    cluster: *const coord_cluster,
+    position: usize,
+    listener: i32,
+    out: *mut *mut c_char,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let members = unsafe { handle::lend(cluster, "cluster") }?.handle.value()?;
+        let missing = || {
+            let text = format!("there is no member at position {position}");
+            Failure::new(coord_status::COORD_INVALID, text)
+        };
+        let address = pick(members.addresses.get(position).ok_or_else(missing)?, listener)?;
+        let text = address.map_or_else(|| "off".to_owned(), |address| address.to_string());
+        // SAFETY: promised by the caller.
+        unsafe { give_text(out, &text) }
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Stops one member for good. The others go on while they are a majority.
+///
+/// position  which member, from 0.
+/// Returns   COORD_OK, also if it was stopped before; COORD_INVALID; COORD_FORKED.
+///
+/// # Safety
+/// Pointers are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_cluster_stop_member(
+    cluster: *mut coord_cluster,
+    position: usize,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let members = unsafe { handle::lend(cluster, "cluster") }?.handle.value()?;
+        let mut cluster = members.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        with_signals_blocked(|| cluster.stop_member(position)).map_err(Failure::from)
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Stops all members that still run, and releases the cluster. NULL is fine. In
+/// a forked child nothing is stopped: the members live in the parent.
+///
+/// # Safety
+/// `cluster` is NULL or from coord_cluster_start, not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_cluster_free(cluster: *mut coord_cluster) {
+    // SAFETY: promised by the caller.
+    unsafe { free(cluster) };
+}
