@@ -7,13 +7,16 @@ use std::process::Command;
 
 mod artifacts;
 
+/// The shared library's file.
+const SHARED: &str = if cfg!(target_os = "macos") { "libcoord.dylib" } else { "libcoord.so" };
+
 #[test]
 fn the_library_exports_exactly_the_functions_of_the_header() {
     if Command::new("nm").arg("--version").output().is_err() {
         eprintln!("skipped: there is no nm here");
         return;
     }
-    let library = artifacts::folder().join(artifacts::SHARED);
+    let library = artifacts::folder().join(SHARED);
     let listed = Command::new("nm").args(["-D", "--defined-only"]).arg(library).output();
     let listed = listed.expect("nm runs");
     let listed = String::from_utf8(listed.stdout).expect("names are ASCII");

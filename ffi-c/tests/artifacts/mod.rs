@@ -8,10 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The shared library's file.
-pub(crate) const SHARED: &str =
-    if cfg!(target_os = "macos") { "libcoord.dylib" } else { "libcoord.so" };
-
 /// The folder that holds both.
 pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
