@@ -124,7 +124,9 @@ class Service:
         given.update(service_id=service_id, address=address, port=port)
         params: list[Param] = [("replace-existing-checks", "true")] if replace else []
         payload = _service_definition(name, given)
-        return _ok(self._transport.put("/v1/agent/service/register", params, payload, token))
+        _ok(self._transport.put("/v1/agent/service/register", params, payload, token))
+        self._transport.native.registered(name, service_id, address, port)
+        return True
 
     def deregister(self, service_id: str, token: str | None = None) -> bool:
         """Deregisters by id; if there is no such id, the only service of that

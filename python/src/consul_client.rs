@@ -10,9 +10,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::consul_failure;
-use crate::interrupt::wait_interruptibly;
+use crate::interrupt::{wait_interruptibly, without_interpreter};
 
+/// Status, headers, body.
 type Answer = (u16, Vec<(String, String)>, Py<PyBytes>);
+/// Id, address, port, warning.
+type Registration = (Option<String>, Option<String>, Option<u16>, Option<&'static str>);
 
 /// A client with one thread of its own.
 #[pyclass(frozen, module = "libcoord._native")]
@@ -80,18 +83,30 @@ impl ConsulClient {
         keyword_id: Option<&str>,
         address: Option<&str>,
         port: Option<u16>,
-    ) -> PyResult<(Option<String>, Option<String>, Option<u16>, Option<&'static str>)> {
-        let given = match (positional_id, keyword_id) {
-            (Some(id), _) => GivenId::Positional(id),
-            (None, Some(id)) => GivenId::Keyword(id),
-            (None, None) => GivenId::None,
-        };
+    ) -> PyResult<Registration> {
+        let id = given_id(positional_id, keyword_id);
+        let resolved =
+            self.rules.resolve(name, id, address, port).map_err(|error| consul_failure(&error))?;
+        Ok((resolved.id, resolved.address, resolved.port, resolved.warning))
+    }
+
+    /// Remembers a registration that the agent has accepted, by the id,
+    /// address and port that were sent.
+    #[pyo3(signature = (name, id, address, port))]
+    fn registered(
+        &self,
+        name: &str,
+        id: Option<&str>,
+        address: Option<&str>,
+        port: Option<u16>,
+    ) -> PyResult<()> {
+        // An id given by name stays as it is, so this resolves to itself.
         let resolved = self
             .rules
-            .resolve(name, given, address, port)
+            .resolve(name, given_id(None, id), address, port)
             .map_err(|error| consul_failure(&error))?;
         self.rules.registered(name, &resolved);
-        Ok((resolved.id, resolved.address, resolved.port, resolved.warning))
+        Ok(())
     }
 
     /// Deregisters by id or, unless strict, by an unambiguous name.
@@ -122,5 +137,19 @@ impl ConsulClient {
             |look, go_on| self.client.call_while(work, look, go_on),
             consul_failure,
         )
+    }
+}
+
+impl Drop for ConsulClient {
+    fn drop(&mut self) {
+        without_interpreter(|| drop(self.client.close()));
+    }
+}
+
+fn given_id<'a>(positional: Option<&'a str>, keyword: Option<&'a str>) -> GivenId<'a> {
+    match (positional, keyword) {
+        (Some(id), _) => GivenId::Positional(id),
+        (None, Some(id)) => GivenId::Keyword(id),
+        (None, None) => GivenId::Absent,
     }
 }

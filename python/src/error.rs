@@ -5,8 +5,9 @@
 //! `zookeeper`, `(status, body)` for kind `http`, else `None`.
 
 use coord_core::client::consul::ConsulFailure;
-use coord_core::client::zookeeper::{Rejection, zookeeper_code};
+use coord_core::client::zookeeper::zookeeper_code;
 use coord_core::{Error, ErrorKind};
+use coord_state::Rejection;
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;

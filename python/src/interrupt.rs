@@ -28,3 +28,13 @@ pub(crate) fn wait_interruptibly<T: Send>(
         Err(error) => Err(to_exception(&error)),
     }
 }
+
+/// Runs what may wait when Python drops an object, with the interpreter
+/// released if it still is there.
+pub(crate) fn without_interpreter(work: impl FnOnce() + Send) {
+    let mut work = Some(work);
+    Python::try_attach(|py| py.detach(|| work.take().map(|work| work())));
+    if let Some(work) = work {
+        work();
+    }
+}

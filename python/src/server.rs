@@ -11,6 +11,7 @@ use coord_core::settings::Settings;
 use pyo3::prelude::*;
 
 use crate::error::failure;
+use crate::interrupt::without_interpreter;
 
 type AddressTexts = (Option<String>, Option<String>, Option<String>, Option<String>);
 
@@ -97,6 +98,18 @@ impl NativeCluster {
     /// Stops all; twice is fine.
     fn stop(&self, py: Python<'_>) {
         py.detach(|| lock(&self.cluster).stop());
+    }
+}
+
+impl Drop for NativeServer {
+    fn drop(&mut self) {
+        without_interpreter(|| lock(&self.server).stop());
+    }
+}
+
+impl Drop for NativeCluster {
+    fn drop(&mut self) {
+        without_interpreter(|| lock(&self.cluster).stop());
     }
 }
 

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::error::{failure, zookeeper_failure};
-use crate::interrupt::wait_interruptibly;
+use crate::interrupt::{wait_interruptibly, without_interpreter};
 
 /// Events waiting for the Python program; when it is that far behind, the
 /// oldest are replaced by one event that says so.
@@ -201,11 +201,14 @@ impl ZkClient {
         Ok(event.map(|event| (event.token, kind_code(event.kind), event.path, event.zxid)))
     }
 
-    /// `connecting`, `connected`, `suspended`, `expired`, `closed` and so on.
-    fn state(&self) -> String {
+    /// `connecting`, `connected`, `suspended`, `lost` or `closed`.
+    fn state(&self) -> &'static str {
         match self.client.state() {
-            State::Connected => "connected".to_owned(),
-            other => format!("{other:?}").to_lowercase(),
+            State::Connecting => "connecting",
+            State::Connected => "connected",
+            State::Suspended => "suspended",
+            State::Lost => "lost",
+            State::Closed => "closed",
         }
     }
 
@@ -243,8 +246,18 @@ impl ZkClient {
     }
 }
 
+impl Drop for ZkClient {
+    fn drop(&mut self) {
+        without_interpreter(|| drop(self.client.close()));
+    }
+}
+
+/// ZooKeeper's number, or one of ours below zero.
 fn kind_code(kind: EventKind) -> i32 {
-    kind.code()
+    match kind {
+        EventKind::SessionLost => -2,
+        other => other.code(),
+    }
 }
 
 fn seconds(value: f64) -> PyResult<Duration> {

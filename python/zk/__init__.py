@@ -110,7 +110,8 @@ class ZK:
 
     @property
     def state(self) -> str:
-        """``connecting``, ``connected``, ``suspended``, ``expired``, ``closed``."""
+        """``connecting``, ``connected``, ``suspended`` (the session may be alive),
+        ``lost`` (it is not) or ``closed``."""
         return self._native.state()
 
     @property
@@ -239,7 +240,7 @@ class ZK:
         token = self._dispatcher.expect(watch, lasting=True)
         try:
             self._call(self._native.add_watch, path, recursive, token)
-        except Exception:
+        except BaseException:
             self._dispatcher.forget(token)
             raise
 
@@ -249,7 +250,7 @@ class ZK:
         token = self._dispatcher.expect(watch)
         try:
             return self._call(call, path, token)
-        except Exception:
+        except BaseException:
             self._dispatcher.forget(token)
             raise
 
@@ -259,6 +260,12 @@ class ZK:
             return call(*arguments)
         except _native.Failure as failure:
             raise translate(failure) from None
+
+    def __del__(self) -> None:
+        # Without it the thread would keep the session of a client nobody has.
+        dispatcher = getattr(self, "_dispatcher", None)
+        if dispatcher is not None:
+            dispatcher.abandon()
 
     def __enter__(self) -> ZK:
         return self

@@ -122,6 +122,7 @@ READ_ACL_UNSAFE = [ACL(Permissions.READ, Id("world", "anyone"))]
 class EventType:
     """Kinds of :class:`WatchedEvent`."""
 
+    #: No change of a znode: the session is over (``state`` tells).
     NONE = "NONE"
     CREATED = "CREATED"
     DELETED = "DELETED"

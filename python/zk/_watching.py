@@ -15,6 +15,8 @@ WatchFunction = Callable[[WatchedEvent], object]
 
 _log = logging.getLogger("zk")
 _LOOK = 0.2
+#: The native code for a watch that ended with its session.
+_SESSION_LOST = -2
 
 
 class Dispatcher:
@@ -55,6 +57,10 @@ class Dispatcher:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
+    def abandon(self) -> None:
+        """Has the thread end without waiting for it."""
+        self._closed = True
+
     def _run(self) -> None:
         while not self._closed:
             try:
@@ -66,16 +72,20 @@ class Dispatcher:
 
     def _deliver(self, token: int, code: int, path: str, _zxid: Optional[int]) -> None:
         kind = EVENT_BY_CODE.get(code, EventType.NONE)
-        with self._lock:
-            if kind == EventType.MISSED:
-                called = [function for function, _ in self._functions.values()]
-            else:
-                entry = self._functions.get(token)
-                if entry is not None and not entry[1]:
-                    del self._functions[token]
-                called = [entry[0]] if entry is not None else []
-        for function in called:
+        state = "EXPIRED_SESSION" if code == _SESSION_LOST else "CONNECTED"
+        for function in self._called(token, ends=code == _SESSION_LOST):
             try:
-                function(WatchedEvent(kind, "CONNECTED", path))
+                function(WatchedEvent(kind, state, path))
             except Exception:
                 _log.exception("the watch function for %s failed", path)
+
+    def _called(self, token: int, ends: bool) -> list[WatchFunction]:
+        """Who hears of an event. Token 0 is none's own: the queue was too
+        full, and so everybody may have missed something."""
+        with self._lock:
+            tokens = list(self._functions) if token == 0 else [token]
+            entries = {each: self._functions.get(each) for each in tokens}
+            for each, entry in entries.items():
+                if entry is not None and (ends or not entry[1]):
+                    del self._functions[each]
+        return [entry[0] for entry in entries.values() if entry is not None]
