@@ -44,8 +44,17 @@ pub(crate) fn zookeeper_failure(error: &Error) -> PyErr {
         _ => None,
     };
     match zookeeper_code(error) {
-        Some(code) => Failure::new_err(("zookeeper", error.chain(), (code, index))),
+        Some(code) => Failure::new_err(("zookeeper", text(error), (code, index))),
         None => failure(error),
+    }
+}
+
+/// The chain, without a cause that the message already names.
+fn text(error: &Error) -> String {
+    let message = error.to_string();
+    match std::error::Error::source(error) {
+        Some(cause) if message.contains(&cause.to_string()) => message,
+        _ => error.chain(),
     }
 }
 

@@ -12,7 +12,7 @@ Works with libcoord's server and with a genuine ZooKeeper.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Iterable, Optional, Sequence, Union
+from typing import Any, Callable, Iterable, Optional, Sequence, Union
 
 from libcoord import _native
 from libcoord._closing import close_at_exit
@@ -246,7 +246,9 @@ class ZK:
 
     # Helpers
 
-    def _watched(self, call, path: str, watch: Optional[WatchFunction]):  # type: ignore[no-untyped-def]
+    def _watched(
+        self, call: Callable[[str, Optional[int]], Any], path: str, watch: Optional[WatchFunction]
+    ) -> Any:
         token = self._dispatcher.expect(watch)
         try:
             return self._call(call, path, token)
@@ -255,7 +257,7 @@ class ZK:
             raise
 
     @staticmethod
-    def _call(call, *arguments):  # type: ignore[no-untyped-def]
+    def _call(call: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return call(*arguments)
         except _native.Failure as failure:

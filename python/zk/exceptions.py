@@ -118,6 +118,12 @@ class NoWatcherError(ZookeeperError):
     code = -121
 
 
+class RequestTimeoutError(OperationTimeoutError):
+    """No answer within ``request_timeout``."""
+
+    code = -122
+
+
 class ReconfigDisabledError(ZookeeperError):
     code = -123
 
