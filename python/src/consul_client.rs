@@ -40,6 +40,7 @@ impl ConsulClient {
     }
 
     /// One request, any answer: status, headers (lower-case names), body.
+    #[expect(clippy::too_many_arguments, reason = "Python code passes them by place")]
     #[pyo3(signature = (method, path, params, body, token, read_timeout))]
     fn request(
         &self,
