@@ -4,6 +4,7 @@ that use it as they would use a ZooKeeper and a Consul.
     PYTHONPATH=target/python python3 examples/demo.py target/debug
 """
 
+import json
 import os
 import pathlib
 import socket
@@ -38,21 +39,47 @@ def main():
         with libcoord.Server(data_dir=os.path.join(folder, "data"), **listen) as server:
             say(f"serving after {1000 * (time.monotonic() - started):.0f} ms, no other process")
             say(f"ZooKeeper clients:  {server.zk}   {answer_to_srvr()}")
-            say(f"Consul's HTTP API:  {server.http}   leader {leader()}")
-            for name in PYTHON_PROGRAMS:
-                program = HERE / "python" / name
-                run(f"Python, examples/python/{name}", program, [sys.executable, str(program)])
-            program = HERE / "c" / C_PROGRAM
-            command = compile_c(program, built, pathlib.Path(folder))
-            run(f"C, examples/c/{C_PROGRAM}", program, command, library_path(built))
+            say(f"Consul's HTTP API:  {server.http}   services in the catalog: {services()}")
+            with Watching(server.zk) as watching:
+                for name in PYTHON_PROGRAMS:
+                    program = HERE / "python" / name
+                    command = [sys.executable, str(program)]
+                    run(f"Python, examples/python/{name}", program, command, watching)
+                program = HERE / "c" / C_PROGRAM
+                command = compile_c(program, built, pathlib.Path(folder))
+                run(f"C, examples/c/{C_PROGRAM}", program, command, watching, library_path(built))
             heading("Afterwards")
             say(answer_to_srvr())
             say("ephemeral znodes went with their programs; the service was deregistered:")
-            say(f"services in the catalog: {get('/v1/catalog/services')}")
+            say(f"services in the catalog: {services()}")
     print("\nThe member has stopped with this process. Next: make check, examples/README.md\n")
 
 
-def run(title, program, command, environment=None):
+class Watching:
+    """What a ZooKeeper watch on the whole tree is told meanwhile."""
+
+    def __init__(self, address):
+        import zk
+
+        self.client, self.events = zk.ZK(address), []
+        self.client.add_watch("/", self.events.append, recursive=True)
+
+    def told(self):
+        # Events come before the answer to a later call; then they are dispatched.
+        self.client.sync()
+        time.sleep(0.1)
+        told = [f"{event.type.lower()} {event.path}" for event in self.events]
+        self.events.clear()
+        return told
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.client.close()
+
+
+def run(title, program, command, watching, environment=None):
     """Shows a program, runs it, and shows what it said and changed."""
     heading(title)
     for line in program.read_text().splitlines():
@@ -74,6 +101,9 @@ def run(title, program, command, environment=None):
         sys.exit(f"demo: {program.name} failed with status {done.returncode}")
     changes = revision() - before
     say(f"done in {milliseconds:.0f} ms; {changes} commands went through the replicated log")
+    told = watching.told()
+    if told:
+        say(f"a watch on the tree was told: {', '.join(told)}")
 
 
 def compile_c(program, built, folder):
@@ -131,8 +161,8 @@ def get(path):
         return answer.read().decode()
 
 
-def leader():
-    return get("/v1/status/leader").strip('"') or "none yet"
+def services():
+    return ", ".join(sorted(json.loads(get("/v1/catalog/services"))))
 
 
 def heading(text):
