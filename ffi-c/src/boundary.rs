@@ -166,10 +166,10 @@ pub(crate) unsafe fn bytes<'a>(
     Ok(unsafe { std::slice::from_raw_parts(data, len) })
 }
 
-/// As [`bytes`], where NULL means none.
+/// As [`bytes()`], where NULL means none.
 ///
 /// # Safety
-/// As [`bytes`].
+/// As [`bytes()`].
 pub(crate) unsafe fn optional_bytes(
     data: *const u8,
     len: usize,
