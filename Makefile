@@ -41,7 +41,7 @@ demo: has-cargo has-python has-cc ## Start a member inside a program and use it 
 check: has-cargo has-python has-cc ## Every test and every lint; rewrites nothing
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --lib --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --locked --workspace --no-deps --lib --document-private-items
 	$(CARGO) build --locked --workspace
 	$(call stage_python,debug)
 	PYTHONPATH=$(abspath $(PYTHONS)) $(CARGO) test --locked --workspace
