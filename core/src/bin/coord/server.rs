@@ -67,15 +67,14 @@ impl ServerArguments {
             })?;
             settings.set(key, value)?;
         }
-        let assign = |place: &mut _, text: Option<String>| match text {
-            Some(text) => text.parse().map(|address| *place = address),
-            None => Ok(()),
-        };
-        assign(&mut settings.zk_addr, self.zk_addr)?;
-        assign(&mut settings.http_addr, self.http_addr)?;
-        assign(&mut settings.dns_addr, self.dns_addr)?;
-        if let Some(text) = self.peer_addr {
-            settings.peer_addr = Some(text.parse()?);
+        let given = [
+            ("zk_addr", self.zk_addr),
+            ("http_addr", self.http_addr),
+            ("dns_addr", self.dns_addr),
+            ("peer_addr", self.peer_addr),
+        ];
+        for (key, address) in given.into_iter().filter_map(|(key, text)| Some((key, text?))) {
+            settings.set(key, &address)?;
         }
         if let Some(text) = self.members {
             settings.members = parse_members(&text)?;
