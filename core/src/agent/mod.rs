@@ -15,8 +15,7 @@
 //! which the agent keeps itself, and the tags of services that let the catalog
 //! override them.
 //!
-//! Not here: HTTP, and the probes of HTTP, TCP and script checks (the seam for
-//! them is in [`checks`]).
+//! Not here: the HTTP API.
 
 mod checks;
 mod errors;
@@ -36,7 +35,7 @@ pub use registrations::{LocalCheck, Registrations};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use self::store::Store;
@@ -55,6 +54,10 @@ pub struct Agent {
     writer: tokio::sync::Mutex<()>,
     /// The catalog may differ from what is here.
     unsynced: Notify,
+    /// The checks to be run may be others.
+    checks_changed: Notify,
+    /// Permits for probes under way.
+    probes: Semaphore,
     /// A deadline of a TTL check is nearer than the one waited for.
     deadline_moved: Notify,
     registered: watch::Sender<bool>,
@@ -80,6 +83,8 @@ impl Agent {
             store,
             writer: tokio::sync::Mutex::new(()),
             unsynced: Notify::new(),
+            checks_changed: Notify::new(),
+            probes: Semaphore::new(checks::PROBES_MAX),
             deadline_moved: Notify::new(),
             registered: watch::Sender::new(false),
             stopping: watch::Sender::new(false),
@@ -87,6 +92,7 @@ impl Agent {
         });
         let tasks = vec![
             tokio::spawn(Arc::clone(&agent).keep_in_step()),
+            tokio::spawn(Arc::clone(&agent).run_checks()),
             tokio::spawn(Arc::clone(&agent).expire_ttls()),
             tokio::spawn(Arc::clone(&agent).reap_critical_services()),
         ];

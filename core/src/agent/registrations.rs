@@ -153,7 +153,10 @@ impl Registrations {
     pub(super) fn put_check(&mut self, check: LocalCheck, now: Duration) {
         let id = check.definition.id.clone();
         match self.checks.get_mut(&id) {
-            Some(old) if check.definition.status.is_empty() && same_probe(old, &check) => {
+            Some(old)
+                if check.definition.status.is_empty()
+                    && same_probe(&old.definition, &check.definition) =>
+            {
                 old.definition = check.definition;
                 old.deadline = nanoseconds(old.definition.ttl_ns).map(|ttl| now + ttl);
             }
@@ -202,12 +205,16 @@ impl Registrations {
     }
 }
 
-fn same_probe(old: &LocalCheck, new: &LocalCheck) -> bool {
+/// Whether both say the same, but for the status to begin with.
+pub(super) fn same_probe(old: &CheckDefinition, new: &CheckDefinition) -> bool {
+    if old.status == new.status {
+        return old == new;
+    }
     let plain = |definition: &CheckDefinition| CheckDefinition {
         status: String::new(),
         ..definition.clone()
     };
-    plain(&old.definition) == plain(&new.definition)
+    plain(old) == plain(new)
 }
 
 #[cfg(test)]

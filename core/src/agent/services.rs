@@ -13,6 +13,9 @@ use super::store::{Kind, Store};
 use super::{Agent, validate};
 use crate::error::Error;
 
+const SCRIPTS_DISABLED: &str = "Scripts are disabled on this agent; to enable, configure \
+     'enable_script_checks' or 'enable_local_script_checks' to true";
+
 impl Agent {
     /// Registers a service with its checks, durably, and in the catalog once
     /// this returns, unless the catalog cannot be reached: then soon.
@@ -29,6 +32,7 @@ impl Agent {
     ) -> Result<(), AgentError> {
         let mut service = validate::service(definition)?;
         let checks = std::mem::take(&mut service.checks);
+        checks.iter().try_for_each(|check| self.refuse_script(check))?;
         let writer = self.writer.lock().await;
         let dropped: Vec<String> = if replace_checks {
             let kept = |id: &String| checks.iter().any(|check| check.id == *id);
@@ -65,7 +69,7 @@ impl Agent {
             ordered
         };
         drop(writer);
-        self.deadline_moved.notify_one();
+        self.local_checks_changed();
         self.settle(ordered).await;
         Ok(())
     }
@@ -104,6 +108,7 @@ impl Agent {
             )
         };
         drop(writer);
+        self.local_checks_changed();
         self.settle(vec![ordered]).await;
         Ok(())
     }
@@ -114,6 +119,7 @@ impl Agent {
     /// `Invalid` with Consul's text, `NotFound` for an unknown service.
     pub async fn register_check(&self, definition: CheckDefinition) -> Result<(), AgentError> {
         let definition = validate::standalone_check(definition)?;
+        self.refuse_script(&definition)?;
         self.add_check(definition).await
     }
 
@@ -134,7 +140,7 @@ impl Agent {
             self.order_registration(Vec::new(), checks)
         };
         drop(writer);
-        self.deadline_moved.notify_one();
+        self.local_checks_changed();
         self.settle(vec![ordered]).await;
         Ok(())
     }
@@ -157,8 +163,22 @@ impl Agent {
             self.order_check_removal(id)
         };
         drop(writer);
+        self.local_checks_changed();
         self.settle(vec![ordered]).await;
         Ok(())
+    }
+
+    /// Whoever reaches the API could run anything here: so only if wanted.
+    fn refuse_script(&self, check: &CheckDefinition) -> Result<(), AgentError> {
+        if check.args.is_empty() || self.node.settings().agent.enable_script_checks {
+            return Ok(());
+        }
+        Err(AgentError::Impossible(SCRIPTS_DISABLED.to_owned()))
+    }
+
+    fn local_checks_changed(&self) {
+        self.checks_changed.notify_one();
+        self.deadline_moved.notify_one();
     }
 
     /// Orders services and checks into the catalog, with this agent's node.

@@ -105,6 +105,12 @@ fn check(check: &CheckDefinition) -> Result<(), AgentError> {
             return refuse("TTL must be > 0 for TTL checks");
         }
     }
+    if check.failures_before_warning > check.failures_before_critical {
+        return refuse("FailuresBeforeWarning can't be higher than FailuresBeforeCritical");
+    }
+    if let Some(problem) = super::checks::unsupported(check) {
+        return refuse(problem);
+    }
     if check.output_max_size < 0 {
         return refuse("MaxOutputMaxSize must be positive");
     }

@@ -45,6 +45,8 @@ pub struct Settings {
     pub node_name: Option<String>,
     /// Default `dc1`. Consul: `datacenter`.
     pub datacenter: String,
+    /// The agent and its checks.
+    pub agent: AgentSettings,
     /// Session timing.
     pub session: SessionSettings,
     /// Consensus timing.
@@ -55,6 +57,15 @@ pub struct Settings {
     pub runtime: RuntimeSettings,
     /// Bounds on what others can grow.
     pub limits: Limits,
+}
+
+/// The agent and its checks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentSettings {
+    /// Whether checks may run programs on this machine. Default no: whoever
+    /// reaches the HTTP port could run anything. Consul: `enable_script_checks`.
+    pub enable_script_checks: bool,
 }
 
 /// Session timing.
@@ -120,6 +131,7 @@ impl Default for Settings {
             dns_addr: ListenAddress::loopback(8600),
             node_name: None,
             datacenter: "dc1".to_owned(),
+            agent: AgentSettings::default(),
             session: SessionSettings::default(),
             raft: RaftSettings::default(),
             storage: StorageSettings::default(),

@@ -1,0 +1,103 @@
+//! The checks the agent runs itself, and how verdicts are taken.
+//!
+//! ```text
+//!  Registrations --changed--> run_checks: one task per check
+//!                                |  interval, permit, probe
+//!                                v
+//!                           Thresholds --status--> judge --> catalog
+//! ```
+//!
+//! A check that is deregistered or replaced has its task ended, and with it
+//! whatever the probe holds: sockets close, a script's processes are killed.
+//! What a probe found counts only while the very definition it was made from
+//! is registered, so nothing late can reach a successor.
+//!
+//! One file per kind of probe. TTL checks are in [`super::ttl`]: they are told,
+//! not run.
+
+mod alias;
+mod dial;
+mod grpc;
+mod h2ping;
+mod http;
+mod probe;
+mod runner;
+mod script;
+mod tail;
+mod tcp;
+mod thresholds;
+mod udp;
+
+pub(super) use probe::unsupported;
+pub(super) use runner::PROBES_MAX;
+
+use std::time::Duration;
+
+use coord_state::consul::CheckStatus;
+use coord_wire::consul::check::CheckDefinition;
+
+use super::ordering::Ordered;
+use super::registrations::same_probe;
+use super::{Agent, LocalCheck};
+
+/// How long the catalog may show an older output of an unchanged verdict.
+const OUTPUT_DELAY: Duration = Duration::from_secs(300);
+
+impl Agent {
+    /// Takes a verdict. The catalog learns of another status and of a first
+    /// output at once, of another output alone only later: a heartbeat with a fresh text would
+    /// otherwise wake every watcher each time. Nothing to await if so.
+    pub(super) fn judge_check(
+        &self,
+        id: &str,
+        status: CheckStatus,
+        output: String,
+    ) -> Option<Ordered> {
+        self.judge_if(id, status, output, |_| true)
+    }
+
+    /// Takes what a probe found, if its check is still registered as it was.
+    async fn report(&self, of: &CheckDefinition, status: CheckStatus, output: String) {
+        let current = |check: &LocalCheck| same_probe(&check.definition, of);
+        let ordered = self.judge_if(&of.id, status, output, current);
+        self.settle(ordered.into_iter().collect()).await;
+    }
+
+    fn judge_if(
+        &self,
+        id: &str,
+        status: CheckStatus,
+        output: String,
+        counts: impl FnOnce(&LocalCheck) -> bool,
+    ) -> Option<Ordered> {
+        let now = self.node.clock().monotonic();
+        let mut local = self.local();
+        let check = local.check_mut(id).filter(|check| counts(check))?;
+        let same_output = check.output == output;
+        // Why a check is critical is news where nothing was said before.
+        let first_words = check.output.is_empty() && !same_output;
+        if check.judge(status, output, now) || first_words {
+            check.output_due = None;
+            let check = check.to_catalog();
+            return Some(self.order_registration(Vec::new(), vec![check]));
+        }
+        if !same_output && check.output_due.is_none() {
+            check.output_due = Some(now + self.output_delay());
+        }
+        None
+    }
+
+    /// Between half and one and a half times the usual, so that checks
+    /// registered together do not report together.
+    fn output_delay(&self) -> Duration {
+        let [random] = self.node.random::<1>();
+        OUTPUT_DELAY / 2 + OUTPUT_DELAY * u32::from(random) / 255
+    }
+}
+
+impl LocalCheck {
+    /// Whether the catalog may show an older output at `now`.
+    pub(super) fn output_may_lag(&self, now: Duration) -> bool {
+        self.output_due.is_some_and(|due| now < due)
+    }
+}
