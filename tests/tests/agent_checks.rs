@@ -11,7 +11,7 @@ use coord_core::client::consul::blocking::Client;
 use coord_core::client::consul::{
     Check, ReadOptions, ServiceDefinition, Settings as ClientSettings,
 };
-use coord_core::embedded::Server;
+use coord_core::embedded::{Cluster, Server};
 use coord_core::settings::{ListenAddress, Settings};
 use serde_json::{Value, json};
 
@@ -171,4 +171,39 @@ fn what_cannot_be_probed_is_refused_when_it_is_registered() {
     let https = Check::http("https://127.0.0.1/", "1s");
     let refused = client.agent_check_register("tls", &https, None).unwrap_err();
     assert!(refused.chain().contains("Invalid check: HTTPS"), "{}", refused.chain());
+}
+
+#[test]
+fn the_node_of_a_member_that_died_is_critical_and_its_services_stay_listed() {
+    let mut cluster = Cluster::start(3, &settings(), LIMIT).unwrap();
+    let third = client_of(&cluster.servers()[2]);
+    third.agent_service_register(&ServiceDefinition::named("web"), None).unwrap();
+    let first = client_of(&cluster.servers()[0]);
+    assert_eq!(instances(&first, "web", true), 1);
+    cluster.stop_member(2).unwrap();
+
+    let mut options = ReadOptions::default();
+    let serf = loop {
+        let answer = first.health_node("member-3", &options).unwrap();
+        let checks = answer.body.as_array().unwrap();
+        let serf = checks.iter().find(|check| check["CheckID"] == "serfHealth").unwrap();
+        if serf["Status"] == "critical" {
+            break serf.clone();
+        }
+        assert_ne!(options.index, answer.index, "nothing new for {LIMIT:?}");
+        options = ReadOptions::waiting(answer.index.unwrap(), LIMIT);
+    };
+    assert_eq!(serf["Output"], "Agent not live or unreachable");
+    assert_eq!(instances(&first, "web", false), 1);
+    assert_eq!(instances(&first, "web", true), 0);
+    // The others live on in the catalog as they do in fact.
+    for member in ["member-1", "member-2"] {
+        let checks = first.health_node(member, &ReadOptions::default()).unwrap().body;
+        assert_eq!(checks[0]["Status"], "passing");
+    }
+}
+
+fn instances(client: &Client, service: &str, passing: bool) -> usize {
+    let options = ReadOptions { passing, ..ReadOptions::default() };
+    client.health_service(service, &options).unwrap().body.as_array().unwrap().len()
 }

@@ -17,6 +17,8 @@ pub const CONSUL_VERSION: &str = "1.22.0";
 
 /// The service that every server is registered as.
 pub(super) const CONSUL_SERVICE: &str = "consul";
+/// Where the `consul` service says which member it is.
+pub(super) const MEMBER_META: &str = "member_id";
 const SERVER_PORT: u16 = 8300;
 const NODE_ID_FILE: &str = "node-id";
 
@@ -77,7 +79,7 @@ impl Identity {
 
     pub(super) fn consul_service(&self) -> NewService {
         let meta = [
-            ("member_id", self.member.to_string()),
+            (MEMBER_META, self.member.to_string()),
             ("non_voter", "false".to_owned()),
             ("raft_version", "3".to_owned()),
             ("version", CONSUL_VERSION.to_owned()),
@@ -91,15 +93,20 @@ impl Identity {
             ..NewService::default()
         }
     }
+}
 
-    pub(super) fn serf_health(&self) -> NewCheck {
-        NewCheck {
-            id: SERF_HEALTH.into(),
-            name: "Serf Health Status".into(),
-            status: CheckStatus::Passing,
-            output: "Agent alive and reachable".into(),
-            ..NewCheck::default()
-        }
+/// The check by which a member's node lives or not.
+pub(super) fn serf_health(alive: bool) -> NewCheck {
+    let (status, output) = match alive {
+        true => (CheckStatus::Passing, "Agent alive and reachable"),
+        false => (CheckStatus::Critical, "Agent not live or unreachable"),
+    };
+    NewCheck {
+        id: SERF_HEALTH.into(),
+        name: "Serf Health Status".into(),
+        status,
+        output: output.into(),
+        ..NewCheck::default()
     }
 }
 

@@ -21,6 +21,7 @@ mod checks;
 mod errors;
 mod identity;
 mod maintenance;
+mod members;
 mod ordering;
 mod registrations;
 mod services;
@@ -95,6 +96,7 @@ impl Agent {
             tokio::spawn(Arc::clone(&agent).run_checks()),
             tokio::spawn(Arc::clone(&agent).expire_ttls()),
             tokio::spawn(Arc::clone(&agent).reap_critical_services()),
+            tokio::spawn(Arc::clone(&agent).watch_members()),
         ];
         *agent.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         Ok(agent)

@@ -18,7 +18,7 @@ use coord_state::consul::{
 use coord_wire::consul::agent::ServiceDefinition;
 use coord_wire::consul::session::SERF_HEALTH;
 
-use super::identity::CONSUL_SERVICE;
+use super::identity::{CONSUL_SERVICE, serf_health};
 use super::ordering::order;
 use super::registrations::Registrations;
 use super::{Agent, Identity};
@@ -120,7 +120,7 @@ fn differences(
         .filter(|ours| catalog.service(node, &ours.id).is_none_or(|t| !same_service(ours, t)))
         .collect();
     let own_checks = local.checks().map(|check| (check.to_catalog(), check.output_may_lag(now)));
-    let checks: Vec<NewCheck> = std::iter::once((identity.serf_health(), false))
+    let checks: Vec<NewCheck> = std::iter::once((serf_health(true), false))
         .chain(own_checks)
         .filter(|(ours, output_may_lag)| {
             catalog.check(node, &ours.id).is_none_or(|t| !same_check(ours, t, *output_may_lag))

@@ -15,7 +15,7 @@ use openraft::errors::{
 use openraft::impls::BasicNode;
 use openraft::metrics::RaftMetrics;
 use openraft::raft::ClientWriteResult;
-use openraft::{ChangeMembers, Config, ReadPolicy, ServerState, SnapshotPolicy};
+use openraft::{ChangeMembers, Config, Instant as _, ReadPolicy, ServerState, SnapshotPolicy};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -284,6 +284,20 @@ impl Consensus {
         let metrics = inner.raft.metrics();
         let metrics = metrics.borrow_watched();
         status_of(&metrics, inner.contact.age_ms(), inner.peers.dropped())
+    }
+
+    /// As the leader: how long ago each other member answered last, `None` if
+    /// not since this one leads. `None` on any other member.
+    pub fn members_heard(&self) -> Option<Vec<(MemberId, Option<Duration>)>> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let others =
+            metrics.heartbeat.as_ref()?.iter().filter(|(member, _)| **member != metrics.id);
+        Some(
+            others
+                .map(|(member, at)| (MemberId(*member), at.as_ref().map(|at| at.elapsed())))
+                .collect(),
+        )
     }
 
     /// The status, whenever role, leader, term, membership or failure changes.

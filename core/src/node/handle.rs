@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use coord_state::consul::ConsulSessionId;
@@ -160,6 +161,12 @@ impl Node {
             voters: status.voters,
             failed: status.failed,
         }
+    }
+
+    /// On the leader: how long ago each other member answered last, `None` if
+    /// not since this one leads. `None` on any other member.
+    pub fn members_heard(&self) -> Option<Vec<(MemberId, Option<Duration>)>> {
+        self.inner.consensus.members_heard()
     }
 
     /// ZooKeeper watches.

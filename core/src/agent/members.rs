@@ -1,0 +1,92 @@
+//! Whether the other members live: the leader's agent says so in the catalog.
+//!
+//! | the leader heard a member | its node's `serfHealth` |
+//! |---|---|
+//! | lately | passing |
+//! | not for [`SILENCE_MAX`] | critical; its services stay listed |
+//!
+//! Consensus hears every member several times a second anyway, so there is no
+//! further traffic. A leader that just took over gives everybody the whole time
+//! again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coord_state::MemberId;
+use coord_state::consul::{Catalog, CheckStatus, ConsulCommand, NewNode, Registration};
+use coord_wire::consul::session::SERF_HEALTH;
+
+use super::Agent;
+use super::identity::{CONSUL_SERVICE, MEMBER_META, serf_health};
+use super::ordering::{Ordered, order};
+use crate::clock;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// With an election and a tick before, a member that dies is critical within
+/// ten seconds, as in Consul.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+impl Agent {
+    pub(super) async fn watch_members(self: Arc<Self>) {
+        let mut ticks = clock::interval(EVERY);
+        let mut leads_since = None;
+        loop {
+            tokio::select! {
+                () = self.stopped() => return,
+                _ = ticks.tick() => {}
+            }
+            let now = self.node.clock().monotonic();
+            let Some(heard) = self.node.members_heard() else {
+                leads_since = None;
+                continue;
+            };
+            let leading = now.saturating_sub(*leads_since.get_or_insert(now));
+            let changed =
+                self.node.read(|state| changed_nodes(state.consul().catalog(), &heard, leading));
+            let ordered = changed.into_iter().map(|(node, alive)| self.order_liveness(node, alive));
+            let ordered = ordered.collect();
+            tokio::select! {
+                () = self.stopped() => return,
+                () = self.settle_or_repeat(ordered) => {}
+            }
+        }
+    }
+
+    fn order_liveness(&self, name: Box<str>, alive: bool) -> Ordered {
+        tracing::info!(node = &*name, alive, "another member's liveness changed");
+        let node = NewNode { name, ..NewNode::default() };
+        let checks = vec![serf_health(alive)];
+        let services = Vec::new();
+        let registration = Registration { node, skip_node_update: true, services, checks };
+        order(&self.node, ConsulCommand::Register(Box::new(registration)))
+    }
+
+    /// Waits for commands; what failed is seen and ordered again at the next tick.
+    async fn settle_or_repeat(&self, ordered: Vec<Ordered>) {
+        for command in ordered {
+            if let Err(error) = command.outcome().await {
+                tracing::warn!(error = error.chain(), "a member's liveness is not in the catalog");
+            }
+        }
+    }
+}
+
+/// The nodes of members whose liveness the catalog has wrong, with what is right.
+fn changed_nodes(
+    catalog: &Catalog,
+    heard: &[(MemberId, Option<Duration>)],
+    leading: Duration,
+) -> Vec<(Box<str>, bool)> {
+    let nodes = catalog.service_instances(CONSUL_SERVICE).filter_map(|service| {
+        let member: u64 = service.meta.as_ref()?.get(MEMBER_META)?.parse().ok()?;
+        let (_, silence) = heard.iter().find(|(other, _)| other.0 == member)?;
+        let shown = catalog.check(&service.node, SERF_HEALTH)?.status == CheckStatus::Passing;
+        let alive = match silence {
+            Some(silence) => *silence < SILENCE_MAX,
+            // Not heard yet by this leader: so far it may be as it was.
+            None => shown && leading < SILENCE_MAX,
+        };
+        (alive != shown).then(|| (service.node.clone(), alive))
+    });
+    nodes.collect()
+}
