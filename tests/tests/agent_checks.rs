@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -80,6 +81,19 @@ fn web_server() -> (String, Arc<AtomicU16>) {
 
 #[test]
 fn a_member_goes_on_answering_after_a_ttl_check_expired() {
+    // A member that hangs could not be stopped either: it is left behind then.
+    let (done, finished) = sync_channel(1);
+    let story = thread::spawn(move || {
+        expire_a_ttl_check();
+        done.send(()).unwrap();
+    });
+    if finished.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+        panic!("the member hangs");
+    }
+    story.join().unwrap();
+}
+
+fn expire_a_ttl_check() {
     let (mut server, client) = start(settings());
     register(&client, "web", Check::ttl("100ms"));
     client.agent_check_pass("service:web", Some("well")).unwrap();
@@ -163,6 +177,22 @@ fn scripts_are_run_only_where_they_are_enabled() {
     register(&client, "job", script());
     let warning = wait_for_check(&client, "job", has("warning"));
     assert_eq!(warning["Output"], "ran\n");
+}
+
+#[test]
+fn a_deregistered_script_is_ended() {
+    let mut enabled = settings();
+    enabled.set("agent.enable_script_checks", "true").unwrap();
+    let (_server, client) = start(enabled);
+    // The script keeps its connection open until it is killed.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; sleep 600");
+    register(&client, "job", Check::script(&["/bin/bash", "-c", &script], "1s"));
+    let (mut connection, _) = listener.accept().unwrap();
+    assert!(client.agent_service_deregister("job", None).unwrap());
+    connection.set_read_timeout(Some(LIMIT)).unwrap();
+    assert_eq!(connection.read(&mut [0]).unwrap(), 0, "the connection ends with the script");
 }
 
 #[test]

@@ -90,3 +90,59 @@ fn changed_nodes(
     });
     nodes.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use coord_state::{Command, StateMachine};
+
+    use super::*;
+    use crate::agent::Identity;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A catalog with member 2, shown alive or not.
+    fn catalog(alive: bool) -> StateMachine {
+        let identity = Identity {
+            name: "two".into(),
+            id: String::new(),
+            address: "127.0.0.1".into(),
+            port: 8300,
+            datacenter: "dc1".into(),
+            member: 2,
+        };
+        let mut state = StateMachine::new();
+        let registration = Registration {
+            node: identity.catalog_node(),
+            skip_node_update: false,
+            services: vec![identity.consul_service()],
+            checks: vec![serf_health(alive)],
+        };
+        let command = Command::Consul(ConsulCommand::Register(Box::new(registration)));
+        state.apply(1, command).result.unwrap();
+        state
+    }
+
+    /// What becomes of member 2: its new state, or `None` if it keeps the one it has.
+    fn change(shown: bool, silence: Option<Duration>, leading: Duration) -> Option<bool> {
+        let state = catalog(shown);
+        let heard = [(MemberId(2), silence), (MemberId(3), None)];
+        let changed = changed_nodes(state.consul().catalog(), &heard, leading);
+        assert!(changed.iter().all(|(node, _)| &**node == "two"));
+        changed.first().map(|(_, alive)| *alive)
+    }
+
+    #[test]
+    fn a_silent_member_is_dead_and_one_that_is_heard_again_lives() {
+        assert_eq!(change(true, Some(SECOND * 4), SECOND * 60), None);
+        assert_eq!(change(true, Some(SECOND * 5), SECOND * 60), Some(false));
+        assert_eq!(change(false, Some(SECOND * 5), SECOND * 60), None);
+        assert_eq!(change(false, Some(SECOND), SECOND * 60), Some(true));
+    }
+
+    #[test]
+    fn a_new_leader_gives_those_it_has_not_heard_the_whole_time() {
+        assert_eq!(change(true, None, SECOND * 4), None);
+        assert_eq!(change(true, None, SECOND * 5), Some(false));
+        assert_eq!(change(false, None, SECOND), None);
+    }
+}
