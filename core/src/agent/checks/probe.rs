@@ -36,7 +36,7 @@ impl Finding {
 /// Something to do every interval.
 #[derive(Debug)]
 pub(super) enum Probe {
-    Http(HttpProbe),
+    Http(Box<HttpProbe>),
     Tcp(TcpProbe),
     Udp(UdpProbe),
     Grpc(GrpcProbe),
@@ -53,7 +53,7 @@ impl Probe {
             return Some(Self::Impossible(problem.to_owned()));
         }
         let probe = match definition.kind() {
-            "http" => HttpProbe::of(definition).map(Self::Http),
+            "http" => HttpProbe::of(definition).map(|probe| Self::Http(Box::new(probe))),
             "tcp" => Ok(Self::Tcp(TcpProbe::of(definition))),
             "udp" => Ok(Self::Udp(UdpProbe::of(definition))),
             "grpc" => Ok(Self::Grpc(GrpcProbe::of(definition))),
