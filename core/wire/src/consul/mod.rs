@@ -16,6 +16,7 @@ pub mod check;
 pub mod decode;
 pub mod duration;
 pub mod event;
+pub mod filter;
 pub mod health;
 pub mod json;
 pub mod kv;

@@ -1,0 +1,68 @@
+//! `filter=`: boolean expressions over the rows of an answer.
+//!
+//! ```text
+//! text --parse--> Expression --compile, against a Shape--> Filter --admits--> yes or no
+//! ```
+//!
+//! A row is judged by its JSON form, so a selector names what a client reads.
+//! The [`Shape`] of an endpoint says which selectors there are and of which
+//! kind: an unknown one, or an operator that does not fit, is refused before
+//! any row is looked at. Expressions come from strangers: their length, their
+//! depth and the size of their regular expressions are bounded, and matching
+//! takes linear time.
+
+mod compile;
+mod evaluate;
+mod parse;
+pub mod shape;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use self::compile::Test;
+pub use self::shape::Shape;
+
+/// Longest expression. Bytes.
+const TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// Why a text is no filter.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("Failed to create boolean expression evaluator: {0}")]
+pub struct FilterError(String);
+
+/// Which rows of an answer are wanted.
+#[derive(Debug, Default)]
+pub struct Filter(Option<Test>);
+
+impl Filter {
+    /// Reads an expression about rows of `shape`. An empty one admits all.
+    ///
+    /// # Errors
+    /// [`FilterError`], with Consul's text.
+    pub fn compile(text: &str, shape: &Shape) -> Result<Self, FilterError> {
+        if text.trim().is_empty() {
+            return Ok(Self(None));
+        }
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(FilterError(format!(
+                "the expression is longer than {TEXT_BYTES_MAX} bytes"
+            )));
+        }
+        let expression = parse::expression(text).map_err(FilterError)?;
+        compile::test(&expression, shape).map(|test| Self(Some(test))).map_err(FilterError)
+    }
+
+    /// Whether every row is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether `row` is wanted.
+    pub fn admits<T: Serialize>(&self, row: &T) -> bool {
+        let Some(test) = &self.0 else { return true };
+        // Every row type serializes; one that did not could not be answered either.
+        serde_json::to_value(row).is_ok_and(|row| evaluate::holds(test, &row))
+    }
+}
