@@ -6,6 +6,7 @@ use std::time::Duration;
 use coord_state::consul::CheckStatus;
 use coord_wire::consul::agent::{AgentServiceAnswer, CheckUpdate, MemberAnswer, ServiceDefinition};
 use coord_wire::consul::check::CheckDefinition;
+use coord_wire::consul::filter::shape;
 use coord_wire::consul::health::{CheckAnswer, ExternalDefinition};
 use coord_wire::consul::session::SERF_HEALTH;
 use coord_wire::consul::{decode, json};
@@ -27,16 +28,18 @@ const MISSING_CHECK: &str = "Missing check ID";
 const HASH_POLL: Duration = Duration::from_millis(100);
 
 impl Front {
-    pub(super) fn agent_services(&self, call: &Call) -> Answer {
+    pub(super) fn agent_services(&self, call: &Call) -> Result<Answer, HttpError> {
+        let filter = call.filter(&shape::SERVICE)?;
         let datacenter = self.datacenter();
         let bytes = self.agent.look(|local| {
             let services: BTreeMap<_, _> = local
                 .services()
                 .map(|service| (&service.id, AgentServiceAnswer::new(service, datacenter)))
+                .filter(|(_, answer)| filter.admits(answer))
                 .collect();
             json::encode(&services, call.pretty())
         });
-        Answer::json_bytes(bytes)
+        Ok(Answer::json_bytes(bytes))
     }
 
     /// One service; with `hash` it waits until the definition is another one.
@@ -108,15 +111,19 @@ impl Front {
         Ok(Answer::empty())
     }
 
-    pub(super) fn agent_checks(&self, call: &Call) -> Answer {
+    pub(super) fn agent_checks(&self, call: &Call) -> Result<Answer, HttpError> {
+        let filter = call.filter(&shape::CHECK)?;
         let node = &self.agent.identity().name;
         let bytes = self.agent.look(|local| {
             let owned: Vec<_> = local.checks().map(|check| Printed::new(local, check)).collect();
-            let checks: BTreeMap<_, _> =
-                owned.iter().map(|check| (check.id(), check.answer(node))).collect();
+            let checks: BTreeMap<_, _> = owned
+                .iter()
+                .map(|check| (check.id(), check.answer(node)))
+                .filter(|(_, answer)| filter.admits(answer))
+                .collect();
             json::encode(&checks, call.pretty())
         });
-        Answer::json_bytes(bytes)
+        Ok(Answer::json_bytes(bytes))
     }
 
     pub(super) async fn agent_check_register(&self, mut call: Call) -> Result<Answer, HttpError> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use coord_wire::consul::filter::{Filter, Shape};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::HeaderMap;
@@ -48,6 +49,12 @@ impl Call {
             return Err(HttpError::bad_request(missing));
         }
         Ok(self.name())
+    }
+
+    /// Which rows of the answer are wanted.
+    pub(super) fn filter(&self, shape: &Shape) -> Result<Filter, HttpError> {
+        let text = self.params.get("filter").unwrap_or_default();
+        Filter::compile(text, shape).map_err(|error| HttpError::internal(error.to_string()))
     }
 
     /// Reads the body. What exceeds `bytes_max` is never kept, but up to

@@ -10,6 +10,7 @@ use coord_wire::consul::catalog::{
     self as wire, NodeAnswer, NodeServiceAnswer, NodeServiceList, NodeWithServices,
     RegistrationRequest, ServiceNodeAnswer,
 };
+use coord_wire::consul::filter::shape;
 use coord_wire::consul::{json, uuid};
 
 use super::Front;
@@ -60,15 +61,18 @@ impl Front {
     }
 
     pub(super) async fn catalog_nodes(&self, call: Call) -> Result<Answer, HttpError> {
-        let filter = NodeMetaFilter::of(&call.params);
+        let filter = call.filter(&shape::NODE)?;
+        let nodes = NodeMetaFilter::of(&call.params);
         self.catalog_read(
             &call,
             vec![Topic::Nodes],
             |state| state.consul().catalog().nodes_index(),
             |state| {
-                let nodes = state.consul().catalog().nodes().filter(|node| filter.admits(node));
-                let answers: Vec<_> =
-                    nodes.map(|node| NodeAnswer::new(node, self.datacenter())).collect();
+                let wanted = state.consul().catalog().nodes().filter(|node| nodes.admits(node));
+                let answers: Vec<_> = wanted
+                    .map(|node| NodeAnswer::new(node, self.datacenter()))
+                    .filter(|answer| filter.admits(answer))
+                    .collect();
                 json::encode(&answers, call.pretty())
             },
         )
@@ -76,29 +80,32 @@ impl Front {
     }
 
     pub(super) async fn catalog_services(&self, call: Call) -> Result<Answer, HttpError> {
-        let filter = NodeMetaFilter::of(&call.params);
+        let filter = call.filter(&shape::SERVICE_NODE)?;
+        let nodes = NodeMetaFilter::of(&call.params);
         let mut topics = vec![Topic::Services];
-        if !filter.is_empty() {
+        if !nodes.is_empty() {
             topics.push(Topic::Nodes);
         }
         let index = |state: &StateMachine| {
             let catalog = state.consul().catalog();
             let services = catalog.services_index();
-            if filter.is_empty() { services } else { services.max(catalog.nodes_index()) }
+            if nodes.is_empty() { services } else { services.max(catalog.nodes_index()) }
         };
         let body = |state: &StateMachine| {
             let catalog = state.consul().catalog();
             let mut tags: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
             for service in catalog.services() {
-                let admitted = filter.is_empty()
-                    || catalog.node(&service.node).is_some_and(|node| filter.admits(node));
-                if admitted {
+                let admitted = |node| {
+                    let row = || ServiceNodeAnswer::new(node, service, self.datacenter());
+                    nodes.admits(node) && (filter.is_empty() || filter.admits(&row()))
+                };
+                if catalog.node(&service.node).is_some_and(admitted) {
                     let union = tags.entry(&service.name).or_default();
                     union.extend(service.tags.iter().map(|tag| &**tag));
                 }
             }
             // The servers themselves are always there, though perhaps not registered yet.
-            if filter.is_empty() {
+            if nodes.is_empty() && filter.is_empty() {
                 tags.entry("consul").or_default();
             }
             json::encode(&tags, call.pretty())
@@ -108,6 +115,7 @@ impl Front {
 
     pub(super) async fn catalog_service(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing service name")?;
+        let filter = call.filter(&shape::SERVICE_NODE)?;
         let nodes = NodeMetaFilter::of(&call.params);
         let tags = TagFilter::of(&call.params);
         self.catalog_read(
@@ -122,6 +130,7 @@ impl Front {
                     .filter_map(|service| Some((catalog.node(&service.node)?, service)))
                     .filter(|(node, _)| nodes.admits(node))
                     .map(|(node, service)| ServiceNodeAnswer::new(node, service, self.datacenter()))
+                    .filter(|answer| filter.admits(answer))
                     .collect();
                 json::encode(&answers, call.pretty())
             },
@@ -132,8 +141,20 @@ impl Front {
     /// Mesh proxies and gateways of a service: there is no mesh, so none.
     pub(super) async fn catalog_connect(&self, call: Call) -> Result<Answer, HttpError> {
         call.required_name("Missing service name")?;
+        call.filter(&shape::SERVICE_NODE)?;
+        self.no_instances(&call).await
+    }
+
+    /// The same with health.
+    pub(super) async fn health_connect(&self, call: Call) -> Result<Answer, HttpError> {
+        call.required_name("Missing service name")?;
+        call.filter(&shape::INSTANCE)?;
+        self.no_instances(&call).await
+    }
+
+    async fn no_instances(&self, call: &Call) -> Result<Answer, HttpError> {
         self.catalog_read(
-            &call,
+            call,
             vec![Topic::Services],
             |state| state.consul().catalog().services_index(),
             |_| json::encode::<[(); 0]>(&[], call.pretty()),
@@ -143,6 +164,7 @@ impl Front {
 
     pub(super) async fn catalog_node(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing node name")?;
+        let filter = call.filter(&shape::SERVICE)?;
         self.catalog_read(&call, node_topics(&name), node_and_services_index, |state| {
             let catalog = state.consul().catalog();
             let answer = catalog.node(&name).map(|node| NodeWithServices {
@@ -150,6 +172,7 @@ impl Front {
                 services: catalog
                     .services_on(&node.name)
                     .map(|service| (&*service.id, NodeServiceAnswer::from(service)))
+                    .filter(|(_, answer)| filter.admits(answer))
                     .collect(),
             });
             json::encode(&answer, call.pretty())
@@ -159,6 +182,7 @@ impl Front {
 
     pub(super) async fn catalog_node_services(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing node name")?;
+        let filter = call.filter(&shape::SERVICE)?;
         self.catalog_read(&call, node_topics(&name), node_and_services_index, |state| {
             let catalog = state.consul().catalog();
             let answer = match catalog.node(&name) {
@@ -166,7 +190,11 @@ impl Front {
                 Some(node) => NodeServiceList {
                     node: Some(NodeAnswer::new(node, self.datacenter())),
                     services: Some(
-                        catalog.services_on(&node.name).map(NodeServiceAnswer::from).collect(),
+                        catalog
+                            .services_on(&node.name)
+                            .map(NodeServiceAnswer::from)
+                            .filter(|answer| filter.admits(answer))
+                            .collect(),
                     ),
                 },
             };

@@ -72,9 +72,6 @@ fn check_scope(front: &Front, params: &Params) -> Result<(), HttpError> {
             "Invalid query parameter: \"peer\" - cluster peering is not supported",
         ));
     }
-    if params.nonempty("filter").is_some() {
-        return Err(HttpError::bad_request("filter expressions are not supported by this server"));
-    }
     Ok(())
 }
 
@@ -113,18 +110,18 @@ async fn handle(front: &Front, endpoint: Endpoint, call: Call) -> Result<Answer,
         Endpoint::HealthNode => front.health_node(call).await,
         Endpoint::HealthChecks => front.health_checks(call).await,
         Endpoint::HealthService => front.health_service(call).await,
-        Endpoint::HealthConnect => front.catalog_connect(call).await,
+        Endpoint::HealthConnect => front.health_connect(call).await,
         Endpoint::HealthState => front.health_state(call).await,
         Endpoint::AgentSelf => Ok(front.agent_self(&call)),
         Endpoint::AgentVersion => Ok(front.agent_version(&call)),
         Endpoint::AgentMembers => front.agent_members(&call),
-        Endpoint::AgentServices => Ok(front.agent_services(&call)),
+        Endpoint::AgentServices => front.agent_services(&call),
         Endpoint::AgentService => front.agent_service(call).await,
         Endpoint::AgentServiceRegister => front.agent_service_register(call).await,
         Endpoint::AgentServiceDeregister => front.agent_service_deregister(call).await,
         Endpoint::AgentServiceMaintenance => front.agent_service_maintenance(call).await,
         Endpoint::AgentMaintenance => front.agent_maintenance(call).await,
-        Endpoint::AgentChecks => Ok(front.agent_checks(&call)),
+        Endpoint::AgentChecks => front.agent_checks(&call),
         Endpoint::AgentCheckRegister => front.agent_check_register(call).await,
         Endpoint::AgentCheckDeregister => front.agent_check_deregister(call).await,
         Endpoint::AgentCheckPass => front.agent_check_pass(call).await,

@@ -3,6 +3,7 @@
 use coord_state::StateMachine;
 use coord_state::consul::{CheckStatus, HealthCheck};
 use coord_state::event::Topic;
+use coord_wire::consul::filter::{Filter, shape};
 use coord_wire::consul::health::{CheckAnswer, InstanceAnswer};
 use coord_wire::consul::json;
 
@@ -16,23 +17,26 @@ use super::params::{Params, parse_bool};
 impl Front {
     pub(super) async fn health_node(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing node name")?;
+        let filter = call.filter(&shape::CHECK)?;
         self.catalog_read(&call, node_topics(&name), checks_index, |state| {
             let catalog = state.consul().catalog();
             let node = catalog.node(&name);
             let checks = node.into_iter().flat_map(|node| catalog.checks_on(&node.name));
-            printed(checks, call.pretty())
+            printed(checks, &filter, call.pretty())
         })
         .await
     }
 
     pub(super) async fn health_checks(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing service name")?;
+        let filter = call.filter(&shape::CHECK)?;
         let nodes = NodeMetaFilter::of(&call.params);
         let topics = vec![Topic::Service(lower(&name))];
         self.catalog_read(&call, topics, checks_index, |state| {
             let catalog = state.consul().catalog();
             let checks = catalog.checks_of_service(&name);
-            printed(checks.filter(|check| on_wanted_node(state, &nodes, check)), call.pretty())
+            let checks = checks.filter(|check| on_wanted_node(state, &nodes, check));
+            printed(checks, &filter, call.pretty())
         })
         .await
     }
@@ -41,6 +45,7 @@ impl Front {
         let name = call.required_name("Missing service name")?;
         let nodes = NodeMetaFilter::of(&call.params);
         let tags = TagFilter::of(&call.params);
+        let filter = call.filter(&shape::INSTANCE)?;
         let passing = only_passing(&call.params)?;
         self.catalog_read(
             &call,
@@ -62,6 +67,7 @@ impl Front {
                         let checks = catalog.checks_of_instance(&service.node, &service.id);
                         InstanceAnswer::new(node, service, checks, self.datacenter())
                     })
+                    .filter(|answer| filter.admits(answer))
                     .collect();
                 json::encode(&answers, call.pretty())
             },
@@ -71,6 +77,7 @@ impl Front {
 
     pub(super) async fn health_state(&self, call: Call) -> Result<Answer, HttpError> {
         let state_name = call.required_name("Missing check state")?;
+        let filter = call.filter(&shape::CHECK)?;
         let nodes = NodeMetaFilter::of(&call.params);
         let any = state_name == "any";
         let wanted = CheckStatus::from_name(&state_name);
@@ -79,7 +86,7 @@ impl Front {
             let checks = checks
                 .filter(|check| any || Some(check.status) == wanted)
                 .filter(|check| on_wanted_node(state, &nodes, check));
-            printed(checks, call.pretty())
+            printed(checks, &filter, call.pretty())
         })
         .await
     }
@@ -94,8 +101,13 @@ fn on_wanted_node(state: &StateMachine, nodes: &NodeMetaFilter, check: &HealthCh
         || state.consul().catalog().node(&check.node).is_some_and(|node| nodes.admits(node))
 }
 
-fn printed<'a>(checks: impl Iterator<Item = &'a HealthCheck>, pretty: bool) -> Vec<u8> {
-    json::encode(&checks.map(CheckAnswer::from).collect::<Vec<_>>(), pretty)
+fn printed<'a>(
+    checks: impl Iterator<Item = &'a HealthCheck>,
+    filter: &Filter,
+    pretty: bool,
+) -> Vec<u8> {
+    let answers = checks.map(CheckAnswer::from).filter(|answer| filter.admits(answer));
+    json::encode(&answers.collect::<Vec<_>>(), pretty)
 }
 
 /// `passing`, bare or with a boolean.

@@ -14,7 +14,7 @@
 //! key may contain `//` (Consul would redirect and lose the write).
 //!
 //! Not here: the JSON shapes (`coord_wire::consul`), access control (tokens are
-//! accepted and ignored), `filter` expressions (refused with a 400).
+//! accepted and ignored).
 
 mod agent;
 mod agent_health;
