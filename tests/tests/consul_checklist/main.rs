@@ -1,0 +1,12 @@
+//! What clients of Consul rely on, point by point, against a whole member over
+//! HTTP. Each point has a weight: 3 breaks everyday clients, 2 is a visible
+//! difference, 1 is polish. When all points were run, the score is printed.
+
+mod blocking;
+mod browser;
+mod catalog;
+mod keys;
+mod score;
+mod sessions;
+mod transport;
+mod txn;

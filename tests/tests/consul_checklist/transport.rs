@@ -1,0 +1,158 @@
+//! How requests and answers look, whatever they are about.
+
+use std::time::Duration;
+
+use coord_core::embedded::Cluster;
+
+use crate::browser::{Api, LONG, member, settings};
+use crate::score::Point;
+
+#[test]
+fn h_01_a_missing_key_is_a_404_without_body_but_with_an_index() {
+    let _point = Point::of("H-01");
+    let reply = member().get("/v1/kv/missing");
+    assert_eq!((reply.status, reply.body.len()), (404, 0));
+    assert!(reply.index() >= 1);
+}
+
+#[test]
+fn h_02_headers_are_spelled_as_go_spells_them() {
+    let _point = Point::of("H-02");
+    let reply = member().get("/v1/kv/missing");
+    assert_eq!(reply.header("X-Consul-Knownleader"), Some("true"));
+    assert_eq!(reply.header("X-Consul-Lastcontact"), Some("0"));
+}
+
+#[test]
+fn h_03_json_is_compact_or_indented_by_four() {
+    let _point = Point::of("H-03");
+    let member = member();
+    member.put("/v1/kv/a", "1").ok();
+    let compact = member.get("/v1/kv/?keys").ok();
+    assert_eq!(compact.text(), "[\"a\"]");
+    assert_eq!(compact.header("Content-Type"), Some("application/json"));
+    assert_eq!(member.get("/v1/kv/?keys&pretty").ok().text(), "[\n    \"a\"\n]\n");
+}
+
+#[test]
+fn h_04_a_wrong_method_is_told_which_are_allowed() {
+    let _point = Point::of("H-04");
+    let reply = member().send("POST", "/v1/kv/x", &[], b"");
+    reply.says(405, "method POST not allowed");
+    assert_eq!(reply.header("Allow"), Some("OPTIONS,GET,PUT,DELETE"));
+}
+
+#[test]
+fn h_05_options_are_answered_and_head_is_not_allowed() {
+    let _point = Point::of("H-05");
+    let member = member();
+    let options = member.send("OPTIONS", "/v1/kv/x", &[], b"");
+    options.says(200, "");
+    assert_eq!(options.header("Allow"), Some("OPTIONS,GET,PUT,DELETE"));
+    assert_eq!(member.send("HEAD", "/v1/kv/x", &[], b"").status, 405);
+}
+
+#[test]
+fn h_06_nonsense_in_index_and_wait_is_refused() {
+    let _point = Point::of("H-06");
+    let member = member();
+    for path in ["/v1/kv/x", "/v1/catalog/nodes", "/v1/health/service/x", "/v1/session/list"] {
+        member.get(&format!("{path}?index=abc")).says(400, "Invalid index");
+        member.get(&format!("{path}?wait=abc")).says(400, "Invalid wait time");
+    }
+}
+
+#[test]
+fn h_07_stale_and_consistent_exclude_each_other() {
+    let _point = Point::of("H-07");
+    member()
+        .get("/v1/kv/x?stale&consistent")
+        .says(400, "Cannot specify ?stale with ?consistent, conflicting semantics.");
+}
+
+#[test]
+fn h_08_gzip_is_used_when_offered() {
+    let _point = Point::of("H-08");
+    let member = member();
+    let path = "/v1/catalog/nodes";
+    let packed = member.send("GET", path, &[("Accept-Encoding", "gzip")], b"").ok();
+    assert_eq!(packed.header("Content-Encoding"), Some("gzip"));
+    assert_eq!(packed.body[..2], [0x1f, 0x8b]);
+    let plain = member.get(path).ok();
+    assert_eq!(plain.header("Content-Encoding"), None);
+    plain.json();
+}
+
+#[test]
+fn h_09_names_match_in_lower_case_and_snake_case() {
+    let _point = Point::of("H-09");
+    let member = member();
+    let body = r#"{"name":"web","id":"w1","port":80,"enable_tag_override":true,
+        "tags":["a"],"check":{"ttl":"10s","deregister_critical_service_after":"90s"}}"#;
+    member.put("/v1/agent/service/register", body).says(200, "");
+    let service = member.json("/v1/agent/service/w1");
+    assert_eq!(service["EnableTagOverride"], true);
+    assert_eq!(service["Port"], 80);
+}
+
+#[test]
+fn h_10_an_unknown_field_is_refused() {
+    let _point = Point::of("H-10");
+    member()
+        .put("/v1/agent/service/register", r#"{"Name":"web","bogus":1}"#)
+        .says(400, "Request decode failed: json: unknown field \"bogus\"");
+}
+
+#[test]
+fn h_11_a_token_is_taken_from_wherever_clients_put_it() {
+    let _point = Point::of("H-11");
+    let member = member();
+    member.get("/v1/catalog/nodes?token=t").ok();
+    member.send("GET", "/v1/catalog/nodes", &[("X-Consul-Token", "t")], b"").ok();
+    member.send("GET", "/v1/catalog/nodes", &[("Authorization", "bearer t")], b"").ok();
+}
+
+#[test]
+fn h_12_html_characters_are_escaped() {
+    let _point = Point::of("H-12");
+    let member = member();
+    member.put("/v1/kv/a&b%3C%3E", "1").ok();
+    let reply = member.get("/v1/kv/?keys").ok();
+    assert_eq!(reply.text(), r#"["a\u0026b\u003c\u003e"]"#);
+}
+
+#[test]
+fn h_13_another_datacenter_has_no_path() {
+    let _point = Point::of("H-13");
+    let member = member();
+    member.get("/v1/kv/x?dc=elsewhere").says(500, "No path to datacenter");
+    member.get("/v1/catalog/nodes?dc=dc1").ok();
+}
+
+#[test]
+fn h_14_without_a_leader_only_stale_reads_are_answered() {
+    let _point = Point::of("H-14");
+    let mut cluster = Cluster::start(3, &settings(), LONG).unwrap();
+    cluster.stop_member(0).unwrap();
+    cluster.stop_member(1).unwrap();
+    let api = Api { address: cluster.servers()[2].addresses().http.unwrap() };
+    api.get("/v1/catalog/nodes").says(500, "No cluster leader");
+    let stale = api.get("/v1/catalog/nodes?stale").ok();
+    assert_eq!(stale.header("X-Consul-Knownleader"), Some("false"));
+    api.get("/v1/status/leader").says(200, "\"\"");
+}
+
+#[test]
+fn h_15_many_blocking_queries_of_one_client_are_served() {
+    let _point = Point::of("H-15");
+    let member = member();
+    member.put("/v1/kv/x", "1").ok();
+    let index = member.get("/v1/kv/x").index();
+    let waiting: Vec<_> = (0..250).map(|_| member.wait("/v1/kv/x", index, "30s")).collect();
+    member.put("/v1/kv/x", "2").ok();
+    for waiting in waiting {
+        let reply = waiting.end().ok();
+        assert!(reply.index() > index);
+        assert!(reply.took < Duration::from_secs(25));
+    }
+}

@@ -1,0 +1,105 @@
+//! Transactions.
+
+use serde_json::{Value, json};
+
+use crate::browser::{Member, Reply, member};
+use crate::score::Point;
+
+fn txn(member: &Member, operations: &Value) -> Reply {
+    member.put("/v1/txn", operations.to_string())
+}
+
+#[test]
+fn k_14_a_transaction_is_all_or_nothing_and_tells_every_failure() {
+    let _point = Point::of("K-14");
+    let member = member();
+    let set = json!({"KV": {"Verb": "set", "Key": "a", "Value": "MQ=="}});
+    let done = txn(&member, &json!([set])).ok().json();
+    assert_eq!(done["Errors"], Value::Null);
+    assert_eq!(done["Results"][0]["KV"]["Key"], "a");
+    let missing = |key| json!({"KV": {"Verb": "get", "Key": key}});
+    let second = json!({"KV": {"Verb": "set", "Key": "b", "Value": "MQ=="}});
+    let reply = txn(&member, &json!([second, missing("x"), missing("y")]));
+    reply.says(
+        409,
+        r#"{"Results":null,"Errors":[{"OpIndex":1,"What":"key \"x\" doesn't exist"},{"OpIndex":2,"What":"key \"y\" doesn't exist"}]}"#,
+    );
+    assert_eq!(member.get("/v1/kv/b").status, 404);
+}
+
+#[test]
+fn k_15_128_operations_are_accepted_and_one_more_is_not() {
+    let _point = Point::of("K-15");
+    let member = member();
+    let many = |count: usize| {
+        let one = json!({"KV": {"Verb": "get-or-empty", "Key": "probe"}});
+        Value::Array(vec![one; count])
+    };
+    txn(&member, &many(128)).ok();
+    txn(&member, &many(129)).says(413, "Transaction contains too many operations (129 > 128)");
+}
+
+#[test]
+fn k_16_get_or_empty_gives_an_empty_entry() {
+    let _point = Point::of("K-16");
+    let member = member();
+    let get = json!([{"KV": {"Verb": "get-or-empty", "Key": "k"}}]);
+    let entry = &txn(&member, &get).ok().json()["Results"][0]["KV"];
+    assert_eq!(
+        *entry,
+        json!({"LockIndex": 0, "Key": "k", "Flags": 0, "Value": null, "CreateIndex": 0, "ModifyIndex": 0})
+    );
+    member.put("/v1/kv/k", "v").ok();
+    assert_eq!(txn(&member, &get).ok().json()["Results"][0]["KV"]["Value"], "dg==");
+}
+
+#[test]
+fn k_17_a_get_sees_what_was_set_before_it() {
+    let _point = Point::of("K-17");
+    let member = member();
+    let operations = json!([
+        {"KV": {"Verb": "set", "Key": "a", "Value": "MQ=="}},
+        {"KV": {"Verb": "get", "Key": "a"}},
+    ]);
+    let results = &txn(&member, &operations).ok().json()["Results"];
+    assert_eq!(results[0]["KV"]["Value"], Value::Null);
+    assert_eq!(results[1]["KV"]["Value"], "MQ==");
+}
+
+#[test]
+fn k_18_nodes_services_and_checks_take_part() {
+    let _point = Point::of("K-18");
+    let member = member();
+    let set = json!([
+        {"Node": {"Verb": "set", "Node": {"Node": "n", "Address": "1.2.3.4"}}},
+        {"Service": {"Verb": "set", "Node": "n", "Service": {"ID": "s", "Service": "web", "Port": 80}}},
+        {"Check": {"Verb": "set", "Check": {"Node": "n", "CheckID": "c", "Name": "c", "Status": "passing", "ServiceID": "s"}}},
+    ]);
+    let results = txn(&member, &set).ok().json()["Results"].clone();
+    assert_eq!(results[1]["Service"]["Service"], "web");
+    let node = |verb: &str, index: &Value| json!([{"Node": {"Verb": verb, "Node": {"Node": "n", "Address": "5.6.7.8", "ModifyIndex": index}}}]);
+    let stale = txn(&member, &node("cas", &json!(1)));
+    assert_eq!(stale.status, 409);
+    assert_eq!(stale.json()["Errors"][0]["What"], "failed to set node \"n\", index is stale");
+    let index = &member.json("/v1/catalog/node/n")["Node"]["ModifyIndex"];
+    txn(&member, &node("cas", index)).ok();
+    assert_eq!(member.json("/v1/catalog/node/n")["Node"]["Address"], "5.6.7.8");
+    let unknown = json!([{"Service": {"Verb": "get", "Node": "n", "Service": {"ID": "x"}}}]);
+    assert_eq!(
+        txn(&member, &unknown).json()["Errors"][0]["What"],
+        "service \"x\" on node \"n\" doesn't exist"
+    );
+}
+
+#[test]
+fn k_19_a_transaction_that_only_reads_says_how_fresh_it_is() {
+    let _point = Point::of("K-19");
+    let member = member();
+    let reply = txn(&member, &json!([{"KV": {"Verb": "get-tree", "Key": "none"}}]));
+    reply.says(
+        200,
+        r#"{"Results":[],"Errors":null,"Index":0,"LastContact":0,"KnownLeader":true,"ConsistencyLevel":""}"#,
+    );
+    assert_eq!(reply.header("X-Consul-Knownleader"), Some("true"));
+    assert_eq!(reply.header("X-Consul-Lastcontact"), Some("0"));
+}
