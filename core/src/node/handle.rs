@@ -156,7 +156,7 @@ impl Node {
         };
         NodeStatus {
             role,
-            leader: status.leader,
+            leader: self.inner.leader_told(&status),
             term: status.term,
             voters: status.voters,
             failed: status.failed,

@@ -18,6 +18,7 @@ use coord_state::consul::ConsulSessionId;
 use super::handle::{Freshness, Inner, Node, ReadLevel};
 use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
+use crate::consensus::{ConsensusRole, ConsensusStatus};
 use crate::error::Error;
 
 /// How long one confirmation may take before the caller is told to try again.
@@ -65,9 +66,24 @@ impl Inner {
     fn freshness(&self) -> Freshness {
         let status = self.consensus.status();
         Freshness {
-            known_leader: status.leader.is_some(),
+            known_leader: self.leader_told(&status).is_some(),
             last_contact_ms: if self.is_leader() { 0 } else { status.contact_ms.unwrap_or(0) },
         }
+    }
+
+    /// The leader as readers are told it: after longer than an election takes
+    /// without word from it, or as the leader from a majority, there is none.
+    pub(super) fn leader_told(&self, status: &ConsensusStatus) -> Option<MemberId> {
+        let lone = status.voters.len() <= 1;
+        let silent_ms = match status.role {
+            ConsensusRole::Leader => status.contact_ms.unwrap_or(u64::MAX),
+            // One that was just started has heard nobody yet.
+            ConsensusRole::Follower | ConsensusRole::Candidate | ConsensusRole::Learner => {
+                status.contact_ms.unwrap_or(0)
+            }
+        };
+        let in_touch = silent_ms <= u64::from(self.settings.raft.election_max_ms);
+        status.leader.filter(|_| lone || in_touch)
     }
 
     pub(super) async fn renew_consul_session(
