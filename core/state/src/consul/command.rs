@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::consul::{CheckStatus, ConsulSessionId, SessionBehavior, TaggedAddress, Weights};
+use crate::consul::{
+    CheckStatus, ConsulSessionId, QueryId, SessionBehavior, TaggedAddress, Weights,
+};
 
 /// A change to Consul's tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,33 @@ pub enum ConsulCommand {
         /// Which.
         session: ConsulSessionId,
     },
+    /// Make a prepared query, or replace one. Reply: `Done`.
+    SetQuery {
+        /// The query.
+        query: Box<NewQuery>,
+        /// Whether it must not be there yet; otherwise it must be.
+        create: bool,
+    },
+    /// Remove a prepared query. Reply: `Done`.
+    DeleteQuery {
+        /// Which.
+        query: QueryId,
+    },
+}
+
+/// A prepared query to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewQuery {
+    /// Drawn by the member that proposes.
+    pub id: QueryId,
+    /// May be empty.
+    pub name: Box<str>,
+    /// Whether it answers every name that begins with its own.
+    pub template: bool,
+    /// The session it goes with.
+    pub session: Option<ConsulSessionId>,
+    /// JSON text.
+    pub definition: Box<str>,
 }
 
 /// One change of keys. Keys are bytes; a prefix is a prefix of bytes.

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use crate::codec::{CodecError, Decode, Encode, Input};
 use crate::consul::{
-    ConsulCommand, KvOp, NewCheck, NewNode, NewService, NewSession, Registration, TxnOp,
+    ConsulCommand, KvOp, NewCheck, NewNode, NewQuery, NewService, NewSession, Registration, TxnOp,
 };
 
 const VERSION: u8 = 1;
@@ -46,6 +46,7 @@ crate::record!(NewCheck {
     timeout,
     definition,
 });
+crate::record!(NewQuery { id, name, template, session, definition });
 crate::record!(NewSession {
     id,
     name,
@@ -95,6 +96,8 @@ verbs! {
     wraps { 0 => Kv, 1 => Txn, 2 => Register, 4 => CreateSession }
     3 => Deregister { node, service_id, check_id },
     5 => DestroySession { session },
+    6 => SetQuery { query, create },
+    7 => DeleteQuery { query },
 }
 
 verbs! {
@@ -185,4 +188,4 @@ macro_rules! boxed {
     )*};
 }
 
-boxed!(Registration, NewService, NewCheck, NewSession);
+boxed!(Registration, NewService, NewCheck, NewSession, NewQuery);

@@ -18,8 +18,11 @@ use bytes::Bytes;
 use crate::codec::Encode;
 use crate::consul::catalog::{CatalogMarks, NodeRecord};
 use crate::consul::kv::KvMarks;
+use crate::consul::query::QueryMarks;
 use crate::consul::session::SessionMarks;
-use crate::consul::{CatalogService, ConsulSession, ConsulSessionId, HealthCheck, KvEntry};
+use crate::consul::{
+    CatalogService, ConsulSession, ConsulSessionId, HealthCheck, KvEntry, PreparedQuery, QueryId,
+};
 use crate::digest::{Digest, Hasher};
 
 /// Which table a record is of.
@@ -35,6 +38,8 @@ pub(super) mod tag {
     pub(in crate::consul) const CATALOG_MARKS: u8 = 40;
     pub(in crate::consul) const SESSION: u8 = 41;
     pub(in crate::consul) const SESSION_MARKS: u8 = 42;
+    pub(in crate::consul) const QUERY: u8 = 43;
+    pub(in crate::consul) const QUERY_MARKS: u8 = 44;
 }
 
 /// What one record was before it was changed.
@@ -51,6 +56,8 @@ pub(super) enum Undo {
     CatalogMarks(CatalogMarks),
     Session(ConsulSessionId, Option<Box<ConsulSession>>),
     SessionMarks(SessionMarks),
+    Query(QueryId, Option<Box<PreparedQuery>>),
+    QueryMarks(QueryMarks),
 }
 
 /// The digest of all records, and how to take the latest changes back.

@@ -1,11 +1,11 @@
-//! Consul's tables: keys, catalog, health checks, sessions.
+//! Consul's tables: keys, catalog, health checks, sessions, prepared queries.
 //!
 //! Every record keeps the revision that created and last changed it; every
 //! table, service name and key prefix can tell the index a blocking query
 //! reports. A command that changes nothing moves no index and wakes nobody.
 //!
 //! ```text
-//!   command --> write::Writer --> Kv, Catalog, ConsulSessions --> Ledger
+//!   command --> write::Writer --> Kv, Catalog, Consul…  --> Ledger
 //!                    |                     |                        digest, undo
 //!                  topics                reads
 //! ```
@@ -16,8 +16,9 @@
 //! 2. A service and a check are on a node that is there; a check of a service
 //!    carries that service's name and tags.
 //! 3. A session is on a node that is there and depends on no critical check.
-//! 4. A service name has an index exactly as long as it has instances.
-//! 5. The index of a read never goes backwards. What is gone leaves a mark
+//! 4. A prepared query with a session goes with it; a name has one query.
+//! 5. A service name has an index exactly as long as it has instances.
+//! 6. The index of a read never goes backwards. What is gone leaves a mark
 //!    behind: a deleted key or tree a tombstone, an extinct service or node
 //!    the revision of its extinction.
 //!
@@ -31,6 +32,7 @@ mod health;
 mod kv;
 mod ledger;
 mod name;
+mod query;
 mod rejection;
 mod reply;
 mod session;
@@ -42,10 +44,11 @@ mod write;
 
 pub use catalog::{Catalog, CatalogNode, CatalogService, Instance, TaggedAddress, Weights};
 pub use command::{
-    ConsulCommand, KvOp, NewCheck, NewNode, NewService, NewSession, Registration, TxnOp,
+    ConsulCommand, KvOp, NewCheck, NewNode, NewQuery, NewService, NewSession, Registration, TxnOp,
 };
 pub use health::{CheckStatus, HealthCheck};
 pub use kv::{Kv, KvEntry};
+pub use query::{PreparedQueries, PreparedQuery, QueryId};
 pub use rejection::ConsulRejection;
 pub use reply::{ConsulReply, TxnError, TxnResult};
 pub use session::{ConsulSession, ConsulSessionId, ConsulSessions, SessionBehavior};
@@ -70,6 +73,7 @@ pub struct Consul {
     kv: Kv,
     catalog: Catalog,
     sessions: ConsulSessions,
+    queries: PreparedQueries,
     ledger: Ledger,
 }
 
@@ -98,6 +102,11 @@ impl Consul {
         &self.sessions
     }
 
+    /// Prepared queries.
+    pub fn queries(&self) -> &PreparedQueries {
+        &self.queries
+    }
+
     /// Does a transaction of which every operation is a read, see
     /// [`TxnOp::is_read`].
     ///
@@ -109,7 +118,7 @@ impl Consul {
 
     /// Takes changes back, the latest first.
     fn roll_back(&mut self, log: Vec<Undo>) {
-        let Self { kv, catalog, sessions, ledger } = self;
+        let Self { kv, catalog, sessions, queries, ledger } = self;
         for undo in log.into_iter().rev() {
             match undo {
                 Undo::Key(key, old) => kv.put(ledger, &key, old),
@@ -127,6 +136,8 @@ impl Consul {
                 Undo::CatalogMarks(old) => catalog.put_marks(ledger, old),
                 Undo::Session(id, old) => sessions.put(ledger, id, old.map(|old| *old)),
                 Undo::SessionMarks(old) => sessions.put_marks(ledger, old),
+                Undo::Query(id, old) => queries.put(ledger, id, old.map(|old| *old)),
+                Undo::QueryMarks(old) => queries.put_marks(ledger, old),
             }
         }
     }
@@ -157,6 +168,11 @@ impl Consul {
             ("keys and locks", self.kv.is_consistent()),
             ("the catalog's indexes", self.catalog.is_consistent()),
             ("the sessions' indexes", sessions.is_consistent()),
+            ("the queries' indexes", self.queries.is_consistent()),
+            (
+                "queries have their sessions",
+                self.queries.iter().all(|query| self.has_session(query)),
+            ),
             ("lock holders are live", held.into_iter().all(|id| sessions.session(id).is_some())),
             ("sessions have node and checks", sessions.iter().all(|session| self.lives(session))),
             ("the digest", self.ledger_anew(self.ledger.hasher()).digest() == self.digest()),
@@ -165,6 +181,10 @@ impl Consul {
             None => Ok(()),
             Some((what, _)) => Err("Consul's tables break: ".to_owned() + what),
         }
+    }
+
+    fn has_session(&self, query: &PreparedQuery) -> bool {
+        query.session.is_none_or(|id| self.sessions.session(id).is_some())
     }
 
     /// Whether everything is there that keeps a session alive.

@@ -3,6 +3,8 @@
 
 use alloc::boxed::Box;
 
+use crate::consul::QueryId;
+
 /// A refused Consul command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConsulRejection {
@@ -48,4 +50,10 @@ pub enum ConsulRejection {
     /// A session with that id is there already.
     #[error("session id is in use")]
     SessionExists,
+    /// A prepared query with the name of another.
+    #[error("name '{0}' aliases an existing query name")]
+    QueryNameTaken(Box<str>),
+    /// A change of a prepared query that is not there.
+    #[error("Cannot modify non-existent prepared query: '{0}'")]
+    NoSuchQuery(QueryId),
 }

@@ -11,8 +11,12 @@ use crate::consul::catalog::{CatalogMarks, NodeRecord};
 use crate::consul::kv::KvMarks;
 use crate::consul::ledger::tag;
 use crate::consul::name::lower;
+use crate::consul::query::QueryMarks;
 use crate::consul::session::SessionMarks;
-use crate::consul::{CatalogService, Consul, ConsulSession, ConsulSessionId, HealthCheck, KvEntry};
+use crate::consul::{
+    CatalogService, Consul, ConsulSession, ConsulSessionId, HealthCheck, KvEntry, PreparedQuery,
+    QueryId,
+};
 
 impl<V: Encode> Encode for BTreeMap<Box<str>, V> {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -100,7 +104,11 @@ impl Consul {
         for session in self.sessions.iter() {
             recorder.record(tag::SESSION, &session.id, session)?;
         }
-        recorder.marks(tag::SESSION_MARKS, self.sessions.marks())
+        recorder.marks(tag::SESSION_MARKS, self.sessions.marks())?;
+        for query in self.queries.iter() {
+            recorder.record(tag::QUERY, &query.id, query)?;
+        }
+        recorder.marks(tag::QUERY_MARKS, self.queries.marks())
     }
 
     /// Puts one record of a snapshot in.
@@ -125,9 +133,23 @@ impl Consul {
             tag::SESSION_MARKS => {
                 self.sessions.put_marks(&mut self.ledger, SessionMarks::decode(input)?);
             }
+            tag::QUERY => self.restore_query(input)?,
+            tag::QUERY_MARKS => {
+                self.queries.put_marks(&mut self.ledger, QueryMarks::decode(input)?);
+            }
             _ => return Err(CodecError::UnknownTag { what: "Consul record", tag: tag.into() }),
         }
         payload.finish("Consul record")
+    }
+
+    fn restore_query(&mut self, input: &mut Input) -> Result<(), CodecError> {
+        let id = QueryId::decode(input)?;
+        let query = PreparedQuery::decode(input)?;
+        require(query.id == id, "query id")?;
+        require(self.queries.holder(&query.name, query.template).is_none(), "query name")?;
+        require(self.has_session(&query), "session of a query")?;
+        self.queries.put(&mut self.ledger, id, Some(query));
+        Ok(())
     }
 
     fn restore_kv(&mut self, tag: u8, input: &mut Input) -> Result<(), CodecError> {

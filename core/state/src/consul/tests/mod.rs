@@ -4,6 +4,7 @@ mod catalog;
 mod index;
 mod kv;
 mod property;
+mod query;
 mod session;
 mod txn;
 

@@ -11,8 +11,8 @@ use proptest::sample::select;
 
 use super::*;
 use crate::codec::{CodecError, Decode, Encode};
-use crate::consul::TaggedAddress;
 use crate::consul::ledger::tag;
+use crate::consul::{NewQuery, QueryId, TaggedAddress};
 use crate::digest::Hasher;
 
 const KEYS: [&str; 7] = ["a", "a/", "a/b", "a/b/c", "ab", "b", ""];
@@ -106,6 +106,23 @@ fn new_session() -> impl Strategy<Value = NewSession> {
     )
 }
 
+fn query_id() -> impl Strategy<Value = QueryId> {
+    (1_u128..4).prop_map(QueryId)
+}
+
+fn new_query() -> impl Strategy<Value = NewQuery> {
+    let names = || text(&["", "q", "Q", "qr"]);
+    (query_id(), names(), any::<bool>(), option::weighted(0.3, session_id())).prop_map(
+        |(id, name, template, session)| NewQuery {
+            id,
+            name,
+            template,
+            session,
+            definition: "{}".into(),
+        },
+    )
+}
+
 fn txn_op() -> impl Strategy<Value = TxnOp> {
     let cas = || option::weighted(0.2, index());
     let id = || text(&["1", "2", "web", "c1"]);
@@ -157,6 +174,10 @@ fn command() -> impl Strategy<Value = ConsulCommand> {
         ),
         4 => new_session().prop_map(|session| ConsulCommand::CreateSession(Box::new(session))),
         1 => session_id().prop_map(|session| ConsulCommand::DestroySession { session }),
+        1 => (new_query(), any::<bool>()).prop_map(|(query, create)| {
+            ConsulCommand::SetQuery { query: Box::new(query), create }
+        }),
+        1 => query_id().prop_map(|query| ConsulCommand::DeleteQuery { query }),
     ]
 }
 
@@ -204,6 +225,8 @@ fn answers(consul: &Consul) -> Vec<(Topic, String)> {
     answers.push((Topic::Checks, std::format!("{checks:?}")));
     let sessions: Vec<_> = consul.sessions().iter().collect();
     answers.push((Topic::Sessions, std::format!("{sessions:?}")));
+    let queries: Vec<_> = consul.queries().iter().collect();
+    answers.push((Topic::PreparedQueries, std::format!("{queries:?}")));
     answers
 }
 
@@ -306,6 +329,14 @@ fn a_record_cut_short_is_an_error() {
     world.delete("gone");
     world.create(on("n", 2)).unwrap();
     world.destroy(1);
+    let query = NewQuery {
+        id: QueryId(1),
+        name: "q".into(),
+        template: false,
+        session: Some(ConsulSessionId(2)),
+        definition: "{}".into(),
+    };
+    world.apply(ConsulCommand::SetQuery { query: Box::new(query), create: true }).unwrap();
     let mut restored = Consul::default();
     let mut tags = std::collections::BTreeSet::new();
     let read_back = world.consul.snapshot_records(&mut |tag, stored| {
@@ -319,7 +350,7 @@ fn a_record_cut_short_is_an_error() {
     assert_eq!(read_back, Ok(()));
     assert_eq!(
         tags.into_iter().collect::<Vec<_>>(),
-        (tag::KEY..=tag::SESSION_MARKS).collect::<Vec<_>>()
+        (tag::KEY..=tag::QUERY_MARKS).collect::<Vec<_>>()
     );
     assert_eq!(restored.digest(), world.consul.digest());
 }

@@ -7,6 +7,7 @@
 mod catalog;
 mod check;
 mod kv;
+mod query;
 mod session;
 mod txn;
 
@@ -71,6 +72,14 @@ impl<'a> Writer<'a> {
             }
             ConsulCommand::DestroySession { session } => {
                 self.invalidate_session(session);
+                Ok(Reply::Done)
+            }
+            ConsulCommand::SetQuery { query, create } => {
+                self.set_query(*query, create)?;
+                Ok(Reply::Done)
+            }
+            ConsulCommand::DeleteQuery { query } => {
+                self.delete_query(query)?;
                 Ok(Reply::Done)
             }
         }

@@ -56,6 +56,7 @@ impl Writer<'_> {
         let lock_delay_ns = session.lock_delay_ns;
         let keys: Vec<_> = self.consul.kv.held_by(id).cloned().collect();
         self.put_session(id, None);
+        self.delete_queries_of(id);
         for key in &keys {
             self.unhold(key, delete, lock_delay_ns);
         }

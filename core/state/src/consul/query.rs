@@ -1,0 +1,148 @@
+//! Prepared queries.
+//!
+//! The tables know of a query what decides who may have which name and when it
+//! goes: its name, whether that is a template's prefix, its session. What it
+//! asks for is text to them.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use core::fmt;
+
+use crate::consul::ConsulSessionId;
+use crate::consul::ledger::{Ledger, Undo, tag};
+use crate::consul::name::lower;
+
+/// A query's UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct QueryId(pub u128);
+
+crate::record!(QueryId { 0 });
+
+impl fmt::Display for QueryId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ConsulSessionId(self.0).fmt(formatter)
+    }
+}
+
+/// A query as every member knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedQuery {
+    /// Its UUID.
+    pub id: QueryId,
+    /// May be empty. Of a template, the prefix of the names it answers.
+    pub name: Box<str>,
+    /// Whether it answers every name that begins with its own.
+    pub template: bool,
+    /// The session it goes with.
+    pub session: Option<ConsulSessionId>,
+    /// JSON text.
+    pub definition: Box<str>,
+    /// Revision of creation.
+    pub create_index: u64,
+    /// Revision of the last change.
+    pub modify_index: u64,
+}
+
+crate::record!(PreparedQuery {
+    id,
+    name,
+    template,
+    session,
+    definition,
+    create_index,
+    modify_index,
+});
+
+/// Indexes of the table as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct QueryMarks {
+    /// Last change of any query.
+    pub(super) index: u64,
+}
+
+crate::record!(QueryMarks { index });
+
+/// All prepared queries.
+#[derive(Debug, Default)]
+pub struct PreparedQueries {
+    by_id: BTreeMap<QueryId, PreparedQuery>,
+    names: BTreeMap<Box<str>, QueryId>,
+    templates: BTreeMap<Box<str>, QueryId>,
+    marks: QueryMarks,
+}
+
+impl PreparedQueries {
+    /// The query with that id.
+    pub fn query(&self, id: QueryId) -> Option<&PreparedQuery> {
+        self.by_id.get(&id)
+    }
+
+    /// All queries by id.
+    pub fn iter(&self) -> impl Iterator<Item = &PreparedQuery> {
+        self.by_id.values()
+    }
+
+    /// The query that answers a name, whatever its case: the one called so, or
+    /// the template with the longest prefix of it.
+    pub fn named(&self, name: &str) -> Option<&PreparedQuery> {
+        let name = lower(name);
+        let exact = self.names.get(&name).filter(|_| !name.is_empty());
+        let prefixes = (0..=name.len()).rev().filter_map(|end| name.get(..end));
+        let mut templates = prefixes.filter_map(|prefix| self.templates.get(prefix));
+        let id = exact.or_else(|| templates.next())?;
+        self.by_id.get(id)
+    }
+
+    /// Last change of the table.
+    pub fn index(&self) -> u64 {
+        self.marks.index
+    }
+
+    /// The query that has a name already, if names like this one are unique.
+    pub(super) fn holder(&self, name: &str, template: bool) -> Option<QueryId> {
+        let name = lower(name);
+        if template { self.templates.get(&name) } else { self.names.get(&name) }.copied()
+    }
+
+    /// The queries that go with a session.
+    pub(super) fn of_session(&self, session: ConsulSessionId) -> impl Iterator<Item = QueryId> {
+        let bound = move |query: &&PreparedQuery| query.session == Some(session);
+        self.by_id.values().filter(bound).map(|query| query.id)
+    }
+
+    pub(super) fn marks(&self) -> QueryMarks {
+        self.marks
+    }
+
+    pub(super) fn put(&mut self, ledger: &mut Ledger, id: QueryId, query: Option<PreparedQuery>) {
+        ledger.swap(tag::QUERY, &id, self.by_id.get(&id), query.as_ref());
+        let old = self.by_id.remove(&id);
+        if let Some(old) = &old {
+            let names = if old.template { &mut self.templates } else { &mut self.names };
+            names.remove(&lower(&old.name));
+        }
+        if let Some(query) = query {
+            if query.template {
+                self.templates.insert(lower(&query.name), id);
+            } else if !query.name.is_empty() {
+                self.names.insert(lower(&query.name), id);
+            }
+            self.by_id.insert(id, query);
+        }
+        ledger.remember(|| Undo::Query(id, old.map(Box::new)));
+    }
+
+    pub(super) fn put_marks(&mut self, ledger: &mut Ledger, marks: QueryMarks) {
+        let old = core::mem::replace(&mut self.marks, marks);
+        ledger.swap_marks(tag::QUERY_MARKS, old, marks);
+        ledger.remember(|| Undo::QueryMarks(old));
+    }
+
+    /// Whether every query is found by its name, and nothing else is.
+    pub(super) fn is_consistent(&self) -> bool {
+        let named = self.by_id.values().filter(|query| query.template || !query.name.is_empty());
+        self.by_id.iter().all(|(id, query)| *id == query.id)
+            && named.clone().all(|query| self.holder(&query.name, query.template) == Some(query.id))
+            && named.count() == self.names.len() + self.templates.len()
+    }
+}
