@@ -6,6 +6,7 @@ mod blocking;
 mod browser;
 mod catalog;
 mod keys;
+mod queries;
 mod score;
 mod sessions;
 mod transport;

@@ -78,6 +78,7 @@ const POINTS: &[(&str, u32)] = &[
     ("A-18", 2),
     ("A-21", 2),
     ("A-22", 1),
+    ("O-03", 2),
 ];
 
 static RUN: Mutex<BTreeMap<&'static str, bool>> = Mutex::new(BTreeMap::new());

@@ -2,7 +2,7 @@
 
 use coord_state::event::Topic;
 use coord_wire::consul::json;
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 use serde::Serialize;
 
 use super::Front;
@@ -50,14 +50,6 @@ pub(super) fn acl_disabled() -> Result<Answer, HttpError> {
 
 pub(super) fn coordinates_disabled() -> Result<Answer, HttpError> {
     Err(HttpError::new(StatusCode::UNAUTHORIZED, "Coordinate support disabled"))
-}
-
-/// There are no prepared queries, and none can be made.
-pub(super) fn queries(call: &Call) -> Result<Answer, HttpError> {
-    if call.method == Method::POST {
-        return Err(HttpError::internal("prepared queries are not supported by this server"));
-    }
-    Ok(Answer::json::<[(); 0]>(&[], call.pretty()))
 }
 
 /// The process belongs to whoever embeds the member.

@@ -30,6 +30,7 @@ mod health;
 mod kv;
 mod listener;
 mod params;
+mod query;
 mod read_options;
 mod route;
 mod session;

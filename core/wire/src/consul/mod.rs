@@ -20,6 +20,7 @@ pub mod filter;
 pub mod health;
 pub mod json;
 pub mod kv;
+pub mod query;
 pub mod session;
 pub mod txn;
 pub mod uuid;
