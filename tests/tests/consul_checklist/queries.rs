@@ -32,7 +32,10 @@ fn o_03_a_query_is_made_run_changed_and_removed() {
             "Check": {"CheckID": id, "TTL": "60s", "Status": status}});
         member.put("/v1/agent/service/register", body.to_string()).says(200, "");
     }
-    let id = create(&member, &json!({"Name": "q", "Service": {"Service": "web"}, "DNS": {"TTL": "10s"}}));
+    let id = create(
+        &member,
+        &json!({"Name": "q", "Service": {"Service": "web"}, "DNS": {"TTL": "10s"}}),
+    );
     assert_eq!(found(&member, "q"), ["w1", "w2"]);
     assert_eq!(found(&member, &id), ["w1", "w2"]);
     let answer = member.json("/v1/query/q/execute?limit=1");

@@ -79,6 +79,7 @@ const POINTS: &[(&str, u32)] = &[
     ("A-21", 2),
     ("A-22", 1),
     ("O-03", 2),
+    ("O-07", 2),
 ];
 
 static RUN: Mutex<BTreeMap<&'static str, bool>> = Mutex::new(BTreeMap::new());

@@ -156,3 +156,31 @@ fn h_15_many_blocking_queries_of_one_client_are_served() {
         assert!(reply.took < Duration::from_secs(25));
     }
 }
+
+#[test]
+fn o_07_the_member_counts_its_requests_and_records() {
+    let _point = Point::of("O-07");
+    let member = member();
+    for value in ["1", "2"] {
+        member.put("/v1/kv/x", value).ok();
+    }
+    let metrics = member.json("/v1/agent/metrics");
+    let samples = metrics["Samples"].as_array().unwrap();
+    let writes = samples.iter().find(|sample| {
+        sample["Name"] == "consul.api.http"
+            && sample["Labels"]["method"] == "PUT"
+            && sample["Labels"]["path"] == "v1_kv_"
+    });
+    assert_eq!(writes.unwrap()["Count"], 2);
+    let gauges = metrics["Gauges"].as_array().unwrap();
+    let gauge = |name: &str| gauges.iter().find(|gauge| gauge["Name"] == name).unwrap();
+    assert_eq!(gauge("consul.state.kv_entries")["Value"], 1);
+    assert_eq!(gauge("consul.server.isLeader")["Value"], 1);
+    assert!(metrics["Timestamp"].as_str().unwrap().ends_with(" +0000 UTC"));
+
+    let scraped = member.get("/v1/agent/metrics?format=prometheus").ok();
+    assert!(scraped.header("Content-Type").unwrap().starts_with("text/plain"));
+    let lines: Vec<_> = scraped.text().lines().collect();
+    assert!(lines.contains(&"consul_state_kv_entries 1"));
+    assert!(lines.contains(&"consul_api_http_count{method=\"PUT\",path=\"v1_kv_\"} 2"));
+}

@@ -50,8 +50,13 @@ async fn routed(front: &Front, request: Request<Incoming>) -> Result<Answer, Htt
     let params = Params::parse(head.uri.query().unwrap_or_default())?;
     check_scope(front, &params)?;
     let tail = Bytes::copy_from_slice(tail);
+    let clock = front.node.clock();
+    let (method, began) = (head.method.clone(), clock.monotonic());
     let call = Call { method: head.method, tail, params, headers: head.headers, body };
-    handle(front, route.endpoint, call).await
+    let answer = handle(front, route.endpoint, call).await;
+    let taken = clock.monotonic().saturating_sub(began);
+    front.metrics.record(method.as_str(), route.path, taken);
+    answer
 }
 
 /// Refuses what is not here: other datacenters, and the divisions of
@@ -134,6 +139,7 @@ async fn handle(front: &Front, endpoint: Endpoint, call: Call) -> Result<Answer,
         Endpoint::AgentLeave => fixed::leave(),
         Endpoint::AgentForceLeave => front.agent_force_leave(&call),
         Endpoint::AgentReload => Ok(Answer::empty()),
+        Endpoint::AgentMetrics => Ok(front.agent_metrics(&call)),
         Endpoint::StatusLeader => Ok(front.status_leader(&call)),
         Endpoint::StatusPeers => Ok(front.status_peers(&call)),
         Endpoint::EventFire => front.event_fire(call).await,

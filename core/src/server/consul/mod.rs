@@ -29,6 +29,7 @@ mod fixed;
 mod health;
 mod kv;
 mod listener;
+mod metrics;
 mod params;
 mod query;
 mod read_options;
@@ -40,11 +41,13 @@ mod txn_read;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::events::EventLog;
+use self::metrics::Metrics;
 use crate::agent::Agent;
 use crate::error::Error;
 use crate::node::Node;
@@ -56,6 +59,9 @@ struct Front {
     node: Node,
     agent: Arc<Agent>,
     events: EventLog,
+    metrics: Metrics,
+    /// On the node's clock.
+    began: Duration,
     stopping: watch::Sender<bool>,
 }
 
@@ -88,7 +94,14 @@ impl ConsulServer {
             .local_addr()
             .map_err(|error| Error::internal("the listener has no address").caused_by(error))?;
         let stopping = watch::Sender::new(false);
-        let front = Arc::new(Front { node, agent, events: EventLog::default(), stopping });
+        let front = Arc::new(Front {
+            began: node.clock().monotonic(),
+            node,
+            agent,
+            events: EventLog::default(),
+            metrics: Metrics::default(),
+            stopping,
+        });
         let serving = tokio::spawn(listener::serve(Arc::clone(&front), listener));
         tracing::info!(address = %local, "HTTP is served");
         Ok(Self { front, address: local, serving: Mutex::new(Some(serving)) })

@@ -48,6 +48,7 @@ pub(super) enum Endpoint {
     AgentLeave,
     AgentForceLeave,
     AgentReload,
+    AgentMetrics,
     StatusLeader,
     StatusPeers,
     EventFire,
@@ -66,7 +67,7 @@ pub(super) enum Endpoint {
 /// A path, or with a slash at its end everything below it.
 #[derive(Debug)]
 pub(super) struct Route {
-    path: &'static str,
+    pub(super) path: &'static str,
     /// As registered: also the order in which `Allow` tells them.
     pub(super) methods: &'static [&'static str],
     pub(super) endpoint: Endpoint,
@@ -127,6 +128,7 @@ const ROUTES: &[Route] = &[
     route("/v1/agent/leave", PUT, Endpoint::AgentLeave),
     route("/v1/agent/force-leave/", PUT, Endpoint::AgentForceLeave),
     route("/v1/agent/reload", PUT, Endpoint::AgentReload),
+    route("/v1/agent/metrics", GET, Endpoint::AgentMetrics),
     route("/v1/agent/token/", PUT, Endpoint::Acl),
     route("/v1/status/leader", GET, Endpoint::StatusLeader),
     route("/v1/status/peers", GET, Endpoint::StatusPeers),
