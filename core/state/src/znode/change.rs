@@ -48,8 +48,15 @@ impl Tree {
         events: &mut Vec<Event>,
     ) {
         if let Some(id) = self.find(path) {
-            self.delete(id, revision, events).forget(self);
+            let undo = self.delete(id, revision, events);
+            self.keep(undo);
         }
+    }
+
+    /// A change that stays.
+    fn keep(&mut self, undo: Undo) {
+        self.account(&undo);
+        undo.forget(self);
     }
 
     fn delete(&mut self, id: ZnodeId, revision: Revision, events: &mut Vec<Event>) -> Undo {
@@ -89,7 +96,7 @@ impl Change<'_> {
         }
         self.check_session()?;
         let (reply, undo) = self.perform(op)?;
-        undo.forget(self.tree);
+        self.tree.keep(undo);
         Ok(match reply {
             MultiReply::Created { path, stat } => Reply::Created { path, stat },
             MultiReply::Set(stat) => Reply::Set(stat),
@@ -106,7 +113,9 @@ impl Change<'_> {
             match self.perform(op) {
                 Ok((reply, undo)) => {
                     replies.push(reply);
+                    let counted = self.tree.account(&undo);
                     journal.push(undo);
+                    journal.extend(counted);
                 }
                 Err(cause) => {
                     self.events.truncate(told);
@@ -157,7 +166,7 @@ impl Change<'_> {
         if matches!(self.tree.slab.get(parent).lifetime(), Lifetime::Ephemeral(_)) {
             return Err(Rejection::NoChildrenForEphemerals);
         }
-        // Hard quotas would be checked here.
+        self.tree.check_quota_of_new(&path, data.as_ref())?;
         let (id, undo) = self.insert(parent, path, data, &acl, lifetime);
         self.tree.tell(id, ZnodeEventKind::Created, self.events);
         self.tree.tell(parent, ZnodeEventKind::ChildrenChanged, self.events);
@@ -235,7 +244,7 @@ impl Change<'_> {
         path::validate(path)?;
         let id = self.tree.find(path).ok_or(Rejection::NoNode)?;
         self.check_allowed(id, permission::WRITE)?;
-        // Hard quotas would be checked here.
+        self.tree.check_quota_of_data(id, data.as_ref())?;
         let Record { version: current, mzxid, mtime, .. } = *self.tree.slab.get(id);
         check_expected(version, current)?;
         let (revision, time) = (self.stamp.revision, self.time());
@@ -290,7 +299,8 @@ impl Change<'_> {
         if !self.tree.is_outlived(id, self.stamp.time_ms) {
             return Err(Rejection::BadVersion);
         }
-        self.delete_childless(id)?.forget(self.tree);
+        let undo = self.delete_childless(id)?;
+        self.tree.keep(undo);
         Ok(Reply::Done)
     }
 

@@ -7,13 +7,14 @@ use alloc::string::String;
 use crate::session::Sessions;
 use crate::znode::record::ZnodeId;
 use crate::znode::tree::is_reapable;
-use crate::znode::{Lifetime, Tree};
+use crate::znode::{Lifetime, Tree, quota};
 
 impl Tree {
     pub(crate) fn check_invariants(&self, sessions: &Sessions) -> Result<(), String> {
         let mut acl_users = BTreeMap::new();
         let mut data_size = 0;
         let mut reapable = 0;
+        let mut quotas = 0;
         let mut reached = 0;
         for id in self.ids_below(ZnodeId::ROOT) {
             let record = self.slab.get(id);
@@ -21,6 +22,9 @@ impl Tree {
             reached += 1;
             data_size += record.weight();
             reapable += usize::from(is_reapable(record));
+            if let Some(top) = quota::limited_by(path) {
+                quotas += usize::from(self.quotas.contains(top));
+            }
             *acl_users.entry(record.acl).or_insert(0) += 1;
             if self.find(path) != Some(id) {
                 return Err(format!("the index does not find {path}"));
@@ -41,6 +45,7 @@ impl Tree {
             ("the number of znodes", reached == self.slab.len() && reached == self.index.len()),
             ("the size of the data", data_size == self.approximate_data_size),
             ("the number of znodes to sweep", reapable == self.reapable.len()),
+            ("the number of active quotas", quotas == self.quotas.len()),
             ("the number of access lists", acl_users.len() == self.acls.len()),
             (
                 "the users of an access list",

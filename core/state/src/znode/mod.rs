@@ -1,8 +1,4 @@
 //! The tree of znodes, as ZooKeeper 3.9 defines it.
-//!
-//! Not here: quotas. ZooKeeper keeps statistics of subtrees under
-//! `/zookeeper/quota` and can enforce limits; the places where limits would be
-//! checked are marked in `change.rs`.
 
 mod acl;
 mod acl_table;
@@ -11,6 +7,7 @@ mod command;
 mod invariants;
 mod lifetime;
 mod path;
+mod quota;
 mod record;
 mod scheme;
 mod stat;

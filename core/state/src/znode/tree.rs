@@ -25,7 +25,7 @@ use crate::session::Sessions;
 use crate::znode::acl_table::AclTable;
 use crate::znode::record::{Record, Slab, ZnodeId};
 use crate::znode::stored_record::StoredRecord;
-use crate::znode::{Acl, Lifetime, Znode, path};
+use crate::znode::{Acl, Lifetime, Znode, path, quota};
 
 /// All znodes.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct Tree {
     pub(super) acls: AclTable,
     /// Containers and TTL znodes, for the sweep.
     pub(super) reapable: BTreeSet<Arc<str>>,
+    /// The subtrees with an active quota.
+    pub(super) quotas: BTreeSet<Arc<str>>,
     pub(super) approximate_data_size: u64,
     hasher: Hasher,
     path_hasher: FixedState,
@@ -81,6 +83,7 @@ impl Tree {
             index: HashTable::new(),
             acls: AclTable::default(),
             reapable: BTreeSet::new(),
+            quotas: BTreeSet::new(),
             approximate_data_size: 0,
             hasher: Hasher::default(),
             path_hasher: FixedState::with_seed(0),
@@ -98,6 +101,9 @@ impl Tree {
         }
         if is_reapable(&record) {
             self.reapable.insert(record.path.clone());
+        }
+        if let Some(top) = quota::limited_by(&record.path) {
+            self.quotas.insert(top.into());
         }
         self.approximate_data_size += record.weight();
         let (parent, hash) = (record.parent, self.hash_path(&record.path));
@@ -130,6 +136,9 @@ impl Tree {
         }
         if is_reapable(&record) {
             self.reapable.remove(&record.path);
+        }
+        if let Some(top) = quota::limited_by(&record.path) {
+            self.quotas.remove(top);
         }
         self.approximate_data_size -= record.weight();
         record

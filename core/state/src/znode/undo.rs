@@ -21,6 +21,8 @@ pub(super) enum Undo {
     Deleted { record: Box<Record>, pzxid: Revision },
     /// It replaced a znode's data and counted it.
     DataSet { id: ZnodeId, data: Option<Bytes>, version: i32, mzxid: Revision, mtime: i64 },
+    /// It rewrote the statistics of a quota.
+    Counted { id: ZnodeId, data: Option<Bytes> },
 }
 
 impl Undo {
@@ -62,6 +64,7 @@ impl Undo {
                     record.mtime = mtime;
                 });
             }
+            Self::Counted { id, data } => drop(tree.replace_data(id, data)),
         }
     }
 }
