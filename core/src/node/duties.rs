@@ -9,6 +9,7 @@ use coord_state::machine::Foundation;
 use coord_state::znode::{Caller, ZnodeCommand, ZnodeOp};
 use coord_state::{Command, MemberId, StateMachine};
 
+use super::config_znode;
 use super::handle::{Inner, NoReply, random};
 use super::peer_message::PeerMessage;
 use super::proposals::PATIENCE;
@@ -35,6 +36,7 @@ pub(super) fn start(inner: &Arc<Inner>) {
     inner.spawn(route_batches(Arc::downgrade(inner), status));
     inner.spawn(keep_sessions(Arc::downgrade(inner)));
     inner.spawn(sweep_znodes(Arc::downgrade(inner)));
+    inner.spawn(config_znode::keep(Arc::downgrade(inner)));
 }
 
 /// Sends batches in flight again when the leader changes, refuses or is silent.
@@ -84,7 +86,7 @@ impl Inner {
         self.pump();
     }
 
-    fn submit_quietly(self: &Arc<Self>, command: &Command) {
+    pub(super) fn submit_quietly(self: &Arc<Self>, command: &Command) {
         let waiter: super::proposals::Waiter = (Arc::new(NoReply), 0);
         self.replica.proposals.submit(command, waiter, |batch| self.route(batch));
     }

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use coord_state::consul::ConsulSessionId;
-use coord_state::{Applied, Attachment, Batch, Command, MemberId, SessionId, StateMachine};
+use coord_state::{
+    Applied, Attachment, Batch, Command, Digest, MemberId, Revision, SessionId, StateMachine,
+};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
@@ -37,6 +39,8 @@ pub(super) struct Inner {
     pub(super) consensus: Consensus,
     pub(super) session_clock: SessionClock,
     pub(super) fresh: FreshIds,
+    /// Where ZooKeeper clients reach this member, once it listens.
+    pub(super) zk_addr: OnceLock<SocketAddr>,
     /// The leader's number, 0 for none: where batches go.
     pub(super) leader: AtomicU64,
     /// Something in flight has to be sent again.
@@ -167,6 +171,25 @@ impl Node {
     /// not since this one leads. `None` on any other member.
     pub fn members_heard(&self) -> Option<Vec<(MemberId, Option<Duration>)>> {
         self.inner.consensus.members_heard()
+    }
+
+    /// Tells where ZooKeeper clients reach this member, for `/zookeeper/config`.
+    /// The first address counts.
+    pub fn announce_zk_addr(&self, address: SocketAddr) {
+        self.inner.zk_addr.get_or_init(|| address);
+    }
+
+    /// What the digest was at some of the revisions applied since the start,
+    /// oldest first: the same revisions on every member.
+    pub fn digest_history(&self) -> Vec<(Revision, Digest)> {
+        self.inner.replica.digests.noted()
+    }
+
+    /// How long each ZooKeeper session still has if nothing is heard of it.
+    /// Only the leader knows.
+    pub fn session_time_left(&self) -> Option<Vec<(SessionId, Duration)>> {
+        let now = self.inner.clock.monotonic();
+        self.inner.is_leader().then(|| self.inner.session_clock.time_left(now))
     }
 
     /// ZooKeeper watches.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use coord_state::MemberId;
@@ -99,6 +99,7 @@ impl NodeBuilder {
             consensus,
             session_clock: SessionClock::default(),
             fresh: FreshIds::new(member, incarnation),
+            zk_addr: OnceLock::new(),
             leader: AtomicU64::new(0),
             reroute: Notify::new(),
             tasks: Mutex::new(Vec::new()),

@@ -9,6 +9,8 @@
 //!                    read(|state| …) from any thread
 //! ```
 
+mod config_znode;
+mod digest_history;
 mod duties;
 mod fresh_ids;
 mod handle;

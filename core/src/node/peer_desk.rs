@@ -84,7 +84,8 @@ impl Inner {
     }
 
     async fn answer_call(&self, call: PeerCall) -> Result<Bytes, Error> {
-        if !self.is_leader() {
+        // All but the leader's own answers come from any member.
+        if !self.is_leader() && call != PeerCall::ClientAddress {
             let hint = self.known_leader().map(|leader| leader.0);
             return Err(Error::new(ErrorKind::NotLeader { hint }, "this member is not the leader"));
         }
@@ -92,6 +93,7 @@ impl Inner {
             PeerCall::ReadIndex { lease } => {
                 self.consensus.read_index(lease).await.map(|index| answer(&index))
             }
+            PeerCall::ClientAddress => Ok(answer(&self.client_address())),
             PeerCall::RenewConsulSession(session) => Ok(answer(&self.renew_consul_here(session))),
         }
     }

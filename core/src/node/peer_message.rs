@@ -32,6 +32,8 @@ pub(super) enum PeerCall {
     },
     /// Restart a Consul session's TTL. Answer: `bool`, whether it is live.
     RenewConsulSession(ConsulSessionId),
+    /// To any member: where do ZooKeeper clients reach you? Answer: text, empty for nowhere.
+    ClientAddress,
 }
 
 impl PeerMessage {
@@ -83,6 +85,7 @@ impl PeerCall {
                 out.push(2);
                 session.encode(&mut out);
             }
+            Self::ClientAddress => out.push(3),
         }
         out.into()
     }
@@ -92,6 +95,7 @@ impl PeerCall {
         let call = match u8::decode(&mut input)? {
             1 => Self::ReadIndex { lease: Decode::decode(&mut input)? },
             2 => Self::RenewConsulSession(Decode::decode(&mut input)?),
+            3 => Self::ClientAddress,
             tag => return Err(CodecError::UnknownTag { what: "peer call", tag: tag.into() }),
         };
         input.finish("peer call")?;
@@ -127,9 +131,11 @@ mod tests {
         ] {
             assert_eq!(PeerMessage::from_bytes(message.to_bytes()), Ok(message));
         }
-        for call in
-            [PeerCall::ReadIndex { lease: true }, PeerCall::RenewConsulSession(ConsulSessionId(9))]
-        {
+        for call in [
+            PeerCall::ReadIndex { lease: true },
+            PeerCall::RenewConsulSession(ConsulSessionId(9)),
+            PeerCall::ClientAddress,
+        ] {
             assert_eq!(PeerCall::from_bytes(call.to_bytes()), Ok(call));
         }
     }

@@ -15,6 +15,7 @@ use coord_state::batch::Outcome;
 use coord_state::snapshot::Restore;
 use coord_state::{Applied, Attachment, Batch, Event, MemberId, Revision, SessionId, StateMachine};
 
+use super::digest_history::DigestHistory;
 use super::handle::Inner;
 use super::proposals::Proposals;
 use super::{ConnectionSink, TopicWaiters, ZnodeWatches};
@@ -27,6 +28,7 @@ pub(super) struct Replica {
     pub(super) topic_waiters: Arc<TopicWaiters>,
     owners: Mutex<HashMap<SessionId, Owner>>,
     pub(super) proposals: Proposals,
+    pub(super) digests: DigestHistory,
     /// Set once the node runs; gone when it was dropped.
     node: OnceLock<Weak<Inner>>,
 }
@@ -45,6 +47,7 @@ impl Replica {
             topic_waiters: Arc::new(TopicWaiters::default()),
             owners: Mutex::new(HashMap::new()),
             proposals,
+            digests: DigestHistory::default(),
             node: OnceLock::new(),
         }
     }
@@ -86,8 +89,10 @@ impl Replica {
     fn apply_batch(&self, state: &mut StateMachine, batch: Batch) -> Seen {
         let own = batch.origin == self.member;
         let (incarnation, sequence) = (batch.incarnation, batch.sequence);
+        let before = state.revision();
         match state.apply_batch(batch) {
             Outcome::Applied(results) => {
+                self.digests.note(before, state);
                 let waiters =
                     if own { self.proposals.applied(incarnation, sequence) } else { Vec::new() };
                 self.deliver(results, waiters);

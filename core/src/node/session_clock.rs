@@ -66,6 +66,18 @@ impl SessionClock {
         true
     }
 
+    /// On the leader: how long each session has at `now`, in order.
+    pub(super) fn time_left(&self, now: Duration) -> Vec<(SessionId, Duration)> {
+        let deadlines = lock(&self.deadlines);
+        let mut left: Vec<_> = deadlines
+            .sessions
+            .iter()
+            .map(|(id, deadline)| (*id, deadline.saturating_sub(now)))
+            .collect();
+        left.sort_unstable_by_key(|(id, _)| *id);
+        left
+    }
+
     /// On the leader: the commands that end what has run out by `now`. A
     /// session seen for the first time, or the first time in this `term`,
     /// starts with its whole timeout.

@@ -122,6 +122,11 @@ impl ZnodeWatches {
         self.lock().data_summary()
     }
 
+    /// The data table: every path and its connections, in no particular order.
+    pub fn data_watches(&self) -> Vec<(Arc<str>, Vec<ConnectionId>)> {
+        self.lock().data_watches()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Tables> {
         // Nothing in here can panic half-way, so a poisoned table is whole.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
@@ -323,6 +328,16 @@ impl Tables {
         adjust(&mut self.counts.data, Modes::DATA_TABLE);
         adjust(&mut self.counts.child, Modes::CHILD_TABLE);
         adjust(&mut self.recursive, Modes::RECURSIVE);
+    }
+
+    fn data_watches(&self) -> Vec<(Arc<str>, Vec<ConnectionId>)> {
+        let watchers_of = |path: &Arc<str>| {
+            let mut watchers = Vec::new();
+            self.watchers_of(path, Modes::DATA_TABLE, &mut watchers);
+            (Arc::clone(path), watchers)
+        };
+        let watched = self.by_path.keys().map(watchers_of);
+        watched.filter(|(_, watchers)| !watchers.is_empty()).collect()
     }
 
     fn data_summary(&self) -> DataWatchSummary {

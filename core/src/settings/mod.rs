@@ -36,6 +36,11 @@ pub struct Settings {
     pub peer_addr: Option<ListenAddress>,
     /// ZooKeeper clients. Default `127.0.0.1:2181`. ZooKeeper: `clientPort`.
     pub zk_addr: ListenAddress,
+    /// The four-letter words answered, with commas between, or `*` for all.
+    /// Default: all if `zk_addr` is on loopback, otherwise
+    /// `srvr,ruok,isro,envi,mntr`, since the others are costly or tell about
+    /// clients. ZooKeeper: `4lw.commands.whitelist`.
+    pub zk_four_letter_words: Option<String>,
     /// HTTP. Default `127.0.0.1:8500`. Consul: `ports.http`.
     pub http_addr: ListenAddress,
     /// DNS, UDP and TCP. Default `127.0.0.1:8600`. Consul: `ports.dns`.
@@ -127,6 +132,7 @@ impl Default for Settings {
             members: BTreeMap::new(),
             peer_addr: None,
             zk_addr: ListenAddress::loopback(2181),
+            zk_four_letter_words: None,
             http_addr: ListenAddress::loopback(8500),
             dns_addr: ListenAddress::loopback(8600),
             node_name: None,

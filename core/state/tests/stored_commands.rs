@@ -76,6 +76,7 @@ fn znode_command() -> impl Strategy<Value = Command> {
                 .prop_map(|(path, acl, version)| ZnodeOp::SetAcl { path, acl, version }),
             vec(operation(), 0..4).prop_map(ZnodeOp::Multi),
             text().prop_map(|path| ZnodeOp::Reap { path }),
+            text().prop_map(|lines| ZnodeOp::SetConfig { lines }),
         ];
     let session = option::of((any::<i64>(), any::<u64>()));
     (session, vec(identity(), 0..3), op).prop_map(|(session, identities, op)| {

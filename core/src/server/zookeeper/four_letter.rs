@@ -1,7 +1,6 @@
 //! Answers to four-letter words: text for operators and their tools, line by
 //! line as ZooKeeper writes it.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,8 +9,10 @@ use coord_wire::zookeeper::OpCode;
 use coord_wire::zookeeper::four_letter::FourLetterWord;
 
 use super::connection::Peer;
+use super::dump::dump;
 use super::identity::address_text;
 use super::listener::Shared;
+use super::watch_words;
 use crate::node::{NodeStatus, Role};
 
 /// The ZooKeeper whose behaviour this is, and whose it really is. Clients read
@@ -19,16 +20,26 @@ use crate::node::{NodeStatus, Role};
 const VERSION: &str =
     concat!("3.9.3-libcoord.", env!("CARGO_PKG_VERSION"), ", built on 2026-11-22 00:00 UTC");
 
+/// ZooKeeper's default. What is logged here is not chosen by a mask, so setting
+/// it changes nothing.
+const TRACE_MASK: u64 = 306;
+
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
 
 /// The whole answer to `word`.
 pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
+    if !shared.words.allows(word) {
+        let word = word.bytes();
+        let word = String::from_utf8_lossy(&word);
+        return format!("{word} is not executed because it is not in the whitelist.\n");
+    }
     let status = shared.node.status();
     let serving = status.leader.is_some();
     match word {
         FourLetterWord::Ruok => return "imok".to_owned(),
         FourLetterWord::Isro => return if serving { "rw" } else { "null" }.to_owned(),
         FourLetterWord::Envi => return environment(shared),
+        FourLetterWord::Gtmk | FourLetterWord::Stmk => return format!("{TRACE_MASK}\n"),
         _ if !serving => return NOT_SERVING.to_owned(),
         _ => {}
     }
@@ -39,21 +50,16 @@ pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
         FourLetterWord::Mntr => monitor(&mut text, shared, &status),
         FourLetterWord::Conf => settings(&mut text, shared, &status),
         FourLetterWord::Cons => connections(&mut text, shared),
-        FourLetterWord::Dump => sessions(&mut text, shared),
+        FourLetterWord::Dump => dump(&mut text, shared),
         FourLetterWord::Dirs => {
             let bytes = directory_bytes(&shared.node.settings().data_dir);
             text.line(format_args!("datadir_size: {bytes}"));
             text.line(format_args!("logdir_size: {bytes}"));
         }
-        FourLetterWord::Wchs => {
-            let watches = shared.node.znode_watches().data_summary();
-            text.line(format_args!(
-                "{} connections watching {} paths",
-                watches.connections, watches.paths
-            ));
-            text.line(format_args!("Total watches:{}", watches.watches));
-            text.line(format_args!(""));
-        }
+        FourLetterWord::Wchs => watch_words::count(&mut text, shared),
+        FourLetterWord::Wchc => watch_words::by_session(&mut text, shared),
+        FourLetterWord::Wchp => watch_words::by_path(&mut text, shared),
+        FourLetterWord::Hash => digests(&mut text, shared),
         FourLetterWord::Crst => {
             for peer in shared.connections() {
                 reset(&peer);
@@ -64,18 +70,11 @@ pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
             shared.counters.reset();
             text.line(format_args!("Server stats reset."));
         }
-        FourLetterWord::Gtmk
-        | FourLetterWord::Stmk
-        | FourLetterWord::Hash
-        | FourLetterWord::Wchc
-        | FourLetterWord::Wchp => {
-            let word = word.bytes();
-            text.line(format_args!(
-                "{} is not executed because it is not in the whitelist.",
-                String::from_utf8_lossy(&word)
-            ));
-        }
-        FourLetterWord::Ruok | FourLetterWord::Isro | FourLetterWord::Envi => {}
+        FourLetterWord::Ruok
+        | FourLetterWord::Isro
+        | FourLetterWord::Envi
+        | FourLetterWord::Gtmk
+        | FourLetterWord::Stmk => {}
     }
     text.0
 }
@@ -179,10 +178,12 @@ fn settings(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
     text.line(format_args!("serverId={}", settings.member_id));
     if status.voters.len() > 1 {
         text.line(format_args!("peerType={}", u8::from(status.role == Role::Learner)));
+        let membership = shared.node.read(|state| {
+            let config = state.znodes().znode("/zookeeper/config");
+            config.and_then(|config| config.data().cloned()).unwrap_or_default()
+        });
         text.line(format_args!("membership: "));
-        for (member, address) in &status.voters {
-            text.line(format_args!("server.{member}={address}:participant"));
-        }
+        text.line(format_args!("{}", String::from_utf8_lossy(&membership)));
     }
 }
 
@@ -216,37 +217,12 @@ fn connections(text: &mut Lines, shared: &Shared) {
     text.line(format_args!(""));
 }
 
-fn sessions(text: &mut Lines, shared: &Shared) {
-    let (sessions, ephemerals) = shared.node.read(|state| {
-        let sessions: Vec<_> =
-            state.sessions().iter().map(|(id, session)| (id, session.timeout_ms)).collect();
-        let ephemerals: BTreeMap<_, Vec<_>> = state
-            .sessions()
-            .iter()
-            .filter(|(_, session)| !session.ephemerals.is_empty())
-            .map(|(id, session)| (id, session.ephemerals.iter().cloned().collect()))
-            .collect();
-        (sessions, ephemerals)
-    });
-    text.line(format_args!("SessionTracker dump:"));
-    text.line(format_args!("Global Sessions({}):", sessions.len()));
-    for (session, timeout_ms) in sessions {
-        text.line(format_args!("{session}\t{timeout_ms}ms"));
-    }
-    text.line(format_args!("ephemeral nodes dump:"));
-    text.line(format_args!("Sessions with Ephemerals ({}):", ephemerals.len()));
-    for (session, paths) in ephemerals {
-        text.line(format_args!("{session}:"));
-        for path in paths {
-            text.line(format_args!("\t{path}"));
-        }
-    }
-    let connections = shared.connections();
-    text.line(format_args!("Connections dump:"));
-    text.line(format_args!("Connections Sets (1)/({}):", connections.len()));
-    for peer in connections {
-        let session = peer.stats.session.load(Relaxed);
-        text.line(format_args!("\tip: {} sessionId: 0x{session:x}", peer_text(&peer)));
+/// The first eight bytes of each digest: tools expect a number of 64 bits.
+fn digests(text: &mut Lines, shared: &Shared) {
+    for (revision, digest) in shared.node.digest_history() {
+        let bytes = digest.0.to_be_bytes();
+        let short = bytes.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+        text.line(format_args!("{:x}: {short}", revision.0));
     }
 }
 
@@ -278,7 +254,7 @@ fn connection_start(peer: &Peer) -> String {
     )
 }
 
-fn peer_text(peer: &Peer) -> String {
+pub(super) fn peer_text(peer: &Peer) -> String {
     format!("/{}:{}", address_text(peer.address.ip()), peer.address.port())
 }
 
@@ -338,11 +314,12 @@ fn open_files_max() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
+/// Text made line by line.
 #[derive(Default)]
-struct Lines(String);
+pub(super) struct Lines(pub(super) String);
 
 impl Lines {
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+    pub(super) fn line(&mut self, line: std::fmt::Arguments<'_>) {
         // Writing to text cannot fail.
         let _ = writeln!(self.0, "{line}");
     }

@@ -16,6 +16,7 @@ use super::counters::{CounterSnapshot, Counters};
 use super::identity;
 use super::inbox::Inbox;
 use super::pipeline::ConnectionCounters;
+use super::whitelist::Whitelist;
 use crate::error::Error;
 use crate::node::{ConnectionId, Node};
 use crate::settings::{Limits, ListenAddress};
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) node: Node,
     pub(super) limits: Limits,
     pub(super) frame_bytes_max: usize,
+    pub(super) words: Whitelist,
     pub(super) local_addr: SocketAddr,
     pub(super) started: Duration,
     pub(super) counters: Counters,
@@ -54,10 +56,12 @@ impl ZookeeperServer {
         let local_addr = listener.local_addr().map_err(|error| {
             Error::internal("the listening socket has no address").caused_by(error)
         })?;
+        node.announce_zk_addr(local_addr);
         let limits = node.settings().limits.clone();
         let shared = Arc::new(Shared {
             frame_bytes_max: usize::try_from(limits.zk_frame_bytes_max).unwrap_or(usize::MAX),
             limits,
+            words: Whitelist::new(node.settings().zk_four_letter_words.as_deref(), local_addr.ip()),
             local_addr,
             started: node.clock().monotonic(),
             counters: Counters::default(),

@@ -22,6 +22,7 @@
 
 mod connection;
 mod counters;
+mod dump;
 mod error_map;
 mod four_letter;
 mod handshake;
@@ -34,6 +35,8 @@ mod read;
 mod reply;
 mod translate;
 mod watch;
+mod watch_words;
+mod whitelist;
 
 pub use counters::CounterSnapshot;
 pub use listener::ZookeeperServer;

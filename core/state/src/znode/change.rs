@@ -36,6 +36,7 @@ impl Tree {
             ZnodeOp::Single(op) => change.single(op),
             ZnodeOp::SetAcl { path, acl, version } => change.set_acl(&path, acl, version),
             ZnodeOp::Multi(ops) => change.multi(ops),
+            ZnodeOp::SetConfig { lines } => change.set_config(&lines),
             ZnodeOp::Reap { path } => change.reap(&path),
         }
     }
@@ -288,6 +289,28 @@ impl Change<'_> {
         });
         self.tree.acls.release(old);
         Ok(Reply::Set(self.stat(id)))
+    }
+
+    fn set_config(&mut self, lines: &str) -> Result<Reply, Rejection> {
+        if self.caller.session.is_some() {
+            return Err(Rejection::NoAuth);
+        }
+        let id = self.tree.find(path::CONFIG).ok_or(Rejection::NoNode)?;
+        let Stamp { revision, .. } = self.stamp;
+        let time = self.time();
+        let Record { data: present, mzxid, .. } = self.tree.slab.get(id);
+        let text = |version: Revision| Bytes::from(format!("{lines}version={:x}", version.0));
+        if *present == Some(text(*mzxid)) {
+            return Ok(Reply::Done);
+        }
+        self.tree.replace_data(id, Some(text(revision)));
+        self.tree.edit(id, |record| {
+            record.version = -1;
+            record.mzxid = revision;
+            record.mtime = time;
+        });
+        self.tree.tell(id, ZnodeEventKind::DataChanged, self.events);
+        Ok(Reply::Done)
     }
 
     fn reap(&mut self, path: &str) -> Result<Reply, Rejection> {

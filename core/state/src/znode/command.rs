@@ -45,6 +45,13 @@ pub enum ZnodeOp {
     },
     /// All or nothing, one revision. Reply: `Multi`; refused as `MultiFailed`.
     Multi(Vec<MultiOp>),
+    /// The members changed: these lines, and a line with the version behind
+    /// them, become the data of `/zookeeper/config`. Refused with a session,
+    /// so to clients. Reply: `Done`.
+    SetConfig {
+        /// One per member, each with its end.
+        lines: Box<str>,
+    },
     /// The sweep found an empty container or an outlived TTL node; checked
     /// again here. Reply: `Done`.
     Reap {

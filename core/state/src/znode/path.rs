@@ -3,7 +3,10 @@
 use crate::rejection::Rejection;
 
 /// What ZooKeeper refuses to delete: the tree would not be one without them.
-pub(super) const BUILT_IN: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
+pub(super) const BUILT_IN: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", CONFIG];
+
+/// Who takes part, kept by the leader.
+pub(super) const CONFIG: &str = "/zookeeper/config";
 
 /// The part of `path` before its last slash: the root's is empty.
 ///

@@ -26,6 +26,7 @@ const CHECK_VERSION: u8 = 3;
 const SET_ACL: u8 = 4;
 const MULTI: u8 = 5;
 const REAP: u8 = 6;
+const SET_CONFIG: u8 = 7;
 
 const PERSISTENT: u8 = 0;
 const EPHEMERAL: u8 = 1;
@@ -50,6 +51,10 @@ impl Encode for ZnodeCommand {
             ZnodeOp::Multi(ops) => {
                 out.push(MULTI);
                 encode_items(ops, out);
+            }
+            ZnodeOp::SetConfig { lines } => {
+                out.push(SET_CONFIG);
+                encode_text(lines, out);
             }
             ZnodeOp::Reap { path } => {
                 out.push(REAP);
@@ -79,6 +84,7 @@ impl Decode for ZnodeCommand {
                 version: decode_version(input)?,
             },
             MULTI => ZnodeOp::Multi(decode_items(input)?),
+            SET_CONFIG => ZnodeOp::SetConfig { lines: decode_text(input)? },
             REAP => ZnodeOp::Reap { path: decode_text(input)? },
             tag => ZnodeOp::Single(decode_op(tag, input)?),
         };

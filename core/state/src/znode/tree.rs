@@ -50,7 +50,7 @@ impl Default for Tree {
     fn default() -> Self {
         let mut tree = Self::vacant();
         for path in path::BUILT_IN {
-            let acl = if path == CONFIG { Acl::read_only() } else { Acl::open() };
+            let acl = if path == path::CONFIG { Acl::read_only() } else { Acl::open() };
             let acl = tree.acls.acquire(&acl.0);
             let parent = path.rsplit_once('/').and_then(|(parent, _)| tree.find_parent(parent));
             tree.put(Record {
@@ -63,7 +63,7 @@ impl Default for Tree {
                 mtime: 0,
                 owner: Lifetime::Persistent.to_owner(),
                 version: 0,
-                aversion: if path == CONFIG { -1 } else { 0 },
+                aversion: if path == path::CONFIG { -1 } else { 0 },
                 acl,
                 parent: parent.unwrap_or(ZnodeId::ROOT),
                 position: 0,
@@ -72,8 +72,6 @@ impl Default for Tree {
         tree
     }
 }
-
-const CONFIG: &str = "/zookeeper/config";
 
 impl Tree {
     /// No znodes at all, to be filled from a snapshot.

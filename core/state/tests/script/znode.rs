@@ -8,7 +8,7 @@
 //! - `create /a "data" [sequential] [ephemeral|container|ttl=500] [acl=…]`
 //! - `set /a "data" [version=3]`, `delete /a [version=3]`, `check /a [version=3]`
 //! - `setacl /a acl=world:anyone:r,digest:bob:hash:cdrwa [version=3]`
-//! - `multi ; create /a ; delete /b`, `reap /a`
+//! - `multi ; create /a ; delete /b`, `reap /a`, `config "lines"`
 //!
 //! Data left out is null. An `acl=` left out is open; `none` and `empty` are lists too.
 //!
@@ -38,6 +38,7 @@ pub(crate) fn verb(name: &str) -> Option<Verb> {
         "setacl" => set_acl,
         "multi" => multi,
         "reap" => reap,
+        "config" => config,
         "get" => get,
         "stat" => stat,
         "ls" => children,
@@ -153,6 +154,11 @@ fn set_acl(world: &mut World, line: &mut Line) -> Result<(), String> {
 fn reap(world: &mut World, line: &mut Line) -> Result<(), String> {
     let path = line.argument("a path")?.into();
     change(world, line, ZnodeOp::Reap { path })
+}
+
+fn config(world: &mut World, line: &mut Line) -> Result<(), String> {
+    let lines = line.argument("lines")?.into();
+    change(world, line, ZnodeOp::SetConfig { lines })
 }
 
 fn multi(world: &mut World, line: &mut Line) -> Result<(), String> {

@@ -1,0 +1,65 @@
+//! What the digest was at some revisions, to compare members by.
+//!
+//! It is noted at the end of the log entry that reaches or passes a multiple
+//! of [`EVERY`]. Entries are the same everywhere, so members note the same
+//! revisions. Nothing is stored: it begins with what is applied after a start.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use coord_state::{Digest, Revision, StateMachine};
+
+/// As ZooKeeper has it.
+const EVERY: u64 = 128;
+const KEPT: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct DigestHistory(Mutex<VecDeque<(Revision, Digest)>>);
+
+impl DigestHistory {
+    /// A log entry was applied; before it the state was at `before`.
+    pub(super) fn note(&self, before: Revision, state: &StateMachine) {
+        let revision = state.revision();
+        if before.0 / EVERY == revision.0 / EVERY {
+            return;
+        }
+        let mut noted = self.lock();
+        if noted.len() == KEPT {
+            noted.pop_front();
+        }
+        noted.push_back((revision, state.digest()));
+    }
+
+    /// Oldest first.
+    pub(super) fn noted(&self) -> Vec<(Revision, Digest)> {
+        self.lock().iter().copied().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Revision, Digest)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coord_state::Command;
+    use coord_state::machine::Foundation;
+
+    use super::*;
+
+    #[test]
+    fn digests_are_noted_once_per_128_revisions_and_not_for_ever() {
+        let history = DigestHistory::default();
+        let mut state = StateMachine::new();
+        let found = Command::Found(Foundation { cluster: 1, digest_key: 2 });
+        for _ in 0..EVERY * 1030 {
+            let before = state.revision();
+            state.apply(0, found.clone());
+            history.note(before, &state);
+        }
+        let noted = history.noted();
+        assert_eq!(noted.len(), KEPT);
+        assert!(noted.iter().all(|(revision, _)| revision.0 % EVERY == 0));
+        assert_eq!(noted.last(), Some(&(state.revision(), state.digest())));
+    }
+}
