@@ -21,6 +21,7 @@ SUITES = [
     ("test_kazoo", "kazoo"),
     ("test_py_consul", "py-consul"),
     ("test_members", None),
+    ("test_admin", None),
     ("test_document", None),
 ]
 SECONDS_MAX = 600

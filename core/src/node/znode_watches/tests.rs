@@ -1,4 +1,4 @@
-//! The event matrix of watches.
+//! What watches are told, and when they are used up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,0 +1,128 @@
+"""What operators ask for: four-letter words, the config znode, quotas."""
+
+import re
+import socket
+import struct
+import tempfile
+import unittest
+
+import jute
+from member import Cluster, Member, eventually
+
+QUOTA_EXCEEDED = -125
+UNIMPLEMENTED = -6
+RECONFIG = 16
+CONFIG = "/zookeeper/config"
+
+
+def ask(member, word):
+    """The whole answer to a four-letter word."""
+    with socket.create_connection(member.zk_address, 5) as connection:
+        connection.settimeout(10)
+        connection.sendall(word)
+        out = b""
+        while chunk := connection.recv(65536):
+            out += chunk
+        return out.decode()
+
+
+class Alone(unittest.TestCase):
+    def start(self, *settings):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        member = Member(folder.name, settings=settings)
+        self.addCleanup(member.stop)
+        return member.start().wait_ready()
+
+    def test_watches_are_told_by_session_and_by_path(self):
+        member = self.start()
+        with jute.connect(member.zk_address) as connection:
+            connection.create("/a", b"")
+            connection.call(jute.GET_DATA, jute.text("/a") + b"\1")
+            session = f"0x{connection.session:x}"
+            self.assertEqual(ask(member, b"wchc"), f"{session}\n\t/a\n\n")
+            self.assertEqual(ask(member, b"wchp"), f"/a\n\t{session}\n\n")
+
+    def test_dump_tells_when_sessions_end(self):
+        member = self.start()
+        with jute.connect(member.zk_address) as connection:
+            # The leader knows a session's end once it looked at it.
+            dump = eventually(
+                "the session is in the dump",
+                lambda: (d := ask(member, b"dump")).count("Sets (1)/(1)") == 1 and d,
+            )
+            session = f"0x{connection.session:x}"
+            self.assertRegex(
+                dump,
+                r"\ASessionTracker dump:\nSession Sets \(1\)/\(1\):\n"
+                r"1 expire at \w{3} \w{3} \d\d \d\d:\d\d:\d\d UTC \d{4}:\n"
+                rf"\t{session}\nephemeral nodes dump:\nSessions with Ephemerals \(0\):\n"
+                r"Connections dump:\n",
+            )
+            self.assertIn(f"sessionId: {session}\n", dump)
+
+    def test_the_digest_is_told_every_128_revisions(self):
+        member = self.start()
+        with jute.connect(member.zk_address) as connection:
+            for number in range(300):
+                connection.create(f"/{number}")
+        lines = ask(member, b"hash").splitlines()
+        self.assertEqual(2, len(lines))
+        for line in lines:
+            self.assertRegex(line, r"\A[0-9a-f]+: \d+\Z")
+
+    def test_the_trace_mask_is_zookeepers_default(self):
+        member = self.start()
+        self.assertEqual(ask(member, b"gtmk"), "306\n")
+        self.assertEqual(ask(member, b"stmk" + struct.pack(">q", 7)), "306\n")
+
+    def test_a_word_that_is_not_in_the_whitelist_is_not_executed(self):
+        member = self.start("zk_four_letter_words=srvr, ruok")
+        self.assertEqual(ask(member, b"ruok"), "imok")
+        self.assertEqual(
+            ask(member, b"wchc"), "wchc is not executed because it is not in the whitelist.\n"
+        )
+
+    def test_a_member_alone_has_no_config_and_cannot_be_reconfigured(self):
+        member = self.start()
+        with jute.connect(member.zk_address) as connection:
+            self.assertEqual((0, b""), connection.get(CONFIG))
+            body = jute.text("server.2=h:1:2;3") + struct.pack(">iiq", -1, -1, -1)
+            self.assertEqual(UNIMPLEMENTED, connection.call(RECONFIG, body)[0])
+
+    def test_hard_limits_of_a_quota_are_enforced(self):
+        member = self.start()
+        with jute.connect(member.zk_address) as connection:
+            connection.create("/q", b"abc")
+            connection.create("/zookeeper/quota/q")
+            limits = b"count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=2"
+            connection.create("/zookeeper/quota/q/zookeeper_limits", limits)
+            connection.create("/zookeeper/quota/q/zookeeper_stats", b"")
+            self.assertEqual(0, connection.create("/q/1", b"abcd"))
+            self.assertEqual(QUOTA_EXCEEDED, connection.create("/q/2"))
+            self.assertEqual(
+                (0, b"count=2,bytes=7"), connection.get("/zookeeper/quota/q/zookeeper_stats")
+            )
+
+
+class Together(unittest.TestCase):
+    def test_every_member_shows_the_whole_membership(self):
+        with Cluster(3) as cluster:
+            expected = "".join(
+                f"server.{member.number}={host}:{port}:{port}:participant;{member.zk}\n"
+                for member in cluster.members
+                for host, port in [member.peer.rsplit(":", 1)]
+            )
+            for member in cluster.members:
+                with jute.connect(member.zk_address) as connection:
+                    text = eventually(
+                        f"member {member.number} shows the members",
+                        lambda: (t := connection.get(CONFIG)[1].decode()).startswith(expected)
+                        and t,
+                    )
+                self.assertTrue(re.fullmatch(r"version=[0-9a-f]+", text[len(expected) :]), text)
+                self.assertIn(f"membership: \n{text}\n", ask(member, b"conf"))
+
+
+if __name__ == "__main__":
+    unittest.main()
