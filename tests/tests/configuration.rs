@@ -18,6 +18,8 @@ The same names work everywhere: in a TOML file (`[session]`, then `tick_ms = 200
 `session.tick_ms` on the command line, and as text in the C and Python settings. Everything has a
 default: no setting at all runs a single member on loopback. Settings that do not hold together are
 refused at the start, all problems in one message.
+
+A file whose name ends in `.cfg` is read as ZooKeeper's `zoo.cfg`, with the file `myid` in its `dataDir`.
 ";
 
 /// A struct of settings: its first doc line, its fields.

@@ -6,9 +6,11 @@ mod address;
 pub mod limits;
 mod numbered;
 mod text;
+mod zoo_cfg;
 
 pub use address::ListenAddress;
 pub use limits::Limits;
+pub use zoo_cfg::ReadSettings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use coord_core::embedded::{Addresses, Server};
-use coord_core::settings::Settings;
+use coord_core::settings::{ReadSettings, Settings};
 use coord_core::{Error, ErrorKind};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -15,8 +15,8 @@ use signal_hook::iterator::Signals;
 /// Each flag wins over `--set`, which wins over the file.
 #[derive(Args)]
 pub(crate) struct ServerArguments {
-    /// Settings in TOML.
-    #[arg(long, value_name = "FILE.toml")]
+    /// Settings: TOML, or ZooKeeper's if the name ends in .cfg.
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where log, snapshots and registrations are kept [default: ./coord-data].
     #[arg(long, value_name = "DIR")]
@@ -55,10 +55,11 @@ impl ServerArguments {
         let mut settings = match &self.config {
             None => Settings::default(),
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    Error::invalid(format!("cannot read {}", path.display())).caused_by(error)
-                })?;
-                Settings::from_toml(&text)?
+                let ReadSettings { settings, warnings } = Settings::read(path)?;
+                for warning in warnings {
+                    complain(&format!("coord: {}: {warning}", path.display()));
+                }
+                settings
             }
         };
         for assignment in &self.set {

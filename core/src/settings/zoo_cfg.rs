@@ -1,0 +1,284 @@
+//! Settings from a `zoo.cfg`, so that a member can take over where a ZooKeeper
+//! was without its configuration being written anew.
+//!
+//! A key that means something here is taken over; one that has no meaning here
+//! is passed over, as are those about tuning; any other is told to the user.
+//! What would silently make another cluster than the one described is refused.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use super::{ListenAddress, Settings};
+use crate::error::Error;
+
+/// Settings, and what of their source was not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadSettings {
+    /// The settings.
+    pub settings: Settings,
+    /// Sentences for the user.
+    pub warnings: Vec<String>,
+}
+
+/// Keys without a counterpart whose absence changes nothing a client sees.
+const PASSED_OVER: &[&str] = &[
+    "initLimit",
+    "syncLimit",
+    "connectToLearnerMasterLimit",
+    "electionAlg",
+    "standaloneEnabled",
+    "leaderServes",
+    "quorumListenOnAllIPs",
+    "maxClientCnxns",
+    "clientPortListenBacklog",
+    "snapCount",
+    "preAllocSize",
+    "commitLogCount",
+    "cnxTimeout",
+    "enforceQuota",
+    "extendedTypesEnabled",
+];
+
+const PASSED_OVER_FAMILIES: &[&str] =
+    &["autopurge.", "admin.", "metricsProvider.", "nio.", "commitProcessor.", "electionPort"];
+
+impl Settings {
+    /// Reads a file: a ZooKeeper configuration if its name ends in `.cfg`,
+    /// otherwise TOML.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the file and what is wrong in it.
+    pub fn read(path: &Path) -> Result<ReadSettings, Error> {
+        let unreadable = |path: &Path, error| {
+            Error::invalid(format!("cannot read {}", path.display())).caused_by(error)
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
+        if path.extension().is_none_or(|extension| extension != "cfg") {
+            let settings = Self::from_toml(&text)?;
+            return Ok(ReadSettings { settings, warnings: Vec::new() });
+        }
+        let mut config = ZooCfg::parse(&text)?;
+        let numbered = config.directory.join("myid");
+        match std::fs::read_to_string(&numbered) {
+            Ok(number) => config.read.settings.member_id = parse("myid", number.trim())?,
+            Err(error) if !config.read.settings.members.is_empty() => {
+                return Err(unreadable(&numbered, error));
+            }
+            Err(_) => {}
+        }
+        config.finish()
+    }
+}
+
+/// A configuration being read.
+struct ZooCfg {
+    read: ReadSettings,
+    /// ZooKeeper's own directory: ours is in it, and so is the file `myid`.
+    directory: std::path::PathBuf,
+    client_host: Option<String>,
+    client_port: Option<u16>,
+    /// What `server.N` says behind its semicolon.
+    client_parts: std::collections::BTreeMap<u64, String>,
+}
+
+impl ZooCfg {
+    fn parse(text: &str) -> Result<Self, Error> {
+        let mut config = Self {
+            read: ReadSettings { settings: Settings::default(), warnings: Vec::new() },
+            directory: ".".into(),
+            client_host: None,
+            client_port: None,
+            client_parts: Default::default(),
+        };
+        for line in text.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with(['#', '!']) {
+                continue;
+            }
+            let (key, value) = line.split_once('=').ok_or_else(|| {
+                Error::invalid(format!("'{line}' is not a setting: write key=value"))
+            })?;
+            config.set(key.trim(), value.trim())?;
+        }
+        config.read.settings.data_dir = config.directory.join("coord");
+        Ok(config)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Error> {
+        let settings = &mut self.read.settings;
+        match key {
+            "clientPort" => self.client_port = Some(parse(key, value)?),
+            "clientPortAddress" => self.client_host = Some(value.to_owned()),
+            "dataDir" => self.directory = value.into(),
+            "tickTime" => settings.session.tick_ms = parse(key, value)?,
+            "minSessionTimeout" => settings.session.timeout_min_ms = above_zero(key, value)?,
+            "maxSessionTimeout" => settings.session.timeout_max_ms = above_zero(key, value)?,
+            "maxCnxns" => {
+                if let Some(connections) = above_zero(key, value)? {
+                    settings.limits.zk_connections_max = usize::try_from(connections)
+                        .map_err(|_| Error::invalid(format!("{key} is too large")))?;
+                }
+            }
+            "globalOutstandingLimit" => settings.limits.zk_outstanding_max = parse(key, value)?,
+            "jute.maxbuffer" => settings.limits.zk_frame_bytes_max = parse(key, value)?,
+            "znode.container.checkIntervalMs" => {
+                settings.session.sweep_interval_ms = parse(key, value)?;
+            }
+            "4lw.commands.whitelist" => settings.zk_four_letter_words = Some(value.to_owned()),
+            "dynamicConfigFile" => {
+                return Err(Error::invalid(
+                    "dynamicConfigFile is not read: write its server.N lines into this file",
+                ));
+            }
+            "peerType" if value == "observer" => return Err(no_observers(key)),
+            _ => match key.strip_prefix("server.") {
+                Some(number) => self.add_server(parse(key, number)?, value)?,
+                None => self.pass_over(key),
+            },
+        }
+        Ok(())
+    }
+
+    /// `host:peerPort:electionPort[:role][;[host:]clientPort]`, of which there
+    /// can be several with `|` between: the first counts.
+    fn add_server(&mut self, member: u64, value: &str) -> Result<(), Error> {
+        let key = format!("server.{member}");
+        let (peer, client) = match value.split_once(';') {
+            Some((peer, client)) => (peer, Some(client)),
+            None => (value, None),
+        };
+        let first = peer.split('|').next().unwrap_or(peer);
+        if peer.ends_with(":observer") {
+            return Err(no_observers(&key));
+        }
+        let host_end = first.find(']').map_or(0, |bracket| bracket + 1);
+        let (host_rest, ports) = first.split_at(host_end);
+        let mut parts = ports.split(':');
+        let host = format!("{host_rest}{}", parts.next().unwrap_or_default());
+        let port: u16 = parse(&key, parts.next().unwrap_or_default())?;
+        self.read.settings.members.insert(member, format!("{host}:{port}"));
+        if let Some(client) = client {
+            self.client_parts.insert(member, client.to_owned());
+        }
+        Ok(())
+    }
+
+    fn pass_over(&mut self, key: &str) {
+        let known = PASSED_OVER.contains(&key)
+            || PASSED_OVER_FAMILIES.iter().any(|family| key.starts_with(family));
+        if !known {
+            self.read.warnings.push(format!("{key} has no meaning here and is passed over"));
+        }
+    }
+
+    /// As ZooKeeper: on all addresses unless told otherwise.
+    fn finish(mut self) -> Result<ReadSettings, Error> {
+        let settings = &mut self.read.settings;
+        let host = self.client_host.unwrap_or_else(|| "0.0.0.0".to_owned());
+        let own = self.client_parts.get(&settings.member_id);
+        match (self.client_port, own) {
+            (Some(port), _) => settings.zk_addr = ListenAddress::At { host, port },
+            (None, Some(part)) if part.contains(':') => settings.zk_addr = part.parse()?,
+            (None, Some(part)) => {
+                let port = parse("the client port", part)?;
+                settings.zk_addr = ListenAddress::At { host, port };
+            }
+            (None, None) => {
+                let at = &settings.zk_addr;
+                self.read.warnings.push(format!("there is no clientPort: clients are at {at}"));
+            }
+        }
+        Ok(self.read)
+    }
+}
+
+fn parse<T: FromStr>(key: &str, value: &str) -> Result<T, Error> {
+    value.parse().map_err(|_| Error::invalid(format!("{key}: '{value}' is not such a number")))
+}
+
+/// ZooKeeper's -1 and 0 stand for its default.
+fn above_zero(key: &str, value: &str) -> Result<Option<u32>, Error> {
+    let number: i64 = parse(key, value)?;
+    if number <= 0 {
+        return Ok(None);
+    }
+    u32::try_from(number).map(Some).map_err(|_| Error::invalid(format!("{key} is too large")))
+}
+
+fn no_observers(key: &str) -> Error {
+    Error::invalid(format!("{key} makes an observer: every member votes here, so leave it out"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, myid: Option<&str>) -> Result<ReadSettings, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(number) = myid {
+            std::fs::write(folder.path().join("myid"), number).unwrap();
+        }
+        let path = folder.path().join("zoo.cfg");
+        let directory = folder.path().display();
+        std::fs::write(&path, format!("dataDir={directory}\n{text}")).unwrap();
+        Settings::read(&path)
+    }
+
+    #[test]
+    fn the_sample_configuration_is_read() {
+        let text = "# ticks\ntickTime=2500\ninitLimit=10\nsyncLimit=5\nclientPort=2181\n\
+            #maxClientCnxns=60\nautopurge.purgeInterval=1\n";
+        let ReadSettings { settings, warnings } = read(text, None).unwrap();
+        assert_eq!(warnings, [""; 0]);
+        assert_eq!(settings.zk_addr.to_string(), "0.0.0.0:2181");
+        assert_eq!(settings.session.tick_ms, 2500);
+        assert!(settings.data_dir.ends_with("coord"));
+        assert!(settings.members.is_empty());
+        settings.validate().unwrap();
+    }
+
+    #[test]
+    fn an_ensemble_is_read_with_the_number_of_this_member() {
+        let text = "clientPortAddress=10.0.0.2\nserver.1=a:2888:3888\n\
+            server.2=[::1]:2889:3888:participant;10.0.0.2:2182\nserver.3=c:1:2|d:3:4;2183\n\
+            maxSessionTimeout=-1\nminSessionTimeout=100\njute.maxbuffer=4194304\n\
+            4lw.commands.whitelist=*\nmaxCnxns=7\n";
+        let settings = read(text, Some("2\n")).unwrap().settings;
+        assert_eq!(settings.member_id, 2);
+        let members: Vec<&str> = settings.members.values().map(String::as_str).collect();
+        assert_eq!(members, ["a:2888", "[::1]:2889", "c:1"]);
+        assert_eq!(settings.zk_addr.to_string(), "10.0.0.2:2182");
+        assert_eq!(settings.session.timeout_min_ms, Some(100));
+        assert_eq!(settings.session.timeout_max_ms, None);
+        assert_eq!(settings.limits.zk_frame_bytes_max, 4_194_304);
+        assert_eq!(settings.limits.zk_connections_max, 7);
+        assert_eq!(settings.zk_four_letter_words.as_deref(), Some("*"));
+        let third = read(text, Some("3")).unwrap().settings;
+        assert_eq!(third.zk_addr.to_string(), "10.0.0.2:2183");
+        third.validate().unwrap();
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told() {
+        let warnings = read("clientPort=1\nsslQuorum=true\n", None).unwrap().warnings;
+        assert_eq!(warnings, ["sslQuorum has no meaning here and is passed over"]);
+        let warnings = read("", None).unwrap().warnings;
+        assert_eq!(warnings, ["there is no clientPort: clients are at 127.0.0.1:2181"]);
+    }
+
+    #[test]
+    fn what_would_make_another_cluster_is_refused() {
+        for (text, myid) in [
+            ("server.1=a:1:2\n", None),
+            ("server.1=a:1:2:observer\n", Some("1")),
+            ("server.1=a\n", Some("1")),
+            ("server.x=a:1:2\n", Some("1")),
+            ("peerType=observer\n", None),
+            ("dynamicConfigFile=zoo.cfg.dynamic\n", None),
+            ("clientPort=many\n", None),
+            ("clientPort\n", None),
+            ("clientPort=1\n", Some("first")),
+        ] {
+            assert!(read(text, myid).is_err(), "{text}");
+        }
+    }
+}
