@@ -286,7 +286,10 @@ async fn start_servers(settings: &ValidSettings, node: &Node) -> Result<Servers,
     let agent = Agent::start(node.clone()).await?;
     let consul = match &settings.http_addr {
         ListenAddress::Off => None,
-        address => Some(ConsulServer::bind(address, node.clone(), Arc::clone(&agent)).await?),
+        address => {
+            let extra = zookeeper.as_ref().map(ZookeeperServer::admin_pages);
+            Some(ConsulServer::bind(address, node.clone(), Arc::clone(&agent), extra).await?)
+        }
     };
     let dns = match &settings.dns_addr {
         ListenAddress::Off => None,

@@ -1,5 +1,7 @@
 """What operators ask for: four-letter words, the config znode, quotas."""
 
+import http.client
+import json
 import re
 import socket
 import struct
@@ -24,6 +26,23 @@ def ask(member, word):
         while chunk := connection.recv(65536):
             out += chunk
         return out.decode()
+
+
+def page(member, path):
+    """A page of the HTTP port: status, content type, body."""
+    connection = http.client.HTTPConnection(*member.http_address, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Content-Type"), answer.read().decode()
+    finally:
+        connection.close()
+
+
+def command(member, name):
+    status, content_type, body = page(member, f"/commands/{name}")
+    assert (status, content_type) == (200, "application/json"), (status, content_type)
+    return json.loads(body)
 
 
 class Alone(unittest.TestCase):
@@ -89,6 +108,40 @@ class Alone(unittest.TestCase):
             self.assertEqual((0, b""), connection.get(CONFIG))
             body = jute.text("server.2=h:1:2;3") + struct.pack(">iiq", -1, -1, -1)
             self.assertEqual(UNIMPLEMENTED, connection.call(RECONFIG, body)[0])
+
+    def test_the_admin_pages_are_on_the_http_port(self):
+        member = self.start()
+        self.assertEqual({"command": "ruok", "error": None}, command(member, "ruok"))
+        with jute.connect(member.zk_address) as connection:
+            connection.create("/a")
+            connection.call(jute.GET_DATA, jute.text("/a") + b"\1")
+            session = f"0x{connection.session:x}"
+            stats = command(member, "stat")
+            self.assertEqual("stats", stats["command"])
+            self.assertEqual("standalone", stats["server_stats"]["server_state"])
+            self.assertEqual(connection.session, stats["connections"][0]["session_id"])
+            self.assertEqual(
+                {session: ["/a"]}, command(member, "wchc")["session_id_to_watched_paths"]
+            )
+            self.assertEqual(1, command(member, "watch_summary")["num_total_watches"])
+        self.assertEqual(
+            member.zk_address[1], command(member, "configuration")["client_port"]
+        )
+        self.assertEqual(6, command(member, "monitor")["znode_count"])
+        for name in ("cons", "dump", "env", "hash", "gtmk", "isro", "srvr", "wchp"):
+            self.assertIsNone(command(member, name)["error"], name)
+        self.assertEqual("Unknown command: fly", command(member, "fly")["error"])
+        self.assertIsNotNone(command(member, "leader")["error"])
+        self.assertIn('href="/commands/ruok"', page(member, "/commands")[2])
+
+    def test_the_metrics_have_zookeepers_names(self):
+        member = self.start()
+        status, content_type, body = page(member, "/metrics")
+        self.assertEqual(200, status)
+        self.assertTrue(content_type.startswith("text/plain; version=0.0.4"))
+        self.assertIn("# TYPE znode_count gauge\nznode_count 5\n", body)
+        for line in body.splitlines():
+            self.assertRegex(line, r"\A(# TYPE \w+ gauge|\w+ -?[0-9.]+)\Z")
 
     def test_hard_limits_of_a_quota_are_enforced(self):
         member = self.start()

@@ -2,4 +2,7 @@
 
 pub mod consul;
 pub mod dns;
+mod extra_routes;
 pub mod zookeeper;
+
+pub use extra_routes::{ExtraRoutes, Page};

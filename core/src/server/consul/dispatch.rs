@@ -31,6 +31,9 @@ async fn routed(front: &Front, request: Request<Incoming>) -> Result<Answer, Htt
         return Err(HttpError::bad_request(""));
     }
     let Some((route, tail)) = Route::find(&path) else {
+        if let Some(page) = extra_page(front, &head.method, &path) {
+            return Ok(page);
+        }
         return Err(HttpError::not_found("Invalid URL path: not a recognized HTTP API endpoint"));
     };
     let allow = || HeaderValue::try_from(route.allow()).ok();
@@ -57,6 +60,13 @@ async fn routed(front: &Front, request: Request<Incoming>) -> Result<Answer, Htt
     let taken = clock.monotonic().saturating_sub(began);
     front.metrics.record(method.as_str(), route.path, taken);
     answer
+}
+
+/// A page that is not Consul's.
+fn extra_page(front: &Front, method: &Method, path: &[u8]) -> Option<Answer> {
+    let path = std::str::from_utf8(path).ok().filter(|_| method == Method::GET)?;
+    let page = front.extra.as_ref()?.page(path)?;
+    Some(Answer::of_type(page.content_type, page.body))
 }
 
 /// Refuses what is not here: other datacenters, and the divisions of

@@ -51,6 +51,7 @@ use self::metrics::Metrics;
 use crate::agent::Agent;
 use crate::error::Error;
 use crate::node::Node;
+use crate::server::ExtraRoutes;
 use crate::settings::ListenAddress;
 
 /// What every request handler can reach.
@@ -62,6 +63,7 @@ struct Front {
     metrics: Metrics,
     /// On the node's clock.
     began: Duration,
+    extra: Option<Arc<dyn ExtraRoutes>>,
     stopping: watch::Sender<bool>,
 }
 
@@ -80,7 +82,8 @@ pub struct ConsulServer {
 }
 
 impl ConsulServer {
-    /// Listens on `address` and serves from now on.
+    /// Listens on `address` and serves from now on, `extra` where it has no
+    /// page of its own.
     ///
     /// # Errors
     /// `Unavailable`, with a one-line reason, if the address cannot be taken.
@@ -88,6 +91,7 @@ impl ConsulServer {
         address: &ListenAddress,
         node: Node,
         agent: Arc<Agent>,
+        extra: Option<Arc<dyn ExtraRoutes>>,
     ) -> Result<Self, Error> {
         let listener = listener::bind(address).await?;
         let local = listener
@@ -100,6 +104,7 @@ impl ConsulServer {
             agent,
             events: EventLog::default(),
             metrics: Metrics::default(),
+            extra,
             stopping,
         });
         let serving = tokio::spawn(listener::serve(Arc::clone(&front), listener));

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
+use coord_state::Digest;
 use coord_wire::zookeeper::OpCode;
 use coord_wire::zookeeper::four_letter::FourLetterWord;
 
@@ -17,14 +18,14 @@ use crate::node::{NodeStatus, Role};
 
 /// The ZooKeeper whose behaviour this is, and whose it really is. Clients read
 /// the digits before the dash.
-const VERSION: &str =
+pub(super) const VERSION: &str =
     concat!("3.9.3-libcoord.", env!("CARGO_PKG_VERSION"), ", built on 2026-11-22 00:00 UTC");
 
 /// ZooKeeper's default. What is logged here is not chosen by a mask, so setting
 /// it changes nothing.
-const TRACE_MASK: u64 = 306;
+pub(super) const TRACE_MASK: u64 = 306;
 
-const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
+pub(super) const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
 
 /// The whole answer to `word`.
 pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
@@ -47,7 +48,11 @@ pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
     match word {
         FourLetterWord::Srvr => summary(&mut text, shared, &status, false),
         FourLetterWord::Stat => summary(&mut text, shared, &status, true),
-        FourLetterWord::Mntr => monitor(&mut text, shared, &status),
+        FourLetterWord::Mntr => {
+            for (name, value) in measures(shared) {
+                text.line(format_args!("zk_{name}\t{value}"));
+            }
+        }
         FourLetterWord::Conf => settings(&mut text, shared, &status),
         FourLetterWord::Cons => connections(&mut text, shared),
         FourLetterWord::Dump => dump(&mut text, shared),
@@ -111,7 +116,10 @@ fn summary(text: &mut Lines, shared: &Shared, status: &NodeStatus, with_clients:
     }
 }
 
-fn monitor(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
+/// What `mntr` tells, by name.
+pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
+    let mut text = Measures::default();
+    let status = shared.node.status();
     let counters = &shared.counters;
     let uptime = shared.node.clock().monotonic().saturating_sub(shared.started);
     let watches = shared.node.znode_watches().counts();
@@ -158,6 +166,7 @@ fn monitor(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
         text.value("learners", learners);
         text.value("synced_followers", learners);
     }
+    text.0
 }
 
 fn settings(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
@@ -220,13 +229,16 @@ fn connections(text: &mut Lines, shared: &Shared) {
 /// The first eight bytes of each digest: tools expect a number of 64 bits.
 fn digests(text: &mut Lines, shared: &Shared) {
     for (revision, digest) in shared.node.digest_history() {
-        let bytes = digest.0.to_be_bytes();
-        let short = bytes.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-        text.line(format_args!("{:x}: {short}", revision.0));
+        text.line(format_args!("{:x}: {}", revision.0, short(digest)));
     }
 }
 
-fn environment(shared: &Shared) -> String {
+pub(super) fn short(digest: Digest) -> u64 {
+    let bytes = digest.0.to_be_bytes();
+    bytes.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+}
+
+pub(super) fn environment(shared: &Shared) -> String {
     let mut text = Lines::default();
     text.line(format_args!("Environment:"));
     text.line(format_args!("zookeeper.version={VERSION}"));
@@ -264,7 +276,7 @@ fn reset(peer: &Peer) {
     peer.stats.latency.reset();
 }
 
-fn mode(role: Role) -> &'static str {
+pub(super) fn mode(role: Role) -> &'static str {
     match role {
         Role::Standalone => "standalone",
         Role::Leader => "leader",
@@ -323,8 +335,13 @@ impl Lines {
         // Writing to text cannot fail.
         let _ = writeln!(self.0, "{line}");
     }
+}
 
-    fn value(&mut self, key: &str, value: impl std::fmt::Display) {
-        self.line(format_args!("zk_{key}\t{value}"));
+#[derive(Default)]
+struct Measures(Vec<(&'static str, String)>);
+
+impl Measures {
+    fn value(&mut self, name: &'static str, value: impl std::fmt::Display) {
+        self.0.push((name, value.to_string()));
     }
 }

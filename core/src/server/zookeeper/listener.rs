@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::admin::Admin;
 use super::connection::{Peer, serve};
 use super::counters::{CounterSnapshot, Counters};
 use super::identity;
@@ -19,6 +20,7 @@ use super::pipeline::ConnectionCounters;
 use super::whitelist::Whitelist;
 use crate::error::Error;
 use crate::node::{ConnectionId, Node};
+use crate::server::ExtraRoutes;
 use crate::settings::{Limits, ListenAddress};
 
 /// Connections the system holds for us until we accept them.
@@ -77,6 +79,11 @@ impl ZookeeperServer {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.shared.local_addr
+    }
+
+    /// ZooKeeper's admin pages and metrics, to be shown on the HTTP port.
+    pub fn admin_pages(&self) -> Arc<dyn ExtraRoutes> {
+        Arc::new(Admin(Arc::clone(&self.shared)))
     }
 
     /// What it counted.

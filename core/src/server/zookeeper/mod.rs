@@ -20,6 +20,7 @@
 //!
 //! The end of a connection does not end its session.
 
+mod admin;
 mod connection;
 mod counters;
 mod dump;

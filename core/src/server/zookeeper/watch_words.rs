@@ -45,7 +45,8 @@ pub(super) fn by_path(text: &mut Lines, shared: &Shared) {
     text.line(format_args!(""));
 }
 
-fn watched(shared: &Shared) -> BTreeMap<Arc<str>, BTreeSet<i64>> {
+/// Every path with watches in the data table, and their sessions.
+pub(super) fn watched(shared: &Shared) -> BTreeMap<Arc<str>, BTreeSet<i64>> {
     let sessions: HashMap<_, _> = shared
         .connections()
         .into_iter()

@@ -1,0 +1,266 @@
+//! What ZooKeeper's AdminServer shows under `/commands`, and its numbers for
+//! Prometheus under `/metrics`. Shown on the HTTP port, handed over as
+//! [`ExtraRoutes`]; whoever reaches that port may ask.
+//!
+//! As there, a failure is told in the field `error` of a page with status 200.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use coord_wire::zookeeper::OpCode;
+use serde_json::{Map, Value, json};
+
+use super::connection::Peer;
+use super::four_letter::{self, TRACE_MASK, VERSION};
+use super::listener::Shared;
+use super::watch_words::watched;
+use crate::node::Role;
+use crate::server::{ExtraRoutes, Page};
+
+/// ZooKeeper's pages of one server.
+#[derive(Debug)]
+pub(super) struct Admin(pub(super) Arc<Shared>);
+
+/// Commands: their names, the first of which is told, and their fields.
+type Fields = fn(&Shared) -> Result<Value, &'static str>;
+
+const COMMANDS: &[(&[&str], Fields)] = &[
+    (&["configuration", "conf", "config"], configuration),
+    (&["connections", "cons"], connections),
+    (&["dump"], dump),
+    (&["environment", "env", "envi"], environment),
+    (&["get_trace_mask", "gtmk"], |_| Ok(json!({ "tracemask": TRACE_MASK }))),
+    (&["hash"], digests),
+    (&["is_read_only", "isro"], |_| Ok(json!({ "read_only": false }))),
+    (&["leader", "lead"], leader),
+    (&["monitor", "mntr"], monitor),
+    (&["ruok"], |_| Ok(json!({}))),
+    (&["server_stats", "srvr"], server_stats),
+    (&["stats", "stat"], stats),
+    (&["watch_summary", "wchs"], watch_summary),
+    (&["watches", "wchc"], watches),
+    (&["watches_by_path", "wchp"], watches_by_path),
+];
+
+impl ExtraRoutes for Admin {
+    fn page(&self, path: &str) -> Option<Page> {
+        match path {
+            "/metrics" => Some(metrics(&self.0)),
+            "/commands" | "/commands/" => Some(links()),
+            _ => path.strip_prefix("/commands/").map(|name| command(name, &self.0)),
+        }
+    }
+}
+
+fn command(name: &str, shared: &Shared) -> Page {
+    let known = COMMANDS.iter().find(|(names, _)| names.contains(&name));
+    let serving = name == "ruok" || shared.node.status().leader.is_some();
+    let (name, answer) = match known {
+        None => (name, Err(format!("Unknown command: {name}"))),
+        Some((names, _)) if !serving => (names[0], Err(four_letter::NOT_SERVING.trim().to_owned())),
+        Some((names, fields)) => (names[0], fields(shared).map_err(str::to_owned)),
+    };
+    let (fields, error) = match answer {
+        Ok(fields) => (fields, Value::Null),
+        Err(error) => (json!({}), Value::from(error)),
+    };
+    let mut page = Map::new();
+    page.insert("command".to_owned(), name.into());
+    page.insert("error".to_owned(), error);
+    if let Value::Object(fields) = fields {
+        page.extend(fields);
+    }
+    Page { content_type: "application/json", body: format!("{:#}\n", Value::Object(page)) }
+}
+
+fn links() -> Page {
+    let mut body = String::new();
+    for (names, _) in COMMANDS {
+        // Writing to text cannot fail.
+        let _ = writeln!(body, "<a href=\"/commands/{0}\">{0}</a><br/>", names[0]);
+    }
+    Page { content_type: "text/html; charset=utf-8", body }
+}
+
+/// Every number of `mntr` under its ZooKeeper name.
+fn metrics(shared: &Shared) -> Page {
+    let mut body = String::new();
+    for (name, value) in four_letter::measures(shared) {
+        if value.parse::<f64>().is_ok() {
+            // Writing to text cannot fail.
+            let _ = write!(body, "# TYPE {name} gauge\n{name} {value}\n");
+        }
+    }
+    Page { content_type: "text/plain; version=0.0.4; charset=utf-8", body }
+}
+
+fn monitor(shared: &Shared) -> Result<Value, &'static str> {
+    let number = |text: String| text.parse::<i64>().map_or_else(|_| decimal(text), Value::from);
+    let fields = four_letter::measures(shared).into_iter();
+    Ok(fields.map(|(name, value)| (name.to_owned(), number(value))).collect())
+}
+
+fn decimal(text: String) -> Value {
+    text.parse::<f64>().map_or_else(|_| Value::from(text), Value::from)
+}
+
+fn configuration(shared: &Shared) -> Result<Value, &'static str> {
+    let settings = shared.node.settings();
+    let directory = settings.data_dir.display().to_string();
+    Ok(json!({
+        "client_port": shared.local_addr.port(),
+        "data_dir": directory,
+        "data_log_dir": directory,
+        "tick_time": settings.session.tick_ms,
+        "max_client_cnxns": 0,
+        "min_session_timeout": settings.session.negotiate(0),
+        "max_session_timeout": settings.session.negotiate(i32::MAX),
+        "server_id": settings.member_id,
+        "client_port_listen_backlog": -1,
+    }))
+}
+
+fn connections(shared: &Shared) -> Result<Value, &'static str> {
+    let list: Vec<Value> = shared.connections().iter().map(|peer| connection(peer)).collect();
+    Ok(json!({ "connections": list, "secure_connections": [] }))
+}
+
+fn connection(peer: &Peer) -> Value {
+    let stats = &peer.stats;
+    let op = OpCode::from_code(stats.last_op.load(Relaxed)).map_or("NA", OpCode::short_name);
+    json!({
+        "remote_socket_address": peer.address.to_string(),
+        "outstanding_requests": stats.outstanding.load(Relaxed),
+        "packets_received": stats.received.load(Relaxed),
+        "packets_sent": stats.sent.load(Relaxed),
+        "session_id": stats.session.load(Relaxed),
+        "last_operation": op,
+        "established": peer.established_ms,
+        "session_timeout": stats.timeout_ms.load(Relaxed),
+        "last_cxid": stats.last_xid.load(Relaxed),
+        "last_zxid": stats.last_zxid.load(Relaxed),
+        "last_response_time": stats.last_response_ms.load(Relaxed),
+        "last_latency": stats.last_latency_ms.load(Relaxed),
+        "min_latency": stats.latency.min(),
+        "avg_latency": stats.latency.average_rounded(),
+        "max_latency": stats.latency.max(),
+    })
+}
+
+fn dump(shared: &Shared) -> Result<Value, &'static str> {
+    let wall_ms = u128::from(shared.node.clock().wall_ms());
+    let mut ends: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (session, left) in shared.node.session_time_left().unwrap_or_default() {
+        let end = wall_ms + left.as_millis();
+        ends.entry(end.to_string()).or_default().push(session.to_string());
+    }
+    let ephemerals: BTreeMap<String, Vec<String>> = shared.node.read(|state| {
+        let sessions = state.sessions().iter();
+        let owners = sessions.filter(|(_, session)| !session.ephemerals.is_empty());
+        owners
+            .map(|(id, session)| {
+                (id.to_string(), session.ephemerals.iter().map(ToString::to_string).collect())
+            })
+            .collect()
+    });
+    Ok(json!({
+        "expiry_time_to_session_ids": ends,
+        "session_id_to_ephemeral_paths": ephemerals,
+    }))
+}
+
+fn environment(shared: &Shared) -> Result<Value, &'static str> {
+    let text = four_letter::environment(shared);
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(key, value)| (key.to_owned(), Value::from(value))).collect())
+}
+
+fn digests(shared: &Shared) -> Result<Value, &'static str> {
+    let digests = shared.node.digest_history().into_iter();
+    let list: Vec<Value> = digests
+        .map(|(revision, digest)| {
+            json!({ "zxid": revision.0, "digest": four_letter::short(digest), "digestVersion": 2 })
+        })
+        .collect();
+    Ok(json!({ "digests": list }))
+}
+
+fn leader(shared: &Shared) -> Result<Value, &'static str> {
+    let status = shared.node.status();
+    if status.role == Role::Standalone {
+        return Err("server is not initialized");
+    }
+    let Some(leader) = status.leader else { return Err("there is no leader") };
+    let address = status.voters.iter().find(|(member, _)| *member == leader);
+    let host = address.and_then(|(_, address)| address.rsplit_once(':')).map(|(host, _)| host);
+    let is_leader = status.role == Role::Leader;
+    Ok(json!({ "is_leader": is_leader, "leader_id": leader.0, "leader_ip": host }))
+}
+
+fn server_stats(shared: &Shared) -> Result<Value, &'static str> {
+    let counters = &shared.counters;
+    let (revision, znodes) = shared.node.read(|state| (state.revision(), state.znodes().len()));
+    let uptime = shared.node.clock().monotonic().saturating_sub(shared.started);
+    Ok(json!({
+        "version": VERSION,
+        "read_only": false,
+        "server_stats": {
+            "packets_sent": counters.sent.load(Relaxed),
+            "packets_received": counters.received.load(Relaxed),
+            "min_latency": counters.latency.min(),
+            "avg_latency": decimal(counters.latency.average()),
+            "max_latency": counters.latency.max(),
+            "outstanding_requests": counters.outstanding.load(Relaxed),
+            "num_alive_client_connections": shared.connections().len(),
+            "server_state": four_letter::mode(shared.node.status().role),
+            "last_processed_zxid": revision.0,
+            "uptime": u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+        },
+        "client_response": {
+            "last_buffer_size": counters.response_last.load(Relaxed),
+            "min_buffer_size": counters.response_min.load(Relaxed),
+            "max_buffer_size": counters.response_max.load(Relaxed),
+        },
+        // ZooKeeper counts the root twice.
+        "node_count": znodes + 1,
+    }))
+}
+
+fn stats(shared: &Shared) -> Result<Value, &'static str> {
+    let mut page = server_stats(shared)?;
+    if let (Value::Object(page), Value::Object(more)) = (&mut page, connections(shared)?) {
+        page.extend(more);
+    }
+    Ok(page)
+}
+
+fn watch_summary(shared: &Shared) -> Result<Value, &'static str> {
+    let watches = shared.node.znode_watches().data_summary();
+    Ok(json!({
+        "num_connections": watches.connections,
+        "num_paths": watches.paths,
+        "num_total_watches": watches.watches,
+    }))
+}
+
+fn watches(shared: &Shared) -> Result<Value, &'static str> {
+    let mut paths_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, sessions) in watched(shared) {
+        for session in sessions {
+            paths_of.entry(format!("0x{session:x}")).or_default().push(path.to_string());
+        }
+    }
+    Ok(json!({ "session_id_to_watched_paths": paths_of }))
+}
+
+fn watches_by_path(shared: &Shared) -> Result<Value, &'static str> {
+    let sessions_of: BTreeMap<String, Vec<String>> = watched(shared)
+        .into_iter()
+        .map(|(path, sessions)| {
+            (path.to_string(), sessions.iter().map(|session| format!("0x{session:x}")).collect())
+        })
+        .collect();
+    Ok(json!({ "path_to_session_ids": sessions_of }))
+}
