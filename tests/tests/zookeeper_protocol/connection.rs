@@ -1,0 +1,107 @@
+//! A member to talk to, and one raw connection to it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use coord_core::embedded::Server;
+use coord_core::settings::Settings;
+use coord_wire::zookeeper::frame;
+
+/// Longest wait for a frame; only a failing test waits that long.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Largest frame a reply may be here.
+const FRAME_BYTES_MAX: usize = 16 << 20;
+
+/// A member of its own, timed like the recorded server.
+pub(crate) struct Member {
+    // Stops the member when dropped.
+    _server: Server,
+    /// Where its ZooKeeper clients connect.
+    pub(crate) address: SocketAddr,
+}
+
+impl Member {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with these settings on top.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        let mut chosen = Settings { data_dir: "".into(), ..Settings::default() };
+        let usual = [
+            ("zk_addr", "127.0.0.1:0"),
+            ("http_addr", "off"),
+            ("dns_addr", "off"),
+            ("session.tick_ms", "500"),
+            ("session.timeout_min_ms", "1000"),
+            ("session.timeout_max_ms", "10000"),
+        ];
+        for (name, value) in usual.iter().chain(settings) {
+            chosen.set(name, value).unwrap();
+        }
+        let server = Server::start_embedded(chosen).unwrap();
+        server.wait_ready(PATIENCE).unwrap();
+        let address = server.addresses().zk.unwrap();
+        Self { _server: server, address }
+    }
+}
+
+/// One TCP connection, without any idea of what it carries.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    received: BytesMut,
+}
+
+impl Wire {
+    pub(crate) fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, received: BytesMut::new() }
+    }
+
+    /// Sends these bytes, no more.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        // The other side may have closed: what it says, or not, tells.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Sends one frame.
+    pub(crate) fn send(&mut self, payload: &[u8]) {
+        let length = i32::try_from(payload.len()).unwrap();
+        self.send_bytes(&[&length.to_be_bytes(), payload].concat());
+    }
+
+    /// The next frame, `None` once the server closed.
+    pub(crate) fn frame(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(payload) = frame::take(&mut self.received, FRAME_BYTES_MAX).unwrap() {
+                return Some(payload);
+            }
+            if !self.receive() {
+                return None;
+            }
+        }
+    }
+
+    /// Everything until the server closes.
+    pub(crate) fn to_the_end(&mut self) -> Vec<u8> {
+        while self.receive() {}
+        self.received.split().to_vec()
+    }
+
+    fn receive(&mut self) -> bool {
+        let mut chunk = [0; 1 << 16];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => false,
+            Ok(bytes) => {
+                self.received.extend_from_slice(&chunk[..bytes]);
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("nothing came for {PATIENCE:?}: {error}"),
+        }
+    }
+}
