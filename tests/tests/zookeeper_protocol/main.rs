@@ -2,6 +2,8 @@
 //!
 //! `replay` repeats the conversation recorded with a genuine ZooKeeper.
 
+mod client;
 mod connection;
 mod replay;
 mod transcript;
+mod watches;

@@ -57,8 +57,10 @@ pub(super) struct Pipeline {
     owner: Owner,
     queue: VecDeque<Entry>,
     queue_bytes: usize,
-    /// How many of the queue wait to look at the state. Writes behind them are held.
-    reads: usize,
+    /// How many of the queue are answered from the state as it is at their turn.
+    /// Writes behind them are held: neither their effect nor an event of it may
+    /// be told before.
+    looks: usize,
     next_token: u64,
     closing_session: bool,
     no_more: bool,
@@ -75,7 +77,7 @@ struct Entry {
 }
 
 enum Step {
-    /// Waits until the reads before it have looked.
+    /// Waits until everything before it that looks at the state was answered.
     Held(Box<Command>, Shape),
     /// Being ordered.
     Submitted(u64, Shape),
@@ -106,7 +108,7 @@ impl Pipeline {
             owner,
             queue: VecDeque::new(),
             queue_bytes: 0,
-            reads: 0,
+            looks: 0,
             next_token: 0,
             closing_session: false,
             no_more: false,
@@ -167,8 +169,8 @@ impl Pipeline {
         };
         self.peer.shared.counters.begin(bytes);
         self.queue_bytes += bytes;
-        if matches!(step, Step::Look(Look::Read(_))) {
-            self.reads += 1;
+        if matches!(step, Step::Look(_) | Step::Confirming(..)) {
+            self.looks += 1;
         }
         // A ping is answered with its own number, whatever it was sent with.
         let xid = if header.op == OpCode::Ping.code() { xid::PING } else { header.xid };
@@ -187,7 +189,7 @@ impl Pipeline {
                 match plan(request, self.owner, &self.peer.inbox.identities()) {
                     Plan::Read(request) => Step::Look(Look::Read(request)),
                     Plan::Refuse(error) => Step::Look(Look::Refuse(error)),
-                    Plan::Write(command, shape) if self.reads > 0 => {
+                    Plan::Write(command, shape) if self.looks > 0 => {
                         Step::Held(Box::new(command), shape)
                     }
                     Plan::Write(command, shape) => self.submit(command, shape),
@@ -241,10 +243,10 @@ impl Pipeline {
 
     /// Answers everything that can be answered.
     pub(super) fn advance(&mut self, now: Duration, outbox: &mut Outbox) {
-        self.drain(outbox);
+        self.drain(now, outbox);
         while self.end.is_none() {
             match self.queue.front().map(|entry| &entry.step) {
-                Some(Step::Applied(..)) => self.answer_write(now, outbox),
+                Some(Step::Applied(..)) => self.answer_writes(now, outbox),
                 Some(Step::Look(_)) if outbox.is_roomy() => {
                     self.look(now, outbox);
                     self.release();
@@ -258,18 +260,25 @@ impl Pipeline {
         }
     }
 
-    /// Takes over what the apply task made, in its order.
-    fn drain(&mut self, outbox: &mut Outbox) {
+    /// Takes over what the apply task made, in its order: what happened after
+    /// a write is told after its reply.
+    fn drain(&mut self, now: Duration, outbox: &mut Outbox) {
         let mut items = std::mem::take(&mut self.drained);
         if !self.peer.inbox.drain(&mut items) {
             self.end = Some(End::Now);
         }
         for item in items.drain(..) {
+            if self.end.is_some() {
+                break;
+            }
             match item {
                 Item::Event { revision, kind, path } => {
                     outbox.event(Some(revision), kind, &path);
                 }
-                Item::Outcome { token, outcome: Ok(applied) } => self.applied(token, applied),
+                Item::Outcome { token, outcome: Ok(applied) } => {
+                    self.applied(token, applied);
+                    self.answer_writes(now, outbox);
+                }
                 // Whether it was applied is unknown or no leader takes it: the
                 // client finds out on its next connection.
                 Item::Outcome { outcome: Err(_), .. } | Item::Confirmed { reached: false, .. } => {
@@ -308,6 +317,15 @@ impl Pipeline {
         }
     }
 
+    /// Answers the run of applied writes at the front.
+    fn answer_writes(&mut self, now: Duration, outbox: &mut Outbox) {
+        while self.end.is_none()
+            && matches!(self.queue.front(), Some(Entry { step: Step::Applied(..), .. }))
+        {
+            self.answer_write(now, outbox);
+        }
+    }
+
     fn answer_write(&mut self, now: Duration, outbox: &mut Outbox) {
         let Some(entry) = self.pop(now) else { return };
         let Step::Applied(applied, shape) = &entry.step else { return };
@@ -324,7 +342,7 @@ impl Pipeline {
         let peer = Arc::clone(&self.peer);
         peer.shared.node.read(|state| {
             // Events up to this revision are all there now, and they go first.
-            self.drain(outbox);
+            self.drain(now, outbox);
             self.look_at(state, now, outbox);
         });
     }
@@ -343,11 +361,9 @@ impl Pipeline {
             && matches!(self.queue.front(), Some(Entry { step: Step::Look(_), .. }))
         {
             let Some(Entry { xid, step: Step::Look(look), .. }) = self.pop(now) else { break };
+            self.looks -= 1;
             match look {
-                Look::Read(request) => {
-                    self.reads -= 1;
-                    reader.answer(xid, &request, outbox);
-                }
+                Look::Read(request) => reader.answer(xid, &request, outbox),
                 Look::Synced(path) => outbox.reply(xid, zxid, |out| {
                     jute::put_nullable_text(out, path.as_deref());
                     Ok(())
@@ -365,10 +381,10 @@ impl Pipeline {
         peer.stats.last_zxid.store(zxid, Relaxed);
     }
 
-    /// Submits the writes that no longer have a read before them.
+    /// Submits the writes that no longer have anything before them that looks.
     fn release(&mut self) {
         for index in 0..self.queue.len() {
-            if matches!(self.queue[index].step, Step::Look(Look::Read(_))) {
+            if matches!(self.queue[index].step, Step::Look(_) | Step::Confirming(..)) {
                 return;
             }
             if !matches!(self.queue[index].step, Step::Held(..)) {
