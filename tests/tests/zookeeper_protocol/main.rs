@@ -1,9 +1,23 @@
 //! The ZooKeeper protocol, byte by byte, against a member in this process.
 //!
-//! `replay` repeats the conversation recorded with a genuine ZooKeeper.
+//! `replay` repeats the conversation recorded with a genuine ZooKeeper. The
+//! rest tells single rules, by what they are about:
+//!
+//! | file | rules |
+//! |---|---|
+//! | `handshakes` | both lengths, timeouts, being ahead, passwords, moving, failover, expiry, closing |
+//! | `znodes` | names, numbers, null data, access lists, multis, ephemerals by prefix |
+//! | `watches` | own writes, places between replies, deletions, persistent ones, catching up, removing |
+//! | `connections` | numbers of requests, proofs, unknown operations, frames, order, words |
+//!
+//! Ties between members under kills, and bytes that mean nothing, are in
+//! `tests/conformance`.
 
 mod client;
 mod connection;
+mod connections;
+mod handshakes;
 mod replay;
 mod transcript;
 mod watches;
+mod znodes;
