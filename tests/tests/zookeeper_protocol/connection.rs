@@ -87,7 +87,7 @@ impl Wire {
     }
 
     /// Everything until the server closes.
-    pub(crate) fn to_the_end(&mut self) -> Vec<u8> {
+    pub(crate) fn remainder(&mut self) -> Vec<u8> {
         while self.receive() {}
         self.received.split().to_vec()
     }

@@ -107,7 +107,7 @@ fn words_are_answered_as_text_or_refused_and_others_close() {
     let said = |word: &[u8]| {
         let mut wire = Wire::open(member.address);
         wire.send_bytes(word);
-        String::from_utf8(wire.to_the_end()).unwrap()
+        String::from_utf8(wire.remainder()).unwrap()
     };
     assert_eq!(said(b"ruok"), "imok");
     assert_eq!(said(b"isro"), "rw");

@@ -52,7 +52,7 @@ fn a_wrong_password_and_an_unknown_session_find_no_session() {
         let answer = shake_hands(&mut wire, &request).unwrap();
         assert_eq!((answer.timeout_ms, answer.session), (0, 0));
         assert_eq!(answer.password.unwrap(), [0; 16][..]);
-        assert!(wire.to_the_end().is_empty());
+        assert!(wire.remainder().is_empty());
     }
     assert_eq!(client.events(), [], "the session's own connection goes on");
 }

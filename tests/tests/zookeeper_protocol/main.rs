@@ -13,6 +13,8 @@
 //! Ties between members under kills, and bytes that mean nothing, are in
 //! `tests/conformance`.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+
 mod client;
 mod connection;
 mod connections;

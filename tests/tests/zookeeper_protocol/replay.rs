@@ -253,7 +253,7 @@ impl Replay {
 
     fn is_closed(&mut self, line: &Line) -> Result<(), Difference> {
         let open = self.open.get_mut(&line.connection).unwrap();
-        same("bytes before the end", Vec::new(), open.wire.to_the_end())?;
+        same("bytes before the end", Vec::new(), open.wire.remainder())?;
         self.open.remove(&line.connection);
         Ok(())
     }
