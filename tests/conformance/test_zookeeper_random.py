@@ -435,6 +435,8 @@ def compare_servers(operations, seed):
             comparison.run(operations)
         finally:
             seconds = time.monotonic() - started
+            for side in sum(comparison.slots, []):
+                side.close()
             counts = ", ".join(f"{count} {what}" for what, count in comparison.counts.items())
             print(f"{seconds:.1f} s: {counts}")
             for what, why in ON_PURPOSE.items():
