@@ -12,6 +12,12 @@ use coord_state::Rejection;
 /// A failed operation: what kind, for people a message, and its cause.
 #[derive(Debug)]
 pub struct Error {
+    // Boxed, so that a call that succeeds does not carry room for one that fails.
+    inner: Box<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -44,7 +50,7 @@ pub enum ErrorKind {
 impl Error {
     /// An error of `kind` with a message for people.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { inner: Box::new(Inner { kind, message: message.into(), source: None }) }
     }
 
     /// Names the cause, which `Display` does not repeat.
@@ -53,7 +59,7 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        self.source = Some(source.into());
+        self.inner.source = Some(source.into());
         self
     }
 
@@ -89,17 +95,17 @@ impl Error {
 
     /// What the caller does next.
     pub fn kind(&self) -> &ErrorKind {
-        &self.kind
+        &self.inner.kind
     }
 
     /// Whether the same call may succeed later without change.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::NotLeader { .. } | ErrorKind::Unavailable)
+        matches!(self.inner.kind, ErrorKind::NotLeader { .. } | ErrorKind::Unavailable)
     }
 
     /// Whether the operation may have taken effect in spite of the error.
     pub fn may_have_applied(&self) -> bool {
-        matches!(self.kind, ErrorKind::Indeterminate)
+        matches!(self.inner.kind, ErrorKind::Indeterminate)
     }
 
     /// The message and every cause behind it, for a log or a person.
@@ -117,13 +123,13 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.message)
+        formatter.write_str(&self.inner.message)
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
+        self.inner.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
     }
 }
 
