@@ -2,6 +2,8 @@
 //! HTTP. Each point has a weight: 3 breaks everyday clients, 2 is a visible
 //! difference, 1 is polish. When all points were run, the score is printed.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 mod blocking;
 mod browser;
 mod catalog;
