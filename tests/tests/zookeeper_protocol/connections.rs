@@ -103,7 +103,7 @@ fn replies_come_in_the_order_of_requests_and_reads_see_the_writes_before_them() 
 
 #[test]
 fn words_are_answered_as_text_or_refused_and_others_close() {
-    let member = Member::start();
+    let member = Member::start_with(&[("zk_four_letter_words", "ruok,isro,srvr")]);
     let said = |word: &[u8]| {
         let mut wire = Wire::open(member.address);
         wire.send_bytes(word);
