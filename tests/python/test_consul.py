@@ -231,9 +231,14 @@ class Errors(WithServer):
         with self.assertRaises(module.BadRequest):
             self.consul().kv.get("key", index="not-a-number")
 
-    def test_filter_expressions_are_refused_not_ignored(self):
-        with self.assertRaisesRegex(module.BadRequest, "filter"):
-            self.consul().agent.services('Service == "web"')
+    def test_filter_expressions_narrow_the_answer_and_mistakes_are_told(self):
+        client = self.consul()
+        client.agent.service.register("chosen")
+        client.agent.service.register("other")
+        found = client.agent.services('Service == "chosen"')
+        self.assertEqual(list(found), ["chosen"])
+        with self.assertRaisesRegex(module.ConsulException, "boolean expression"):
+            client.agent.services("Service ==")
 
     def test_a_read_that_takes_too_long_is_a_timeout(self):
         client = self.consul()
