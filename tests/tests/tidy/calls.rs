@@ -56,11 +56,6 @@ const BANS: &[Ban] = &[
         at_home: &[],
         instead: "finish it, or refuse with an error that says it is not there yet",
     },
-    Ban {
-        call: concat!("unimplemented", "_skeleton("),
-        at_home: &[],
-        instead: "finish it: the skeleton is not part of the house",
-    },
 ];
 
 #[test]
