@@ -3,6 +3,7 @@
 pub mod consul;
 pub mod dns;
 mod extra_routes;
+mod prepared_query;
 pub mod zookeeper;
 
 pub use extra_routes::{ExtraRoutes, Page};

@@ -1,13 +1,10 @@
 //! `/v1/query`: prepared queries.
 
-use coord_state::consul::{
-    CatalogNode, CatalogService, CheckStatus, ConsulCommand, ConsulSessionId, NewQuery,
-    PreparedQuery, QueryId,
-};
+use coord_state::consul::{ConsulCommand, ConsulSessionId, NewQuery, QueryId};
 use coord_state::event::Topic;
 use coord_state::{Reply, StateMachine};
 use coord_wire::consul::health::InstanceAnswer;
-use coord_wire::consul::query::{Dns, QueryAnswer, QueryDefinition, Wanted};
+use coord_wire::consul::query::{Dns, QueryAnswer, QueryDefinition};
 use coord_wire::consul::{json, uuid};
 use hyper::Method;
 use serde::Serialize;
@@ -17,6 +14,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
 use super::read_options::ReadOptions;
+use crate::server::prepared_query::{instances, query_for};
 
 const NOT_FOUND: &str = "Query not found";
 
@@ -153,9 +151,9 @@ impl Front {
         let freshness = self.confirm(&options).await?;
         let seed = u64::from_le_bytes(self.node.random());
         let bytes = self.node.read(|state| {
-            let query = query_for(state, name)?;
+            let query = query_for(state.consul(), name)?;
             let definition = QueryDefinition::of(query).rendered(name);
-            let mut instances = instances(state, &definition.service);
+            let mut instances = instances(state.consul(), &definition.service);
             shuffle(&mut instances, seed);
             if limit > 0 {
                 instances.truncate(limit);
@@ -187,7 +185,7 @@ impl Front {
         let options = ReadOptions::parse(&call.params)?;
         let freshness = self.confirm(&options).await?;
         let bytes = self.node.read(|state| {
-            let query = query_for(state, name)?;
+            let query = query_for(state.consul(), name)?;
             let explained = Explained {
                 query: QueryAnswer::new(query, QueryDefinition::of(query).rendered(name)),
                 meta: Meta {
@@ -201,58 +199,6 @@ impl Front {
         });
         bytes.map(Answer::json_bytes).ok_or_else(|| HttpError::not_found(NOT_FOUND))
     }
-}
-
-/// The query with that id, or that answers that name.
-fn query_for<'a>(state: &'a StateMachine, name: &str) -> Option<&'a PreparedQuery> {
-    let queries = state.consul().queries();
-    match uuid::parse(name) {
-        Ok(id) => queries.query(QueryId(id)),
-        Err(_) => queries.named(name),
-    }
-}
-
-type Instance<'a> = (&'a CatalogNode, &'a CatalogService);
-
-fn instances<'a>(state: &'a StateMachine, wanted: &Wanted) -> Vec<Instance<'a>> {
-    // There is no mesh, so no service has a proxy.
-    if wanted.connect {
-        return Vec::new();
-    }
-    let catalog = state.consul().catalog();
-    let ignored = wanted.ignore_check_ids.as_deref().unwrap_or_default();
-    let healthy = |service: &CatalogService| {
-        let mut checks = catalog.checks_of_instance(&service.node, &service.id);
-        checks.all(|check| match check.status {
-            _ if ignored.iter().any(|id| **id == *check.id) => true,
-            CheckStatus::Passing => true,
-            CheckStatus::Warning => !wanted.only_passing,
-            CheckStatus::Critical => false,
-        })
-    };
-    let has_meta = |meta: Option<&std::collections::BTreeMap<Box<str>, Box<str>>>,
-                    asked: &Option<std::collections::BTreeMap<String, String>>| {
-        asked.iter().flatten().all(|(key, value)| {
-            meta.and_then(|meta| meta.get(key.as_str())).is_some_and(|found| **found == **value)
-        })
-    };
-    catalog
-        .service_instances(&wanted.service)
-        .filter(|service| has_tags(service, wanted.tags.as_deref().unwrap_or_default()))
-        .filter(|service| has_meta(service.meta.as_ref(), &wanted.service_meta))
-        .filter(|service| healthy(service))
-        .filter_map(|service| Some((catalog.node(&service.node)?, service)))
-        .filter(|(node, _)| has_meta(node.meta.as_ref(), &wanted.node_meta))
-        .collect()
-}
-
-/// All tags asked for, and none of those behind a `!`.
-fn has_tags(service: &CatalogService, asked: &[String]) -> bool {
-    let has = |tag: &str| service.tags.iter().any(|own| own.to_lowercase() == tag.to_lowercase());
-    asked.iter().all(|tag| match tag.strip_prefix('!') {
-        Some(unwanted) => !has(unwanted),
-        None => has(tag),
-    })
 }
 
 /// Puts a list in an order that differs from call to call.
