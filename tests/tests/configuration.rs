@@ -62,7 +62,7 @@ fn top() -> PathBuf {
 
 fn groups() -> BTreeMap<String, Group> {
     let mut groups = BTreeMap::new();
-    for file in ["mod.rs", "limits.rs"] {
+    for file in ["mod.rs", "dns.rs", "limits.rs"] {
         let path = top().join("core/src/settings").join(file);
         read_structs(&fs::read_to_string(&path).expect("the settings are there"), &mut groups);
     }
@@ -158,6 +158,8 @@ fn readable(kind: &str) -> String {
         "PathBuf" => "path",
         "bool" => "true or false",
         "ListenAddress" => "`HOST:PORT` or `off`",
+        "Vec<String>" => "list of text",
+        "BTreeMap<String, u32>" => "table of text to number",
         "BTreeMap<u64, String>" => "table of number to `HOST:PORT`",
         other => other,
     }

@@ -3,12 +3,14 @@
 //! every problem, not the first.
 
 mod address;
+mod dns;
 pub mod limits;
 mod numbered;
 mod text;
 mod zoo_cfg;
 
 pub use address::ListenAddress;
+pub use dns::DnsSettings;
 pub use limits::Limits;
 pub use zoo_cfg::ReadSettings;
 
@@ -52,6 +54,8 @@ pub struct Settings {
     pub node_name: Option<String>,
     /// Default `dc1`. Consul: `datacenter`.
     pub datacenter: String,
+    /// The DNS interface.
+    pub dns: DnsSettings,
     /// The agent and its checks.
     pub agent: AgentSettings,
     /// Session timing.
@@ -139,6 +143,7 @@ impl Default for Settings {
             dns_addr: ListenAddress::loopback(8600),
             node_name: None,
             datacenter: "dc1".to_owned(),
+            dns: DnsSettings::default(),
             agent: AgentSettings::default(),
             session: SessionSettings::default(),
             raft: RaftSettings::default(),
@@ -263,6 +268,7 @@ impl Settings {
         if self.datacenter.is_empty() {
             problems.push("datacenter is empty".to_owned());
         }
+        self.dns.complain(&mut problems);
         if self.session.tick_ms == 0 {
             problems.push("session.tick_ms is 0".to_owned());
         }

@@ -2,16 +2,19 @@
 
 use std::net::IpAddr;
 
-use coord_state::consul::{Catalog, CatalogNode};
+use coord_state::consul::{Catalog, CatalogNode, Consul};
 use coord_wire::dns::{Answer, Asked, DomainName, Finding, Record, RecordData, Rtype};
 
 use super::chance::Chance;
 use super::record::{Address, meta_records, wants, wants_alias};
-use super::zone::Zone;
+use super::zone::{Zone, Zones};
 
 /// One question being answered.
 pub(super) struct Lookup<'a> {
+    pub(super) consul: &'a Consul,
     pub(super) catalog: &'a Catalog,
+    zones: &'a Zones,
+    /// The one the question is about.
     pub(super) zone: &'a Zone,
     pub(super) chance: Chance,
     time_s: u32,
@@ -28,7 +31,7 @@ const DEPTH_MAX: usize = 3;
 const ALIASES_MAX: usize = 64;
 
 /// Records told about where an alias leads.
-const ALIAS_RECORDS_MAX: usize = 5;
+pub(super) const ALIAS_RECORDS_MAX: usize = 5;
 
 /// Name servers told.
 const SERVERS_MAX: usize = 3;
@@ -37,19 +40,30 @@ const SERVERS_MAX: usize = 3;
 const SERVERS: &str = "consul";
 
 impl<'a> Lookup<'a> {
-    pub(super) fn new(catalog: &'a Catalog, zone: &'a Zone, time_s: u32, chance: Chance) -> Self {
-        Self { catalog, zone, chance, time_s, depth_left: DEPTH_MAX, aliases_left: ALIASES_MAX }
+    pub(super) fn new(consul: &'a Consul, zones: &'a Zones, time_s: u32, chance: Chance) -> Self {
+        Self {
+            consul,
+            catalog: consul.catalog(),
+            zones,
+            zone: zones.first(),
+            chance,
+            time_s,
+            depth_left: DEPTH_MAX,
+            aliases_left: ALIASES_MAX,
+        }
     }
 
     /// Answers one question.
     pub(super) fn answer(&mut self, name: &DomainName, rtype: Rtype) -> Answer {
-        let zone = self.zone;
+        let zone = self.zones.containing(name).unwrap_or_else(|| self.zones.first());
+        self.zone = zone;
         match Asked::read(name, rtype, &zone.domain, &zone.datacenter) {
             Asked::Apex => self.apex(name, rtype),
             Asked::Node(node) => self.node(name, &node, rtype),
             Asked::Service { name: service, tag } => {
                 self.service(name, &service, tag.as_deref(), rtype)
             }
+            Asked::Query(query) => self.query(name, &query, rtype),
             Asked::Address(address) => self.address(name, address, rtype),
             Asked::Reverse(address) => self.reverse(name, address, rtype),
             Asked::Nothing => self.no_such_name(),
@@ -112,11 +126,11 @@ impl<'a> Lookup<'a> {
                     &server,
                     &node.address,
                     Rtype::ANY,
-                    self.zone.node_ttl_s,
+                    self.zone.settings.node_ttl_s,
                 ),
                 record: Record {
                     owner: self.zone.domain.clone(),
-                    ttl_s: self.zone.node_ttl_s,
+                    ttl_s: self.zone.settings.node_ttl_s,
                     data: RecordData::Ns(server),
                 },
             });
@@ -130,7 +144,7 @@ impl<'a> Lookup<'a> {
         let Some(node) = found.filter(|node| same(&node.name, name)) else {
             return self.no_such_name();
         };
-        let ttl_s = self.zone.node_ttl_s;
+        let ttl_s = self.zone.settings.node_ttl_s;
         let mut findings: Vec<Finding> = self
             .address_records(owner, &node.address, rtype, ttl_s)
             .into_iter()
@@ -139,7 +153,9 @@ impl<'a> Lookup<'a> {
         let meta = meta_records(owner, node, ttl_s);
         if matches!(rtype, Rtype::TXT | Rtype::ANY) {
             findings.extend(meta.into_iter().map(Finding::from));
-        } else if let Some(first) = findings.first_mut() {
+        } else if let Some(first) = findings.first_mut()
+            && self.zone.settings.node_meta_txt
+        {
             first.extra = meta;
         }
         self.found(findings)
@@ -149,7 +165,7 @@ impl<'a> Lookup<'a> {
         let address = address.filter(|address| wants(rtype, *address));
         let record = address.map(|address| Record {
             owner: owner.clone(),
-            ttl_s: self.zone.node_ttl_s,
+            ttl_s: self.zone.settings.node_ttl_s,
             data: address.into(),
         });
         self.found(record.into_iter().map(Finding::from).collect())
@@ -165,7 +181,7 @@ impl<'a> Lookup<'a> {
         }
         let record = Record {
             owner: owner.clone(),
-            ttl_s: self.zone.node_ttl_s,
+            ttl_s: self.zone.settings.node_ttl_s,
             data: RecordData::Ptr(name),
         };
         self.found(vec![record.into()])
@@ -212,12 +228,14 @@ impl<'a> Lookup<'a> {
     /// Where an alias leads, as far as this zone knows.
     pub(super) fn follow(&mut self, host: &DomainName, rtype: Rtype) -> Vec<Record> {
         let is_spent = self.depth_left == 0 || self.aliases_left == 0;
-        if is_spent || !host.ends_with(&self.zone.domain) {
+        if is_spent || self.zones.containing(host).is_none() {
             return Vec::new();
         }
         self.aliases_left -= 1;
         self.depth_left -= 1;
+        let asked_in = self.zone;
         let answer = self.answer(host, rtype);
+        self.zone = asked_in;
         self.depth_left += 1;
         let addresses =
             answer.findings.into_iter().map(|finding| finding.record).filter(|record| {

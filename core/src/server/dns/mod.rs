@@ -10,10 +10,13 @@
 //! leader. Only the order of equal answers is left to chance, and that chance
 //! is drawn here, never in the state.
 //!
-//! Deliberately absent: forwarding to other servers (a name outside the zone
-//! is refused), prepared queries, mesh names, caching.
+//! A name outside the zone is handed on to the servers set for that, or refused
+//! if there are none (`forward.rs`).
+//!
+//! Deliberately absent: mesh names, caching.
 
 mod chance;
+mod forward;
 mod lookup;
 mod record;
 mod respond;
@@ -33,8 +36,9 @@ use tokio::net::{TcpListener, UdpSocket, lookup_host};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::forward::Forwarder;
 use self::respond::Respond;
-use self::zone::Zone;
+use self::zone::Zones;
 use crate::error::Error;
 use crate::node::Node;
 use crate::settings::ListenAddress;
@@ -52,23 +56,25 @@ impl DnsServer {
     /// one that is free for both transports.
     ///
     /// # Errors
-    /// `Invalid` if the address is off, unknown or taken, or the datacenter is
-    /// no DNS label.
+    /// `Invalid` if the address is off, unknown or taken, or the datacenter or
+    /// the zone cannot be part of a DNS name.
     pub async fn bind(address: &ListenAddress, node: Node) -> Result<Self, Error> {
-        let zone = Zone::new(&node.settings().datacenter)?;
-        Self::serve(address, respond::from_node(node, zone)).await
+        let settings = node.settings();
+        let zones = Zones::new(&settings.datacenter, &settings.dns)?;
+        let sockets = bind_both(address).await?;
+        let local = sockets.1.local_addr().map_err(|error| taken(address, error))?;
+        let forwarder = Forwarder::new(&settings.dns, local);
+        Ok(Self::serve(sockets, local, respond::from_node(node, zones, forwarder)))
     }
 
-    async fn serve(address: &ListenAddress, respond: Respond) -> Result<Self, Error> {
-        let (udp, tcp) = bind_both(address).await?;
-        let local = tcp.local_addr().map_err(|error| taken(address, error))?;
+    fn serve((udp, tcp): (UdpSocket, TcpListener), local: SocketAddr, respond: Respond) -> Self {
         let (stopping, stop) = watch::channel(false);
         let tasks = vec![
             tokio::spawn(udp::serve(udp, Arc::clone(&respond), stop.clone())),
             tokio::spawn(tcp::serve(tcp, respond, stop)),
         ];
         tracing::info!(address = %local, "DNS is served");
-        Ok(Self { address: local, stopping, tasks: Mutex::new(tasks) })
+        Self { address: local, stopping, tasks: Mutex::new(tasks) }
     }
 
     /// Where it listens.

@@ -1,12 +1,15 @@
-//! The instances of a service.
+//! The instances of a service, or of those a prepared query finds.
 
 use std::collections::HashSet;
 
 use coord_state::consul::{CatalogNode, CatalogService, CheckStatus};
+use coord_wire::consul::duration;
+use coord_wire::consul::query::QueryDefinition;
 use coord_wire::dns::{Answer, DomainName, Finding, Record, RecordData, Rtype};
 
 use super::lookup::{Lookup, same};
 use super::record::{Address, meta_records};
+use crate::server::prepared_query::{instances, query_for};
 
 /// An instance that may be used.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +29,9 @@ const TARGETS_MAX: usize = 1024;
 /// All instances have the same priority.
 const SRV_PRIORITY: u16 = 1;
 
+/// In a second.
+const NANOSECONDS: i64 = 1_000_000_000;
+
 impl<'a> Lookup<'a> {
     /// A service without a usable instance does not exist.
     pub(super) fn service(
@@ -40,27 +46,62 @@ impl<'a> Lookup<'a> {
             return self.no_such_name();
         }
         self.chance.shuffle(&mut instances);
+        self.tell(owner, &instances, rtype, self.zone.service_ttl_s(service))
+    }
+
+    /// A prepared query that finds nothing is a name that is not there.
+    pub(super) fn query(&mut self, owner: &DomainName, asked: &str, rtype: Rtype) -> Answer {
+        let Some(query) = query_for(self.consul, asked) else { return self.no_such_name() };
+        let definition = QueryDefinition::of(query).rendered(asked);
+        let found = instances(self.consul, &definition.service);
+        let mut instances: Vec<Instance<'_>> =
+            found.into_iter().map(|(node, service)| self.instance(node, service)).collect();
+        if instances.is_empty() {
+            return self.no_such_name();
+        }
+        self.chance.shuffle(&mut instances);
+        let own_ttl = match definition.dns.ttl.as_str() {
+            "" => None,
+            text => duration::parse(text).ok(),
+        };
+        let ttl_s = own_ttl.and_then(|ttl_ns| u32::try_from(ttl_ns / NANOSECONDS).ok());
+        let ttl_s = ttl_s.unwrap_or_else(|| self.zone.service_ttl_s(&definition.service.service));
+        self.tell(owner, &instances, rtype, ttl_s)
+    }
+
+    fn tell(
+        &mut self,
+        owner: &DomainName,
+        instances: &[Instance<'_>],
+        rtype: Rtype,
+        ttl_s: u32,
+    ) -> Answer {
         let findings = match rtype {
-            Rtype::SRV => self.targets(owner, &instances),
-            rtype => self.addresses(owner, &instances, rtype),
+            Rtype::SRV => self.targets(owner, instances, ttl_s),
+            rtype => self.addresses(owner, instances, rtype, ttl_s),
         };
         self.found(findings)
+    }
+
+    fn instance(&self, node: &'a CatalogNode, service: &'a CatalogService) -> Instance<'a> {
+        let checks = self.catalog.checks_of_instance(&service.node, &service.id);
+        let status = checks.map(|check| check.status).max().unwrap_or(CheckStatus::Passing);
+        Instance { node, service, status }
     }
 
     /// The instances, with that tag if one is given, whose checks allow their use.
     pub(super) fn usable_instances(&self, service: &str, tag: Option<&str>) -> Vec<Instance<'a>> {
         let catalog = self.catalog;
-        let worst_allowed =
-            if self.zone.only_passing { CheckStatus::Passing } else { CheckStatus::Warning };
+        let worst_allowed = if self.zone.settings.only_passing {
+            CheckStatus::Passing
+        } else {
+            CheckStatus::Warning
+        };
         catalog
             .service_instances(service)
             .filter(|service| tag.is_none_or(|tag| service.tags.iter().any(|own| same(own, tag))))
-            .filter_map(|service| {
-                let checks = catalog.checks_of_instance(&service.node, &service.id);
-                let status = checks.map(|check| check.status).max().unwrap_or(CheckStatus::Passing);
-                let node = catalog.node(&service.node)?;
-                (status <= worst_allowed).then_some(Instance { node, service, status })
-            })
+            .filter_map(|service| Some(self.instance(catalog.node(&service.node)?, service)))
+            .filter(|instance| instance.status <= worst_allowed)
             .collect()
     }
 
@@ -71,6 +112,7 @@ impl<'a> Lookup<'a> {
         owner: &DomainName,
         instances: &[Instance<'_>],
         rtype: Rtype,
+        ttl_s: u32,
     ) -> Vec<Finding> {
         let mut told = HashSet::new();
         let mut findings = Vec::new();
@@ -81,15 +123,19 @@ impl<'a> Lookup<'a> {
                 alias = alias.or(Some(address));
                 continue;
             }
-            for record in self.address_records(owner, address, rtype, self.zone.service_ttl_s) {
+            for record in self.address_records(owner, address, rtype, ttl_s) {
                 if told.insert(record.clone()) {
                     findings.push(record.into());
                 }
             }
         }
+        let most = self.zone.settings.a_record_limit;
+        if most > 0 {
+            findings.truncate(most);
+        }
         match alias {
             Some(host) if findings.is_empty() => self
-                .address_records(owner, host, rtype, self.zone.service_ttl_s)
+                .address_records(owner, host, rtype, ttl_s)
                 .into_iter()
                 .map(Finding::from)
                 .collect(),
@@ -97,14 +143,19 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    fn targets(&mut self, owner: &DomainName, instances: &[Instance<'_>]) -> Vec<Finding> {
+    fn targets(
+        &mut self,
+        owner: &DomainName,
+        instances: &[Instance<'_>],
+        ttl_s: u32,
+    ) -> Vec<Finding> {
         let mut told = HashSet::new();
         let mut findings = Vec::new();
         for instance in instances.iter().take(TARGETS_MAX) {
-            let Some((target, mut extra)) = self.target(*instance) else { continue };
+            let Some((target, mut extra)) = self.target(*instance, ttl_s) else { continue };
             let record = Record {
                 owner: owner.clone(),
-                ttl_s: self.zone.service_ttl_s,
+                ttl_s,
                 data: RecordData::Srv {
                     priority: SRV_PRIORITY,
                     weight: instance.weight(),
@@ -113,8 +164,11 @@ impl<'a> Lookup<'a> {
                 },
             };
             if told.insert(record.clone()) {
-                if let Some(name) = self.zone.node_name(&instance.node.name) {
-                    extra.extend(meta_records(&name, instance.node, self.zone.node_ttl_s));
+                if let Some(name) = self.zone.node_name(&instance.node.name)
+                    && self.zone.settings.node_meta_txt
+                {
+                    let ttl_s = self.zone.settings.node_ttl_s;
+                    extra.extend(meta_records(&name, instance.node, ttl_s));
                 }
                 findings.push(Finding { record, extra });
             }
@@ -129,8 +183,7 @@ impl<'a> Lookup<'a> {
     /// | none | the node |
     /// | a number | its `addr` name |
     /// | a name | that name |
-    fn target(&mut self, instance: Instance<'_>) -> Option<(DomainName, Vec<Record>)> {
-        let ttl_s = self.zone.service_ttl_s;
+    fn target(&mut self, instance: Instance<'_>, ttl_s: u32) -> Option<(DomainName, Vec<Record>)> {
         let own = &*instance.service.address;
         if own.is_empty()
             && let Some(target) = self.zone.node_name(&instance.node.name)

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::respond::Respond;
+use super::respond::{Respond, Response};
 use super::stopped;
 use crate::clock;
 
@@ -55,7 +55,11 @@ pub(super) async fn serve(
 /// what cannot be answered.
 async fn converse(mut stream: TcpStream, respond: Respond) {
     while let Some(Some(packet)) = clock::timeout(IDLE_MAX, receive(&mut stream)).await {
-        let Some(reply) = respond(&packet, Transport::Tcp) else { return };
+        let reply = match respond(&packet, Transport::Tcp) {
+            Response::Now(Some(reply)) => reply,
+            Response::Now(None) => return,
+            Response::Later(reply) => reply.await,
+        };
         let sent = clock::timeout(IDLE_MAX, send(&mut stream, &reply)).await;
         if !matches!(sent, Some(Ok(()))) {
             return;
@@ -73,7 +77,7 @@ async fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(packet)
 }
 
-async fn send(stream: &mut TcpStream, reply: &[u8]) -> std::io::Result<()> {
+pub(super) async fn send(stream: &mut TcpStream, reply: &[u8]) -> std::io::Result<()> {
     let len = u16::try_from(reply.len()).map_err(std::io::Error::other)?;
     let mut framed = Vec::with_capacity(reply.len() + 2);
     framed.extend_from_slice(&len.to_be_bytes());

@@ -1,7 +1,10 @@
 //! Questions as packets against a catalog filled by commands.
 
 mod answers;
+mod forwarding;
 mod names;
+mod queries;
 mod room;
+mod settings;
 mod sockets;
 mod world;

@@ -1,12 +1,15 @@
 //! One datagram in, at most one out.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use coord_wire::dns::Transport;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use super::respond::Respond;
+use super::respond::{Respond, Response};
 use super::stopped;
 use crate::clock;
 
@@ -16,22 +19,33 @@ const QUERY_BYTES_MAX: usize = 4096;
 /// A socket that fails at once must not be asked in a loop.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(20);
 
+/// Questions at a time for which other servers are asked. Further ones are
+/// dropped; clients ask again.
+const FORWARDS_MAX: usize = 512;
+
 /// Answers datagrams one after the other until stopped. What comes faster
 /// waits in the socket's own buffer and is lost when that is full.
 pub(super) async fn serve(socket: UdpSocket, respond: Respond, mut stop: watch::Receiver<bool>) {
+    let socket = Arc::new(socket);
+    let mut forwards = JoinSet::new();
     let mut buffer = vec![0; QUERY_BYTES_MAX];
     loop {
         let received = tokio::select! {
-            () = stopped(&mut stop) => return,
+            () = stopped(&mut stop) => break,
+            Some(_ended) = forwards.join_next() => continue,
             received = socket.recv_from(&mut buffer) => received,
         };
         match received {
             Ok((len, client)) => {
                 let packet = buffer.get(..len).unwrap_or_default();
-                if let Some(reply) = respond(packet, Transport::Udp)
-                    && let Err(error) = socket.send_to(&reply, client).await
-                {
-                    tracing::debug!(%client, %error, "a DNS answer was not sent");
+                match respond(packet, Transport::Udp) {
+                    Response::Now(None) => {}
+                    Response::Now(Some(reply)) => send(&socket, &reply, client).await,
+                    Response::Later(reply) if forwards.len() < FORWARDS_MAX => {
+                        let socket = Arc::clone(&socket);
+                        forwards.spawn(async move { send(&socket, &reply.await, client).await });
+                    }
+                    Response::Later(_) => tracing::debug!(%client, "too many questions to forward"),
                 }
             }
             Err(error) => {
@@ -39,5 +53,12 @@ pub(super) async fn serve(socket: UdpSocket, respond: Respond, mut stop: watch::
                 clock::sleep(PAUSE_AFTER_ERROR).await;
             }
         }
+    }
+    forwards.shutdown().await;
+}
+
+async fn send(socket: &UdpSocket, reply: &[u8], client: SocketAddr) {
+    if let Err(error) = socket.send_to(reply, client).await {
+        tracing::debug!(%client, %error, "a DNS answer was not sent");
     }
 }

@@ -1,10 +1,13 @@
 //! The zone as such: its names, its lifetimes, its head.
+//!
+//! It may go by two names. What is asked under one is answered under that one.
 
 use std::net::IpAddr;
 
 use coord_wire::dns::{DomainName, Record, RecordData, name_under};
 
 use crate::error::Error;
+use crate::settings::DnsSettings;
 
 /// What is known about the zone without looking into the catalog.
 #[derive(Debug, Clone)]
@@ -17,36 +20,55 @@ pub(super) struct Zone {
     here: DomainName,
     primary: DomainName,
     mailbox: DomainName,
-    /// Lifetime of what is said about nodes. Consul: `node_ttl`.
-    pub(super) node_ttl_s: u32,
-    /// Lifetime of what is said about services. Consul: `service_ttl`.
-    pub(super) service_ttl_s: u32,
-    /// Whether instances with warnings are left out too. Consul: `only_passing`.
-    pub(super) only_passing: bool,
+    pub(super) settings: DnsSettings,
 }
 
-/// Consul's defaults of `soa`.
-const SOA_REFRESH_S: u32 = 3600;
-const SOA_RETRY_S: u32 = 600;
-const SOA_EXPIRE_S: u32 = 86_400;
-const SOA_ABSENCE_S: u32 = 0;
+/// The zone under each of its names.
+#[derive(Debug, Clone)]
+pub(super) struct Zones {
+    first: Zone,
+    other: Option<Zone>,
+}
+
+impl Zones {
+    /// # Errors
+    /// `Invalid` if a name cannot be one.
+    pub(super) fn new(datacenter: &str, settings: &DnsSettings) -> Result<Self, Error> {
+        let zone = |domain: &str| Zone::new(domain, datacenter, settings);
+        Ok(Self {
+            first: zone(&settings.domain)?,
+            other: settings.alt_domain.as_deref().map(zone).transpose()?,
+        })
+    }
+
+    /// The zone `name` is in, under the name that it uses.
+    pub(super) fn containing(&self, name: &DomainName) -> Option<&Zone> {
+        let mut zones = [Some(&self.first), self.other.as_ref()].into_iter().flatten();
+        zones.find(|zone| name.ends_with(&zone.domain))
+    }
+
+    /// The zone as it is usually called.
+    pub(super) fn first(&self) -> &Zone {
+        &self.first
+    }
+}
 
 impl Zone {
-    /// `consul.`, with everything that is here in `datacenter`.
-    pub(super) fn new(datacenter: &str) -> Result<Self, Error> {
+    /// `domain`, with everything that is here in `datacenter`.
+    fn new(domain: &str, datacenter: &str, settings: &DnsSettings) -> Result<Self, Error> {
         let under = |label: &str, origin: &DomainName| {
             name_under([label], origin)
                 .ok_or_else(|| Error::invalid(format!("'{label}' is not a DNS label")))
         };
-        let domain = under("consul", &DomainName::root_bytes())?;
+        let labels = domain.trim_end_matches('.').split('.');
+        let domain = name_under(labels, &DomainName::root_bytes())
+            .ok_or_else(|| Error::invalid(format!("'{domain}' is not a DNS name")))?;
         Ok(Self {
             datacenter: datacenter.into(),
             here: under(datacenter, &domain)?,
             primary: under("ns", &domain)?,
             mailbox: under("hostmaster", &domain)?,
-            node_ttl_s: 0,
-            service_ttl_s: 0,
-            only_passing: false,
+            settings: settings.clone(),
             domain,
         })
     }
@@ -70,19 +92,32 @@ impl Zone {
         name_under([digits.as_str(), "addr"], &self.here)
     }
 
+    /// How long what is said about `service` may be kept.
+    pub(super) fn service_ttl_s(&self, service: &str) -> u32 {
+        let service = service.to_lowercase();
+        let fits = |pattern: &str| match pattern.strip_suffix('*') {
+            Some(beginning) => service.starts_with(&beginning.to_lowercase()),
+            None => service == pattern.to_lowercase(),
+        };
+        let fitting = self.settings.service_ttl_s.iter().filter(|(pattern, _)| fits(pattern));
+        // A name in full is as long as the longest beginning of it, without the star.
+        let closest = fitting.max_by_key(|(pattern, _)| (!pattern.ends_with('*'), pattern.len()));
+        closest.map_or(0, |(_, ttl_s)| *ttl_s)
+    }
+
     /// The zone's head, as of `time_s`.
     pub(super) fn soa(&self, time_s: u32) -> Record {
         Record {
             owner: self.domain.clone(),
-            ttl_s: SOA_ABSENCE_S,
+            ttl_s: self.settings.soa_min_ttl_s,
             data: RecordData::Soa {
                 primary: self.primary.clone(),
                 mailbox: self.mailbox.clone(),
                 serial: time_s,
-                refresh_s: SOA_REFRESH_S,
-                retry_s: SOA_RETRY_S,
-                expire_s: SOA_EXPIRE_S,
-                absence_s: SOA_ABSENCE_S,
+                refresh_s: self.settings.soa_refresh_s,
+                retry_s: self.settings.soa_retry_s,
+                expire_s: self.settings.soa_expire_s,
+                absence_s: self.settings.soa_min_ttl_s,
             },
         }
     }

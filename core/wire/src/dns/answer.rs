@@ -34,6 +34,8 @@ pub enum Outcome {
     NoSuchName,
     /// Not ours to answer (REFUSED).
     Refused,
+    /// Whoever should know did not answer (SERVFAIL).
+    Failed,
 }
 
 impl Answer {
@@ -55,6 +57,11 @@ impl Answer {
     /// Not ours to answer.
     pub fn refused() -> Self {
         Self { outcome: Outcome::Refused, ..Self::found(Vec::new()) }
+    }
+
+    /// Whoever should know did not answer.
+    pub fn failed() -> Self {
+        Self { outcome: Outcome::Failed, ..Self::found(Vec::new()) }
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Asked {
         /// Only instances with this tag.
         tag: Option<String>,
     },
+    /// `<query>.query`: a prepared query's name or id.
+    Query(String),
     /// `<8 or 32 hex digits>.addr`; `None` for any other number of digits.
     Address(Option<IpAddr>),
     /// A name below `in-addr.arpa` or `ip6.arpa`; `None` if it is no whole address.
@@ -62,7 +64,8 @@ fn below(labels: &[&str], rtype: Rtype, datacenter: &str) -> Asked {
             "node" => node(parts),
             "service" => service(parts),
             "addr" => address(parts),
-            "query" | "connect" | "ingress" | "virtual" => Asked::Nothing,
+            "query" => query(parts),
+            "connect" | "ingress" | "virtual" => Asked::Nothing,
             _ if rtype == Rtype::SRV && label.starts_with('_') => service(&labels[..=at]),
             _ => continue,
         };
@@ -86,6 +89,14 @@ fn node(parts: &[&str]) -> Asked {
         [] => Asked::Nothing,
         // A name with dots in it is several labels here.
         parts => Asked::Node(parts.join(".")),
+    }
+}
+
+fn query(parts: &[&str]) -> Asked {
+    match parts {
+        [] => Asked::Nothing,
+        // Names of prepared queries may have dots.
+        parts => Asked::Query(parts.join(".")),
     }
 }
 

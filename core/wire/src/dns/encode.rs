@@ -31,15 +31,29 @@ pub struct Room {
     pub records: usize,
 }
 
+/// What every packet has in common, whatever is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    /// Most answers to a datagram without EDNS. Consul: `udp_answer_limit`.
+    pub plain_records_max: usize,
+    /// Whether a cut answer has the truncation bit. Consul: `enable_truncate`.
+    pub tells_cut: bool,
+    /// Whether names outside the zone are answered too.
+    pub recursion_available: bool,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { plain_records_max: 3, tells_cut: true, recursion_available: false }
+    }
+}
+
 /// What every client can take in one datagram.
 const DATAGRAM_BYTES_MIN: usize = 512;
 
 /// The largest datagram sent, whatever the client says it can take: larger
 /// ones come apart on the way. What does not fit is had over TCP.
 const DATAGRAM_BYTES_MAX: usize = 4096;
-
-/// Answers to a client without EDNS. Consul: `udp_answer_limit`.
-const PLAIN_RECORDS_MAX: usize = 3;
 
 /// Answers in any packet.
 const RECORDS_MAX: usize = 4096;
@@ -48,11 +62,11 @@ const STREAM_BYTES_MAX: usize = u16::MAX as usize;
 
 impl Room {
     /// The room for an answer to `query`.
-    pub fn of(query: &Query, transport: Transport) -> Self {
+    pub fn of(query: &Query, transport: Transport, manner: Manner) -> Self {
         match (transport, &query.edns) {
             (Transport::Tcp, _) => Self { bytes: STREAM_BYTES_MAX, records: RECORDS_MAX },
             (Transport::Udp, None) => {
-                Self { bytes: DATAGRAM_BYTES_MIN, records: PLAIN_RECORDS_MAX }
+                Self { bytes: DATAGRAM_BYTES_MIN, records: manner.plain_records_max }
             }
             (Transport::Udp, Some(edns)) => Self {
                 bytes: usize::from(edns.datagram_bytes_max)
@@ -63,20 +77,33 @@ impl Room {
     }
 }
 
+/// Bits of the header that depend on how the answer is given.
+#[derive(Debug, Clone, Copy)]
+struct Marks {
+    cut: bool,
+    recursion: bool,
+}
+
 impl Answer {
     /// The packet that answers `query`: as many findings from the front as
     /// there is room for, each with its additional records, and the truncation
     /// bit if that is not all of them.
-    pub fn encode(&self, query: &Query, room: Room) -> Vec<u8> {
+    pub fn encode(&self, query: &Query, transport: Transport, manner: Manner) -> Vec<u8> {
+        self.encode_into(query, Room::of(query, transport, manner), manner)
+    }
+
+    /// The same for a room of any size.
+    pub(super) fn encode_into(&self, query: &Query, room: Room, manner: Manner) -> Vec<u8> {
         let most = self.findings.len().min(room.records);
-        if let Some(packet) = self.attempt(query, room, most, true) {
+        let attempt = |kept, extras| self.attempt(query, room, manner, kept, extras);
+        if let Some(packet) = attempt(most, true) {
             return packet;
         }
         let mut fits = None;
         let (mut low, mut high) = (0, most);
         while low < high {
             let kept = low + (high - low) / 2;
-            match self.attempt(query, room, kept, true) {
+            match attempt(kept, true) {
                 Some(packet) => {
                     fits = Some(packet);
                     low = kept + 1;
@@ -85,7 +112,7 @@ impl Answer {
             }
         }
         // An answer without its additional records is better than none at all.
-        let bare = || self.attempt(query, room, most.min(1), false);
+        let bare = || attempt(most.min(1), false);
         match fits {
             Some(packet) if low > 1 => packet,
             fits => bare().or(fits).unwrap_or_default(),
@@ -93,10 +120,18 @@ impl Answer {
     }
 
     /// `None` if it does not fit.
-    fn attempt(&self, query: &Query, room: Room, kept: usize, extras: bool) -> Option<Vec<u8>> {
+    fn attempt(
+        &self,
+        query: &Query,
+        room: Room,
+        manner: Manner,
+        kept: usize,
+        extras: bool,
+    ) -> Option<Vec<u8>> {
         let findings = self.findings.get(..kept)?;
         let cut = kept < self.findings.len() || !extras;
-        self.compose(query, room, findings, extras, cut).ok()
+        let marks = Marks { cut: cut && manner.tells_cut, recursion: manner.recursion_available };
+        self.compose(query, room, findings, extras, marks).ok()
     }
 
     fn compose(
@@ -105,7 +140,7 @@ impl Answer {
         room: Room,
         findings: &[Finding],
         extras: bool,
-        cut: bool,
+        marks: Marks,
     ) -> Result<Vec<u8>, PushError> {
         let target = HashCompressor::new(Vec::new());
         let mut builder = MessageBuilder::from_target(target).map_err(|_| PushError::ShortBuf)?;
@@ -115,8 +150,9 @@ impl Answer {
         let header = builder.header_mut();
         header.set_id(query.id);
         header.set_qr(true);
-        header.set_aa(self.outcome != Outcome::Refused);
-        header.set_tc(cut);
+        header.set_aa(matches!(self.outcome, Outcome::Found | Outcome::NoSuchName));
+        header.set_tc(marks.cut);
+        header.set_ra(marks.recursion);
         header.set_rd(query.recursion_desired);
         header.set_rcode(rcode);
         let mut question = builder.question();
@@ -149,6 +185,7 @@ impl Outcome {
             Self::Found => Rcode::NOERROR,
             Self::NoSuchName => Rcode::NXDOMAIN,
             Self::Refused => Rcode::REFUSED,
+            Self::Failed => Rcode::SERVFAIL,
         }
     }
 }

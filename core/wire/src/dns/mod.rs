@@ -15,13 +15,15 @@
 mod answer;
 mod asked;
 mod encode;
+mod forward;
 mod query;
 mod record;
 
 pub use answer::{Answer, Finding, Outcome};
 pub use asked::Asked;
 pub use domain::base::Rtype;
-pub use encode::{Room, Transport};
+pub use encode::{Manner, Room, Transport};
+pub use forward::{Forwarded, Unfit, addresses};
 pub use query::{Edns, Query, Refusal};
 pub use record::{DomainName, Record, RecordData, name_under};
 

@@ -7,7 +7,9 @@ use domain::base::opt::ClientSubnet;
 use domain::base::{Message, MessageBuilder, Rtype};
 use proptest::prelude::*;
 
-use super::{Answer, Asked, DomainName, Finding, Query, Record, RecordData, Room, Transport};
+use super::{
+    Answer, Asked, DomainName, Finding, Manner, Query, Record, RecordData, Room, Transport,
+};
 
 fn name(text: &str) -> DomainName {
     DomainName::bytes_from_str(text).unwrap()
@@ -53,13 +55,13 @@ fn a_question_keeps_its_case_and_says_what_its_client_can_take() {
     assert_eq!((query.id, query.rtype), (99, Rtype::A));
     assert_eq!(query.name.to_string(), "Web.service.consul");
     assert_eq!(query.edns.as_ref().unwrap().datagram_bytes_max, 1400);
-    assert_eq!(Room::of(&query, Transport::Udp).bytes, 1400);
+    assert_eq!(Room::of(&query, Transport::Udp, Manner::default()).bytes, 1400);
 }
 
 #[test]
 fn the_clients_subnet_is_echoed_with_scope_nothing() {
     let query = Query::decode(&good()).unwrap();
-    let reply = addresses(1).encode(&query, Room::of(&query, Transport::Udp));
+    let reply = addresses(1).encode(&query, Transport::Udp, Manner::default());
     let message = Message::from_octets(reply).unwrap();
     let opt = message.opt().unwrap();
     let subnet = opt.opt().client_subnet().unwrap();
@@ -135,6 +137,8 @@ fn names_mean_what_their_last_kind_says() {
     assert_eq!(read("_a.b.service.consul"), service("b", Some("_a")));
     assert_eq!(read("_.b.service.consul"), service("b", Some("_")));
     assert_eq!(read("\\255.node.consul"), Asked::Nothing);
+    assert_eq!(read("a.b.query.dc1.consul"), Asked::Query("a.b".to_owned()));
+    assert_eq!(read("query.consul"), Asked::Nothing);
     assert_eq!(read("+1.0.0.10.in-addr.arpa"), Asked::Reverse(None));
     assert_eq!(read("in-addr.arpa"), Asked::Reverse(None));
     assert_eq!(read("arpa"), Asked::Elsewhere);
@@ -153,8 +157,8 @@ proptest! {
         packet[at] = byte;
         if let Ok(query) = Query::decode(&packet) {
             let _ = Asked::read(&query.name, query.rtype, &name("consul"), "dc1");
-            let room = Room::of(&query, Transport::Udp);
-            let reply = addresses(200).encode(&query, room);
+            let room = Room::of(&query, Transport::Udp, Manner::default());
+            let reply = addresses(200).encode_into(&query, room, Manner::default());
             prop_assert!(reply.len() <= room.bytes && reply.len() > 12);
         }
     }
@@ -163,7 +167,7 @@ proptest! {
     fn an_answer_fills_its_room_and_no_more(bytes in 100_usize..2000, count in 0_u8..=255) {
         let query = Query::decode(&good()).unwrap();
         let answer = addresses(count);
-        let packet = answer.encode(&query, Room { bytes, records: 4096 });
+        let packet = answer.encode_into(&query, Room { bytes, records: 4096 }, Manner::default());
         prop_assert!(packet.len() <= bytes);
         let message = Message::from_octets(packet).unwrap();
         let kept = usize::from(message.header_counts().ancount());

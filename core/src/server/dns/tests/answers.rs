@@ -96,7 +96,7 @@ fn critical_instances_are_left_out_and_warnings_weigh_less() {
         world.ask("web.service.consul", Rtype::SRV).sorted(),
         ["1 2 80 n2.node.dc1.consul", "1 3 80 n1.node.dc1.consul"]
     );
-    world.zone.only_passing = true;
+    world.settings.only_passing = true;
     assert_eq!(world.ask("web.service.consul", Rtype::A).sorted(), ["10.0.0.1"]);
 }
 
@@ -227,7 +227,8 @@ fn the_order_of_answers_is_left_to_chance_and_favours_none() {
 #[test]
 fn lifetimes_are_those_of_the_zone() {
     let mut world = World::new().service("n1", service("web", "", 80));
-    (world.zone.node_ttl_s, world.zone.service_ttl_s) = (30, 10);
+    world.settings.node_ttl_s = 30;
+    world.settings.service_ttl_s.insert("*".to_owned(), 10);
     assert_eq!(world.ask("n1.node.consul", Rtype::A).answers, ["n1.node.consul 30 A 10.0.0.1"]);
     assert_eq!(
         world.ask("web.service.consul", Rtype::A).answers,

@@ -2,20 +2,30 @@
 
 use std::sync::Arc;
 
-use coord_wire::dns::Transport;
 use domain::base::Rtype;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-use super::super::{DnsServer, tcp};
+use super::super::respond::{Respond, Response};
+use super::super::{DnsServer, bind_both, tcp};
 use super::world::{Reply, World, question, service};
+use crate::error::Error;
 use crate::settings::ListenAddress;
 
 async fn server() -> DnsServer {
     let world = World::new().node("n1", "10.0.0.1").service("n1", service("web", "", 80));
-    let respond =
-        Arc::new(move |packet: &[u8], transport: Transport| world.packet(packet, transport));
-    DnsServer::serve(&ListenAddress::loopback(0), respond).await.unwrap()
+    serve(
+        &ListenAddress::loopback(0),
+        Arc::new(move |packet, transport| Response::Now(world.packet(packet, transport))),
+    )
+    .await
+    .unwrap()
+}
+
+async fn serve(address: &ListenAddress, respond: Respond) -> Result<DnsServer, Error> {
+    let sockets = bind_both(address).await?;
+    let local = sockets.1.local_addr().unwrap();
+    Ok(DnsServer::serve(sockets, local, respond))
 }
 
 async fn ask(stream: &mut TcpStream, packet: &[u8]) -> Option<Reply> {
@@ -96,9 +106,9 @@ async fn connections_beyond_the_limit_are_closed_until_others_end() {
 #[tokio::test]
 async fn an_address_that_is_taken_or_off_is_an_error() {
     let first = server().await;
-    let respond = || Arc::new(|_: &[u8], _: Transport| None);
+    let respond = || -> Respond { Arc::new(|_, _| Response::Now(None)) };
     let taken = ListenAddress::loopback(first.local_addr().port());
-    assert!(DnsServer::serve(&taken, respond()).await.is_err());
-    assert!(DnsServer::serve(&ListenAddress::Off, respond()).await.is_err());
+    assert!(serve(&taken, respond()).await.is_err());
+    assert!(serve(&ListenAddress::Off, respond()).await.is_err());
     first.stop().await;
 }

@@ -6,19 +6,20 @@ use coord_state::consul::{
     CheckStatus, ConsulCommand, NewCheck, NewNode, NewService, Registration, Weights,
 };
 use coord_state::{Command, StateMachine};
-use coord_wire::dns::Transport;
+use coord_wire::dns::{Query, Transport};
 use domain::base::iana::Rcode;
 use domain::base::message_builder::AdditionalBuilder;
 use domain::base::{Message, MessageBuilder, Name, ParsedName, Record, Rtype};
 use domain::rdata::AllRecordData;
 
-use super::super::respond::{Circumstance, answer, respond};
-use super::super::zone::Zone;
+use super::super::respond::{Circumstance, answer, manner};
+use super::super::zone::Zones;
+use crate::settings::DnsSettings;
 
-/// A catalog and the zone it is shown as.
+/// A catalog and how it is shown.
 pub(super) struct World {
     state: StateMachine,
-    pub(super) zone: Zone,
+    pub(super) settings: DnsSettings,
     pub(super) seed: u64,
 }
 
@@ -40,12 +41,15 @@ pub(super) const TIME_S: u32 = 1_700_000_000;
 impl World {
     /// An empty catalog in `dc1`.
     pub(super) fn new() -> Self {
-        Self { state: StateMachine::new(), zone: Zone::new("dc1").unwrap(), seed: 7 }
+        Self { state: StateMachine::new(), settings: DnsSettings::default(), seed: 7 }
     }
 
     pub(super) fn register(&mut self, registration: Registration) {
-        let command = Command::Consul(ConsulCommand::Register(Box::new(registration)));
-        self.state.apply(1, command).result.unwrap();
+        self.apply(ConsulCommand::Register(Box::new(registration)));
+    }
+
+    pub(super) fn apply(&mut self, command: ConsulCommand) {
+        self.state.apply(1, Command::Consul(command)).result.unwrap();
     }
 
     pub(super) fn node(mut self, name: &str, address: &str) -> Self {
@@ -93,8 +97,14 @@ impl World {
 
     pub(super) fn packet(&self, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
         let circumstance = Circumstance { time_s: TIME_S, seed: self.seed };
-        let catalog = self.state.consul().catalog();
-        respond(packet, transport, |query| answer(catalog, &self.zone, query, circumstance))
+        let zones = Zones::new("dc1", &self.settings).unwrap();
+        match Query::decode(packet) {
+            Ok(query) => {
+                let answer = answer(self.state.consul(), &zones, &query, circumstance);
+                Some(answer.encode(&query, transport, manner(&zones, false)))
+            }
+            Err(refusal) => refusal.reply,
+        }
     }
 
     /// Asks over TCP, where there is room for everything.
