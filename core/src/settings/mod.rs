@@ -71,12 +71,16 @@ pub struct Settings {
 }
 
 /// The agent and its checks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentSettings {
     /// Whether checks may run programs on this machine. Default no: whoever
     /// reaches the HTTP port could run anything. Consul: `enable_script_checks`.
     pub enable_script_checks: bool,
+    /// Where Docker checks find the engine: `unix:///path` or `tcp://host:port`. They
+    /// run commands, so `enable_script_checks` is needed too. Default
+    /// `unix:///var/run/docker.sock`. Consul: `DOCKER_HOST`.
+    pub docker_host: String,
 }
 
 /// Session timing.
@@ -151,6 +155,12 @@ impl Default for Settings {
             runtime: RuntimeSettings::default(),
             limits: Limits::default(),
         }
+    }
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        Self { enable_script_checks: false, docker_host: "unix:///var/run/docker.sock".to_owned() }
     }
 }
 

@@ -17,9 +17,11 @@
 
 mod alias;
 mod dial;
+mod docker;
 mod grpc;
 mod h2ping;
 mod http;
+mod os_service;
 mod probe;
 mod runner;
 mod script;

@@ -5,13 +5,16 @@ use std::time::Duration;
 use coord_state::consul::CheckStatus;
 use coord_wire::consul::check::CheckDefinition;
 
+use super::docker::DockerProbe;
 use super::grpc::GrpcProbe;
 use super::h2ping::H2PingProbe;
 use super::http::HttpProbe;
+use super::os_service::OsServiceProbe;
 use super::script::ScriptProbe;
 use super::tcp::TcpProbe;
 use super::udp::UdpProbe;
 use crate::agent::registrations::nanoseconds;
+use crate::settings::AgentSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const OUTPUT_BYTES_MAX: usize = 4096;
@@ -42,13 +45,15 @@ pub(super) enum Probe {
     Grpc(GrpcProbe),
     H2Ping(H2PingProbe),
     Script(ScriptProbe),
+    Docker(DockerProbe),
+    OsService(OsServiceProbe),
     /// Nothing that can be probed; why.
     Impossible(String),
 }
 
 impl Probe {
     /// `None` if the check is not run at intervals.
-    pub(super) fn of(definition: &CheckDefinition, scripts_enabled: bool) -> Option<Self> {
+    pub(super) fn of(definition: &CheckDefinition, settings: &AgentSettings) -> Option<Self> {
         if let Some(problem) = unsupported(definition) {
             return Some(Self::Impossible(problem.to_owned()));
         }
@@ -58,8 +63,12 @@ impl Probe {
             "udp" => Ok(Self::Udp(UdpProbe::of(definition))),
             "grpc" => Ok(Self::Grpc(GrpcProbe::of(definition))),
             "h2ping" => Ok(Self::H2Ping(H2PingProbe::of(definition))),
-            "script" if !scripts_enabled => Err("Scripts are disabled on this agent".to_owned()),
+            "script" | "docker" if !settings.enable_script_checks => {
+                Err("Scripts are disabled on this agent".to_owned())
+            }
             "script" => Ok(Self::Script(ScriptProbe::of(definition))),
+            "docker" => DockerProbe::of(definition, &settings.docker_host).map(Self::Docker),
+            "os_service" => Ok(Self::OsService(OsServiceProbe::of(definition))),
             _ => return None,
         };
         Some(probe.unwrap_or_else(Self::Impossible))
@@ -75,6 +84,8 @@ impl Probe {
             Self::Grpc(probe) => probe.run().await,
             Self::H2Ping(probe) => probe.run().await,
             Self::Script(probe) => probe.run().await,
+            Self::Docker(probe) => probe.run().await,
+            Self::OsService(probe) => probe.run().await,
             Self::Impossible(problem) => Finding::critical(problem.clone()),
         }
     }
@@ -90,8 +101,6 @@ pub(in crate::agent) fn unsupported(definition: &CheckDefinition) -> Option<&'st
         "h2ping" if definition.h2ping_use_tls != Some(false) => {
             Some("H2PING checks need H2PingUseTLS to be false on this agent")
         }
-        "docker" => Some("Docker checks are not supported by this agent"),
-        "os_service" => Some("OSService checks are not supported by this agent"),
         _ => None,
     }
 }

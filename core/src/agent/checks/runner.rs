@@ -67,8 +67,8 @@ impl Agent {
     }
 
     async fn probe_repeatedly(self: Arc<Self>, definition: Arc<CheckDefinition>) {
-        let scripts = self.node.settings().agent.enable_script_checks;
-        let Some(probe) = Probe::of(&definition, scripts) else { return };
+        let settings = &self.node.settings().agent;
+        let Some(probe) = Probe::of(&definition, settings) else { return };
         let mut thresholds = Thresholds::of(&definition);
         let interval = self.interval(&definition);
         clock::sleep(self.some_of(interval)).await;
