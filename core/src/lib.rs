@@ -7,12 +7,14 @@
 //! to a genuine ZooKeeper or Consul.
 //!
 //! Layers, each using only those above it in this list (kept by
-//! `tests/tidy.rs`): `error`, `clock`, `settings`; `storage`; `consensus`;
+//! `tests/tidy.rs`): `error`, `clock`, `settings`; `tls`, `storage`; `consensus`;
 //! `node`, `agent`; `server`, `client`; `embedded`.
 
 pub mod clock;
 pub mod error;
 pub mod settings;
+
+pub mod tls;
 
 pub mod storage;
 

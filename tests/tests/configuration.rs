@@ -62,7 +62,7 @@ fn top() -> PathBuf {
 
 fn groups() -> BTreeMap<String, Group> {
     let mut groups = BTreeMap::new();
-    for file in ["mod.rs", "dns.rs", "limits.rs"] {
+    for file in ["mod.rs", "tls.rs", "dns.rs", "limits.rs"] {
         let path = top().join("core/src/settings").join(file);
         read_structs(&fs::read_to_string(&path).expect("the settings are there"), &mut groups);
     }
@@ -157,6 +157,8 @@ fn readable(kind: &str) -> String {
         "String" => "text",
         "PathBuf" => "path",
         "bool" => "true or false",
+        "ClientAuth" => "`none`, `want` or `need`",
+        "TlsVersion" => "`1.2` or `1.3`",
         "ListenAddress" => "`HOST:PORT` or `off`",
         "Vec<String>" => "list of text",
         "BTreeMap<String, u32>" => "table of text to number",

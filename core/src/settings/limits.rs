@@ -19,6 +19,9 @@ pub struct Limits {
     /// Replies and events waiting for a slow ZooKeeper client. Bytes, default
     /// 64 MiB; past it the connection is closed.
     pub zk_outbox_bytes_max: usize,
+    /// TLS handshakes under way at once on one port; more wait for their turn. Default 256.
+    /// ZooKeeper: `netty.server.outstandingHandshake.limit`.
+    pub tls_handshakes_max: usize,
     /// HTTP connections in all; more are closed at once. Default 50000.
     pub http_connections_max: usize,
     /// Largest HTTP body where no smaller limit applies. Bytes, default 8 MiB; answered 413.
@@ -47,6 +50,7 @@ impl Default for Limits {
             zk_outstanding_max: 1000,
             zk_watches_max: 1_000_000,
             zk_outbox_bytes_max: 64 << 20,
+            tls_handshakes_max: 256,
             http_connections_max: 50_000,
             http_body_bytes_max: 8 << 20,
             kv_value_bytes_max: 512 << 10,

@@ -7,11 +7,13 @@ mod dns;
 pub mod limits;
 mod numbered;
 mod text;
+mod tls;
 mod zoo_cfg;
 
 pub use address::ListenAddress;
 pub use dns::DnsSettings;
 pub use limits::Limits;
+pub use tls::{ClientAuth, TlsSettings, TlsVersion};
 pub use zoo_cfg::ReadSettings;
 
 use std::collections::BTreeMap;
@@ -40,6 +42,9 @@ pub struct Settings {
     pub peer_addr: Option<ListenAddress>,
     /// ZooKeeper clients. Default `127.0.0.1:2181`. ZooKeeper: `clientPort`.
     pub zk_addr: ListenAddress,
+    /// ZooKeeper clients that speak TLS. Default off; needs `tls.cert_file`.
+    /// ZooKeeper: `secureClientPort`.
+    pub zk_tls_addr: ListenAddress,
     /// The four-letter words answered, with commas between, or `*` for all.
     /// Default: all if `zk_addr` is on loopback, otherwise
     /// `srvr,ruok,isro,envi,mntr`, since the others are costly or tell about
@@ -56,6 +61,8 @@ pub struct Settings {
     pub datacenter: String,
     /// The DNS interface.
     pub dns: DnsSettings,
+    /// TLS towards clients.
+    pub tls: TlsSettings,
     /// The agent and its checks.
     pub agent: AgentSettings,
     /// Session timing.
@@ -142,12 +149,14 @@ impl Default for Settings {
             members: BTreeMap::new(),
             peer_addr: None,
             zk_addr: ListenAddress::loopback(2181),
+            zk_tls_addr: ListenAddress::Off,
             zk_four_letter_words: None,
             http_addr: ListenAddress::loopback(8500),
             dns_addr: ListenAddress::loopback(8600),
             node_name: None,
             datacenter: "dc1".to_owned(),
             dns: DnsSettings::default(),
+            tls: TlsSettings::default(),
             agent: AgentSettings::default(),
             session: SessionSettings::default(),
             raft: RaftSettings::default(),
@@ -310,6 +319,10 @@ impl Settings {
         if self.runtime.workers == 0 {
             problems.push("runtime.workers is 0".to_owned());
         }
+        if self.zk_tls_addr != ListenAddress::Off && self.tls.cert_file.is_none() {
+            problems.push("zk_tls_addr is on, but tls.cert_file is missing".to_owned());
+        }
+        self.tls.check(&mut problems);
         if problems.is_empty() {
             return Ok(ValidSettings(self));
         }

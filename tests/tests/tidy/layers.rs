@@ -9,12 +9,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("clock", &["error"]),
     ("settings", &["error"]),
+    ("tls", &["error", "clock", "settings"]),
     ("storage", &["error", "clock", "settings"]),
-    ("consensus", &["error", "clock", "settings", "storage"]),
+    ("consensus", &["error", "clock", "settings", "tls", "storage"]),
     ("node", &["error", "clock", "settings", "storage", "consensus"]),
-    ("agent", &["error", "clock", "settings", "storage", "node"]),
-    ("server", &["error", "clock", "settings", "node", "agent"]),
-    ("client", &["error", "clock", "settings"]),
+    ("agent", &["error", "clock", "settings", "tls", "storage", "node"]),
+    ("server", &["error", "clock", "settings", "tls", "node", "agent"]),
+    ("client", &["error", "clock", "settings", "tls"]),
     // One member with its servers, for a host program: knows all of them.
     (
         "embedded",

@@ -1,0 +1,97 @@
+//! What a user can set about TLS.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// TLS towards clients. Certificates and keys are PEM files, read again when
+/// they change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSettings {
+    /// This member's certificate, and behind it those that lead to its
+    /// authority. Default none: no TLS. ZooKeeper: `ssl.keyStore.location`;
+    /// Consul: `tls.defaults.cert_file`.
+    pub cert_file: Option<PathBuf>,
+    /// Its private key, not encrypted. Default: in `cert_file`. ZooKeeper:
+    /// `ssl.keyStore.location`; Consul: `tls.defaults.key_file`.
+    pub key_file: Option<PathBuf>,
+    /// The authorities that client certificates come from. ZooKeeper:
+    /// `ssl.trustStore.location`; Consul: `tls.defaults.ca_file`.
+    pub ca_file: Option<PathBuf>,
+    /// Whether ZooKeeper clients are asked for a certificate: `none`, `want`
+    /// or `need`. Default `need` with a `ca_file`, otherwise `none`.
+    /// ZooKeeper: `ssl.clientAuth`.
+    pub client_auth: Option<ClientAuth>,
+    /// Whether `zk_addr` takes TLS beside plaintext. Default no. ZooKeeper:
+    /// `client.portUnification`.
+    pub one_port: bool,
+    /// The oldest version spoken: `1.2` or `1.3`. Default `1.2`. ZooKeeper:
+    /// `ssl.enabledProtocols`.
+    pub version_min: TlsVersion,
+    /// How long a handshake may take, its turn waited for included; then the
+    /// connection is closed. Milliseconds, default 5000. ZooKeeper:
+    /// `ssl.handshakeDetectionTimeoutMillis`.
+    pub handshake_timeout_ms: u32,
+}
+
+/// Whether the other side of a connection is asked for a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// Not asked.
+    None,
+    /// Asked; one that is shown must be good.
+    Want,
+    /// Refused without one.
+    Need,
+}
+
+/// A version of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// The oldest that is still sound.
+    #[default]
+    #[serde(rename = "1.2")]
+    V1_2,
+    /// The newest.
+    #[serde(rename = "1.3")]
+    V1_3,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self {
+            cert_file: None,
+            key_file: None,
+            ca_file: None,
+            client_auth: None,
+            one_port: false,
+            version_min: TlsVersion::default(),
+            handshake_timeout_ms: 5000,
+        }
+    }
+}
+
+impl TlsSettings {
+    /// Whether ZooKeeper clients are asked for a certificate.
+    pub fn client_auth(&self) -> ClientAuth {
+        let otherwise = if self.ca_file.is_some() { ClientAuth::Need } else { ClientAuth::None };
+        self.client_auth.unwrap_or(otherwise)
+    }
+
+    /// Adds what does not hold together.
+    pub(super) fn check(&self, problems: &mut Vec<String>) {
+        if self.cert_file.is_none() && (self.key_file.is_some() || self.one_port) {
+            problems.push("tls.cert_file is missing".to_owned());
+        }
+        if self.client_auth() != ClientAuth::None && self.ca_file.is_none() {
+            problems.push(
+                "tls.client_auth asks for certificates, but no tls.ca_file says of whom".to_owned(),
+            );
+        }
+        if self.handshake_timeout_ms == 0 {
+            problems.push("tls.handshake_timeout_ms is 0".to_owned());
+        }
+    }
+}
