@@ -37,7 +37,6 @@ mod route;
 mod session;
 mod status;
 mod txn;
-mod txn_read;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

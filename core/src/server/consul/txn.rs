@@ -10,7 +10,6 @@ use super::answer::{Answer, Meta};
 use super::call::Call;
 use super::error_map::HttpError;
 use super::read_options::ReadOptions;
-use super::txn_read;
 
 const LIMIT_DOCUMENT: &str = "https://www.consul.io/docs/agent/options.html#txn_max_req_len";
 
@@ -44,7 +43,7 @@ impl Front {
             Ok(operations) => operations,
             Err(errors) => return Ok(failed(errors, call.pretty())),
         };
-        if operations.iter().all(txn_read::only_reads) {
+        if operations.iter().all(TxnOp::is_read) {
             self.read_txn(&operations, &options, call.pretty()).await
         } else {
             self.write_txn(operations, call.pretty()).await
@@ -58,7 +57,7 @@ impl Front {
         pretty: bool,
     ) -> Result<Answer, HttpError> {
         let freshness = self.confirm(options).await?;
-        let results = match self.node.read(|state| txn_read::run(operations, state.consul())) {
+        let results = match self.node.read(|state| state.consul().read_txn(operations)) {
             Ok(results) => results,
             Err(errors) => return Ok(failed(op_errors(errors), pretty)),
         };
