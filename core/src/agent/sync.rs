@@ -15,6 +15,7 @@ use coord_state::consul::{
     Catalog, CatalogNode, CatalogService, ConsulCommand, HealthCheck, NewCheck, NewNode,
     NewService, Registration,
 };
+use coord_state::event::Topic;
 use coord_wire::consul::agent::ServiceDefinition;
 use coord_wire::consul::session::SERF_HEALTH;
 
@@ -33,6 +34,7 @@ const RETRY: Duration = Duration::from_secs(5);
 impl Agent {
     pub(super) async fn keep_in_step(self: Arc<Self>) {
         loop {
+            let mut restored = self.node.topic_waiters().register(vec![Topic::Restoration]);
             let wait = match self.synchronise().await {
                 Ok(()) => {
                     self.registered.send_replace(true);
@@ -53,6 +55,8 @@ impl Agent {
                     // A change failed just now: the next try may fare no better at once.
                     tokio::time::sleep(FIRST_RETRY).await;
                 }
+                // A restored catalog knows what was registered when it was saved.
+                () = restored.changed() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }

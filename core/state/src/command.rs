@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::archive::ArchiveCommand;
 use crate::codec::{CodecError, Decode, Encode, Input};
 use crate::consul::ConsulCommand;
 use crate::machine::Foundation;
@@ -19,6 +20,8 @@ pub enum Command {
     Znode(ZnodeCommand),
     /// Keys, catalog, Consul sessions.
     Consul(ConsulCommand),
+    /// Restoring an archive.
+    Archive(ArchiveCommand),
 }
 
 impl Encode for Command {
@@ -40,6 +43,10 @@ impl Encode for Command {
                 out.push(3);
                 command.encode(out);
             }
+            Self::Archive(command) => {
+                out.push(16);
+                command.encode(out);
+            }
         }
     }
 }
@@ -51,6 +58,7 @@ impl Decode for Command {
             1 => Self::Session(Decode::decode(input)?),
             2 => Self::Znode(Decode::decode(input)?),
             3 => Self::Consul(Decode::decode(input)?),
+            16 => Self::Archive(Decode::decode(input)?),
             tag => return Err(CodecError::UnknownTag { what: "command", tag: tag.into() }),
         })
     }

@@ -22,6 +22,10 @@ pub(crate) mod kind {
     pub(crate) const ZNODE: u8 = 2;
     /// A znode's data.
     pub(crate) const ZNODE_DATA: u8 = 3;
+    /// When an archive last replaced the state.
+    pub(crate) const RESTORED: u8 = 16;
+    /// A staged state as a whole.
+    pub(crate) const STAGED: u8 = 17;
 }
 
 /// The XOR of the content hashes of a set of entries.

@@ -36,7 +36,8 @@ pub enum Event {
     },
     /// Something a Consul blocking query may wait for.
     Changed(Topic),
-    /// The whole state was replaced by a snapshot: everybody looks again.
+    /// The whole state was replaced by a snapshot or an archive: everybody looks
+    /// again.
     Restored,
 }
 
@@ -77,4 +78,6 @@ pub enum Topic {
     PreparedQueries,
     /// Any coordinate.
     Coordinates,
+    /// Waiters only: nothing but the replacement of the whole state.
+    Restoration,
 }

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::archive::Archives;
 use crate::batch::{Batch, Outcome};
 use crate::command::Command;
 use crate::consul::Consul;
@@ -45,6 +46,7 @@ pub struct StateMachine {
     pub(crate) sessions: Sessions,
     pub(crate) znodes: Tree,
     pub(crate) consul: Consul,
+    pub(crate) archives: Archives,
 }
 
 /// What the first leader decided for the life of the cluster.
@@ -92,7 +94,8 @@ impl StateMachine {
         )
     }
 
-    /// Applies one command at the next revision.
+    /// Applies one command at the next revision; activating an archive may skip
+    /// some, see [`crate::archive`].
     ///
     /// Time never goes backwards: a leader whose clock is behind the last
     /// command's gets the last command's time.
@@ -101,6 +104,7 @@ impl StateMachine {
         self.time_ms = self.time_ms.max(time_ms);
         let stamp = Stamp { revision: self.revision, time_ms: self.time_ms };
         let mut events = Vec::new();
+        self.archives.sweep(self.time_ms);
         let result = match command {
             Command::Found(foundation) => self.found(foundation),
             Command::Session(command) => {
@@ -110,8 +114,10 @@ impl StateMachine {
                 self.znodes.apply(stamp, command, &mut self.sessions, &mut events)
             }
             Command::Consul(command) => self.consul.apply(stamp, command, &mut events),
+            Command::Archive(command) => self.apply_archive(stamp, command, &mut events),
         };
-        Applied { revision: stamp.revision, result, events }
+        // A restore may have gone on to a later one.
+        Applied { revision: self.revision, result, events }
     }
 
     fn found(&mut self, foundation: Foundation) -> Result<Reply, Rejection> {
@@ -165,6 +171,14 @@ impl StateMachine {
 
     /// The digest of everything: equal on all members at equal revisions.
     pub fn digest(&self) -> Digest {
+        let mut digest = self.tables_digest();
+        let key = self.foundation.map_or(0, |foundation| foundation.digest_key);
+        digest.toggle(self.archives.digest(Hasher::new(key)));
+        digest
+    }
+
+    /// The same without what is under way.
+    pub(crate) fn tables_digest(&self) -> Digest {
         let mut digest = self.znodes.digest();
         digest.toggle(self.sessions.digest());
         digest.toggle(self.consul.digest());

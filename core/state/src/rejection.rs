@@ -4,6 +4,7 @@
 
 use alloc::boxed::Box;
 
+use crate::archive::ArchiveRejection;
 use crate::consul::ConsulRejection;
 
 /// Why a command was refused. Nothing was changed, unless the variant says so.
@@ -56,4 +57,7 @@ pub enum Rejection {
     /// Consul's own.
     #[error(transparent)]
     Consul(#[from] ConsulRejection),
+    /// A step of a restore.
+    #[error(transparent)]
+    Archive(#[from] ArchiveRejection),
 }

@@ -42,7 +42,7 @@ pub fn code_of_rejection(rejection: &Rejection) -> ErrorCode {
         Rejection::QuotaExceeded => ErrorCode::QuotaExceeded,
         Rejection::MultiFailed { cause, .. } => code_of_rejection(cause),
         // No ZooKeeper request is decided so.
-        Rejection::Consul(_) => ErrorCode::SystemError,
+        Rejection::Consul(_) | Rejection::Archive(_) => ErrorCode::SystemError,
     }
 }
 

@@ -8,7 +8,9 @@
 //! ```
 //!
 //! The waiter is registered in the very read that found nothing new, so no
-//! change falls between. A wake that moves no index is not passed on. The
+//! change falls between. A wake that moves no index is not passed on, unless an
+//! archive replaced the state: that answers everybody, and no index is told
+//! from then on that is lower than the revision of the restore. The
 //! waiter goes with the request: hyper drops it when the client leaves.
 
 use std::time::Duration;
@@ -44,9 +46,12 @@ impl Front {
         if options.index > 0 {
             let deadline = tokio::time::sleep(self.with_jitter(options.wait));
             tokio::pin!(deadline);
+            let mut began_at = None;
             loop {
                 let waiter = self.node.read(|state| {
-                    (index(state).max(1) <= options.index)
+                    let restored_at = state.restored_at();
+                    let replaced = *began_at.get_or_insert(restored_at) != restored_at;
+                    (!replaced && told(state, &index) <= options.index)
                         .then(|| self.node.topic_waiters().register(topics.clone()))
                 });
                 let Some(mut waiter) = waiter else { break };
@@ -61,7 +66,7 @@ impl Front {
                 }
             }
         }
-        let (index, answer) = self.node.read(|state| (index(state).max(1), answer(state)));
+        let (index, answer) = self.node.read(|state| (told(state, &index), answer(state)));
         let meta = Meta {
             index: Some(index),
             known_leader: freshness.known_leader,
@@ -120,4 +125,9 @@ impl Front {
         let part = wait / JITTER_PART;
         wait + part.mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
+}
+
+/// An index as a reader is told it: never 0, and never back behind a restore.
+fn told(state: &StateMachine, index: impl Fn(&StateMachine) -> u64) -> u64 {
+    index(state).max(state.restored_at().0).max(1)
 }

@@ -75,6 +75,7 @@ impl From<&Rejection> for HttpError {
         match rejection {
             // Consul validates behind its RPC layer, so even these are 500.
             Rejection::Consul(refused) => Self::internal(refused.to_string()),
+            Rejection::Archive(refused) => Self::internal(refused.to_string()),
             Rejection::NoAuth => Self::new(StatusCode::FORBIDDEN, "Permission denied"),
             // No request of this API leads to the others: they are ZooKeeper's.
             Rejection::BadArguments(_)

@@ -21,6 +21,6 @@ pub(super) fn error_code(rejection: &Rejection) -> Option<ErrorCode> {
         Rejection::QuotaExceeded => ErrorCode::QuotaExceeded,
         Rejection::MultiFailed { cause, .. } => return error_code(cause),
         // No command of this server is answered so; it would be a fault of ours.
-        Rejection::Consul(_) => ErrorCode::MarshallingError,
+        Rejection::Consul(_) | Rejection::Archive(_) => ErrorCode::MarshallingError,
     })
 }

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use crate::codec::{CodecError, Decode, Encode, Input};
 use crate::digest::{Digest, Hasher, kind};
 use crate::event::Event;
-use crate::id::{Attachment, SessionId};
+use crate::id::{Attachment, Revision, SessionId};
 use crate::machine::Stamp;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
@@ -112,6 +112,18 @@ impl Sessions {
             znodes.delete_ephemeral(stamp.revision, path, events);
         }
         events.push(Event::SessionClosed { session: id });
+    }
+
+    /// Takes all sessions out, and with them their ephemerals.
+    pub(crate) fn end_all(&mut self, revision: Revision, znodes: &mut Tree) {
+        let mut untold = Vec::new();
+        for (_, session) in core::mem::take(&mut self.live) {
+            for path in &session.ephemerals {
+                znodes.delete_ephemeral(revision, path, &mut untold);
+                untold.clear();
+            }
+        }
+        self.digest = Digest::default();
     }
 
     /// Refuses what comes for a session that is gone, or over a connection

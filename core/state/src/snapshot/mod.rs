@@ -5,6 +5,8 @@
 //! session    id and record                                    once each
 //! znodes     as many as fill a record, parents before children
 //! 32 to 63   Consul's
+//! restored   when an archive replaced the state, if one did
+//! staged     a restore under way, then the records of its state, wrapped
 //! end        how many, and the digest                         once, last
 //! ```
 //!
@@ -30,6 +32,10 @@ mod tag {
     pub(super) const HEADER: u8 = 0;
     pub(super) const SESSION: u8 = 1;
     pub(super) const ZNODES: u8 = 2;
+    /// Added to format 1: only where an archive was ever restored.
+    pub(super) const RESTORED: u8 = 16;
+    pub(super) const STAGED: u8 = 17;
+    pub(super) const STAGED_RECORD: u8 = 18;
     pub(super) const END: u8 = 255;
     pub(super) const CONSUL: core::ops::RangeInclusive<u8> = 32..=63;
 }
@@ -73,6 +79,14 @@ impl StateMachine {
         }
     }
 
+    /// The same for an archive: without what only matters to this cluster.
+    pub fn freeze_archive(&self) -> Frozen {
+        let mut frozen = self.freeze();
+        let of_this_cluster = [tag::RESTORED, tag::STAGED, tag::STAGED_RECORD];
+        frozen.records.retain(|(tag, _)| !of_this_cluster.contains(tag));
+        frozen
+    }
+
     /// Hands the whole state to `sink`, record by record.
     ///
     /// # Errors
@@ -88,7 +102,9 @@ impl StateMachine {
             sink(tag::SESSION, &scratch)?;
         }
         scratch.clear();
-        for (record, acl) in self.znodes.records() {
+        // A staged state may have none yet.
+        let records = (!self.znodes.is_empty()).then(|| self.znodes.records());
+        for (record, acl) in records.into_iter().flatten() {
             record.encode(acl, &mut scratch);
             if scratch.len() >= RECORD_BYTES {
                 sink(tag::ZNODES, &scratch)?;
@@ -99,9 +115,28 @@ impl StateMachine {
             sink(tag::ZNODES, &scratch)?;
         }
         self.consul.snapshot_records(sink)?;
+        self.archive_records(sink)?;
         scratch.clear();
         self.end().encode(&mut scratch);
         sink(tag::END, &scratch)
+    }
+
+    fn archive_records<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        let mut scratch = Vec::new();
+        if self.archives.restored_at > Revision(0) {
+            self.archives.restored_at.encode(&mut scratch);
+            sink(tag::RESTORED, &scratch)?;
+        }
+        let Some(staging) = &self.archives.staging else { return Ok(()) };
+        scratch.clear();
+        staging.encode(&mut scratch);
+        sink(tag::STAGED, &scratch)?;
+        staging.snapshot(&mut |tag, payload| {
+            scratch.clear();
+            scratch.push(tag);
+            scratch.extend_from_slice(payload);
+            sink(tag::STAGED_RECORD, &scratch)
+        })
     }
 
     fn header(&self) -> Header {
@@ -117,7 +152,7 @@ impl StateMachine {
         End {
             sessions: self.sessions.len() as u64,
             znodes: self.znodes.len() as u64,
-            digest: self.digest().0,
+            digest: self.tables_digest().0,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::archive::{Progress, Staging};
 use crate::codec::{CodecError, Decode, Input};
 use crate::consul::Consul;
 use crate::digest::Hasher;
@@ -16,6 +17,8 @@ use crate::znode::Tree;
 pub struct Restore {
     machine: StateMachine,
     next: Next,
+    /// Of the staged state whose records are being read.
+    staged: Option<Progress>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -42,8 +45,9 @@ impl Restore {
             sessions: Default::default(),
             znodes: Tree::vacant(),
             consul: Consul::default(),
+            archives: Default::default(),
         };
-        Self { machine, next: Next::Header }
+        Self { machine, next: Next::Header, staged: None }
     }
 
     /// Takes the next record. What it holds is copied out of `payload`.
@@ -57,6 +61,11 @@ impl Restore {
             (Next::Header, tag::HEADER) => self.header(&mut input)?,
             (Next::Content, tag::SESSION) => self.session(&mut input)?,
             (Next::Content, tag::ZNODES) => self.znodes(&mut input)?,
+            (Next::Content, tag::RESTORED) => {
+                self.machine.archives.restored_at = Decode::decode(&mut input)?;
+            }
+            (Next::Content, tag::STAGED) => self.staged(&mut input)?,
+            (Next::Content, tag::STAGED_RECORD) => return self.staged_record(input),
             (Next::Content, tag::END) => self.end(&mut input)?,
             (Next::Content, tag) if tag::CONSUL.contains(&tag) => {
                 return self.machine.consul.restore_record(tag, input);
@@ -73,10 +82,41 @@ impl Restore {
     /// # Errors
     /// [`CodecError::Truncated`] if the last record is missing.
     pub fn finish(self) -> Result<StateMachine, CodecError> {
+        self.finished()?;
+        Ok(self.machine)
+    }
+
+    /// The same without taking it.
+    pub(crate) fn finished(&self) -> Result<&StateMachine, CodecError> {
         if self.next != Next::Nothing {
             return Err(CodecError::Truncated { what: "the snapshot's last record", missing: 1 });
         }
-        Ok(self.machine)
+        Ok(&self.machine)
+    }
+
+    /// As far as it is read.
+    pub(crate) fn machine(&self) -> &StateMachine {
+        &self.machine
+    }
+
+    /// Whether no record was taken yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next == Next::Header
+    }
+
+    /// Goes on behind the last record.
+    pub(crate) fn reopen(&mut self) {
+        self.next = Next::Content;
+    }
+
+    /// As [`Self::record`], for one that came in an archive.
+    pub(crate) fn archived_record(&mut self, tag: u8, payload: Bytes) -> Result<(), CodecError> {
+        match tag {
+            tag::RESTORED | tag::STAGED | tag::STAGED_RECORD => {
+                Err(CodecError::UnknownTag { what: "archived record", tag: tag.into() })
+            }
+            _ => self.record(tag, payload),
+        }
     }
 
     fn header(&mut self, input: &mut Input) -> Result<(), CodecError> {
@@ -108,7 +148,27 @@ impl Restore {
         Ok(())
     }
 
+    fn staged(&mut self, input: &mut Input) -> Result<(), CodecError> {
+        let (staging, progress) = Staging::begin(input)?;
+        self.machine.archives.staging = Some(staging);
+        self.staged = Some(progress);
+        Ok(())
+    }
+
+    fn staged_record(&mut self, mut input: Input) -> Result<(), CodecError> {
+        let staging = self.machine.archives.staging.as_mut();
+        let staging = staging.ok_or(CodecError::Invalid { what: "a staged record" })?;
+        let tag = u8::decode(&mut input)?;
+        let len = input.remaining();
+        staging.staged_record(tag, input.take(len, "staged record")?)
+    }
+
     fn end(&mut self, input: &mut Input) -> Result<(), CodecError> {
+        if let (Some(staging), Some(progress)) =
+            (self.machine.archives.staging.as_mut(), self.staged.take())
+        {
+            staging.resume(progress)?;
+        }
         if End::decode(input)? != self.machine.end() {
             return Err(CodecError::Invalid { what: "the snapshot's digest" });
         }

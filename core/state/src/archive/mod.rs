@@ -1,0 +1,186 @@
+//! Replacing the whole state by an archived one, through the log.
+//!
+//! ```text
+//! Stage --> Records --> Records --> …  --> Activate
+//!           a state beside the state       takes its place, in one revision
+//! ```
+//!
+//! An archive may be as large as the state, and no log entry may: its records
+//! come a few at a time and build a second state, the staged one, of which
+//! nobody sees anything. Activating it is one command, so every member changes
+//! over in the same revision, and until then nothing has happened.
+//!
+//! Invariants:
+//!
+//! 1. There is at most one staged state. A new one drops the one before, and
+//!    one that got no records for [`IDLE_MS`] goes with the next command.
+//! 2. Records are taken in order and once; damage drops the staged state.
+//! 3. Revisions and times go on: the activated state is later than both itself
+//!    and the one before. What its entries say of their own revisions stays.
+//! 4. A restore ends every ZooKeeper session, with its ephemerals: those of the
+//!    state before, because their clients saw what is no longer so, and those
+//!    of the archive, because nobody is behind them. Consul's sessions are
+//!    records like others and come back with their locks, as in Consul.
+//! 5. Who this cluster is and which batches it has applied are its own and not
+//!    the archive's.
+//!
+//! Deliberately absent: the archive as a file (that is the server's), and
+//! whether it may be as large as it is.
+
+mod command;
+mod staging;
+#[cfg(test)]
+mod tests;
+
+pub use command::{ArchiveCommand, ArchiveId};
+pub(crate) use staging::{Progress, Staging};
+
+use alloc::vec::Vec;
+
+use crate::codec::{CodecError, Encode};
+use crate::digest::{Digest, Hasher, kind};
+use crate::event::Event;
+use crate::id::Revision;
+use crate::machine::{Foundation, Stamp, StateMachine};
+use crate::rejection::Rejection;
+use crate::reply::Reply;
+
+/// A staged state that grows no more is dropped after so long: whoever sent it
+/// is gone.
+const IDLE_MS: u64 = 10 * 60 * 1000;
+
+/// Why a step of a restore was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArchiveRejection {
+    /// Another restore began meanwhile, or this one stood still for too long.
+    #[error("this restore was given up: another one began, or it stood still")]
+    NotStaged,
+    /// Records are missing before these.
+    #[error("the records of the archive came out of order")]
+    OutOfOrder,
+    /// The records are not those of a state.
+    #[error("the archive is damaged: {0}")]
+    Damaged(#[from] CodecError),
+}
+
+/// What the state knows of archives.
+#[derive(Debug, Default)]
+pub(crate) struct Archives {
+    /// When the state was last replaced; 0 for never.
+    pub(crate) restored_at: Revision,
+    pub(crate) staging: Option<Staging>,
+}
+
+impl Archives {
+    /// Drops what stood still for too long.
+    pub(crate) fn sweep(&mut self, time_ms: u64) {
+        if self.staging.as_ref().is_some_and(|staging| time_ms > staging.touched_ms + IDLE_MS) {
+            self.staging = None;
+        }
+    }
+
+    pub(crate) fn apply(
+        &mut self,
+        stamp: Stamp,
+        command: ArchiveCommand,
+    ) -> Result<Option<StateMachine>, Rejection> {
+        match command {
+            ArchiveCommand::Stage { archive } => {
+                self.staging = Some(Staging::new(archive, stamp.time_ms));
+            }
+            ArchiveCommand::Records { archive, number, records } => {
+                let staging = self.staged(archive)?;
+                if let Err(refused) = staging.records(stamp.time_ms, number, records) {
+                    self.staging = None;
+                    return Err(refused.into());
+                }
+            }
+            ArchiveCommand::Activate { archive } => {
+                self.staged(archive)?;
+                let staging = self.staging.take();
+                let finished = staging.map(|staging| staging.finish()).transpose();
+                return Ok(finished.map_err(ArchiveRejection::from)?);
+            }
+            ArchiveCommand::Discard { archive } => {
+                if self.staged(archive).is_ok() {
+                    self.staging = None;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn staged(&mut self, archive: ArchiveId) -> Result<&mut Staging, ArchiveRejection> {
+        let staging = self.staging.as_mut().filter(|staging| staging.archive == archive);
+        staging.ok_or(ArchiveRejection::NotStaged)
+    }
+
+    pub(crate) fn digest(&self, hasher: Hasher) -> Digest {
+        let mut digest = Digest::default();
+        let mut stored = Vec::new();
+        if self.restored_at > Revision(0) {
+            self.restored_at.encode(&mut stored);
+            digest.toggle(hasher.entry(kind::RESTORED, &stored));
+        }
+        if let Some(staging) = &self.staging {
+            stored.clear();
+            staging.encode(&mut stored);
+            staging.digest().0.encode(&mut stored);
+            digest.toggle(hasher.entry(kind::STAGED, &stored));
+        }
+        digest
+    }
+}
+
+impl StateMachine {
+    pub(crate) fn apply_archive(
+        &mut self,
+        stamp: Stamp,
+        command: ArchiveCommand,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Rejection> {
+        if let Some(archived) = self.archives.apply(stamp, command)? {
+            self.replace(archived, events);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Goes on with the archived tables at a revision later than any in them.
+    fn replace(&mut self, archived: Self, events: &mut Vec<Event>) {
+        let closed = self.sessions.iter().map(|(session, _)| Event::SessionClosed { session });
+        events.extend(closed);
+        events.push(Event::Restored);
+        let Self { revision, time_ms, foundation, sessions, znodes, consul, .. } = archived;
+        self.revision = self.revision.max(Revision(revision.0 + 1));
+        self.time_ms = self.time_ms.max(time_ms);
+        self.sessions = sessions;
+        self.znodes = znodes;
+        self.consul = consul;
+        // The archived tables are hashed under their own key already.
+        let digest_key = foundation.map_or(0, |foundation| foundation.digest_key);
+        if let Some(own) = self.foundation {
+            self.foundation = Some(Foundation { digest_key, ..own });
+        }
+        self.archives.restored_at = self.revision;
+        self.sessions.end_all(self.revision, &mut self.znodes);
+    }
+
+    /// The revision at which an archive last replaced the whole state, 0 if
+    /// none did. No index that a reader is told may be lower.
+    pub fn restored_at(&self) -> Revision {
+        self.archives.restored_at
+    }
+
+    /// Looks whether a staged state is whole and holds together, so that it can
+    /// be activated. Looks at all of it.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn check_staged(&self, archive: ArchiveId) -> Result<(), alloc::string::String> {
+        use alloc::string::ToString;
+        match self.archives.staging.as_ref().filter(|staging| staging.archive == archive) {
+            None => Err(ArchiveRejection::NotStaged.to_string()),
+            Some(staging) => staging.check(),
+        }
+    }
+}
