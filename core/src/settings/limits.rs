@@ -28,6 +28,9 @@ pub struct Limits {
     pub http_body_bytes_max: usize,
     /// Largest value of a key. Bytes, default 524288; answered 413. Consul: `kv_max_value_size`.
     pub kv_value_bytes_max: usize,
+    /// Largest archive that `PUT /v1/snapshot` restores, as sent and unpacked.
+    /// Bytes, default 4 GiB; answered 413.
+    pub archive_bytes_max: u64,
     /// Operations of one Consul transaction, default 128; answered 413.
     pub txn_ops_max: usize,
     /// Body of one Consul transaction. Bytes, default 524288; answered 413. Consul: `txn_max_req_len`.
@@ -54,6 +57,7 @@ impl Default for Limits {
             http_connections_max: 50_000,
             http_body_bytes_max: 8 << 20,
             kv_value_bytes_max: 512 << 10,
+            archive_bytes_max: 4 << 30,
             txn_ops_max: 128,
             txn_bytes_max: 512 << 10,
             proposals_max: 65_536,

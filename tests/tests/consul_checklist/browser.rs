@@ -131,7 +131,11 @@ impl Reply {
             .map(|line| line.split_once(": ").expect("name and value"))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        Self { status, headers, body: bytes[end + 4..].to_vec(), took }
+        let headers: Vec<(String, String)> = headers;
+        let body = &bytes[end + 4..];
+        let chunked = headers.contains(&("Transfer-Encoding".into(), "chunked".into()));
+        let body = if chunked { unchunked(body) } else { body.to_vec() };
+        Self { status, headers, body, took }
     }
 
     /// The header of exactly this spelling.
@@ -162,5 +166,20 @@ impl Reply {
     #[track_caller]
     pub(crate) fn says(&self, status: u16, text: &str) {
         assert_eq!((self.status, &*String::from_utf8_lossy(&self.body)), (status, text));
+    }
+}
+
+/// A body that came in chunks.
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|two| two == b"\r\n").expect("a whole chunk");
+        let size = std::str::from_utf8(&rest[..end]).unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            return body;
+        }
+        body.extend_from_slice(&rest[end + 2..][..size]);
+        rest = &rest[end + 2 + size + 2..];
     }
 }

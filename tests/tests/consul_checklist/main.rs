@@ -11,5 +11,6 @@ mod keys;
 mod queries;
 mod score;
 mod sessions;
+mod snapshots;
 mod transport;
 mod txn;

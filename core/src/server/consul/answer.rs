@@ -6,11 +6,11 @@ use bytes::Bytes;
 use coord_wire::consul::json;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use super::body::{AnswerBody, Parts};
 use super::error_map::HttpError;
 
 const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
@@ -36,13 +36,14 @@ pub(super) struct Meta {
 pub(super) struct Answer {
     status: StatusCode,
     headers: HeaderMap,
-    body: Bytes,
+    body: AnswerBody,
 }
 
 impl Answer {
     /// 200 without a body.
     pub(super) fn empty() -> Self {
-        Self { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new() }
+        let body = AnswerBody::Whole(Bytes::new());
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), body }
     }
 
     /// 200 with JSON.
@@ -62,7 +63,13 @@ impl Answer {
 
     /// 200 with any body.
     pub(super) fn of_type(content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        let answer = Self { body: body.into(), ..Self::empty() };
+        let answer = Self { body: AnswerBody::Whole(body.into()), ..Self::empty() };
+        answer.with_header(header::CONTENT_TYPE, HeaderValue::from_static(content_type))
+    }
+
+    /// 200 with a body that comes in parts, never compressed.
+    pub(super) fn stream(content_type: &'static str, parts: Parts) -> Self {
+        let answer = Self { body: AnswerBody::Parts(parts), ..Self::empty() };
         answer.with_header(header::CONTENT_TYPE, HeaderValue::from_static(content_type))
     }
 
@@ -96,16 +103,17 @@ impl Answer {
     }
 
     /// As it goes on the wire, compressed if the client offered it.
-    pub(super) fn into_response(mut self, gzip: bool) -> Response<Full<Bytes>> {
+    pub(super) fn into_response(mut self, gzip: bool) -> Response<AnswerBody> {
         self.headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        if gzip
-            && !self.body.is_empty()
-            && let Some(compressed) = compress(&self.body)
+        if let AnswerBody::Whole(body) = &mut self.body
+            && gzip
+            && !body.is_empty()
+            && let Some(compressed) = compress(body)
         {
             self.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            self.body = compressed;
+            *body = compressed;
         }
-        let mut response = Response::new(Full::new(self.body));
+        let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response

@@ -88,7 +88,8 @@ impl Call {
         }
     }
 
-    async fn next_data(&mut self) -> Result<Option<Bytes>, HttpError> {
+    /// The next piece of the body, `None` at its end.
+    pub(super) async fn next_data(&mut self) -> Result<Option<Bytes>, HttpError> {
         loop {
             let frame = tokio::time::timeout(BODY_PAUSE_MAX, self.body.frame()).await;
             match frame {

@@ -1,13 +1,13 @@
 //! From a request to its handler, and what all requests have in common.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::Front;
 use super::answer::{Answer, accepts_gzip};
+use super::body::AnswerBody;
 use super::call::Call;
 use super::error_map::HttpError;
 use super::fixed;
@@ -15,7 +15,7 @@ use super::params::{Params, percent_decode};
 use super::route::{Endpoint, Route};
 
 /// Answers one request, whatever it is.
-pub(super) async fn answer(front: &Front, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub(super) async fn answer(front: &Front, request: Request<Incoming>) -> Response<AnswerBody> {
     let gzip = accepts_gzip(request.headers());
     let answer = match routed(front, request).await {
         Ok(answer) => answer,
@@ -160,6 +160,7 @@ async fn handle(front: &Front, endpoint: Endpoint, call: Call) -> Result<Answer,
         Endpoint::CoordinateNodes => front.coordinate_nodes(call).await,
         Endpoint::CoordinateNode => front.coordinate_node(call).await,
         Endpoint::CoordinateUpdate => fixed::coordinates_disabled(),
+        Endpoint::Snapshot => front.snapshot(call).await,
         Endpoint::RaftConfiguration => Ok(front.raft_configuration(&call)),
         Endpoint::Acl => fixed::acl_disabled(),
         Endpoint::Root => Ok(Answer::text(

@@ -19,7 +19,9 @@
 mod agent;
 mod agent_health;
 mod answer;
+mod archive;
 mod blocking;
+mod body;
 mod call;
 mod catalog;
 mod dispatch;
@@ -42,7 +44,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use self::events::EventLog;
@@ -63,6 +65,8 @@ struct Front {
     /// On the node's clock.
     began: Duration,
     extra: Option<Arc<dyn ExtraRoutes>>,
+    /// Archives being made.
+    saves: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
 }
 
@@ -104,6 +108,7 @@ impl ConsulServer {
             events: EventLog::default(),
             metrics: Metrics::default(),
             extra,
+            saves: Arc::new(Semaphore::new(archive::SAVES_MAX)),
             stopping,
         });
         let serving = tokio::spawn(listener::serve(Arc::clone(&front), listener));
