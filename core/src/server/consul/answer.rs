@@ -73,6 +73,11 @@ impl Answer {
         answer.with_header(header::CONTENT_TYPE, HeaderValue::from_static(content_type))
     }
 
+    /// Whether there is no body.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(&self.body, AnswerBody::Whole(body) if body.is_empty())
+    }
+
     /// The same with another status.
     #[must_use]
     pub(super) fn with_status(mut self, status: StatusCode) -> Self {

@@ -1,5 +1,6 @@
 //! One request, as handlers see it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -23,6 +24,7 @@ pub(super) struct Call {
     pub(super) tail: Bytes,
     pub(super) params: Params,
     pub(super) headers: HeaderMap,
+    pub(super) peer: Option<SocketAddr>,
     pub(super) body: Incoming,
 }
 

@@ -16,6 +16,7 @@ use coord_wire::consul::{json, uuid};
 use super::Front;
 use super::answer::Answer;
 use super::call::Call;
+use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
 use super::params::Params;
 use super::read_options::ReadOptions;
@@ -63,13 +64,17 @@ impl Front {
     pub(super) async fn catalog_nodes(&self, call: Call) -> Result<Answer, HttpError> {
         let filter = call.filter(&shape::NODE)?;
         let nodes = NodeMetaFilter::of(&call.params);
+        let near = self.near_asked(&call);
         self.catalog_read(
             &call,
             vec![Topic::Nodes],
             |state| state.consul().catalog().nodes_index(),
             |state| {
                 let wanted = state.consul().catalog().nodes().filter(|node| nodes.admits(node));
+                let mut wanted: Vec<_> = wanted.collect();
+                sort_by_distance(state, near.as_deref(), &mut wanted, |node| &node.name);
                 let answers: Vec<_> = wanted
+                    .into_iter()
                     .map(|node| NodeAnswer::new(node, self.datacenter()))
                     .filter(|answer| filter.admits(answer))
                     .collect();
@@ -118,15 +123,18 @@ impl Front {
         let filter = call.filter(&shape::SERVICE_NODE)?;
         let nodes = NodeMetaFilter::of(&call.params);
         let tags = TagFilter::of(&call.params);
+        let near = self.near_asked(&call);
         self.catalog_read(
             &call,
             vec![Topic::Service(lower(&name))],
             |state| state.consul().catalog().service_index(&name),
             |state| {
                 let catalog = state.consul().catalog();
-                let answers: Vec<_> = catalog
-                    .service_instances(&name)
-                    .filter(|service| tags.admits(service))
+                let wanted = catalog.service_instances(&name);
+                let mut wanted: Vec<_> = wanted.filter(|service| tags.admits(service)).collect();
+                sort_by_distance(state, near.as_deref(), &mut wanted, |service| &service.node);
+                let answers: Vec<_> = wanted
+                    .into_iter()
                     .filter_map(|service| Some((catalog.node(&service.node)?, service)))
                     .filter(|(node, _)| nodes.admits(node))
                     .map(|(node, service)| ServiceNodeAnswer::new(node, service, self.datacenter()))

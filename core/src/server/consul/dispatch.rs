@@ -1,5 +1,7 @@
 //! From a request to its handler, and what all requests have in common.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
@@ -15,16 +17,24 @@ use super::params::{Params, percent_decode};
 use super::route::{Endpoint, Route};
 
 /// Answers one request, whatever it is.
-pub(super) async fn answer(front: &Front, request: Request<Incoming>) -> Response<AnswerBody> {
+pub(super) async fn answer(
+    front: &Front,
+    peer: Option<SocketAddr>,
+    request: Request<Incoming>,
+) -> Response<AnswerBody> {
     let gzip = accepts_gzip(request.headers());
-    let answer = match routed(front, request).await {
+    let answer = match routed(front, peer, request).await {
         Ok(answer) => answer,
         Err(error) => error.into(),
     };
     answer.into_response(gzip)
 }
 
-async fn routed(front: &Front, request: Request<Incoming>) -> Result<Answer, HttpError> {
+async fn routed(
+    front: &Front,
+    peer: Option<SocketAddr>,
+    request: Request<Incoming>,
+) -> Result<Answer, HttpError> {
     let (head, body) = request.into_parts();
     let path = percent_decode(head.uri.path()).map_err(HttpError::bad_request)?;
     if path.iter().any(u8::is_ascii_control) {
@@ -55,7 +65,7 @@ async fn routed(front: &Front, request: Request<Incoming>) -> Result<Answer, Htt
     let tail = Bytes::copy_from_slice(tail);
     let clock = front.node.clock();
     let (method, began) = (head.method.clone(), clock.monotonic());
-    let call = Call { method: head.method, tail, params, headers: head.headers, body };
+    let call = Call { method: head.method, tail, params, headers: head.headers, peer, body };
     let answer = handle(front, route.endpoint, call).await;
     let taken = clock.monotonic().saturating_sub(began);
     front.metrics.record(method.as_str(), route.path, taken);
@@ -159,7 +169,7 @@ async fn handle(front: &Front, endpoint: Endpoint, call: Call) -> Result<Answer,
         Endpoint::CoordinateDatacenters => Ok(front.coordinate_datacenters(&call)),
         Endpoint::CoordinateNodes => front.coordinate_nodes(call).await,
         Endpoint::CoordinateNode => front.coordinate_node(call).await,
-        Endpoint::CoordinateUpdate => fixed::coordinates_disabled(),
+        Endpoint::CoordinateUpdate => front.coordinate_update(call).await,
         Endpoint::Snapshot => front.snapshot(call).await,
         Endpoint::RaftConfiguration => Ok(front.raft_configuration(&call)),
         Endpoint::Acl => fixed::acl_disabled(),

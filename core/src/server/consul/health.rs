@@ -11,6 +11,7 @@ use super::Front;
 use super::answer::Answer;
 use super::call::Call;
 use super::catalog::{NodeMetaFilter, TagFilter, lower, node_topics};
+use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
 use super::params::{Params, parse_bool};
 
@@ -31,12 +32,14 @@ impl Front {
         let name = call.required_name("Missing service name")?;
         let filter = call.filter(&shape::CHECK)?;
         let nodes = NodeMetaFilter::of(&call.params);
+        let near = self.near_asked(&call);
         let topics = vec![Topic::Service(lower(&name))];
         self.catalog_read(&call, topics, checks_index, |state| {
             let catalog = state.consul().catalog();
             let checks = catalog.checks_of_service(&name);
             let checks = checks.filter(|check| on_wanted_node(state, &nodes, check));
-            printed(checks, &filter, call.pretty())
+            let checks = nearest_first(state, near.as_deref(), checks);
+            printed(checks.into_iter(), &filter, call.pretty())
         })
         .await
     }
@@ -47,6 +50,7 @@ impl Front {
         let tags = TagFilter::of(&call.params);
         let filter = call.filter(&shape::INSTANCE)?;
         let passing = only_passing(&call.params)?;
+        let near = self.near_asked(&call);
         self.catalog_read(
             &call,
             vec![Topic::Service(lower(&name))],
@@ -57,10 +61,14 @@ impl Front {
                     let mut checks = catalog.checks_of_instance(node, service_id);
                     checks.all(|check| check.status == CheckStatus::Passing)
                 };
-                let answers: Vec<_> = catalog
+                let mut wanted: Vec<_> = catalog
                     .service_instances(&name)
                     .filter(|service| tags.admits(service))
                     .filter(|service| !passing || healthy(&service.node, &service.id))
+                    .collect();
+                sort_by_distance(state, near.as_deref(), &mut wanted, |service| &service.node);
+                let answers: Vec<_> = wanted
+                    .into_iter()
                     .filter_map(|service| Some((catalog.node(&service.node)?, service)))
                     .filter(|(node, _)| nodes.admits(node))
                     .map(|(node, service)| {
@@ -79,6 +87,7 @@ impl Front {
         let state_name = call.required_name("Missing check state")?;
         let filter = call.filter(&shape::CHECK)?;
         let nodes = NodeMetaFilter::of(&call.params);
+        let near = self.near_asked(&call);
         let any = state_name == "any";
         let wanted = CheckStatus::from_name(&state_name);
         self.catalog_read(&call, vec![Topic::Checks], checks_index, |state| {
@@ -86,10 +95,21 @@ impl Front {
             let checks = checks
                 .filter(|check| any || Some(check.status) == wanted)
                 .filter(|check| on_wanted_node(state, &nodes, check));
-            printed(checks, &filter, call.pretty())
+            let checks = nearest_first(state, near.as_deref(), checks);
+            printed(checks.into_iter(), &filter, call.pretty())
         })
         .await
     }
+}
+
+fn nearest_first<'a>(
+    state: &StateMachine,
+    near: Option<&str>,
+    checks: impl Iterator<Item = &'a HealthCheck>,
+) -> Vec<&'a HealthCheck> {
+    let mut checks: Vec<_> = checks.collect();
+    sort_by_distance(state, near, &mut checks, |check| &check.node);
+    checks
 }
 
 fn checks_index(state: &StateMachine) -> u64 {

@@ -74,7 +74,7 @@ async fn connection(front: Arc<Front>, stream: TcpStream) {
     let peer: Option<SocketAddr> = stream.peer_addr().ok();
     let service = service_fn(|request| {
         let front = Arc::clone(&front);
-        async move { Ok::<_, std::convert::Infallible>(dispatch::answer(&front, request).await) }
+        async move { Ok::<_, std::convert::Infallible>(dispatch::answer(&front, peer, request).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

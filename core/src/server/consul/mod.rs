@@ -24,6 +24,7 @@ mod blocking;
 mod body;
 mod call;
 mod catalog;
+mod coordinate;
 mod dispatch;
 mod error_map;
 mod events;

@@ -12,9 +12,10 @@ use serde::Serialize;
 use super::Front;
 use super::answer::Answer;
 use super::call::Call;
+use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
 use super::read_options::ReadOptions;
-use crate::server::prepared_query::{instances, query_for};
+use crate::server::prepared_query::{Instance, instances, query_for};
 
 const NOT_FOUND: &str = "Query not found";
 
@@ -149,12 +150,18 @@ impl Front {
             Some(text) => text.parse().map_err(|_| HttpError::bad_request("Invalid limit"))?,
         };
         let freshness = self.confirm(&options).await?;
+        let near = self.near_asked(call);
         let seed = u64::from_le_bytes(self.node.random());
         let bytes = self.node.read(|state| {
             let query = query_for(state.consul(), name)?;
             let definition = QueryDefinition::of(query).rendered(name);
             let mut instances = instances(state.consul(), &definition.service);
             shuffle(&mut instances, seed);
+            let near = near.clone().or_else(|| {
+                let near = definition.service.near.as_str();
+                (!near.is_empty()).then(|| self.node_meant(near, call))
+            });
+            nearest_first(state, near.as_deref(), &mut instances);
             if limit > 0 {
                 instances.truncate(limit);
             }
@@ -198,6 +205,17 @@ impl Front {
             Some(json::encode(&explained, call.pretty()))
         });
         bytes.map(Answer::json_bytes).ok_or_else(|| HttpError::not_found(NOT_FOUND))
+    }
+}
+
+/// Sorts by distance from a node, and what is on that node itself to the front.
+fn nearest_first(state: &StateMachine, near: Option<&str>, instances: &mut [Instance<'_>]) {
+    sort_by_distance(state, near, instances, |(node, _)| &node.name);
+    let Some(near) = near else { return };
+    // Consul looks no further than this.
+    let mut nearest = instances.iter().take(10);
+    if let Some(own) = nearest.position(|(node, _)| node.name.eq_ignore_ascii_case(near)) {
+        instances.swap(0, own);
     }
 }
 

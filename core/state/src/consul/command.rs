@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::consul::{
-    CheckStatus, ConsulSessionId, QueryId, SessionBehavior, TaggedAddress, Weights,
+    CheckStatus, ConsulSessionId, NodeCoordinate, QueryId, SessionBehavior, TaggedAddress, Weights,
 };
 
 /// A change to Consul's tables.
@@ -49,6 +49,8 @@ pub enum ConsulCommand {
         /// Which.
         query: QueryId,
     },
+    /// Set where nodes are. Reply: `Done`, also for unknown nodes.
+    UpdateCoordinates(Vec<NodeCoordinate>),
 }
 
 /// A prepared query to be made.

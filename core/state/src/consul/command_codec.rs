@@ -93,7 +93,7 @@ macro_rules! verbs {
 
 verbs! {
     ConsulCommand, "Consul command",
-    wraps { 0 => Kv, 1 => Txn, 2 => Register, 4 => CreateSession }
+    wraps { 0 => Kv, 1 => Txn, 2 => Register, 4 => CreateSession, 16 => UpdateCoordinates }
     3 => Deregister { node, service_id, check_id },
     5 => DestroySession { session },
     6 => SetQuery { query, create },

@@ -17,11 +17,13 @@ use bytes::Bytes;
 
 use crate::codec::Encode;
 use crate::consul::catalog::{CatalogMarks, NodeRecord};
+use crate::consul::coordinate::CoordinateMarks;
 use crate::consul::kv::KvMarks;
 use crate::consul::query::QueryMarks;
 use crate::consul::session::SessionMarks;
 use crate::consul::{
-    CatalogService, ConsulSession, ConsulSessionId, HealthCheck, KvEntry, PreparedQuery, QueryId,
+    CatalogService, ConsulSession, ConsulSessionId, HealthCheck, KvEntry, NodeCoordinate,
+    PreparedQuery, QueryId,
 };
 use crate::digest::{Digest, Hasher};
 
@@ -40,6 +42,8 @@ pub(super) mod tag {
     pub(in crate::consul) const SESSION_MARKS: u8 = 42;
     pub(in crate::consul) const QUERY: u8 = 43;
     pub(in crate::consul) const QUERY_MARKS: u8 = 44;
+    pub(in crate::consul) const COORDINATE: u8 = 48;
+    pub(in crate::consul) const COORDINATE_MARKS: u8 = 49;
 }
 
 /// What one record was before it was changed.
@@ -58,6 +62,8 @@ pub(super) enum Undo {
     SessionMarks(SessionMarks),
     Query(QueryId, Option<Box<PreparedQuery>>),
     QueryMarks(QueryMarks),
+    Coordinate(Box<str>, Option<Box<NodeCoordinate>>),
+    CoordinateMarks(CoordinateMarks),
 }
 
 /// The digest of all records, and how to take the latest changes back.

@@ -1,4 +1,5 @@
-//! Consul's tables: keys, catalog, health checks, sessions, prepared queries.
+//! Consul's tables: keys, catalog, health checks, sessions, prepared queries,
+//! network coordinates.
 //!
 //! Every record keeps the revision that created and last changed it; every
 //! table, service name and key prefix can tell the index a blocking query
@@ -28,6 +29,7 @@
 mod catalog;
 mod command;
 mod command_codec;
+mod coordinate;
 mod health;
 mod kv;
 mod ledger;
@@ -46,6 +48,7 @@ pub use catalog::{Catalog, CatalogNode, CatalogService, Instance, TaggedAddress,
 pub use command::{
     ConsulCommand, KvOp, NewCheck, NewNode, NewQuery, NewService, NewSession, Registration, TxnOp,
 };
+pub use coordinate::{Coordinate, Coordinates, DIMENSIONS, NodeCoordinate};
 pub use health::{CheckStatus, HealthCheck};
 pub use kv::{Kv, KvEntry};
 pub use query::{PreparedQueries, PreparedQuery, QueryId};
@@ -74,6 +77,7 @@ pub struct Consul {
     catalog: Catalog,
     sessions: ConsulSessions,
     queries: PreparedQueries,
+    coordinates: Coordinates,
     ledger: Ledger,
 }
 
@@ -107,6 +111,11 @@ impl Consul {
         &self.queries
     }
 
+    /// Network coordinates.
+    pub fn coordinates(&self) -> &Coordinates {
+        &self.coordinates
+    }
+
     /// Does a transaction of which every operation is a read, see
     /// [`TxnOp::is_read`].
     ///
@@ -118,7 +127,7 @@ impl Consul {
 
     /// Takes changes back, the latest first.
     fn roll_back(&mut self, log: Vec<Undo>) {
-        let Self { kv, catalog, sessions, queries, ledger } = self;
+        let Self { kv, catalog, sessions, queries, coordinates, ledger } = self;
         for undo in log.into_iter().rev() {
             match undo {
                 Undo::Key(key, old) => kv.put(ledger, &key, old),
@@ -138,6 +147,10 @@ impl Consul {
                 Undo::SessionMarks(old) => sessions.put_marks(ledger, old),
                 Undo::Query(id, old) => queries.put(ledger, id, old.map(|old| *old)),
                 Undo::QueryMarks(old) => queries.put_marks(ledger, old),
+                Undo::Coordinate(name, old) => {
+                    coordinates.put(ledger, &name, old.map(|old| *old));
+                }
+                Undo::CoordinateMarks(old) => coordinates.put_marks(ledger, old),
             }
         }
     }
@@ -173,6 +186,10 @@ impl Consul {
                 "queries have their sessions",
                 self.queries.iter().all(|query| self.has_session(query)),
             ),
+            (
+                "coordinates have their nodes",
+                self.coordinates.iter().all(|at| self.is_node(&at.node)),
+            ),
             ("lock holders are live", held.into_iter().all(|id| sessions.session(id).is_some())),
             ("sessions have node and checks", sessions.iter().all(|session| self.lives(session))),
             ("the digest", self.ledger_anew(self.ledger.hasher()).digest() == self.digest()),
@@ -181,6 +198,10 @@ impl Consul {
             None => Ok(()),
             Some((what, _)) => Err("Consul's tables break: ".to_owned() + what),
         }
+    }
+
+    fn is_node(&self, name: &str) -> bool {
+        self.catalog.node(name).is_some()
     }
 
     fn has_session(&self, query: &PreparedQuery) -> bool {

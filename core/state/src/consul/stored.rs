@@ -8,14 +8,15 @@ use bytes::Bytes;
 
 use crate::codec::{CodecError, Decode, Encode, Input, decode_len, encode_len};
 use crate::consul::catalog::{CatalogMarks, NodeRecord};
+use crate::consul::coordinate::CoordinateMarks;
 use crate::consul::kv::KvMarks;
 use crate::consul::ledger::tag;
 use crate::consul::name::lower;
 use crate::consul::query::QueryMarks;
 use crate::consul::session::SessionMarks;
 use crate::consul::{
-    CatalogService, Consul, ConsulSession, ConsulSessionId, HealthCheck, KvEntry, PreparedQuery,
-    QueryId,
+    CatalogService, Consul, ConsulSession, ConsulSessionId, HealthCheck, KvEntry, NodeCoordinate,
+    PreparedQuery, QueryId,
 };
 
 impl<V: Encode> Encode for BTreeMap<Box<str>, V> {
@@ -108,7 +109,11 @@ impl Consul {
         for query in self.queries.iter() {
             recorder.record(tag::QUERY, &query.id, query)?;
         }
-        recorder.marks(tag::QUERY_MARKS, self.queries.marks())
+        recorder.marks(tag::QUERY_MARKS, self.queries.marks())?;
+        for at in self.coordinates.iter() {
+            recorder.record(tag::COORDINATE, &*lower(&at.node), at)?;
+        }
+        recorder.marks(tag::COORDINATE_MARKS, self.coordinates.marks())
     }
 
     /// Puts one record of a snapshot in.
@@ -137,6 +142,11 @@ impl Consul {
             tag::QUERY_MARKS => {
                 self.queries.put_marks(&mut self.ledger, QueryMarks::decode(input)?);
             }
+            tag::COORDINATE => self.restore_coordinate(input)?,
+            tag::COORDINATE_MARKS => {
+                let marks = CoordinateMarks::decode(input)?;
+                self.coordinates.put_marks(&mut self.ledger, marks);
+            }
             _ => return Err(CodecError::UnknownTag { what: "Consul record", tag: tag.into() }),
         }
         payload.finish("Consul record")
@@ -149,6 +159,14 @@ impl Consul {
         require(self.queries.holder(&query.name, query.template).is_none(), "query name")?;
         require(self.has_session(&query), "session of a query")?;
         self.queries.put(&mut self.ledger, id, Some(query));
+        Ok(())
+    }
+
+    fn restore_coordinate(&mut self, input: &mut Input) -> Result<(), CodecError> {
+        let name = Box::<str>::decode(input)?;
+        let at = NodeCoordinate::decode(input)?;
+        require(*lower(&at.node) == *name && self.is_node(&at.node), "node of a coordinate")?;
+        self.coordinates.put(&mut self.ledger, &name, Some(at));
         Ok(())
     }
 

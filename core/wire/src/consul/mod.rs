@@ -13,6 +13,7 @@
 pub mod agent;
 pub mod catalog;
 pub mod check;
+pub mod coordinate;
 pub mod decode;
 pub mod duration;
 pub mod event;

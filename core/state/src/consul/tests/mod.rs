@@ -1,6 +1,7 @@
 //! The rules of Consul's data model, one test per rule.
 
 mod catalog;
+mod coordinate;
 mod index;
 mod kv;
 mod property;

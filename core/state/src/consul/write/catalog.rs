@@ -178,6 +178,7 @@ impl Writer<'_> {
             self.delete_check(name, &id);
         }
         self.invalidate_sessions_on(name);
+        self.delete_coordinate_of(name);
         let Consul { catalog, ledger, .. } = &mut *self.consul;
         catalog.put_node(ledger, name, None);
         self.touch(name, &[Table::Nodes, Table::NodeExtinction]);

@@ -6,6 +6,7 @@
 
 mod catalog;
 mod check;
+mod coordinate;
 mod kv;
 mod query;
 mod session;
@@ -80,6 +81,10 @@ impl<'a> Writer<'a> {
             }
             ConsulCommand::DeleteQuery { query } => {
                 self.delete_query(query)?;
+                Ok(Reply::Done)
+            }
+            ConsulCommand::UpdateCoordinates(updates) => {
+                self.update_coordinates(updates);
                 Ok(Reply::Done)
             }
         }

@@ -1,0 +1,141 @@
+//! `/v1/coordinate`, and what sorts by distance from them.
+//!
+//! Nobody measures here: coordinates are those that somebody sends, as
+//! `consul-esm` does for external nodes.
+
+use std::net::{IpAddr, SocketAddr};
+
+use coord_state::StateMachine;
+use coord_state::consul::ConsulCommand;
+use coord_state::event::Topic;
+use coord_wire::consul::coordinate::{CoordinateAnswer, Place, update};
+use coord_wire::consul::json;
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use serde::Serialize;
+
+use super::Front;
+use super::answer::Answer;
+use super::call::Call;
+use super::error_map::HttpError;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Datacenter<'a> {
+    datacenter: &'a str,
+    #[serde(rename = "AreaID")]
+    area_id: &'static str,
+    coordinates: [CoordinateAnswer<'a>; 1],
+}
+
+impl Front {
+    pub(super) fn coordinate_datacenters(&self, call: &Call) -> Answer {
+        let name = format!("{}.{}", self.agent.identity().name, self.datacenter());
+        let own = CoordinateAnswer { node: &name, segment: "", coord: Place::UNKNOWN };
+        let datacenter =
+            Datacenter { datacenter: self.datacenter(), area_id: "wan", coordinates: [own] };
+        Answer::json(&[datacenter], call.pretty())
+    }
+
+    pub(super) async fn coordinate_nodes(&self, call: Call) -> Result<Answer, HttpError> {
+        self.catalog_read(&call, vec![Topic::Coordinates], coordinates_index, |state| {
+            let all = state.consul().coordinates().iter().map(CoordinateAnswer::from);
+            json::encode(&all.collect::<Vec<_>>(), call.pretty())
+        })
+        .await
+    }
+
+    pub(super) async fn coordinate_node(&self, call: Call) -> Result<Answer, HttpError> {
+        let name = call.required_name("Missing node name")?;
+        let answer = self
+            .catalog_read(&call, vec![Topic::Coordinates], coordinates_index, |state| {
+                let found = state.consul().coordinates().of(&name);
+                found.map_or_else(Vec::new, |at| {
+                    json::encode(&[CoordinateAnswer::from(at)], call.pretty())
+                })
+            })
+            .await?;
+        Ok(if answer.is_empty() { answer.with_status(StatusCode::NOT_FOUND) } else { answer })
+    }
+
+    pub(super) async fn coordinate_update(&self, mut call: Call) -> Result<Answer, HttpError> {
+        let body = self.body(&mut call).await?;
+        let update = update(&body).map_err(|error| HttpError::undecodable(&error))?;
+        let update = update.map_err(HttpError::internal)?;
+        self.change(ConsulCommand::UpdateCoordinates(vec![update])).await?;
+        Ok(Answer::empty())
+    }
+
+    /// The node that an answer is to be sorted from, as `near=` names it.
+    pub(super) fn near_asked(&self, call: &Call) -> Option<String> {
+        call.params.nonempty("near").map(|near| self.node_meant(near, call))
+    }
+
+    /// `_agent` is this agent's node, `_ip` the one with the asker's address.
+    pub(super) fn node_meant(&self, near: &str, call: &Call) -> String {
+        match near {
+            "_agent" => self.agent.identity().name.clone(),
+            "_ip" => {
+                let Some(address) = asker(&call.headers, call.peer) else { return String::new() };
+                self.node.read(|state| {
+                    let mut nodes = state.consul().catalog().nodes();
+                    let found = nodes.find(|node| node.address.parse() == Ok(address));
+                    found.map(|node| node.name.to_string()).unwrap_or_default()
+                })
+            }
+            name => name.to_owned(),
+        }
+    }
+}
+
+/// Who asks: behind a proxy, whoever asked that.
+fn asker(headers: &HeaderMap, peer: Option<SocketAddr>) -> Option<IpAddr> {
+    let forwarded = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    let first = forwarded.and_then(|list| list.split(',').next());
+    first.and_then(|text| text.trim().parse().ok()).or(peer.map(|peer| peer.ip()))
+}
+
+fn coordinates_index(state: &StateMachine) -> u64 {
+    state.consul().coordinates().index()
+}
+
+/// Sorts by distance from a node; what has no coordinate comes last, in the
+/// order it was in. If that node has none, the order stays.
+pub(super) fn sort_by_distance<T>(
+    state: &StateMachine,
+    from: Option<&str>,
+    rows: &mut [T],
+    node: impl Fn(&T) -> &str,
+) {
+    let coordinates = state.consul().coordinates();
+    let Some(from) = from.and_then(|name| coordinates.of(name)) else { return };
+    let from = Place::of(&from.coordinate);
+    rows.sort_by_cached_key(|row| {
+        let at = coordinates.of(node(row));
+        let distance = at.map_or(f64::INFINITY, |at| from.round_trip(&Place::of(&at.coordinate)));
+        Distance(distance)
+    });
+}
+
+/// A round trip that can be compared. Never less than nothing.
+struct Distance(f64);
+
+impl PartialEq for Distance {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Distance {}
+
+impl PartialOrd for Distance {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Distance {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
