@@ -18,6 +18,7 @@ use crate::agent::Agent;
 use crate::clock;
 use crate::error::Error;
 use crate::node::Node;
+use crate::server::LogFeed;
 use crate::server::consul::ConsulServer;
 use crate::server::dns::DnsServer;
 use crate::server::zookeeper::ZookeeperServer;
@@ -155,6 +156,18 @@ impl Server {
     /// `Closed` once stopped.
     pub fn runtime(&self) -> Result<&Handle, Error> {
         self.running().map(|running| running.runtime.handle())
+    }
+
+    /// Lets the HTTP API show what the program logs. Without it, following the
+    /// log over HTTP is refused.
+    ///
+    /// # Errors
+    /// `Closed` once stopped.
+    pub fn feed_log(&self, feed: Arc<LogFeed>) -> Result<(), Error> {
+        if let Some(consul) = &self.running()?.consul {
+            consul.feed_log(feed);
+        }
+        Ok(())
     }
 
     /// Stops: closes its ports and connections, hands leadership over, flushes

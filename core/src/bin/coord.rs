@@ -3,6 +3,8 @@
 //! Standard output is for programs: `coord server` prints exactly one line
 //! there, when it serves. Everything else goes to standard error.
 
+#[path = "coord/log.rs"]
+mod log;
 #[path = "coord/server.rs"]
 mod server;
 

@@ -3,7 +3,9 @@
 pub mod consul;
 pub mod dns;
 mod extra_routes;
+mod log_feed;
 mod prepared_query;
 pub mod zookeeper;
 
 pub use extra_routes::{ExtraRoutes, Page};
+pub use log_feed::{LogFeed, LogLine};

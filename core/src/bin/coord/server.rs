@@ -103,11 +103,12 @@ fn parse_members(text: &str) -> Result<std::collections::BTreeMap<u64, String>, 
 }
 
 pub(crate) fn run(arguments: ServerArguments) -> Result<(), Error> {
-    log_to_stderr();
+    let log = crate::log::start();
     let settings = arguments.settings()?.validate()?;
     // Signals are caught before anything starts, so that none is missed.
     let stop = stop_signals()?;
     let mut server = Server::start(settings)?;
+    server.feed_log(log)?;
     let stopped_early = wait_ready(&server, &stop)?;
     if !stopped_early {
         announce(&server.addresses())?;
@@ -171,12 +172,6 @@ fn stop_signals() -> Result<mpsc::Receiver<i32>, Error> {
         }
     });
     Ok(receiver)
-}
-
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("COORD_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 /// One line on standard error.

@@ -18,6 +18,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
+use super::health::only_passing;
 use super::params::Params;
 use super::read_options::ReadOptions;
 
@@ -157,6 +158,7 @@ impl Front {
     pub(super) async fn health_connect(&self, call: Call) -> Result<Answer, HttpError> {
         call.required_name("Missing service name")?;
         call.filter(&shape::INSTANCE)?;
+        only_passing(&call.params)?;
         self.no_instances(&call).await
     }
 

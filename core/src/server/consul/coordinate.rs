@@ -68,20 +68,19 @@ impl Front {
 
     /// The node that an answer is to be sorted from, as `near=` names it.
     pub(super) fn near_asked(&self, call: &Call) -> Option<String> {
-        call.params.nonempty("near").map(|near| self.node_meant(near, call))
+        let near = call.params.nonempty("near")?;
+        Some(self.node.read(|state| self.node_meant(state, near, call)))
     }
 
     /// `_agent` is this agent's node, `_ip` the one with the asker's address.
-    pub(super) fn node_meant(&self, near: &str, call: &Call) -> String {
+    pub(super) fn node_meant(&self, state: &StateMachine, near: &str, call: &Call) -> String {
         match near {
             "_agent" => self.agent.identity().name.clone(),
             "_ip" => {
                 let Some(address) = asker(&call.headers, call.peer) else { return String::new() };
-                self.node.read(|state| {
-                    let mut nodes = state.consul().catalog().nodes();
-                    let found = nodes.find(|node| node.address.parse() == Ok(address));
-                    found.map(|node| node.name.to_string()).unwrap_or_default()
-                })
+                let mut nodes = state.consul().catalog().nodes();
+                let found = nodes.find(|node| node.address.parse() == Ok(address));
+                found.map(|node| node.name.to_string()).unwrap_or_default()
             }
             name => name.to_owned(),
         }

@@ -1,10 +1,11 @@
 //! From a request to its handler, and what all requests have in common.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::Front;
@@ -12,13 +13,13 @@ use super::answer::{Answer, accepts_gzip};
 use super::body::AnswerBody;
 use super::call::Call;
 use super::error_map::HttpError;
-use super::fixed;
 use super::params::{Params, percent_decode};
 use super::route::{Endpoint, Route};
+use super::{clean_path, fixed, mesh, operator};
 
 /// Answers one request, whatever it is.
 pub(super) async fn answer(
-    front: &Front,
+    front: &Arc<Front>,
     peer: Option<SocketAddr>,
     request: Request<Incoming>,
 ) -> Response<AnswerBody> {
@@ -31,7 +32,7 @@ pub(super) async fn answer(
 }
 
 async fn routed(
-    front: &Front,
+    front: &Arc<Front>,
     peer: Option<SocketAddr>,
     request: Request<Incoming>,
 ) -> Result<Answer, HttpError> {
@@ -39,6 +40,9 @@ async fn routed(
     let path = percent_decode(head.uri.path()).map_err(HttpError::bad_request)?;
     if path.iter().any(u8::is_ascii_control) {
         return Err(HttpError::bad_request(""));
+    }
+    if let Some(clean) = clean_path::redirect(&path) {
+        return Ok(redirected(&clean, head.uri.query()));
     }
     let Some((route, tail)) = Route::find(&path) else {
         if let Some(page) = extra_page(front, &head.method, &path) {
@@ -64,12 +68,48 @@ async fn routed(
     check_scope(front, &params)?;
     let tail = Bytes::copy_from_slice(tail);
     let clock = front.node.clock();
+    check_cache_control(&head.headers)?;
+    let cached = route.endpoint.is_cacheable() && params.has("cached");
     let (method, began) = (head.method.clone(), clock.monotonic());
     let call = Call { method: head.method, tail, params, headers: head.headers, peer, body };
     let answer = handle(front, route.endpoint, call).await;
     let taken = clock.monotonic().saturating_sub(began);
     front.metrics.record(method.as_str(), route.path, taken);
-    answer
+    // Nothing is cached, so whoever would be content with less gets the truth.
+    Ok(if cached { answer?.with_header(CACHE, HeaderValue::from_static("MISS")) } else { answer? })
+}
+
+const CACHE: HeaderName = HeaderName::from_static("x-cache");
+
+/// What Go's server answers to a path that is not clean.
+fn redirected(path: &[u8], query: Option<&str>) -> Answer {
+    let mut to = clean_path::escaped(path);
+    if let Some(query) = query {
+        to.push('?');
+        to.push_str(query);
+    }
+    let link =
+        to.replace('&', "&amp;").replace('"', "&#34;").replace('<', "&lt;").replace('>', "&gt;");
+    let body = format!("<a href=\"{link}\">Moved Permanently</a>.\n\n");
+    let answer = Answer::of_type("text/html; charset=utf-8", body);
+    let answer = answer.with_status(StatusCode::MOVED_PERMANENTLY);
+    match HeaderValue::try_from(to) {
+        Ok(to) => answer.with_header(LOCATION, to),
+        Err(_) => HttpError::bad_request("").into(),
+    }
+}
+
+/// Refuses what is no number of seconds where one is wanted.
+fn check_cache_control(headers: &HeaderMap) -> Result<(), HttpError> {
+    let directives = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    for directive in directives.flat_map(|value| value.split(',')).map(str::trim) {
+        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+        let in_seconds = matches!(name.to_ascii_lowercase().as_str(), "max-age" | "stale-if-error");
+        if in_seconds && value.parse::<u64>().is_err() {
+            return Err(HttpError::bad_request("Invalid Cache-Control header."));
+        }
+    }
+    Ok(())
 }
 
 /// A page that is not Consul's.
@@ -112,7 +152,7 @@ impl Front {
     }
 }
 
-async fn handle(front: &Front, endpoint: Endpoint, call: Call) -> Result<Answer, HttpError> {
+async fn handle(front: &Arc<Front>, endpoint: Endpoint, call: Call) -> Result<Answer, HttpError> {
     match endpoint {
         Endpoint::Kv => front.kv(call).await,
         Endpoint::Txn => front.txn(call).await,
@@ -160,6 +200,9 @@ async fn handle(front: &Front, endpoint: Endpoint, call: Call) -> Result<Answer,
         Endpoint::AgentForceLeave => front.agent_force_leave(&call),
         Endpoint::AgentReload => Ok(Answer::empty()),
         Endpoint::AgentMetrics => Ok(front.agent_metrics(&call)),
+        Endpoint::AgentMetricsStream => Ok(front.agent_metrics_stream()),
+        Endpoint::AgentMonitor => front.agent_monitor(&call),
+        Endpoint::AgentHost => Ok(front.agent_host(&call)),
         Endpoint::StatusLeader => Ok(front.status_leader(&call)),
         Endpoint::StatusPeers => Ok(front.status_peers(&call)),
         Endpoint::EventFire => front.event_fire(call).await,
@@ -172,6 +215,15 @@ async fn handle(front: &Front, endpoint: Endpoint, call: Call) -> Result<Answer,
         Endpoint::CoordinateUpdate => front.coordinate_update(call).await,
         Endpoint::Snapshot => front.snapshot(call).await,
         Endpoint::RaftConfiguration => Ok(front.raft_configuration(&call)),
+        Endpoint::AutopilotConfiguration => front.autopilot_configuration(call).await,
+        Endpoint::AutopilotHealth => Ok(front.autopilot_health(&call)),
+        Endpoint::AutopilotState => Ok(front.autopilot_state(&call)),
+        Endpoint::OperatorUsage => Ok(front.operator_usage(&call)),
+        Endpoint::Keyring => operator::keyring(),
+        Endpoint::ConfigEntries => front.config_entries(&call),
+        Endpoint::ConnectDisabled => Ok(mesh::connect_disabled()),
+        Endpoint::Intentions => mesh::intentions(&call),
+        Endpoint::NoneOfThem => Ok(mesh::empty_list(&call)),
         Endpoint::Acl => fixed::acl_disabled(),
         Endpoint::Root => Ok(Answer::text(
             "Consul Agent: UI disabled. To enable, set ui_config.enabled=true in the agent configuration and restart.",

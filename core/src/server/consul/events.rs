@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use coord_wire::consul::event::{EventAnswer, fold_index};
+use coord_wire::consul::event::{EventAnswer, Pattern, fold_index};
 use coord_wire::consul::{json, uuid};
 use tokio::sync::watch;
 
@@ -71,6 +71,11 @@ impl Front {
         if !tag_filter.is_empty() && service_filter.is_empty() {
             return Err(HttpError::bad_request("Cannot provide tag filter without service filter"));
         }
+        let filters = EventFilters {
+            node: pattern("node", &filter("node"))?,
+            service: pattern("service", &service_filter)?,
+            tag: pattern("tag", &tag_filter)?,
+        };
         let id = uuid::from_random(self.node.random());
         let event = EventAnswer {
             id: uuid::format(id),
@@ -82,8 +87,29 @@ impl Front {
             version: 1,
             ltime: 0,
         };
-        self.events.push(id, event.clone());
+        if self.concerns(&filters) {
+            self.events.push(id, event.clone());
+        }
         Ok(Answer::json(&event, call.pretty()))
+    }
+
+    /// Whether an event is for this agent: its node is meant and has a service
+    /// that is.
+    fn concerns(&self, filters: &EventFilters) -> bool {
+        let matches = |filter: &Option<Pattern>, text: &str| {
+            filter.as_ref().is_none_or(|filter| filter.matches(text))
+        };
+        let has_service = || {
+            self.agent.look(|local| {
+                local.services().any(|service| {
+                    matches(&filters.service, &service.name)
+                        && (filters.tag.is_none()
+                            || service.tags.iter().any(|tag| matches(&filters.tag, tag)))
+                })
+            })
+        };
+        matches(&filters.node, &self.agent.identity().name)
+            && (filters.service.is_none() || has_service())
     }
 
     /// Waits only while the index is exactly the one asked with: it is a
@@ -113,6 +139,22 @@ impl Front {
         let meta = Meta { index: Some(index), known_leader, last_contact_ms: 0, consistency: None };
         Ok(Answer::json_bytes(json::encode(&events, call.pretty())).with_meta(meta))
     }
+}
+
+/// For whom an event is; nothing means for all.
+struct EventFilters {
+    node: Option<Pattern>,
+    service: Option<Pattern>,
+    tag: Option<Pattern>,
+}
+
+fn pattern(what: &str, text: &str) -> Result<Option<Pattern>, HttpError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Pattern::compile(text)
+        .map(Some)
+        .map_err(|problem| HttpError::bad_request(format!("Invalid {what} filter: {problem}")))
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ fn printed<'a>(
 }
 
 /// `passing`, bare or with a boolean.
-fn only_passing(params: &Params) -> Result<bool, HttpError> {
+pub(super) fn only_passing(params: &Params) -> Result<bool, HttpError> {
     match params.get("passing") {
         None => Ok(false),
         Some("") => Ok(true),

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use coord_wire::consul::json;
 use hyper::header::ACCEPT;
 use serde::Serialize;
-use serde_json::json;
 
 use super::Front;
 use super::answer::Answer;
@@ -15,6 +15,8 @@ use super::call::Call;
 
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const DAY_S: u64 = 86_400;
+/// How long an interval of the stream is, as in Consul.
+pub(super) const METRICS_EVERY: Duration = Duration::from_secs(10);
 
 /// How long requests took, by method and route: as many as there are routes.
 #[derive(Debug, Default)]
@@ -100,6 +102,11 @@ impl Front {
         if scraped || call.params.get("format") == Some("prometheus") {
             return Answer::of_type(PROMETHEUS, self.prometheus());
         }
+        Answer::json_bytes(self.metrics_json(call.pretty()))
+    }
+
+    /// All metrics as Consul's JSON has them.
+    pub(super) fn metrics_json(&self, pretty: bool) -> Vec<u8> {
         let uptime_s = self.node.clock().monotonic().saturating_sub(self.began).as_secs_f64();
         let samples: Vec<_> = self
             .metrics
@@ -122,14 +129,14 @@ impl Front {
             .into_iter()
             .map(|(name, value)| Gauge { name, value, labels: BTreeMap::new() })
             .collect();
-        let answer = json!({
+        let answer = serde_json::json!({
             "Timestamp": timestamp(self.node.clock().wall_ms()),
             "Gauges": gauges,
             "Points": [],
             "Counters": [],
             "Samples": samples,
         });
-        Answer::json(&answer, call.pretty())
+        json::encode(&answer, pretty)
     }
 
     /// What there is now, sorted by name.
@@ -183,6 +190,17 @@ impl Front {
 
 /// As Go prints a time: `2026-01-31 23:59:58 +0000 UTC`.
 fn timestamp(unix_ms: u64) -> String {
+    let (date, time) = date_and_time(unix_ms);
+    format!("{date} {time} +0000 UTC")
+}
+
+/// As JSON has it: `2026-01-31T23:59:58Z`.
+pub(super) fn rfc3339(unix_ms: u64) -> String {
+    let (date, time) = date_and_time(unix_ms);
+    format!("{date}T{time}Z")
+}
+
+fn date_and_time(unix_ms: u64) -> (String, String) {
     let seconds = unix_ms / 1000;
     let (hour, minute, second) = (seconds % DAY_S / 3600, seconds % 3600 / 60, seconds % 60);
     let mut days = seconds / DAY_S;
@@ -204,7 +222,8 @@ fn timestamp(unix_ms: u64) -> String {
         month += 1;
     }
     let day = days + 1;
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} +0000 UTC")
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    (date, format!("{hour:02}:{minute:02}:{second:02}"))
 }
 
 #[cfg(test)]

@@ -24,15 +24,20 @@ mod blocking;
 mod body;
 mod call;
 mod catalog;
+mod clean_path;
 mod coordinate;
 mod dispatch;
 mod error_map;
 mod events;
 mod fixed;
 mod health;
+mod host;
 mod kv;
 mod listener;
+mod mesh;
 mod metrics;
+mod monitor;
+mod operator;
 mod params;
 mod query;
 mod read_options;
@@ -42,7 +47,7 @@ mod status;
 mod txn;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -53,7 +58,7 @@ use self::metrics::Metrics;
 use crate::agent::Agent;
 use crate::error::Error;
 use crate::node::Node;
-use crate::server::ExtraRoutes;
+use crate::server::{ExtraRoutes, LogFeed};
 use crate::settings::ListenAddress;
 
 /// What every request handler can reach.
@@ -66,6 +71,9 @@ struct Front {
     /// On the node's clock.
     began: Duration,
     extra: Option<Arc<dyn ExtraRoutes>>,
+    began_wall_ms: u64,
+    /// The log of the program around, if it is handed over.
+    log_feed: OnceLock<Arc<LogFeed>>,
     /// Archives being made.
     saves: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
@@ -104,6 +112,8 @@ impl ConsulServer {
         let stopping = watch::Sender::new(false);
         let front = Arc::new(Front {
             began: node.clock().monotonic(),
+            began_wall_ms: node.clock().wall_ms(),
+            log_feed: OnceLock::new(),
             node,
             agent,
             events: EventLog::default(),
@@ -120,6 +130,11 @@ impl ConsulServer {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Shows this log over HTTP. The first one counts.
+    pub fn feed_log(&self, feed: Arc<LogFeed>) {
+        self.front.log_feed.get_or_init(|| feed);
     }
 
     /// Closes the port, answers blocked queries with what there is, and ends

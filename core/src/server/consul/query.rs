@@ -159,7 +159,7 @@ impl Front {
             shuffle(&mut instances, seed);
             let near = near.clone().or_else(|| {
                 let near = definition.service.near.as_str();
-                (!near.is_empty()).then(|| self.node_meant(near, call))
+                (!near.is_empty()).then(|| self.node_meant(state, near, call))
             });
             nearest_first(state, near.as_deref(), &mut instances);
             if limit > 0 {

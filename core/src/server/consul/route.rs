@@ -49,6 +49,9 @@ pub(super) enum Endpoint {
     AgentForceLeave,
     AgentReload,
     AgentMetrics,
+    AgentMetricsStream,
+    AgentMonitor,
+    AgentHost,
     StatusLeader,
     StatusPeers,
     EventFire,
@@ -61,6 +64,15 @@ pub(super) enum Endpoint {
     CoordinateUpdate,
     Snapshot,
     RaftConfiguration,
+    AutopilotConfiguration,
+    AutopilotHealth,
+    AutopilotState,
+    OperatorUsage,
+    Keyring,
+    ConfigEntries,
+    ConnectDisabled,
+    Intentions,
+    NoneOfThem,
     Acl,
     Root,
 }
@@ -130,6 +142,12 @@ const ROUTES: &[Route] = &[
     route("/v1/agent/force-leave/", PUT, Endpoint::AgentForceLeave),
     route("/v1/agent/reload", PUT, Endpoint::AgentReload),
     route("/v1/agent/metrics", GET, Endpoint::AgentMetrics),
+    route("/v1/agent/metrics/stream", GET, Endpoint::AgentMetricsStream),
+    route("/v1/agent/monitor", GET, Endpoint::AgentMonitor),
+    route("/v1/agent/host", GET, Endpoint::AgentHost),
+    route("/v1/agent/connect/authorize", &["POST"], Endpoint::ConnectDisabled),
+    route("/v1/agent/connect/ca/roots", GET, Endpoint::ConnectDisabled),
+    route("/v1/agent/connect/ca/leaf/", GET, Endpoint::ConnectDisabled),
     route("/v1/agent/token/", PUT, Endpoint::Acl),
     route("/v1/status/leader", GET, Endpoint::StatusLeader),
     route("/v1/status/peers", GET, Endpoint::StatusPeers),
@@ -143,10 +161,46 @@ const ROUTES: &[Route] = &[
     route("/v1/coordinate/update", PUT, Endpoint::CoordinateUpdate),
     route("/v1/snapshot", &["GET", "PUT"], Endpoint::Snapshot),
     route("/v1/operator/raft/configuration", GET, Endpoint::RaftConfiguration),
+    route(
+        "/v1/operator/autopilot/configuration",
+        &["GET", "PUT"],
+        Endpoint::AutopilotConfiguration,
+    ),
+    route("/v1/operator/autopilot/health", GET, Endpoint::AutopilotHealth),
+    route("/v1/operator/autopilot/state", GET, Endpoint::AutopilotState),
+    route("/v1/operator/usage", GET, Endpoint::OperatorUsage),
+    route("/v1/operator/keyring", ANY, Endpoint::Keyring),
+    route("/v1/config", PUT, Endpoint::ConfigEntries),
+    route("/v1/config/", &["GET", "DELETE"], Endpoint::ConfigEntries),
+    route("/v1/connect/ca/configuration", &["GET", "PUT"], Endpoint::ConnectDisabled),
+    route("/v1/connect/ca/roots", GET, Endpoint::ConnectDisabled),
+    route("/v1/connect/intentions", &["GET", "POST"], Endpoint::Intentions),
+    route("/v1/connect/intentions/", &["GET", "PUT", "DELETE"], Endpoint::Intentions),
+    route("/v1/discovery-chain/", &["GET", "POST"], Endpoint::ConnectDisabled),
+    route("/v1/exported-services", GET, Endpoint::NoneOfThem),
+    route("/v1/imported-services", GET, Endpoint::NoneOfThem),
+    route("/v1/peerings", GET, Endpoint::NoneOfThem),
+    route("/v1/internal/federation-states", GET, Endpoint::NoneOfThem),
     route("/v1/acl/", ANY, Endpoint::Acl),
     route("/v1/internal/acl/authorize", &["POST"], Endpoint::Acl),
     route("/", GET, Endpoint::Root),
 ];
+
+impl Endpoint {
+    /// Whether Consul's agent caches it where `?cached` allows.
+    pub(super) fn is_cacheable(self) -> bool {
+        matches!(
+            self,
+            Self::CatalogDatacenters
+                | Self::CatalogServices
+                | Self::CatalogService
+                | Self::CatalogConnect
+                | Self::HealthService
+                | Self::HealthConnect
+                | Self::Query
+        )
+    }
+}
 
 impl Route {
     /// The route of a decoded path, and what follows it.

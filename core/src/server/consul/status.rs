@@ -54,7 +54,7 @@ impl Front {
     }
 
     /// Where other members reach a member; a lone one says where they would.
-    fn address_of(&self, status: &NodeStatus, member: MemberId) -> String {
+    pub(super) fn address_of(&self, status: &NodeStatus, member: MemberId) -> String {
         let known = status.voters.iter().find(|(voter, _)| *voter == member);
         match known {
             Some((_, address)) if is_address(address) => address.clone(),
@@ -73,29 +73,42 @@ impl Front {
             members.push(own);
         }
         let last_index = self.node.read(|state| state.revision().0);
-        let identity = self.agent.identity();
         let servers = members
             .into_iter()
-            .map(|member| RaftServer {
-                // Other members' node ids are theirs to tell; their number is known.
-                id: if member == own {
-                    identity.id.clone()
-                } else {
-                    uuid::format(u128::from(member.0))
-                },
-                node: if member == own {
-                    identity.name.clone()
-                } else {
-                    self.node_name_of(member).unwrap_or_else(|| format!("member-{member}"))
-                },
-                address: self.address_of(&status, member),
-                leader: status.leader == Some(member),
-                protocol_version: "3",
-                last_index,
-                voter: true,
+            .map(|member| {
+                let node = self.name_of_member(member);
+                RaftServer {
+                    id: self.id_of_member(member, &node),
+                    node,
+                    address: self.address_of(&status, member),
+                    leader: status.leader == Some(member),
+                    protocol_version: "3",
+                    last_index,
+                    voter: true,
+                }
             })
             .collect();
         Answer::json(&RaftConfiguration { servers, index: 0 }, call.pretty())
+    }
+
+    /// The catalog node of a member.
+    pub(super) fn name_of_member(&self, member: MemberId) -> String {
+        if member == self.node.member() {
+            return self.agent.identity().name.clone();
+        }
+        self.node_name_of(member).unwrap_or_else(|| format!("member-{member}"))
+    }
+
+    /// The UUID of that catalog node; before it is registered, the member's number as one.
+    pub(super) fn id_of_member(&self, member: MemberId, name: &str) -> String {
+        if member == self.node.member() {
+            return self.agent.identity().id.clone();
+        }
+        let registered = self.node.read(|state| {
+            let node = state.consul().catalog().node(name);
+            node.map(|node| node.id.to_string()).filter(|id| !id.is_empty())
+        });
+        registered.unwrap_or_else(|| uuid::format(u128::from(member.0)))
     }
 
     /// The catalog node of another member, as its agent registered it.

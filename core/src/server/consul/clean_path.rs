@@ -1,0 +1,68 @@
+//! Paths that are not clean, as Go's `net/http` sees to them.
+//!
+//! Consul redirects `/v1//catalog/nodes` and `/v1/x/../catalog/nodes` to what
+//! they mean. Keys are taken verbatim instead: a client that followed such a
+//! redirect of a PUT would come back with a GET, and the write would be lost.
+
+/// Paths below this are never cleaned.
+const VERBATIM: &[u8] = b"/v1/kv/";
+
+/// Where a decoded path is redirected to, if it is not clean.
+pub(super) fn redirect(path: &[u8]) -> Option<Vec<u8>> {
+    if path.starts_with(VERBATIM) {
+        return None;
+    }
+    let clean = clean(path);
+    (clean != path).then_some(clean)
+}
+
+fn clean(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let mut clean = vec![b'/'];
+    clean.extend_from_slice(&parts.join(&b'/'));
+    // What stood for a folder still does.
+    if path.ends_with(b"/") && clean.len() > 1 {
+        clean.push(b'/');
+    }
+    clean
+}
+
+/// A path as it stands in a `Location` header.
+pub(super) fn escaped(path: &[u8]) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => out.push(char::from(*byte)),
+            b'/' | b'-' | b'_' | b'.' | b'~' | b'$' | b'&' | b'+' | b',' | b':' | b';' | b'='
+            | b'@' => out.push(char::from(*byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_clean_is_redirected_and_keys_never_are() {
+        let to = |path: &str| redirect(path.as_bytes()).map(|to| escaped(&to));
+        assert_eq!(to("/v1/catalog/nodes"), None);
+        assert_eq!(to("/v1/catalog/node/"), None);
+        assert_eq!(to("/"), None);
+        assert_eq!(to("//v1//catalog/./nodes"), Some("/v1/catalog/nodes".into()));
+        assert_eq!(to("/v1/x/../catalog/node/a b/"), Some("/v1/catalog/node/a%20b/".into()));
+        assert_eq!(to("/../.."), Some("/".into()));
+        assert_eq!(to("/v1/kv/a//b/../c"), None);
+    }
+}
