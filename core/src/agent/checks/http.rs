@@ -108,8 +108,12 @@ impl HttpProbe {
 
     async fn ask_once(&self, target: &Target) -> Result<Asked, String> {
         let stream = dial_tcp(&target.address()).await?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        // Names spelled as Consul spells them: a small server may know no other.
+        let (mut sender, connection) = http1::Builder::new()
+            .title_case_headers(true)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(broken)?;
         let exchange = async {
             let response = sender.send_request(target.request()?).await.map_err(broken)?;
             let status = response.status();

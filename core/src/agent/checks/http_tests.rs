@@ -71,13 +71,13 @@ async fn the_status_code_decides() {
 
 #[tokio::test]
 async fn the_request_carries_the_usual_headers_unless_others_are_given() {
-    let address = serve(|request| reply("200 OK", "", &request.to_lowercase())).await;
+    let address = serve(|request| reply("200 OK", "", request)).await;
     let usual = probe(check(&address, "/")).await.output;
     for line in [
-        "get / http/1.1\r\n",
-        "user-agent: consul health check\r\n",
-        "accept: text/plain, text/*, */*\r\n",
-        &format!("host: {address}\r\n"),
+        "GET / HTTP/1.1\r\n",
+        "User-Agent: Consul Health Check\r\n",
+        "Accept: text/plain, text/*, */*\r\n",
+        &format!("Host: {address}\r\n"),
     ] {
         assert!(usual.contains(line), "{line:?} in {usual}");
     }
@@ -91,11 +91,11 @@ async fn the_request_carries_the_usual_headers_unless_others_are_given() {
     };
     let other = probe(other).await.output;
     for line in [
-        "post / http/1.1\r\n",
-        "user-agent: me\r\n",
-        "host: example.test\r\n",
-        "x-a: 1\r\n",
-        "content-length: 5\r\n",
+        "POST / HTTP/1.1\r\n",
+        "User-Agent: me\r\n",
+        "Host: example.test\r\n",
+        "X-A: 1\r\n",
+        "Content-Length: 5\r\n",
     ] {
         assert!(other.contains(line), "{line:?} in {other}");
     }
