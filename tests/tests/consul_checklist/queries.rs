@@ -57,8 +57,11 @@ fn o_03_a_query_is_made_run_changed_and_removed() {
     assert!(get.index() > 1);
     assert_eq!(member.json("/v1/query").as_array().unwrap().len(), 1);
     member.delete(&format!("/v1/query/{id}")).says(200, "");
-    member.get(&format!("/v1/query/{id}")).says(404, "Query not found");
-    member.get("/v1/query/q/execute").says(404, "Query not found");
+    for path in [format!("/v1/query/{id}"), "/v1/query/q/execute".to_owned()] {
+        let missing = member.get(&path);
+        missing.says(404, "Query not found");
+        assert_eq!(missing.index(), 1);
+    }
 }
 
 #[test]

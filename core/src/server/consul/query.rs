@@ -17,7 +17,7 @@ use super::error_map::HttpError;
 use super::read_options::ReadOptions;
 use crate::server::prepared_query::{Instance, instances, query_for};
 
-const NOT_FOUND: &str = "Query not found";
+const TEMPLATE_BY_ID: &str = "prepared query templates can only be resolved up by name, not by ID";
 
 #[derive(Serialize)]
 struct Created {
@@ -139,8 +139,7 @@ impl Front {
             )
             .await?;
         meta.consistency = Some(options.consistency());
-        let bytes = bytes.ok_or_else(|| HttpError::not_found(NOT_FOUND))?;
-        Ok(Answer::json_bytes(bytes).with_meta(meta))
+        Ok(bytes.map_or_else(unknown, |bytes| Answer::json_bytes(bytes).with_meta(meta)))
     }
 
     async fn query_execute(&self, call: &Call, name: &str) -> Result<Answer, HttpError> {
@@ -154,6 +153,10 @@ impl Front {
         let seed = u64::from_le_bytes(self.node.random());
         let bytes = self.node.read(|state| {
             let query = query_for(state.consul(), name)?;
+            // Without a name there is nothing to fill a template with.
+            if query.template && uuid::parse(name).is_ok() {
+                return Some(Err(HttpError::internal(TEMPLATE_BY_ID)));
+            }
             let definition = QueryDefinition::of(query).rendered(name);
             let mut instances = instances(state.consul(), &definition.service);
             shuffle(&mut instances, seed);
@@ -183,9 +186,9 @@ impl Front {
                     consistency_level: options.consistency(),
                 },
             };
-            Some(json::encode(&found, call.pretty()))
+            Some(Ok(json::encode(&found, call.pretty())))
         });
-        bytes.map(Answer::json_bytes).ok_or_else(|| HttpError::not_found(NOT_FOUND))
+        Ok(bytes.transpose()?.map_or_else(unknown, Answer::json_bytes))
     }
 
     async fn query_explain(&self, call: &Call, name: &str) -> Result<Answer, HttpError> {
@@ -204,8 +207,20 @@ impl Front {
             };
             Some(json::encode(&explained, call.pretty()))
         });
-        bytes.map(Answer::json_bytes).ok_or_else(|| HttpError::not_found(NOT_FOUND))
+        Ok(bytes.map_or_else(unknown, Answer::json_bytes))
     }
+}
+
+/// 404 with the headers of an index, without which older clients fail: they
+/// are Consul's for an answer about nothing.
+fn unknown() -> Answer {
+    let nothing = super::answer::Meta {
+        index: Some(1),
+        known_leader: false,
+        last_contact_ms: 0,
+        consistency: None,
+    };
+    Answer::from(HttpError::not_found("Query not found")).with_meta(nothing)
 }
 
 /// Sorts by distance from a node, and what is on that node itself to the front.
