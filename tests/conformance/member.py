@@ -54,7 +54,7 @@ def eventually(what, condition, seconds=30.0):
 class Member:
     """One `coord server` process and its folder."""
 
-    def __init__(self, folder, number=1, members=None, peer=None, settings=()):
+    def __init__(self, folder, number=1, members=None, peer=None, settings=(), dns=False):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.number = number
@@ -62,7 +62,8 @@ class Member:
         self.peer_wanted = peer
         self.settings = settings
         self.zk_wanted = self.http_wanted = "127.0.0.1:0"
-        self.zk = self.http = self.peer = None
+        self.dns_wanted = "127.0.0.1:0" if dns else "off"
+        self.zk = self.http = self.dns = self.peer = None
         self.process = None
         self.log = self.folder / "member.log"
 
@@ -74,7 +75,7 @@ class Member:
             "--member-id", str(self.number),
             "--zk-addr", self.zk_wanted,
             "--http-addr", self.http_wanted,
-            "--dns-addr", "off",
+            "--dns-addr", self.dns_wanted,
         ]
         if self.members:
             arguments += ["--members", self.members, "--peer-addr", self.peer_wanted]
@@ -104,9 +105,11 @@ class Member:
             return READY.search(self.said())
 
         found = eventually(f"member {self.number} serves", look, seconds)
-        self.zk, self.http, _, self.peer = found.groups()
+        self.zk, self.http, self.dns, self.peer = found.groups()
         # A restart keeps the ports, so that clients find it again.
         self.zk_wanted, self.http_wanted = self.zk, self.http
+        if self.dns_wanted != "off":
+            self.dns_wanted = self.dns
         return self
 
     def kill(self):
@@ -135,22 +138,28 @@ class Member:
         host, port = self.http.rsplit(":", 1)
         return host, int(port)
 
+    @property
+    def dns_address(self):
+        host, port = self.dns.rsplit(":", 1)
+        return host, int(port)
+
 
 class Cluster:
     """Members that form one cluster, in a folder of their own."""
 
-    def __init__(self, count=1, settings=()):
+    def __init__(self, count=1, settings=(), dns=False):
         base = target() / "conformance"
         base.mkdir(parents=True, exist_ok=True)
         self.folder = tempfile.TemporaryDirectory(prefix="members-", dir=base)
         top = pathlib.Path(self.folder.name)
         if count == 1:
-            self.members = [Member(top / "1", settings=settings)]
+            self.members = [Member(top / "1", settings=settings, dns=dns)]
         else:
             peers = [f"127.0.0.1:{port}" for port in free_ports(count)]
             table = ",".join(f"{n + 1}={peer}" for n, peer in enumerate(peers))
             self.members = [
-                Member(top / str(n + 1), n + 1, table, peers[n], settings) for n in range(count)
+                Member(top / str(n + 1), n + 1, table, peers[n], settings, dns)
+                for n in range(count)
             ]
 
     def __enter__(self):

@@ -10,7 +10,11 @@ from member import target
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Pinned: a new release of a client is tried on purpose, not by surprise.
-CLIENTS = {"kazoo": ["kazoo==2.11.0"], "py-consul": ["py-consul==1.8.0"]}
+CLIENTS = {
+    "kazoo": ["kazoo==2.11.0"],
+    "py-consul": ["py-consul[asyncio]==1.8.0"],
+    "python-consul": ["python-consul==1.1.0"],
+}
 
 
 def client_python(name):

@@ -20,6 +20,7 @@ SUITES = [
     ("test_bad_input", None),
     ("test_kazoo", "kazoo"),
     ("test_py_consul", "py-consul"),
+    ("test_python_consul", "python-consul"),
     ("test_zookeeper_random", None),
     ("test_members", None),
     ("test_admin", None),

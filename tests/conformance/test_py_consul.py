@@ -1,126 +1,182 @@
-"""py-consul, unchanged, against a member of ours."""
+"""py-consul 1.8, unchanged, against a member of ours: blocking and asyncio."""
 
+import asyncio
 import threading
 import unittest
 
 import consul
+import consul.aio
 
-from member import Cluster
+from consul_calls import Calls, catalog_token
 
 
-class PyConsul(unittest.TestCase):
+class NewerCalls(Calls):
+    """What py-consul calls beyond python-consul, access rules and mesh left out."""
+
+    only_plain_addresses = False
+
+    def connect(self, **options):
+        return self.made(host=self.host, port=self.port, **options)
+
+    def test_a_service_has_all_it_was_registered_with(self):
+        agent = self.consul.agent
+        self.assertTrue(
+            agent.service.register(
+                "full", "full-1", "10.0.0.2", 81, ["a"], consul.Check.ttl("60s"),
+                meta={"zone": "a"}, weights={"Passing": 5, "Warning": 2}, enable_tag_override=True,
+                extra_checks=[consul.Check.tcp("127.0.0.1", 1, "60s")],
+                tagged_addresses={"wan": {"Address": "192.0.2.1", "Port": 82}}, token="any",
+            )
+        )
+        found = agent.service_definition("full-1")
+        self.assertEqual(({"zone": "a"}, {"Passing": 5, "Warning": 2}), (found["Meta"], found["Weights"]))
+        self.assertEqual({"Address": "192.0.2.1", "Port": 82}, found["TaggedAddresses"]["wan"])
+        self.assertEqual(16, len(found["ContentHash"]))
+        self.assertIsNone(agent.service_definition("nobody"))
+        self.assertEqual(["full-1"], list(agent.services(filter_expr='Meta.zone == "a"')))
+        self.assertEqual({}, agent.services(filter_expr='Meta.zone == "b"'))
+        self.assertEqual(
+            ["service:full-1:1", "service:full-1:2"],
+            sorted(agent.checks(filter_expr='ServiceID == "full-1"')),
+        )
+        # Checks stay unless they are to be replaced.
+        agent.service.register("full", "full-1")
+        self.assertEqual(2, len(agent.checks(filter_expr='ServiceID == "full-1"')))
+        agent.service.register("full", "full-1", replace_existing_checks=True)
+        self.assertEqual({}, agent.checks(filter_expr='ServiceID == "full-1"'))
+        self.assertTrue(agent.service.deregister("full-1", token="any"))
+
+    def test_reads_of_catalog_and_health_are_filtered(self):
+        catalog, health = self.consul.catalog, self.consul.health
+        self.assertTrue(
+            catalog.register(
+                "far", "10.2.2.2", service={"Service": "dish", "Tags": ["a"]},
+                check={"CheckID": "heat", "Name": "heat", "Status": "warning", "ServiceID": "dish"},
+                tagged_addresses={"lan": "10.2.2.2"}, skip_node_update=False, token=catalog_token(),
+            )
+        )
+        here, nowhere = 'Node == "far"', 'Node == "near"'
+        for expression, count in ((here, 1), (nowhere, 0)):
+            self.assertEqual(count, len(catalog.nodes(filter_expr=expression)[1]))
+            self.assertEqual(count, len(catalog.service("dish", filter_expr=expression)[1]))
+            self.assertEqual(count, len(health.state("any", filter_expr=expression)[1]))
+            self.assertEqual(count, len(health.checks("dish", filter_expr=expression)[1]))
+            self.assertEqual(count, len(health.node("far", filter_expr=expression)[1]))
+            found = health.service("dish", filter_expr=expression.replace("Node", "Node.Node"))[1]
+            self.assertEqual(count, len(found))
+        self.assertEqual(["dish"], list(catalog.services(filter_expr='ServiceName == "dish"')[1]))
+        self.assertEqual({}, catalog.node("far", filter_expr='Service == "no"')[1]["Services"])
+        self.assertEqual({"lan": "10.2.2.2"}, catalog.node("far")[1]["Node"]["TaggedAddresses"])
+        self.assertEqual(1, len(health.service("dish", tag=["a"])[1]))
+        self.assertEqual([], health.service("dish", tag=["a", "b"], passing=True)[1])
+        with self.assertRaises(consul.ConsulException):
+            catalog.nodes(filter_expr="Nobody == 1")
+        self.assertTrue(catalog.deregister("far"))
+
+    def test_the_agent_reloads_joins_and_counts(self):
+        agent = self.consul.agent
+        self.assertIs(True, agent.reload())
+        gauges = agent.metrics()
+        self.assertLessEqual({"Timestamp", "Gauges", "Counters", "Samples"}, set(gauges))
+        self.assertIn("# TYPE consul_", agent.metrics(format_prometheus=True))
+        self.assertIs(True, agent.join("127.0.0.1"))
+        self.assertTrue(agent.maintenance("true", "why", token="any"))
+        self.assertTrue(agent.maintenance("false"))
+
+    def test_access_rules_are_off(self):
+        with self.assertRaises(consul.ACLDisabled):
+            self.consul.acl.token.list()
+
+    def test_the_client_closes_with_its_block(self):
+        with self.connect() as client:
+            self.assertTrue(client.kv.put("in/block", "x"))
+
+
+class PyConsul(NewerCalls, unittest.TestCase):
+    made = staticmethod(consul.Consul)
+    made_by_environment = staticmethod(consul.Consul)
+
+
+class Awaited:
+    """An asyncio client whose calls are run to their end, so that both clients
+    do the same tests. Anything else would be a second list of calls."""
+
+    loop = asyncio.new_event_loop()
+
+    def __init__(self, **options):
+        self._inner = self.run(self.create(options))
+
+    @staticmethod
+    async def create(options):
+        return consul.aio.Consul(**options)
+
+    @classmethod
+    def run(cls, awaitable):
+        return asyncio.run_coroutine_threadsafe(awaitable, cls.loop).result(60)
+
+    def __getattr__(self, name):
+        return Resolved(getattr(self._inner, name))
+
+    def __enter__(self):
+        self.run(self._inner.__aenter__())
+        return self
+
+    def __exit__(self, *about):
+        self.run(self._inner.__aexit__(*about))
+
+
+class Resolved:
+    """A part of that client: calls end before they return."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def __getattr__(self, name):
+        return Resolved(getattr(self._inner, name))
+
+    def __call__(self, *arguments, **options):
+        async def call():
+            return await self._inner(*arguments, **options)
+
+        return Awaited.run(call())
+
+
+class PyConsulAsyncio(NewerCalls, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster().__enter__()
-        cls.host, cls.port = cls.cluster.members[0].http_address
+        super().setUpClass()
+        cls.thread = threading.Thread(target=Awaited.loop.run_forever, daemon=True)
+        cls.thread.start()
 
     @classmethod
     def tearDownClass(cls):
-        cls.cluster.__exit__()
+        Awaited.loop.call_soon_threadsafe(Awaited.loop.stop)
+        cls.thread.join()
+        Awaited.loop.close()
+        super().tearDownClass()
 
-    def setUp(self):
-        self.consul = consul.Consul(host=self.host, port=self.port)
+    def made(self, **options):
+        client = Awaited(**options)
+        self.addCleanup(lambda: client.run(client._inner.close()))
+        return client
 
-    def test_a_registered_service_is_found_healthy_until_deregistered(self):
-        service = self.consul.agent.service
-        self.assertTrue(
-            service.register(
-                "web", service_id="web-1", address="10.0.0.1", port=80, tags=["blue"],
-                meta={"zone": "a"},
-            )
-        )
-        index, found = self.consul.health.service("web", passing=True)
-        self.assertGreater(int(index), 0)
-        self.assertEqual(1, len(found))
-        self.assertEqual("web-1", found[0]["Service"]["ID"])
-        self.assertEqual(("10.0.0.1", 80), (found[0]["Service"]["Address"], found[0]["Service"]["Port"]))
-        self.assertEqual(["blue"], found[0]["Service"]["Tags"])
-        self.assertEqual({"zone": "a"}, found[0]["Service"]["Meta"])
-        self.assertIn("web", self.consul.catalog.services()[1])
-        self.assertTrue(service.deregister("web-1"))
-        self.assertEqual([], self.consul.health.service("web")[1])
+    made_by_environment = made
 
-    def test_a_ttl_check_decides_whether_its_service_passes(self):
-        service = self.consul.agent.service
-        service.register("job", service_id="job-1", port=1, check=consul.Check.ttl("60s"))
-        self.assertEqual([], self.consul.health.service("job", passing=True)[1])
-        self.assertTrue(self.consul.agent.check.ttl_pass("service:job-1", "fine"))
-        found = self.consul.health.service("job", passing=True)[1]
-        self.assertEqual(["job-1"], [entry["Service"]["ID"] for entry in found])
-        self.assertTrue(self.consul.agent.check.ttl_fail("service:job-1"))
-        self.assertEqual([], self.consul.health.service("job", passing=True)[1])
-        self.assertTrue(service.deregister("job-1"))
+    def test_many_reads_wait_at_once_in_one_thread(self):
+        self.consul.kv.put("many", "1")
+        index, _ = self.consul.kv.get("many")
+        client = self.consul._inner
 
-    def test_a_read_blocks_until_its_key_changes(self):
-        kv = self.consul.kv
-        self.assertTrue(kv.put("colour", "red"))
-        index, entry = kv.get("colour")
-        self.assertEqual(b"red", entry["Value"])
-        answer = []
-        waiting = threading.Thread(
-            target=lambda: answer.append(
-                consul.Consul(host=self.host, port=self.port).kv.get("colour", index=index, wait="30s")
-            )
-        )
-        waiting.start()
-        # Another key does not wake it: it is still waiting when the right one comes.
-        self.assertTrue(kv.put("shape", "round"))
-        waiting.join(0.5)
-        self.assertTrue(waiting.is_alive())
-        self.assertTrue(kv.put("colour", "blue"))
-        waiting.join(10)
-        self.assertFalse(waiting.is_alive())
-        later, entry = answer[0]
-        self.assertEqual(b"blue", entry["Value"])
-        self.assertGreater(int(later), int(index))
-        self.assertEqual(int(later), entry["ModifyIndex"])
+        async def wait_and_write():
+            waiting = [
+                asyncio.ensure_future(client.kv.get("many", index=index, wait="30s"))
+                for _ in range(50)
+            ]
+            await asyncio.sleep(0)
+            await client.kv.put("many", "2")
+            return [entry["Value"] for _, entry in await asyncio.gather(*waiting)]
 
-    def test_a_missing_key_has_an_index_and_no_value(self):
-        index, entry = self.consul.kv.get("nowhere")
-        self.assertGreater(int(index), 0)
-        self.assertIsNone(entry)
-
-    def test_keys_compare_and_set_and_list_by_prefix(self):
-        kv = self.consul.kv
-        self.assertTrue(kv.put("p/a", b"\x00\xff", cas=0, flags=7))
-        self.assertFalse(kv.put("p/a", "again", cas=0))
-        _, entry = kv.get("p/a")
-        self.assertEqual((b"\x00\xff", 7), (entry["Value"], entry["Flags"]))
-        self.assertTrue(kv.put("p/a", "next", cas=entry["ModifyIndex"]))
-        self.assertTrue(kv.put("p/b/c", None))
-        self.assertEqual(["p/a", "p/b/"], kv.get("p/", keys=True, separator="/")[1])
-        self.assertEqual(2, len(kv.get("p/", recurse=True)[1]))
-        self.assertTrue(kv.delete("p/", recurse=True))
-        self.assertIsNone(kv.get("p/", recurse=True)[1])
-
-    def test_a_lock_is_held_by_one_session_and_released_with_it(self):
-        kv, session = self.consul.kv, self.consul.session
-        mine = session.create(name="mine", lock_delay=0, ttl=10)
-        other = session.create(name="other", lock_delay=0, ttl=10)
-        self.assertTrue(kv.put("lock", "mine", acquire=mine))
-        self.assertFalse(kv.put("lock", "other", acquire=other))
-        self.assertEqual(mine, kv.get("lock")[1]["Session"])
-        self.assertEqual(mine, session.renew(mine)["ID"])
-        self.assertTrue(session.destroy(mine))
-        self.assertNotIn("Session", kv.get("lock")[1])
-        self.assertTrue(kv.put("lock", "other", acquire=other))
-        with self.assertRaises(consul.NotFound):
-            session.renew(mine)
-        self.assertTrue(session.destroy(other))
-
-    def test_a_transaction_happens_whole_or_not_at_all(self):
-        operation = lambda verb, key: {"KV": {"Verb": verb, "Key": key, "Value": "eA=="}}
-        done = self.consul.txn.put([operation("set", "t/1"), operation("set", "t/2")])
-        self.assertEqual(["t/1", "t/2"], [result["KV"]["Key"] for result in done["Results"]])
-        with self.assertRaises(consul.ConsulException) as refused:
-            self.consul.txn.put([operation("set", "t/3"), operation("check-not-exists", "t/1")])
-        self.assertIn("409", str(refused.exception))
-        self.assertIsNone(self.consul.kv.get("t/3")[1])
-
-    def test_the_leader_is_known(self):
-        leader = self.consul.status.leader()
-        self.assertIn(":", leader)
-        self.assertIn(leader, self.consul.status.peers())
+        self.assertEqual([b"2"] * 50, Awaited.run(wait_and_write()))
 
 
 if __name__ == "__main__":
