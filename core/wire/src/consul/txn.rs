@@ -38,16 +38,16 @@ impl TxnRequest {
         let mut request = Self { given: items.len(), ..Self::default() };
         for item in items {
             let mut fields = Fields::of(item, "api.TxnOp")?;
-            let operation = if let Some(value) = fields.value("KV") {
-                Some(request.kv(value, value_bytes_max)?)
-            } else if let Some(value) = fields.value("Node") {
-                Some(node(value)?)
-            } else if let Some(value) = fields.value("Service") {
-                Some(service(value)?)
-            } else {
-                fields.value("Check").map(check).transpose()?
-            };
+            // All are taken before one is chosen: Go's client names every kind
+            // and gives null for those it does not mean.
+            let given = ["KV", "Node", "Service", "Check"].map(|kind| fields.value(kind));
             fields.finish()?;
+            let operation = match given {
+                [Some(value), ..] => Some(request.kv(value, value_bytes_max)?),
+                [_, Some(value), ..] => Some(node(value)?),
+                [_, _, Some(value), _] => Some(service(value)?),
+                [.., check_given] => check_given.map(check).transpose()?,
+            };
             request.operations.extend(operation);
         }
         Ok(request)
@@ -318,6 +318,17 @@ mod tests {
         assert_eq!(request.operations[0], Err("unknown KV verb \"bogus\"".to_owned()));
         assert_eq!(request.operations[1], Err("Must provide key".to_owned()));
         assert!(request.operations[2].is_ok());
+    }
+
+    #[test]
+    fn kinds_that_are_not_meant_may_be_null() {
+        let request = parse(
+            r#"[{"KV":{"Verb":"get","Key":"k","Value":null},"Node":null,"Service":null,"Check":null},
+                {"KV":null,"Node":null,"Service":null,"Check":{"Verb":"get","Check":{"Node":"n","CheckID":"c"}}}]"#,
+        )
+        .unwrap();
+        assert!(request.operations.iter().all(Result::is_ok), "{request:?}");
+        assert!(parse(r#"[{"KV":null,"Key":1}]"#).is_err());
     }
 
     #[test]
