@@ -23,7 +23,7 @@ export CC CARGO_TARGET_DIR
 export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: all demo check conformance bench fix wheel install python help clean \
-        has-cargo has-python has-cc has-pip has-java
+        has-cargo has-python has-cc has-pip has-java has-go has-npm
 .DEFAULT_GOAL := all
 
 all: has-cargo has-python has-cc ## Build the library, the command and the Python module; check the header
@@ -48,7 +48,7 @@ check: has-cargo has-python has-cc ## Every test and every lint; rewrites nothin
 	PYTHONPATH=$(abspath $(PYTHONS)) COORD_BIN=$(abspath $(TARGET)/debug/coord) \
 		$(PYTHON) -m unittest discover -s tests/python
 
-conformance: has-cargo has-python has-cc has-pip has-java ## Genuine peers and clients against this build
+conformance: has-cargo has-python has-cc has-pip has-java has-go has-npm ## Genuine peers and clients against this build
 	$(CARGO) build --locked --workspace
 	$(call stage_python,debug)
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug
@@ -109,6 +109,12 @@ has-cc:
 
 has-pip: has-python
 	@$(PYTHON) -c 'import ensurepip, venv, pip' 2>/dev/null || { echo "$(PYTHON) has no pip or venv, which the genuine clients and the wheel need. Install them (Debian: apt install python3-pip python3-venv)." >&2; exit 1; }
+
+has-go:
+	@command -v go >/dev/null || { echo "go is missing: Go's Consul client needs version 1.19 or newer. Install it (Debian: apt install golang-go)." >&2; exit 1; }
+
+has-npm:
+	@command -v npm >/dev/null || { echo "npm is missing: JavaScript's Consul client needs Node 18 or newer. Install it (Debian: apt install nodejs npm)." >&2; exit 1; }
 
 has-java:
 	@command -v java >/dev/null || { echo "java is missing: the genuine ZooKeeper needs version 11 or newer. Install it (Debian: apt install default-jre-headless)." >&2; exit 1; }

@@ -21,6 +21,8 @@ SUITES = [
     ("test_kazoo", "kazoo"),
     ("test_py_consul", "py-consul"),
     ("test_python_consul", "python-consul"),
+    ("test_go_consul", None),
+    ("test_node_consul", None),
     ("test_zookeeper_random", None),
     ("test_members", None),
     ("test_admin", None),
