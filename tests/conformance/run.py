@@ -23,6 +23,7 @@ SUITES = [
     ("test_python_consul", "python-consul"),
     ("test_go_consul", None),
     ("test_node_consul", None),
+    ("test_dig", None),
     ("test_zookeeper_random", None),
     ("test_members", None),
     ("test_admin", None),
