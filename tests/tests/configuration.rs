@@ -62,9 +62,12 @@ fn top() -> PathBuf {
 
 fn groups() -> BTreeMap<String, Group> {
     let mut groups = BTreeMap::new();
-    for file in ["mod.rs", "tls.rs", "dns.rs", "limits.rs"] {
-        let path = top().join("core/src/settings").join(file);
-        read_structs(&fs::read_to_string(&path).expect("the settings are there"), &mut groups);
+    let folder = top().join("core/src/settings");
+    for entry in fs::read_dir(&folder).expect("the settings are there") {
+        let path = entry.expect("a folder can be listed").path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            read_structs(&fs::read_to_string(&path).expect("the file is there"), &mut groups);
+        }
     }
     groups
 }

@@ -9,12 +9,14 @@ mod numbered;
 mod text;
 mod tls;
 mod zoo_cfg;
+mod zookeeper;
 
 pub use address::ListenAddress;
 pub use dns::DnsSettings;
 pub use limits::Limits;
 pub use tls::{ClientAuth, TlsSettings, TlsVersion};
 pub use zoo_cfg::ReadSettings;
+pub use zookeeper::ZookeeperSettings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -65,6 +67,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// The agent and its checks.
     pub agent: AgentSettings,
+    /// What ZooKeeper's protocol is served like.
+    pub zk: ZookeeperSettings,
     /// Session timing.
     pub session: SessionSettings,
     /// Consensus timing.
@@ -158,6 +162,7 @@ impl Default for Settings {
             dns: DnsSettings::default(),
             tls: TlsSettings::default(),
             agent: AgentSettings::default(),
+            zk: ZookeeperSettings::default(),
             session: SessionSettings::default(),
             raft: RaftSettings::default(),
             storage: StorageSettings::default(),

@@ -1,6 +1,8 @@
 //! Settings from a `zoo.cfg`, so that a member can take over where a ZooKeeper
 //! was without its configuration being written anew.
 //!
+//! What ZooKeeper has no key for is set by our own name behind `coord.`.
+//!
 //! A key that means something here is taken over; one that has no meaning here
 //! is passed over, as are those about tuning; any other is told to the user.
 //! What would silently make another cluster than the one described is refused.
@@ -130,8 +132,12 @@ impl ZooCfg {
                 ));
             }
             "peerType" if value == "observer" => return Err(no_observers(key)),
-            _ => match key.strip_prefix("server.") {
-                Some(number) => self.add_server(parse(key, number)?, value)?,
+            _ if key.starts_with("server.") => {
+                self.add_server(parse(key, &key["server.".len()..])?, value)?;
+            }
+            // ZooKeeper passes over what it does not know: such a file serves both.
+            _ => match key.strip_prefix("coord.") {
+                Some(own) => settings.set(own, value)?,
                 None => self.pass_over(key),
             },
         }
@@ -241,7 +247,7 @@ mod tests {
         let text = "clientPortAddress=10.0.0.2\nserver.1=a:2888:3888\n\
             server.2=[::1]:2889:3888:participant;10.0.0.2:2182\nserver.3=c:1:2|d:3:4;2183\n\
             maxSessionTimeout=-1\nminSessionTimeout=100\njute.maxbuffer=4194304\n\
-            4lw.commands.whitelist=*\nmaxCnxns=7\n";
+            4lw.commands.whitelist=*\nmaxCnxns=7\ncoord.zk.linearizable_reads=true\n";
         let settings = read(text, Some("2\n")).unwrap().settings;
         assert_eq!(settings.member_id, 2);
         let members: Vec<&str> = settings.members.values().map(String::as_str).collect();
@@ -251,6 +257,7 @@ mod tests {
         assert_eq!(settings.session.timeout_max_ms, None);
         assert_eq!(settings.limits.zk_frame_bytes_max, 4_194_304);
         assert_eq!(settings.limits.zk_connections_max, 7);
+        assert!(settings.zk.linearizable_reads);
         assert_eq!(settings.zk_four_letter_words.as_deref(), Some("*"));
         let third = read(text, Some("3")).unwrap().settings;
         assert_eq!(third.zk_addr.to_string(), "10.0.0.2:2183");
@@ -276,6 +283,7 @@ mod tests {
             ("dynamicConfigFile=zoo.cfg.dynamic\n", None),
             ("clientPort=many\n", None),
             ("clientPort\n", None),
+            ("coord.no.such=1\n", None),
             ("clientPort=1\n", Some("first")),
         ] {
             assert!(read(text, myid).is_err(), "{text}");

@@ -70,6 +70,11 @@ impl Client {
         let mut wire = Wire::open(address);
         let session = shake_hands(&mut wire, request).expect("the handshake is answered");
         assert_ne!(session.session, 0, "there is a session");
+        Self::of(wire, session)
+    }
+
+    /// After a handshake.
+    pub(crate) fn of(wire: Wire, session: ConnectResponse) -> Self {
         Self { wire, session, zxid: 0, xid: 0, asked: Vec::new() }
     }
 

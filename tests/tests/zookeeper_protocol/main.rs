@@ -8,6 +8,7 @@
 //! | `handshakes` | both lengths, timeouts, being ahead, passwords, moving, failover, expiry, closing |
 //! | `znodes` | names, numbers, null data, access lists, multis, ephemerals by prefix |
 //! | `watches` | own writes, places between replies, deletions, persistent ones, catching up, removing |
+//! | `freshness` | what members that lag or lost their majority may still answer |
 //! | `connections` | numbers of requests, proofs, unknown operations, frames, order, words |
 //!
 //! Ties between members under kills, and bytes that mean nothing, are in
@@ -18,6 +19,8 @@
 mod client;
 mod connection;
 mod connections;
+mod ensemble;
+mod freshness;
 mod handshakes;
 mod replay;
 mod transcript;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::admin::Admin;
+use super::confirmations::Confirmations;
 use super::connection::{Peer, serve};
 use super::counters::{CounterSnapshot, Counters};
 use super::identity;
@@ -45,6 +46,7 @@ pub(super) struct Shared {
     pub(super) local_addr: SocketAddr,
     pub(super) started: Duration,
     pub(super) counters: Counters,
+    pub(super) confirmations: Confirmations,
     connections: Mutex<BTreeMap<ConnectionId, Arc<Peer>>>,
 }
 
@@ -67,6 +69,7 @@ impl ZookeeperServer {
             local_addr,
             started: node.clock().monotonic(),
             counters: Counters::default(),
+            confirmations: Confirmations::default(),
             connections: Mutex::default(),
             node,
         });

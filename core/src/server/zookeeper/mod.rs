@@ -21,6 +21,7 @@
 //! The end of a connection does not end its session.
 
 mod admin;
+mod confirmations;
 mod connection;
 mod counters;
 mod dump;

@@ -10,6 +10,7 @@ use coord_state::{Applied, Command, StateMachine};
 use coord_wire::zookeeper::header::{RequestHeader, xid};
 use coord_wire::zookeeper::{ErrorCode, OpCode, Request, Text, jute};
 
+use super::confirmations;
 use super::connection::Peer;
 use super::counters::Latency;
 use super::identity;
@@ -19,7 +20,7 @@ use super::read::Reader;
 use super::reply::put_outcome;
 use super::translate::{Owner, Plan, Shape, plan};
 use super::watch::Registrar;
-use crate::node::{ConnectionSink, ReadLevel, ReplySink};
+use crate::node::{ConnectionSink, ReplySink};
 
 /// Bytes of requests one connection may have in progress, on top of one frame.
 const BYTES_MAX: usize = 4 << 20;
@@ -62,6 +63,9 @@ pub(super) struct Pipeline {
     /// be told before.
     looks: usize,
     next_token: u64,
+    /// What the requests received since the last advance wait for together, if
+    /// one of them has to be confirmed.
+    unconfirmed: Option<u64>,
     closing_session: bool,
     no_more: bool,
     end: Option<End>,
@@ -84,7 +88,7 @@ enum Step {
     /// Applied; its turn to be answered has not come.
     Applied(Box<Applied>, Shape),
     /// Waits for this member to catch up with the leader.
-    Confirming(u64, Option<Text>),
+    Confirming(u64, Look),
     /// Ready to be answered from the state as it is then.
     Look(Look),
 }
@@ -110,6 +114,7 @@ impl Pipeline {
             queue_bytes: 0,
             looks: 0,
             next_token: 0,
+            unconfirmed: None,
             closing_session: false,
             no_more: false,
             end: None,
@@ -180,13 +185,16 @@ impl Pipeline {
 
     fn begin(&mut self, request: Request) -> Step {
         match request {
-            Request::Sync { path } => self.confirm(path),
+            Request::Sync { path } => self.confirm(Look::Synced(path)),
             Request::Reconfig { .. } => Step::Look(Look::Refuse(ErrorCode::Unimplemented)),
             request => {
                 if request == Request::CloseSession {
                     self.no_more = true;
                 }
                 match plan(request, self.owner, &self.peer.inbox.identities()) {
+                    Plan::Read(request) if self.must_be_fresh(&request) => {
+                        self.confirm(Look::Read(request))
+                    }
                     Plan::Read(request) => Step::Look(Look::Read(request)),
                     Plan::Refuse(error) => Step::Look(Look::Refuse(error)),
                     Plan::Write(command, shape) if self.looks > 0 => {
@@ -205,14 +213,18 @@ impl Pipeline {
         Step::Submitted(token, shape)
     }
 
-    fn confirm(&mut self, path: Option<Text>) -> Step {
-        let token = self.fresh_token();
-        let peer = Arc::clone(&self.peer);
-        tokio::spawn(async move {
-            let reached = peer.shared.node.confirm(ReadLevel::Linearizable).await.is_ok();
-            peer.inbox.confirmed(token, reached);
-        });
-        Step::Confirming(token, path)
+    fn must_be_fresh(&self, request: &Request) -> bool {
+        self.peer.shared.node.settings().zk.linearizable_reads && tells_state(request)
+    }
+
+    /// Asked for with the next advance, together with what else comes until then.
+    fn confirm(&mut self, look: Look) -> Step {
+        let token = match self.unconfirmed {
+            Some(token) => token,
+            None => self.fresh_token(),
+        };
+        self.unconfirmed = Some(token);
+        Step::Confirming(token, look)
     }
 
     fn fresh_token(&mut self) -> u64 {
@@ -243,6 +255,9 @@ impl Pipeline {
 
     /// Answers everything that can be answered.
     pub(super) fn advance(&mut self, now: Duration, outbox: &mut Outbox) {
+        if let Some(token) = self.unconfirmed.take() {
+            confirmations::ask(&self.peer, token);
+        }
         self.drain(now, outbox);
         while self.end.is_none() {
             match self.queue.front().map(|entry| &entry.step) {
@@ -306,14 +321,13 @@ impl Pipeline {
     }
 
     fn confirmed(&mut self, token: u64) {
-        let entry = self
-            .queue
-            .iter_mut()
-            .find(|entry| matches!(entry.step, Step::Confirming(waiting, _) if waiting == token));
-        if let Some(Entry { step, .. }) = entry
-            && let Step::Confirming(_, path) = step
-        {
-            *step = Step::Look(Look::Synced(path.take()));
+        for entry in &mut self.queue {
+            match std::mem::replace(&mut entry.step, Step::Look(Look::Unknown)) {
+                Step::Confirming(waiting, look) if waiting == token => {
+                    entry.step = Step::Look(look);
+                }
+                other => entry.step = other,
+            }
         }
     }
 
@@ -412,6 +426,21 @@ impl Pipeline {
         stats.outstanding.store(self.queue.len(), Relaxed);
         Some(entry)
     }
+}
+
+/// Whether the answer tells something that commands change.
+fn tells_state(request: &Request) -> bool {
+    matches!(
+        request.op(),
+        OpCode::Exists
+            | OpCode::GetData
+            | OpCode::GetAcl
+            | OpCode::GetChildren
+            | OpCode::GetChildren2
+            | OpCode::GetAllChildrenNumber
+            | OpCode::GetEphemerals
+            | OpCode::MultiRead
+    )
 }
 
 impl Drop for Pipeline {
