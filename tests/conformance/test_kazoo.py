@@ -1,14 +1,21 @@
 """kazoo, unchanged, against members of ours."""
 
 import pathlib
+import socket
 import subprocess
 import sys
 import threading
 import unittest
 
 from kazoo.client import KazooClient
-from kazoo.exceptions import BadVersionError, NodeExistsError, NoNodeError
-from kazoo.protocol.states import KazooState
+from kazoo.exceptions import (
+    BadVersionError,
+    NodeExistsError,
+    NoNodeError,
+    NotReadOnlyCallError,
+)
+from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.protocol.states import KazooState, KeeperState
 
 from conversation import conversation
 from member import Cluster, eventually
@@ -18,14 +25,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 class Kazoo(unittest.TestCase):
-    def cluster(self, count=1):
-        cluster = Cluster(count)
+    def cluster(self, count=1, settings=()):
+        cluster = Cluster(count, settings)
         cluster.__enter__()
         self.addCleanup(cluster.__exit__)
         return cluster
 
-    def client(self, hosts, timeout=10.0):
-        client = KazooClient(hosts=hosts, timeout=timeout)
+    def client(self, hosts, timeout=10.0, **options):
+        client = KazooClient(hosts=hosts, timeout=timeout, **options)
         self.addCleanup(client.close)
         self.addCleanup(client.stop)
         client.start(timeout=20)
@@ -126,6 +133,38 @@ class Kazoo(unittest.TestCase):
         client.sync("/counter")
         self.assertEqual(str(2 * rounds).encode(), client.get("/counter")[0])
         self.assertEqual([], client.get_children("/lock"))
+
+    def test_a_read_only_client_reads_on_when_two_of_three_are_gone(self):
+        cluster = self.cluster(3, ["zk.read_only_mode=true"])
+        client = self.client(cluster.hosts, timeout=30.0, read_only=True)
+        client.create("/n", b"kept")
+        before = client.client_id
+        last = cluster.members[0]
+        for member in cluster.members[1:]:
+            member.kill()
+        eventually("it is read-only", lambda: client.client_state == KeeperState.CONNECTED_RO)
+        self.assertEqual(b"kept", client.get("/n")[0])
+        self.assertEqual(["n", "zookeeper"], sorted(client.get_children("/")))
+        self.assertIsNone(client.exists("/x", watch=lambda event: None))
+        for call in (client.create, client.delete, client.sync):
+            with self.assertRaises(NotReadOnlyCallError):
+                call("/n")
+        with socket.create_connection(last.zk_address, 5) as connection:
+            connection.sendall(b"isro")
+            self.assertEqual(b"ro", connection.recv(16))
+        # A second one that never saw a majority, and one that wants to write.
+        reader = self.client(last.zk, read_only=True)
+        self.assertEqual(KeeperState.CONNECTED_RO, reader.client_state)
+        self.assertEqual(b"kept", reader.get("/n")[0])
+        writer = KazooClient(hosts=last.zk, timeout=5.0)
+        with self.assertRaises(KazooTimeoutError):
+            writer.start(timeout=3)
+        writer.stop()
+        writer.close()
+        cluster.members[1].start().wait_ready()
+        eventually("it writes again", lambda: client.client_state == KeeperState.CONNECTED)
+        client.retry(client.set, "/n", b"new")
+        self.assertEqual(before, client.client_id)
 
     def test_errors_arrive_as_their_own_exceptions(self):
         client = self.client(self.cluster().hosts)

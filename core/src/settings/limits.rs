@@ -11,6 +11,9 @@ pub struct Limits {
     pub zk_frame_bytes_max: u32,
     /// ZooKeeper connections in all; more are closed at once. Default 50000. ZooKeeper: `maxCnxns`.
     pub zk_connections_max: usize,
+    /// ZooKeeper sessions in all, whichever member they are on; who asks this
+    /// member for one more is turned away. Default 1000000.
+    pub zk_sessions_max: usize,
     /// Requests of one ZooKeeper connection in progress; further ones wait in
     /// its socket. Default 1000. ZooKeeper: `globalOutstandingLimit`.
     pub zk_outstanding_max: usize,
@@ -50,6 +53,7 @@ impl Default for Limits {
         Self {
             zk_frame_bytes_max: 0xf_ffff,
             zk_connections_max: 50_000,
+            zk_sessions_max: 1_000_000,
             zk_outstanding_max: 1000,
             zk_watches_max: 1_000_000,
             zk_outbox_bytes_max: 64 << 20,

@@ -138,6 +138,7 @@ impl ZooCfg {
             // ZooKeeper passes over what it does not know: such a file serves both.
             _ => match key.strip_prefix("coord.") {
                 Some(own) => settings.set(own, value)?,
+                None if settings.zk.set_as_in_zoo_cfg(key, value)? => {}
                 None => self.pass_over(key),
             },
         }

@@ -1,6 +1,10 @@
 //! What ZooKeeper's protocol is served like.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
 
 /// What ZooKeeper's protocol is served like.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,4 +16,50 @@ pub struct ZookeeperSettings {
     /// pipelined reads share one. Default no: reads are answered from this
     /// member's own copy, as ZooKeeper does.
     pub linearizable_reads: bool,
+    /// Whether this member serves clients that ask for read-only while it is
+    /// cut off from the majority, with reads that may be stale. Default no.
+    /// ZooKeeper: `readonlymode.enabled`.
+    pub read_only_mode: bool,
+    /// How long this member may know no leader before it counts as cut off: it
+    /// closes the connections of its ZooKeeper clients, so that they find
+    /// another member before their sessions end. Milliseconds, default one
+    /// tick, but at least 2000, as ZooKeeper waits before its read-only mode.
+    pub cut_off_ms: Option<u32>,
+    /// Whether new sessions are known to this member alone: opening and closing
+    /// one writes nothing, it owns no ephemerals and cannot move to another
+    /// member. Default no. ZooKeeper: `localSessionsEnabled`.
+    pub local_sessions: bool,
+    /// Whether such a session becomes an ordinary one with its first ephemeral,
+    /// instead of the creation being refused. Default no. ZooKeeper:
+    /// `localSessionsUpgradingEnabled`.
+    pub local_sessions_upgrade: bool,
+}
+
+impl ZookeeperSettings {
+    /// How long a member may know no leader, with these ticks.
+    pub fn cut_off(&self, tick_ms: u32) -> Duration {
+        let ms = self.cut_off_ms.unwrap_or_else(|| tick_ms.max(CUT_OFF_MS_MIN));
+        Duration::from_millis(ms.into())
+    }
+
+    /// Takes over a key of a `zoo.cfg`. False if it is about something else.
+    pub(super) fn set_as_in_zoo_cfg(&mut self, key: &str, value: &str) -> Result<bool, Error> {
+        match key {
+            "readonlymode.enabled" => self.read_only_mode = switch(key, value)?,
+            "localSessionsEnabled" => self.local_sessions = switch(key, value)?,
+            "localSessionsUpgradingEnabled" => self.local_sessions_upgrade = switch(key, value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+const CUT_OFF_MS_MIN: u32 = 2000;
+
+fn switch(key: &str, value: &str) -> Result<bool, Error> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "yes" => Ok(true),
+        "false" | "no" => Ok(false),
+        _ => Err(Error::invalid(format!("{key}: '{value}' is neither true nor false"))),
+    }
 }

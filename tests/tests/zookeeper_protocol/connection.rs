@@ -92,6 +92,13 @@ impl Wire {
         self.received.split().to_vec()
     }
 
+    /// What is answered to a four-letter word.
+    pub(crate) fn word(address: SocketAddr, word: &[u8; 4]) -> String {
+        let mut wire = Self::open(address);
+        wire.send_bytes(word);
+        String::from_utf8(wire.remainder()).unwrap()
+    }
+
     fn receive(&mut self) -> bool {
         let mut chunk = [0; 1 << 16];
         match self.stream.read(&mut chunk) {

@@ -6,6 +6,8 @@
 //! | file | rules |
 //! |---|---|
 //! | `handshakes` | both lengths, timeouts, being ahead, passwords, moving, failover, expiry, closing |
+//! | `local_sessions` | sessions that one member knows, and what becomes of them |
+//! | `read_only` | what a member without its majority still does |
 //! | `znodes` | names, numbers, null data, access lists, multis, ephemerals by prefix |
 //! | `watches` | own writes, places between replies, deletions, persistent ones, catching up, removing |
 //! | `freshness` | what members that lag or lost their majority may still answer |
@@ -22,6 +24,8 @@ mod connections;
 mod ensemble;
 mod freshness;
 mod handshakes;
+mod local_sessions;
+mod read_only;
 mod replay;
 mod transcript;
 mod watches;

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::connection::Peer;
 use super::four_letter::{self, TRACE_MASK, VERSION};
 use super::listener::Shared;
+use super::standing::Standing;
 use super::watch_words::watched;
 use crate::node::Role;
 use crate::server::{ExtraRoutes, Page};
@@ -33,7 +34,9 @@ const COMMANDS: &[(&[&str], Fields)] = &[
     (&["environment", "env", "envi"], environment),
     (&["get_trace_mask", "gtmk"], |_| Ok(json!({ "tracemask": TRACE_MASK }))),
     (&["hash"], digests),
-    (&["is_read_only", "isro"], |_| Ok(json!({ "read_only": false }))),
+    (&["is_read_only", "isro"], |shared| {
+        Ok(json!({ "read_only": shared.standing() == Standing::ReadOnly }))
+    }),
     (&["leader", "lead"], leader),
     (&["monitor", "mntr"], monitor),
     (&["ruok"], |_| Ok(json!({}))),
@@ -56,7 +59,9 @@ impl ExtraRoutes for Admin {
 
 fn command(name: &str, shared: &Shared) -> Page {
     let known = COMMANDS.iter().find(|(names, _)| names.contains(&name));
-    let serving = name == "ruok" || shared.node.status().leader.is_some();
+    let serving = name == "ruok"
+        || shared.standing() == Standing::ReadOnly
+        || shared.node.status().leader.is_some();
     let (name, answer) = match known {
         None => (name, Err(format!("Unknown command: {name}"))),
         Some((names, _)) if !serving => (names[0], Err(four_letter::NOT_SERVING.trim().to_owned())),
@@ -205,7 +210,7 @@ fn server_stats(shared: &Shared) -> Result<Value, &'static str> {
     let uptime = shared.node.clock().monotonic().saturating_sub(shared.started);
     Ok(json!({
         "version": VERSION,
-        "read_only": false,
+        "read_only": shared.standing() == Standing::ReadOnly,
         "server_stats": {
             "packets_sent": counters.sent.load(Relaxed),
             "packets_received": counters.received.load(Relaxed),
@@ -214,7 +219,7 @@ fn server_stats(shared: &Shared) -> Result<Value, &'static str> {
             "max_latency": counters.latency.max(),
             "outstanding_requests": counters.outstanding.load(Relaxed),
             "num_alive_client_connections": shared.connections().len(),
-            "server_state": four_letter::mode(shared.node.status().role),
+            "server_state": four_letter::state_name(shared, shared.node.status().role),
             "last_processed_zxid": revision.0,
             "uptime": u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
         },

@@ -18,6 +18,7 @@ use super::inbox::Inbox;
 use super::listener::{Shared, stopped};
 use super::outbox::Outbox;
 use super::pipeline::{ConnectionCounters, End, Pipeline};
+use super::standing::Standing;
 use super::translate::Owner;
 use crate::node::{ConnectionId, ConnectionSink};
 
@@ -90,9 +91,11 @@ impl Connection {
                 self.outbox.frame(|out| response.encode(out));
                 self.say_farewell().await
             }
-            Handshake::Accepted(owner, response) => {
-                let sink: Arc<dyn ConnectionSink> = Arc::clone(&peer.inbox) as _;
-                peer.shared.node.own_session(owner.session, owner.attachment, sink);
+            Handshake::Accepted(owner, standing, response) => {
+                if !owner.local {
+                    let sink: Arc<dyn ConnectionSink> = Arc::clone(&peer.inbox) as _;
+                    peer.shared.node.own_session(owner.session, owner.attachment, sink);
+                }
                 let _owned = Owned { peer: Arc::clone(&peer), owner };
                 if !still_owns(&peer, owner) {
                     return Ok(());
@@ -101,7 +104,7 @@ impl Connection {
                 let timeout = u64::try_from(response.timeout_ms).unwrap_or(0);
                 peer.stats.timeout_ms.store(timeout, Relaxed);
                 self.outbox.frame(|out| response.encode(out));
-                self.serve_session(owner).await
+                self.serve_session(owner, standing).await
             }
         }
     }
@@ -126,12 +129,13 @@ impl Connection {
         }
     }
 
-    async fn serve_session(&mut self, owner: Owner) -> io::Result<()> {
+    async fn serve_session(&mut self, owner: Owner, standing: Standing) -> io::Result<()> {
         let peer = Arc::clone(&self.peer);
-        let mut pipeline = Pipeline::new(Arc::clone(&peer), owner);
+        let mut pipeline = Pipeline::new(Arc::clone(&peer), owner, standing);
+        let mut stands = peer.shared.standing.subscribe();
         let mut stop = self.stop.clone();
         loop {
-            let starved = self.take_requests(&mut pipeline, owner);
+            let starved = self.take_requests(&mut pipeline);
             pipeline.advance(peer.shared.node.clock().monotonic(), &mut self.outbox);
             self.count_sent();
             match pipeline.end() {
@@ -156,6 +160,8 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return Ok(()),
+                // It was promised something else: the client looks for another member.
+                _ = stands.wait_for(|now| *now != standing) => return Ok(()),
                 () = peer.inbox.filled() => {}
                 ready = self.stream.writable(), if wants_to_write => ready?,
                 ready = self.stream.readable(), if wants_to_read => {
@@ -170,15 +176,16 @@ impl Connection {
 
     /// Hands received frames on. False if there is a frame, or what cannot
     /// become one, that could not be handed on yet.
-    fn take_requests(&mut self, pipeline: &mut Pipeline, owner: Owner) -> bool {
-        let node = &Arc::clone(&self.peer).shared.node;
+    fn take_requests(&mut self, pipeline: &mut Pipeline) -> bool {
+        let clock = Arc::clone(self.peer.shared.node.clock());
         let mut now = None;
         while pipeline.has_room() {
             match self.take_frame() {
                 Ok(Some(frame)) => {
                     let now = *now.get_or_insert_with(|| {
-                        node.touch_session(owner.session);
-                        node.clock().monotonic()
+                        let now = clock.monotonic();
+                        pipeline.touch(now);
+                        now
                     });
                     pipeline.receive(frame, now, &mut self.outbox);
                 }
@@ -283,6 +290,7 @@ impl Drop for Owned {
     fn drop(&mut self) {
         let node = &self.peer.shared.node;
         node.disown_session(self.owner.session, self.owner.attachment);
+        self.peer.shared.local_sessions.leave(self.owner);
         node.znode_watches().remove_connection(self.peer.id);
     }
 }

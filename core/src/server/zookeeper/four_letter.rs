@@ -13,6 +13,7 @@ use super::connection::Peer;
 use super::dump::dump;
 use super::identity::address_text;
 use super::listener::Shared;
+use super::standing::Standing;
 use super::watch_words;
 use crate::node::{NodeStatus, Role};
 
@@ -35,9 +36,11 @@ pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
         return format!("{word} is not executed because it is not in the whitelist.\n");
     }
     let status = shared.node.status();
-    let serving = status.leader.is_some();
+    let read_only = shared.standing() == Standing::ReadOnly;
+    let serving = read_only || status.leader.is_some();
     match word {
         FourLetterWord::Ruok => return "imok".to_owned(),
+        FourLetterWord::Isro if read_only => return "ro".to_owned(),
         FourLetterWord::Isro => return if serving { "rw" } else { "null" }.to_owned(),
         FourLetterWord::Envi => return environment(shared),
         FourLetterWord::Gtmk | FourLetterWord::Stmk => return format!("{TRACE_MASK}\n"),
@@ -88,6 +91,9 @@ fn summary(text: &mut Lines, shared: &Shared, status: &NodeStatus, with_clients:
     let counters = &shared.counters;
     let connections = shared.connections();
     text.line(format_args!("Zookeeper version: {VERSION}"));
+    if shared.standing() == Standing::ReadOnly {
+        text.line(format_args!("READ-ONLY mode; serving only read-only clients"));
+    }
     if with_clients {
         text.line(format_args!("Clients:"));
         for peer in &connections {
@@ -108,7 +114,7 @@ fn summary(text: &mut Lines, shared: &Shared, status: &NodeStatus, with_clients:
     text.line(format_args!("Outstanding: {}", counters.outstanding.load(Relaxed)));
     let (revision, znodes) = shared.node.read(|state| (state.revision(), state.znodes().len()));
     text.line(format_args!("Zxid: 0x{:x}", revision.0));
-    text.line(format_args!("Mode: {}", mode(status.role)));
+    text.line(format_args!("Mode: {}", state_name(shared, status.role)));
     // ZooKeeper counts the root twice.
     text.line(format_args!("Node count: {}", znodes + 1));
     if status.role == Role::Leader {
@@ -135,7 +141,7 @@ pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
     });
     let latency = &counters.latency;
     text.value("version", VERSION);
-    text.value("server_state", mode(status.role));
+    text.value("server_state", state_name(shared, status.role));
     text.value("peer_state", peer_state(status.role));
     text.value("avg_latency", latency.average());
     text.value("min_latency", latency.min());
@@ -150,7 +156,7 @@ pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
     text.value("ephemerals_count", ephemerals);
     text.value("approximate_data_size", bytes);
     text.value("global_sessions", sessions);
-    text.value("local_sessions", 0);
+    text.value("local_sessions", shared.local_sessions.len());
     text.value("connection_rejected", counters.connections_refused.load(Relaxed));
     text.value("connection_drop_probability", "0.0");
     text.value("last_client_response_size", response_size(counters.response_last.load(Relaxed)));
@@ -276,7 +282,15 @@ fn reset(peer: &Peer) {
     peer.stats.latency.reset();
 }
 
-pub(super) fn mode(role: Role) -> &'static str {
+/// What the member calls itself: in read-only mode that says all.
+pub(super) fn state_name(shared: &Shared, role: Role) -> &'static str {
+    match shared.standing() {
+        Standing::ReadOnly => "read-only",
+        Standing::ReadWrite | Standing::CutOff => mode(role),
+    }
+}
+
+fn mode(role: Role) -> &'static str {
     match role {
         Role::Standalone => "standalone",
         Role::Leader => "leader",

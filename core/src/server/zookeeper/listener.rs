@@ -17,7 +17,9 @@ use super::connection::{Peer, serve};
 use super::counters::{CounterSnapshot, Counters};
 use super::identity;
 use super::inbox::Inbox;
+use super::local_sessions::LocalSessions;
 use super::pipeline::ConnectionCounters;
+use super::standing::{self, Standing};
 use super::whitelist::Whitelist;
 use crate::error::Error;
 use crate::node::{ConnectionId, Node};
@@ -47,6 +49,8 @@ pub(super) struct Shared {
     pub(super) started: Duration,
     pub(super) counters: Counters,
     pub(super) confirmations: Confirmations,
+    pub(super) local_sessions: LocalSessions,
+    pub(super) standing: watch::Sender<Standing>,
     connections: Mutex<BTreeMap<ConnectionId, Arc<Peer>>>,
 }
 
@@ -70,6 +74,8 @@ impl ZookeeperServer {
             started: node.clock().monotonic(),
             counters: Counters::default(),
             confirmations: Confirmations::default(),
+            local_sessions: LocalSessions::default(),
+            standing: watch::Sender::new(Standing::ReadWrite),
             connections: Mutex::default(),
             node,
         });
@@ -173,6 +179,7 @@ async fn listen(address: &ListenAddress) -> Result<TcpListener, Error> {
 async fn accept(shared: Arc<Shared>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
     let mut serving = JoinSet::new();
     let for_connections = stop.clone();
+    serving.spawn(standing::keep(Arc::clone(&shared), stop.clone()));
     loop {
         tokio::select! {
             () = stopped(&mut stop) => break,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering::
 use std::time::Duration;
 
 use bytes::Bytes;
+use coord_state::session::SessionCommand;
 use coord_state::{Applied, Command, StateMachine};
 use coord_wire::zookeeper::header::{RequestHeader, xid};
 use coord_wire::zookeeper::{ErrorCode, OpCode, Request, Text, jute};
@@ -15,10 +16,12 @@ use super::connection::Peer;
 use super::counters::Latency;
 use super::identity;
 use super::inbox::Item;
+use super::local_sessions::{Claim, LocalKind};
 use super::outbox::Outbox;
 use super::read::Reader;
 use super::reply::put_outcome;
-use super::translate::{Owner, Plan, Shape, plan};
+use super::standing::Standing;
+use super::translate::{Owner, Plan, Shape, makes_ephemerals, plan};
 use super::watch::Registrar;
 use crate::node::{ConnectionSink, ReplySink};
 
@@ -56,6 +59,7 @@ pub(super) struct Pipeline {
     replies: Arc<dyn ReplySink>,
     sink: Arc<dyn ConnectionSink>,
     owner: Owner,
+    standing: Standing,
     queue: VecDeque<Entry>,
     queue_bytes: usize,
     /// How many of the queue are answered from the state as it is at their turn.
@@ -66,6 +70,8 @@ pub(super) struct Pipeline {
     /// What the requests received since the last advance wait for together, if
     /// one of them has to be confirmed.
     unconfirmed: Option<u64>,
+    /// The proposal that makes a local session an ordinary one.
+    upgrade: Option<u64>,
     closing_session: bool,
     no_more: bool,
     end: Option<End>,
@@ -97,12 +103,14 @@ enum Look {
     Read(Request),
     Synced(Option<Text>),
     Refuse(ErrorCode),
+    /// Of a session that only this member knows.
+    CloseHere,
     /// Answered as unimplemented, with no revision, and the last of its connection.
     Unknown,
 }
 
 impl Pipeline {
-    pub(super) fn new(peer: Arc<Peer>, owner: Owner) -> Self {
+    pub(super) fn new(peer: Arc<Peer>, owner: Owner, standing: Standing) -> Self {
         let replies: Arc<dyn ReplySink> = Arc::clone(&peer.inbox) as _;
         let sink: Arc<dyn ConnectionSink> = Arc::clone(&peer.inbox) as _;
         Self {
@@ -110,11 +118,13 @@ impl Pipeline {
             replies,
             sink,
             owner,
+            standing,
             queue: VecDeque::new(),
             queue_bytes: 0,
             looks: 0,
             next_token: 0,
             unconfirmed: None,
+            upgrade: None,
             closing_session: false,
             no_more: false,
             end: None,
@@ -183,8 +193,25 @@ impl Pipeline {
         self.peer.stats.outstanding.store(self.queue.len(), Relaxed);
     }
 
+    /// A sign of life of the session.
+    pub(super) fn touch(&self, now: Duration) {
+        let shared = &self.peer.shared;
+        if self.owner.local {
+            shared.local_sessions.touch(self.owner.session, now);
+        } else {
+            shared.node.touch_session(self.owner.session);
+        }
+    }
+
     fn begin(&mut self, request: Request) -> Step {
+        if let Err(error) = self.permit(&request) {
+            return Step::Look(Look::Refuse(error));
+        }
         match request {
+            Request::CloseSession if self.owner.local => {
+                self.no_more = true;
+                Step::Look(Look::CloseHere)
+            }
             Request::Sync { path } => self.confirm(Look::Synced(path)),
             Request::Reconfig { .. } => Step::Look(Look::Refuse(ErrorCode::Unimplemented)),
             request => {
@@ -206,6 +233,46 @@ impl Pipeline {
         }
     }
 
+    /// Refuses what this member, or this session, cannot do.
+    fn permit(&mut self, request: &Request) -> Result<(), ErrorCode> {
+        if self.standing == Standing::ReadOnly && needs_a_leader(request) {
+            return Err(ErrorCode::NotReadOnly);
+        }
+        if self.owner.local && makes_ephemerals(request) {
+            if !self.peer.shared.node.settings().zk.local_sessions_upgrade {
+                return Err(ErrorCode::EphemeralOnLocalSession);
+            }
+            self.upgrade_session();
+        }
+        Ok(())
+    }
+
+    /// Makes the session known to the cluster, under its id, before whatever
+    /// is submitted from now on.
+    fn upgrade_session(&mut self) {
+        let shared = &Arc::clone(&self.peer).shared;
+        let Owner { session, attachment, .. } = self.owner;
+        let Some(Claim { password, timeout_ms, .. }) = shared.local_sessions.propose(self.owner)
+        else {
+            self.end = Some(End::Now);
+            return;
+        };
+        shared.node.own_session(session, attachment, Arc::clone(&self.sink));
+        let token = self.fresh_token();
+        let open = SessionCommand::Open { session, password, timeout_ms, attachment };
+        shared.node.submit(Command::Session(open), Arc::clone(&self.replies), token);
+        self.upgrade = Some(token);
+        self.owner.local = false;
+    }
+
+    fn upgraded(&mut self, applied: &Applied) {
+        self.upgrade = None;
+        match applied.result {
+            Ok(_) => drop(self.peer.shared.local_sessions.close(self.owner.session)),
+            Err(_) => self.end = Some(End::Now),
+        }
+    }
+
     fn submit(&mut self, command: Command, shape: Shape) -> Step {
         let token = self.fresh_token();
         self.closing_session |= matches!(command, Command::Session(_));
@@ -214,7 +281,9 @@ impl Pipeline {
     }
 
     fn must_be_fresh(&self, request: &Request) -> bool {
-        self.peer.shared.node.settings().zk.linearizable_reads && tells_state(request)
+        self.standing == Standing::ReadWrite
+            && self.peer.shared.node.settings().zk.linearizable_reads
+            && tells_state(request)
     }
 
     /// Asked for with the next advance, together with what else comes until then.
@@ -289,6 +358,9 @@ impl Pipeline {
             match item {
                 Item::Event { revision, kind, path } => {
                     outbox.event(Some(revision), kind, &path);
+                }
+                Item::Outcome { token, outcome: Ok(applied) } if self.upgrade == Some(token) => {
+                    self.upgraded(&applied);
                 }
                 Item::Outcome { token, outcome: Ok(applied) } => {
                     self.applied(token, applied);
@@ -383,6 +455,15 @@ impl Pipeline {
                     Ok(())
                 }),
                 Look::Refuse(error) => outbox.reply(xid, zxid, |_| Err(error)),
+                Look::CloseHere => {
+                    // A visitor's session is the cluster's, which cannot be reached.
+                    let closed = peer.shared.local_sessions.close(self.owner.session);
+                    outbox.reply(xid, zxid, |_| match closed {
+                        Some(LocalKind::Visiting) => Err(ErrorCode::NotReadOnly),
+                        _ => Ok(()),
+                    });
+                    self.end = Some(End::AfterReplies);
+                }
                 Look::Unknown => {
                     outbox.reply(xid, -1, |_| Err(ErrorCode::Unimplemented));
                     self.end = Some(End::AfterReplies);
@@ -426,6 +507,21 @@ impl Pipeline {
         stats.outstanding.store(self.queue.len(), Relaxed);
         Some(entry)
     }
+}
+
+/// Whether it can only be done with the others.
+fn needs_a_leader(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Create(_)
+            | Request::Delete { .. }
+            | Request::SetData { .. }
+            | Request::SetAcl { .. }
+            | Request::CheckVersion { .. }
+            | Request::Multi(_)
+            | Request::Reconfig { .. }
+            | Request::Sync { .. }
+    )
 }
 
 /// Whether the answer tells something that commands change.

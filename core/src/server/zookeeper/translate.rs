@@ -12,6 +12,9 @@ use coord_wire::zookeeper::{ErrorCode, OpCode, Request};
 pub(super) struct Owner {
     pub(super) session: SessionId,
     pub(super) attachment: Attachment,
+    /// Whether only this member knows the session. The cluster cannot check
+    /// it then, so its commands come without one.
+    pub(super) local: bool,
 }
 
 /// What the reply to a write has to look like.
@@ -54,7 +57,7 @@ pub(super) fn plan(request: Request, owner: Owner, identities: &[Identity]) -> P
 fn plan_write(request: Request, owner: Owner, identities: &[Identity]) -> Result<Plan, ErrorCode> {
     let znode = |op| {
         let caller = Caller {
-            session: Some((owner.session, owner.attachment)),
+            session: (!owner.local).then_some((owner.session, owner.attachment)),
             identities: identities.into(),
         };
         Command::Znode(ZnodeCommand { caller, op })
@@ -87,12 +90,21 @@ fn plan_write(request: Request, owner: Owner, identities: &[Identity]) -> Result
             Plan::Write(znode(ZnodeOp::Multi(ops)), shape)
         }
         Request::CloseSession => {
-            let Owner { session, attachment } = owner;
+            let Owner { session, attachment, .. } = owner;
             let command = SessionCommand::Close { session, attachment };
             Plan::Write(Command::Session(command), Shape::Empty)
         }
         read => Plan::Read(read),
     })
+}
+
+/// Whether the request makes a znode that belongs to its session.
+pub(super) fn makes_ephemerals(request: &Request) -> bool {
+    match request {
+        Request::Create(create) => matches!(create.flags, 1 | 3),
+        Request::Multi(requests) => requests.iter().any(makes_ephemerals),
+        _ => false,
+    }
 }
 
 /// One operation of a multi. Its flags alone say what to create, whichever of
@@ -168,7 +180,7 @@ fn own(data: Option<Bytes>) -> Option<Bytes> {
 mod tests {
     use super::*;
 
-    const OWNER: Owner = Owner { session: SessionId(1), attachment: Attachment(2) };
+    const OWNER: Owner = Owner { session: SessionId(1), attachment: Attachment(2), local: false };
 
     fn create(form: CreateForm, flags: i32) -> Create {
         Create { form, path: "/a".into(), data: None, acl: None, flags }
