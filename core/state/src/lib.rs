@@ -55,7 +55,7 @@ pub mod znode;
 pub use batch::Batch;
 pub use codec::CodecError;
 pub use command::Command;
-pub use digest::Digest;
+pub use digest::{ContentHash, Digest};
 pub use event::Event;
 pub use id::{Attachment, MemberId, Revision, SessionId};
 pub use machine::{Applied, Stamp, StateMachine};

@@ -16,11 +16,11 @@ pub enum Reply {
         /// In milliseconds.
         timeout_ms: u32,
     },
-    /// A znode was created.
+    /// A znode was created, or was there already where that is fine.
     Created {
         /// Its path, with the sequence number if one was asked for.
         path: Arc<str>,
-        /// Its stat just after creation.
+        /// Its stat just after that.
         stat: Stat,
     },
     /// A znode's data or access list was set.
@@ -36,7 +36,7 @@ pub enum Reply {
 /// The answer to one operation of a successful `multi`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MultiReply {
-    /// Created.
+    /// Created, or there already where that is fine.
     Created {
         /// Its path, with the sequence number.
         path: Arc<str>,
@@ -47,6 +47,6 @@ pub enum MultiReply {
     Deleted,
     /// Set.
     Set(Stat),
-    /// The version was as expected.
+    /// The version, the content or the absence was as expected.
     Checked,
 }

@@ -10,9 +10,9 @@ use coord_state::machine::Foundation;
 use coord_state::session::SessionCommand;
 use coord_state::snapshot::Restore;
 use coord_state::znode::{
-    Ace, Caller, CreateMode, Identity, MultiOp, ZnodeCommand, ZnodeOp, permission,
+    Ace, Caller, CreateMode, Identity, MultiOp, Reach, ZnodeCommand, ZnodeOp, permission,
 };
-use coord_state::{Attachment, Command, Rejection, SessionId, StateMachine};
+use coord_state::{Attachment, Command, ContentHash, Rejection, SessionId, StateMachine};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -94,6 +94,34 @@ impl Model {
                 znode.version += 1;
             }
             MultiOp::CheckVersion { path, version } => self.expect(path, *version)?,
+            MultiOp::CheckAbsent { path, version } => {
+                if self.expect(path, *version).is_ok() {
+                    return Err(Rejection::NodeExists);
+                }
+            }
+            MultiOp::CreateIfAbsent { path, data, acl, mode } => {
+                if matches!(mode, CreateMode::Persistent { sequential: true }) {
+                    let why = "a sequential znode is never there already";
+                    return Err(Rejection::BadArguments(why));
+                }
+                let (data, acl) = (data.clone(), acl.clone());
+                let create = MultiOp::Create { path: path.clone(), data, acl, mode: *mode };
+                match self.perform(&create, session) {
+                    Ok(()) | Err(Rejection::NodeExists) => {}
+                    refused => return refused,
+                }
+            }
+            MultiOp::DeleteSubtree { path, limit } => {
+                self.znodes.get(&parent_of(path)).ok_or(Rejection::NoNode)?;
+                self.expect(path, -1)?;
+                let below = format!("{path}/");
+                let gone = |other: &String| **other == **path || other.starts_with(&below);
+                if self.znodes.keys().filter(|other| gone(other)).count() > *limit as usize {
+                    return Err(Rejection::NotEmpty);
+                }
+                self.znodes.retain(|other, _| !gone(other));
+            }
+            MultiOp::CheckHash { .. } => unreachable!("not generated"),
         }
         Ok(())
     }
@@ -226,6 +254,13 @@ fn operation() -> impl Strategy<Value = MultiOp> {
             .prop_map(|(path, data, version)| MultiOp::SetData { path, data, version }),
         1 => (path(), version())
             .prop_map(|(path, version)| MultiOp::CheckVersion { path, version }),
+        1 => (path(), version())
+            .prop_map(|(path, version)| MultiOp::CheckAbsent { path, version }),
+        1 => (path(), data(), any::<bool>()).prop_map(move |(path, data, sequential)| {
+            let mode = CreateMode::Persistent { sequential };
+            MultiOp::CreateIfAbsent { path, data, acl: open(), mode }
+        }),
+        1 => (path(), 0..4_u32).prop_map(|(path, limit)| MultiOp::DeleteSubtree { path, limit }),
     ]
 }
 
@@ -259,6 +294,22 @@ fn order_of_children(machine: &StateMachine) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
+/// The hash of every subtree.
+fn hashes(machine: &StateMachine) -> Vec<Option<ContentHash>> {
+    let znodes = machine.znodes();
+    Model::of(machine).znodes.keys().map(|path| znodes.content_hash(path, Reach::Subtree)).collect()
+}
+
+/// What the hash of a subtree covers, told from the model.
+fn contents(model: &Model, top: &str) -> Vec<(String, Option<Bytes>, i64)> {
+    let below = if top == "/" { "/".into() } else { format!("{top}/") };
+    let system = |path: &str| path == "/zookeeper" || path.starts_with("/zookeeper/");
+    let covered =
+        |path: &str| (path == top || path.starts_with(&below)) && (top != "/" || !system(path));
+    let znodes = model.znodes.iter().filter(|(path, _)| covered(path));
+    znodes.map(|(path, znode)| (path.clone(), znode.data.clone(), znode.owner)).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
@@ -281,10 +332,35 @@ proptest! {
             prop_assert_eq!(&Model::of(&machine), &model, "{:?}", step);
             prop_assert_eq!(machine.check_invariants(), Ok(()));
             prop_assert_eq!(restored(&machine).digest(), machine.digest());
+            prop_assert_eq!(hashes(&restored(&machine)), hashes(&machine), "{:?}", step);
             // A member that starts from the snapshot does the same from there on.
             let events = other.apply(time_ms, step.command()).events;
             prop_assert_eq!(events, applied.events);
             prop_assert!(other.freeze().records().eq(machine.freeze().records()));
+        }
+    }
+
+    /// Two ways through random commands meet at equal hashes where, and only
+    /// where, they meet at equal contents.
+    #[test]
+    fn subtrees_have_equal_hashes_exactly_if_they_have_equal_contents(
+        ways in [vec(step(), 1..40), vec(step(), 1..40)],
+        key: u64,
+    ) {
+        let [one, other] = ways.map(|steps| {
+            let mut machine = StateMachine::new();
+            let foundation = Foundation { cluster: 1, digest_key: key };
+            machine.apply(0, Command::Found(foundation)).result.unwrap();
+            for (time_ms, step) in (1..).zip(&steps) {
+                let _ = machine.apply(time_ms, step.command());
+            }
+            machine
+        });
+        let (in_one, in_other) = (Model::of(&one), Model::of(&other));
+        for top in in_one.znodes.keys().filter(|top| in_other.znodes.contains_key(*top)) {
+            let hash = |machine: &StateMachine| machine.znodes().content_hash(top, Reach::Subtree);
+            let equal = contents(&in_one, top) == contents(&in_other, top);
+            prop_assert_eq!(hash(&one) == hash(&other), equal, "{}", top);
         }
     }
 }

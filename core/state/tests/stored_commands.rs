@@ -6,8 +6,10 @@
 use bytes::Bytes;
 use coord_state::codec::{Decode, Encode, Input};
 use coord_state::session::SessionCommand;
-use coord_state::znode::{Ace, Caller, CreateMode, Identity, MultiOp, ZnodeCommand, ZnodeOp};
-use coord_state::{Attachment, Batch, Command, MemberId, SessionId};
+use coord_state::znode::{
+    Ace, Caller, CreateMode, Identity, MultiOp, Reach, ZnodeCommand, ZnodeOp,
+};
+use coord_state::{Attachment, Batch, Command, ContentHash, MemberId, SessionId};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -65,6 +67,14 @@ fn operation() -> impl Strategy<Value = MultiOp> {
             version
         }),
         (text(), version()).prop_map(|(path, version)| MultiOp::CheckVersion { path, version }),
+        (text(), any::<bool>(), any::<[u8; 16]>()).prop_map(|(path, whole, hash)| {
+            let reach = if whole { Reach::Subtree } else { Reach::Znode };
+            MultiOp::CheckHash { path, reach, hash: ContentHash(hash) }
+        }),
+        (text(), version()).prop_map(|(path, version)| MultiOp::CheckAbsent { path, version }),
+        (text(), data(), access_list(), mode())
+            .prop_map(|(path, data, acl, mode)| MultiOp::CreateIfAbsent { path, data, acl, mode }),
+        (text(), any::<u32>()).prop_map(|(path, limit)| MultiOp::DeleteSubtree { path, limit }),
     ]
 }
 

@@ -136,10 +136,12 @@ fn result_type(op: &MultiOp) -> OpCode {
         MultiOp::Create { mode: CreateMode::Container | CreateMode::Ttl { .. }, .. } => {
             OpCode::Create2
         }
-        MultiOp::Create { .. } => OpCode::Create,
-        MultiOp::Delete { .. } => OpCode::Delete,
+        MultiOp::Create { .. } | MultiOp::CreateIfAbsent { .. } => OpCode::Create,
+        MultiOp::Delete { .. } | MultiOp::DeleteSubtree { .. } => OpCode::Delete,
         MultiOp::SetData { .. } => OpCode::SetData,
-        MultiOp::CheckVersion { .. } => OpCode::CheckVersion,
+        MultiOp::CheckVersion { .. }
+        | MultiOp::CheckHash { .. }
+        | MultiOp::CheckAbsent { .. } => OpCode::CheckVersion,
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::znode::{Ace, Acl};
+use crate::znode::{Ace, Acl, permission};
 
 /// Names a list in the table. It is local to this process: never stored, never answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,7 @@ pub(super) struct AclTable {
 struct Entry {
     acl: Acl,
     users: u32,
+    guarded: bool,
 }
 
 impl AclTable {
@@ -30,7 +31,8 @@ impl AclTable {
             return id;
         }
         let acl = Acl(list.into());
-        let entry = Some(Entry { acl: acl.clone(), users: 1 });
+        let guarded = !acl.allows(permission::READ, &[]);
+        let entry = Some(Entry { acl: acl.clone(), users: 1, guarded });
         let id = match self.free.pop() {
             Some(id) => {
                 self.entries[id.0 as usize] = entry;
@@ -59,6 +61,11 @@ impl AclTable {
 
     pub(super) fn get(&self, id: AclId) -> &Acl {
         &self.entry(id).acl
+    }
+
+    /// Whether not everybody may read what has this list.
+    pub(super) fn is_guarded(&self, id: AclId) -> bool {
+        self.entry(id).guarded
     }
 
     pub(super) fn users(&self, id: AclId) -> u32 {

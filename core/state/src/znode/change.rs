@@ -82,17 +82,17 @@ impl Tree {
 }
 
 /// One command in the middle of being applied.
-struct Change<'a> {
-    tree: &'a mut Tree,
+pub(super) struct Change<'a> {
+    pub(super) tree: &'a mut Tree,
     sessions: &'a mut Sessions,
     stamp: Stamp,
-    caller: &'a Caller,
+    pub(super) caller: &'a Caller,
     events: &'a mut Vec<Event>,
 }
 
 impl Change<'_> {
     fn single(&mut self, op: MultiOp) -> Result<Reply, Rejection> {
-        if let MultiOp::Create { mode, .. } = &op {
+        if let MultiOp::Create { mode, .. } | MultiOp::CreateIfAbsent { mode, .. } = &op {
             check_ttl(*mode)?;
         }
         self.check_session()?;
@@ -135,10 +135,16 @@ impl Change<'_> {
 
     fn perform(&mut self, op: MultiOp) -> Result<(MultiReply, Undo), Rejection> {
         match op {
-            MultiOp::Create { path, data, acl, mode } => self.create(&path, data, acl, mode),
+            MultiOp::Create { path, data, acl, mode } => self.create(&path, data, acl, mode, false),
             MultiOp::Delete { path, version } => self.delete(&path, version),
             MultiOp::SetData { path, data, version } => self.set_data(&path, data, version),
             MultiOp::CheckVersion { path, version } => self.check_version(&path, version),
+            MultiOp::CheckHash { path, reach, hash } => self.check_hash(&path, reach, hash),
+            MultiOp::CheckAbsent { path, version } => self.check_absent(&path, version),
+            MultiOp::CreateIfAbsent { path, data, acl, mode } => {
+                self.create(&path, data, acl, mode, true)
+            }
+            MultiOp::DeleteSubtree { path, limit } => self.delete_subtree(&path, limit),
         }
     }
 
@@ -148,9 +154,13 @@ impl Change<'_> {
         data: Option<Bytes>,
         acl: Option<Vec<Ace>>,
         mode: CreateMode,
+        may_exist: bool,
     ) -> Result<(MultiReply, Undo), Rejection> {
         check_ttl(mode)?;
         let (lifetime, sequential) = self.lifetime(mode)?;
+        if sequential && may_exist {
+            return Err(Rejection::BadArguments("a sequential znode is never there already"));
+        }
         let parent_path = path::parent(asked)?;
         let acl = acl::fix_up(acl, &self.caller.identities)?;
         let parent = self.tree.find_parent(parent_path).ok_or(Rejection::NoNode)?;
@@ -161,8 +171,13 @@ impl Change<'_> {
             asked.into()
         };
         path::validate(&path)?;
-        if self.tree.find(&path).is_some() {
-            return Err(Rejection::NodeExists);
+        match self.tree.find(&path) {
+            Some(id) if may_exist => {
+                let stat = self.stat(id);
+                return Ok((MultiReply::Created { path, stat }, Undo::Nothing));
+            }
+            Some(_) => return Err(Rejection::NodeExists),
+            None => {}
         }
         if matches!(self.tree.slab.get(parent).lifetime(), Lifetime::Ephemeral(_)) {
             return Err(Rejection::NoChildrenForEphemerals);
@@ -225,7 +240,7 @@ impl Change<'_> {
         Ok((MultiReply::Deleted, self.delete_childless(id)?))
     }
 
-    fn delete_childless(&mut self, id: ZnodeId) -> Result<Undo, Rejection> {
+    pub(super) fn delete_childless(&mut self, id: ZnodeId) -> Result<Undo, Rejection> {
         let record = self.tree.slab.get(id);
         if !record.children().is_empty() {
             return Err(Rejection::NotEmpty);
@@ -280,13 +295,11 @@ impl Change<'_> {
         let acl = acl::fix_up(acl, &self.caller.identities)?;
         let id = self.tree.find(path).ok_or(Rejection::NoNode)?;
         self.check_allowed(id, permission::ADMIN)?;
-        let Record { aversion, acl: old, .. } = *self.tree.slab.get(id);
+        let aversion = self.tree.slab.get(id).aversion;
         check_expected(version, aversion)?;
         let new = self.tree.acls.acquire(&acl);
-        self.tree.edit(id, |record| {
-            record.acl = new;
-            record.aversion = aversion.wrapping_add(1);
-        });
+        let old = self.tree.replace_acl(id, new);
+        self.tree.edit(id, |record| record.aversion = aversion.wrapping_add(1));
         self.tree.acls.release(old);
         Ok(Reply::Set(self.stat(id)))
     }
@@ -346,7 +359,7 @@ impl Change<'_> {
         })
     }
 
-    fn check_allowed(&self, id: ZnodeId, perms: u32) -> Result<(), Rejection> {
+    pub(super) fn check_allowed(&self, id: ZnodeId, perms: u32) -> Result<(), Rejection> {
         let acl = self.tree.acls.get(self.tree.slab.get(id).acl);
         if acl.allows(perms, &self.caller.identities) { Ok(()) } else { Err(Rejection::NoAuth) }
     }

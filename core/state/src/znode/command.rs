@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::digest::ContentHash;
 use crate::id::{Attachment, SessionId};
-use crate::znode::{Ace, Identity};
+use crate::znode::{Ace, Identity, Reach};
 
 /// A change to the tree, and who asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +97,41 @@ pub enum MultiOp {
         path: Box<str>,
         /// The expected data version, -1 for any (then only existence counts).
         version: i32,
+    },
+    /// Refuse the whole as `BadVersion` unless the content is the expected one.
+    CheckHash {
+        /// Which.
+        path: Box<str>,
+        /// Whether what is below it counts.
+        reach: Reach,
+        /// The expected hash.
+        hash: ContentHash,
+    },
+    /// Refuse the whole as `NodeExists` if the znode is there.
+    CheckAbsent {
+        /// Which.
+        path: Box<str>,
+        /// Only with this data version, -1 for any.
+        version: i32,
+    },
+    /// As `Create`, but fine if the znode is there already. Never sequential.
+    CreateIfAbsent {
+        /// Its path.
+        path: Box<str>,
+        /// As for `Create`.
+        data: Option<Bytes>,
+        /// As for `Create`.
+        acl: Option<Vec<Ace>>,
+        /// Its kind.
+        mode: CreateMode,
+    },
+    /// Delete a znode and everything below it, or nothing.
+    DeleteSubtree {
+        /// Which.
+        path: Box<str>,
+        /// Refused as `NotEmpty` if there are more; never more than
+        /// [`crate::znode::DELETED_MAX`].
+        limit: u32,
     },
 }
 

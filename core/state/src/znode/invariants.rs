@@ -5,9 +5,10 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::session::Sessions;
+use crate::znode::content::Below;
 use crate::znode::record::ZnodeId;
 use crate::znode::tree::is_reapable;
-use crate::znode::{Lifetime, Tree, quota};
+use crate::znode::{Lifetime, Tree, path, quota};
 
 impl Tree {
     pub(crate) fn check_invariants(&self, sessions: &Sessions) -> Result<(), String> {
@@ -53,10 +54,31 @@ impl Tree {
             ),
             ("the digest of the tree", self.computed_digest() == self.digest),
         ];
+        if let Some(path) = self.first_with_wrong_below() {
+            return Err(format!("what {path} knows of its descendants is not so"));
+        }
         match holds.iter().find(|(_, holds)| !holds) {
             Some((what, _)) => Err(format!("{what} is not as counted from scratch")),
             None => Ok(()),
         }
+    }
+
+    /// What a parent knows is what its children have and know, added up.
+    fn first_with_wrong_below(&self) -> Option<&str> {
+        let wrong = |id: &ZnodeId| {
+            let mut sum = Below::default();
+            for child in self.slab.get(*id).children() {
+                if *id != ZnodeId::ROOT || &*self.slab.get(*child).path != path::SYSTEM {
+                    let below = self.below(*child);
+                    sum.content.toggle(self.content(*child));
+                    sum.content.toggle(below.content);
+                    sum.guarded += self.guarded(*child).unsigned_abs() + below.guarded;
+                }
+            }
+            self.below(*id) != sum
+        };
+        let id = self.ids_below(ZnodeId::ROOT).find(wrong)?;
+        Some(&self.slab.get(id).path)
     }
 
     fn is_listed(&self, id: ZnodeId) -> bool {

@@ -4,6 +4,8 @@ mod acl;
 mod acl_table;
 mod change;
 mod command;
+mod content;
+mod extension;
 mod invariants;
 mod lifetime;
 mod path;
@@ -21,6 +23,8 @@ mod view;
 
 pub use acl::{Ace, Acl, Identity, permission};
 pub use command::{Caller, CreateMode, MultiOp, ZnodeCommand, ZnodeOp};
+pub use content::Reach;
+pub use extension::DELETED_MAX;
 pub use lifetime::Lifetime;
 pub use stat::Stat;
 pub use tree::Tree;

@@ -3,7 +3,10 @@
 use crate::rejection::Rejection;
 
 /// What ZooKeeper refuses to delete: the tree would not be one without them.
-pub(super) const BUILT_IN: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", CONFIG];
+pub(super) const BUILT_IN: [&str; 4] = ["/", SYSTEM, "/zookeeper/quota", CONFIG];
+
+/// Where the system keeps its books.
+pub(super) const SYSTEM: &str = "/zookeeper";
 
 /// Who takes part, kept by the leader.
 pub(super) const CONFIG: &str = "/zookeeper/config";

@@ -161,7 +161,7 @@ impl Tree {
                 let bytes = data_len(record.data.as_ref()) - data_len(data.as_ref());
                 (record.path.clone(), Usage { count: 0, bytes })
             }
-            Undo::Nothing | Undo::Counted { .. } => return None,
+            Undo::Nothing | Undo::Counted { .. } | Undo::Several(_) => return None,
         };
         let top: Arc<str> = self.governing_quota(&path)?.into();
         match Usage::read(&self.quota_data(&top, STATISTICS)?) {

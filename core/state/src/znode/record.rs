@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::id::{Revision, SessionId};
 use crate::znode::acl_table::AclId;
+use crate::znode::content::Below;
 use crate::znode::{Lifetime, Stat};
 
 /// Names a place in the slab. It is local to this process: never stored, never answered.
@@ -45,11 +46,12 @@ pub(super) struct Family {
     /// ZooKeeper's 32 run out and then no sequential child can be created.
     pub(super) created: i64,
     pub(super) pzxid: Revision,
+    pub(super) below: Below,
 }
 
 impl Family {
     pub(super) fn without_children(created: i64, pzxid: Revision) -> Box<Self> {
-        Box::new(Self { children: Vec::new(), created, pzxid })
+        Box::new(Self { children: Vec::new(), created, pzxid, below: Below::default() })
     }
 }
 

@@ -4,6 +4,10 @@
 //! u8 version | u8 has session [i64 session | u64 attachment] | identities | op
 //! op: u8 tag | fields; counts and lengths are varints, versions zigzag varints
 //! ```
+//!
+//! Version 2 knows more operations, those from [`CHECK_HASH`] on. A command
+//! without them is still written as version 1, so that a member of the release
+//! before can read it while a cluster is being upgraded.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -14,10 +18,12 @@ use crate::codec::{
     CodecError, Decode, Encode, Input, decode_blob, decode_items, decode_text, decode_varint,
     encode_blob, encode_items, encode_text, encode_varint,
 };
+use crate::digest::ContentHash;
 use crate::znode::acl::{decode_list, encode_list};
-use crate::znode::{Caller, CreateMode, MultiOp, ZnodeCommand, ZnodeOp};
+use crate::znode::{Caller, CreateMode, MultiOp, Reach, ZnodeCommand, ZnodeOp};
 
-const VERSION: u8 = 1;
+const VERSION_1: u8 = 1;
+const VERSION_2: u8 = 2;
 
 const CREATE: u8 = 0;
 const DELETE: u8 = 1;
@@ -27,6 +33,10 @@ const SET_ACL: u8 = 4;
 const MULTI: u8 = 5;
 const REAP: u8 = 6;
 const SET_CONFIG: u8 = 7;
+const CHECK_HASH: u8 = 16;
+const CHECK_ABSENT: u8 = 17;
+const CREATE_IF_ABSENT: u8 = 18;
+const DELETE_SUBTREE: u8 = 19;
 
 const PERSISTENT: u8 = 0;
 const EPHEMERAL: u8 = 1;
@@ -37,7 +47,7 @@ const SEQUENTIAL: u8 = 0x10;
 
 impl Encode for ZnodeCommand {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(VERSION);
+        out.push(version_of(&self.op));
         self.caller.session.encode(out);
         encode_items(&self.caller.identities, out);
         match &self.op {
@@ -66,15 +76,15 @@ impl Encode for ZnodeCommand {
 
 impl Decode for ZnodeCommand {
     fn decode(input: &mut Input) -> Result<Self, CodecError> {
-        match u8::decode(input)? {
-            VERSION => {}
+        let stored_as = match u8::decode(input)? {
+            version @ (VERSION_1 | VERSION_2) => version,
             tag => {
                 return Err(CodecError::UnknownTag {
                     what: "znode command version",
                     tag: tag.into(),
                 });
             }
-        }
+        };
         let session = Decode::decode(input)?;
         let identities = decode_items(input)?.into_boxed_slice();
         let op = match u8::decode(input)? {
@@ -88,15 +98,40 @@ impl Decode for ZnodeCommand {
             REAP => ZnodeOp::Reap { path: decode_text(input)? },
             tag => ZnodeOp::Single(decode_op(tag, input)?),
         };
+        if version_of(&op) > stored_as {
+            return Err(CodecError::Invalid { what: "an operation of a later version" });
+        }
         Ok(Self { caller: Caller { session, identities }, op })
     }
+}
+
+/// The first version that can say this.
+fn version_of(op: &ZnodeOp) -> u8 {
+    let is_later = |op: &MultiOp| match op {
+        MultiOp::Create { .. }
+        | MultiOp::Delete { .. }
+        | MultiOp::SetData { .. }
+        | MultiOp::CheckVersion { .. } => false,
+        MultiOp::CheckHash { .. }
+        | MultiOp::CheckAbsent { .. }
+        | MultiOp::CreateIfAbsent { .. }
+        | MultiOp::DeleteSubtree { .. } => true,
+    };
+    let later = match op {
+        ZnodeOp::Single(op) => is_later(op),
+        ZnodeOp::Multi(ops) => ops.iter().any(is_later),
+        ZnodeOp::SetAcl { .. } | ZnodeOp::SetConfig { .. } | ZnodeOp::Reap { .. } => false,
+    };
+    if later { VERSION_2 } else { VERSION_1 }
 }
 
 impl Encode for MultiOp {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Create { path, data, acl, mode } => {
-                out.push(CREATE);
+            Self::Create { path, data, acl, mode }
+            | Self::CreateIfAbsent { path, data, acl, mode } => {
+                let plain = matches!(self, Self::Create { .. });
+                out.push(if plain { CREATE } else { CREATE_IF_ABSENT });
                 encode_text(path, out);
                 encode_data(data.as_deref(), out);
                 encode_list(acl.as_deref(), out);
@@ -109,6 +144,20 @@ impl Encode for MultiOp {
             }
             Self::CheckVersion { path, version } => {
                 encode_versioned(CHECK_VERSION, path, *version, out);
+            }
+            Self::CheckHash { path, reach, hash } => {
+                out.push(CHECK_HASH);
+                encode_text(path, out);
+                out.push(u8::from(*reach == Reach::Subtree));
+                hash.0.encode(out);
+            }
+            Self::CheckAbsent { path, version } => {
+                encode_versioned(CHECK_ABSENT, path, *version, out);
+            }
+            Self::DeleteSubtree { path, limit } => {
+                out.push(DELETE_SUBTREE);
+                encode_text(path, out);
+                encode_varint((*limit).into(), out);
             }
         }
     }
@@ -137,6 +186,25 @@ fn decode_op(tag: u8, input: &mut Input) -> Result<MultiOp, CodecError> {
         CHECK_VERSION => {
             MultiOp::CheckVersion { path: decode_text(input)?, version: decode_version(input)? }
         }
+        CHECK_HASH => MultiOp::CheckHash {
+            path: decode_text(input)?,
+            reach: if bool::decode(input)? { Reach::Subtree } else { Reach::Znode },
+            hash: ContentHash(Decode::decode(input)?),
+        },
+        CHECK_ABSENT => {
+            MultiOp::CheckAbsent { path: decode_text(input)?, version: decode_version(input)? }
+        }
+        CREATE_IF_ABSENT => MultiOp::CreateIfAbsent {
+            path: decode_text(input)?,
+            data: decode_data(input)?,
+            acl: decode_list(input)?,
+            mode: Decode::decode(input)?,
+        },
+        DELETE_SUBTREE => MultiOp::DeleteSubtree {
+            path: decode_text(input)?,
+            limit: u32::try_from(decode_varint(input)?)
+                .map_err(|_| CodecError::Invalid { what: "limit of a deletion" })?,
+        },
         tag => {
             return Err(CodecError::UnknownTag { what: "znode operation", tag: tag.into() });
         }

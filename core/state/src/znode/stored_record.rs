@@ -40,6 +40,13 @@ impl Record {
         encode_data(self.data.as_deref(), out);
     }
 
+    /// Appends what the data are in: what else the content hash covers.
+    pub(super) fn encode_frame(&self, acl: &Acl, out: &mut Vec<u8>) {
+        encode_text(&self.path, out);
+        encode_list(Some(&acl.0), out);
+        self.owner.encode(out);
+    }
+
     /// Appends everything.
     pub(crate) fn encode(&self, acl: &Acl, out: &mut Vec<u8>) {
         self.encode_node(acl, out);

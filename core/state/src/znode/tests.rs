@@ -8,12 +8,15 @@ use bytes::Bytes;
 
 use crate::codec::{Decode, Encode, Input};
 use crate::command::Command;
+use crate::digest::ContentHash;
 use crate::id::{Attachment, SessionId};
 use crate::machine::StateMachine;
+use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::snapshot::Restore;
 use crate::znode::{
-    Ace, Acl, Caller, CreateMode, Identity, MultiOp, ZnodeCommand, ZnodeOp, permission,
+    Ace, Acl, Caller, CreateMode, DELETED_MAX, Identity, MultiOp, Reach, ZnodeCommand, ZnodeOp,
+    content, permission,
 };
 
 fn command(op: MultiOp) -> Command {
@@ -100,19 +103,77 @@ fn stored_data_does_not_keep_its_log_entry_alive() {
 }
 
 #[test]
-fn the_content_hash_depends_on_everything_but_the_children() {
+fn a_hash_is_refused_where_finding_out_who_may_read_takes_too_long() {
     let mut machine = StateMachine::new();
-    let hash = |machine: &StateMachine, path| machine.znodes().content_hash(path).unwrap();
-    machine.apply(1, create("/a", false)).result.unwrap();
-    machine.apply(1, create("/b", false)).result.unwrap();
-    assert_ne!(hash(&machine, "/a"), hash(&machine, "/b"));
-    let before = hash(&machine, "/a");
-    let set = MultiOp::SetData { path: "/b".into(), data: None, version: -1 };
-    machine.apply(1, command(set)).result.unwrap();
-    assert_eq!(hash(&machine, "/a"), before);
-    machine.apply(1, create("/a/c", false)).result.unwrap();
-    assert_ne!(hash(&machine, "/a"), before);
-    assert_eq!(machine.znodes().content_hash("/missing"), None);
+    machine.apply(1, create("/w", false)).result.unwrap();
+    for _ in 0..content::LOOKED_AT_MAX {
+        machine.apply(1, create("/w/n-", true)).result.unwrap();
+    }
+    let me = [Identity { scheme: "ip".into(), id: "::1".into() }];
+    assert!(machine.znodes().hash_for("/w", Reach::Subtree, &me).is_ok());
+    let acl = vec![Ace { perms: permission::READ, identity: me[0].clone() }];
+    let mode = CreateMode::Persistent { sequential: false };
+    let mine = MultiOp::Create { path: "/w/mine".into(), data: None, acl: Some(acl), mode };
+    machine.apply(1, command(mine)).result.unwrap();
+    let hash = |top: &str| machine.znodes().hash_for(top, Reach::Subtree, &me);
+    assert!(matches!(hash("/w"), Err(Rejection::BadArguments(_))));
+    assert!(hash("/w/mine").is_ok());
+}
+
+#[test]
+fn one_deletion_takes_no_more_than_its_bound() {
+    let mut machine = StateMachine::new();
+    machine.apply(1, create("/w", false)).result.unwrap();
+    for _ in 0..DELETED_MAX {
+        machine.apply(1, create("/w/n-", true)).result.unwrap();
+    }
+    let remove = || command(MultiOp::DeleteSubtree { path: "/w".into(), limit: u32::MAX });
+    assert_eq!(machine.apply(1, remove()).result, Err(Rejection::NotEmpty));
+    let last = MultiOp::Delete { path: "/w/n-0000000000".into(), version: -1 };
+    machine.apply(1, command(last)).result.unwrap();
+    assert_eq!(machine.apply(1, remove()).result, Ok(Reply::Done));
+    assert_eq!(machine.znodes().len(), 4);
+}
+
+/// Version 2 of the stored form, as it must always read.
+#[test]
+fn stored_commands_of_version_2_read_as_they_did() {
+    #[rustfmt::skip]
+    let stored: &[u8] = &[
+        2, // a znode command
+        2, // its version
+        0, 0, // the system itself
+        5, 4, // a multi of four
+        16, 2, b'/', b'a', 1, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, // hash of a subtree
+        17, 2, b'/', b'b', 1, // absent, any version
+        18, 2, b'/', b'c', 0, 1, 0, // create if absent: null, open list, persistent
+        19, 2, b'/', b'd', 100, // delete up to 100
+    ];
+    let expected = Command::Znode(ZnodeCommand {
+        caller: Caller { session: None, identities: Box::default() },
+        op: ZnodeOp::Multi(vec![
+            MultiOp::CheckHash {
+                path: "/a".into(),
+                reach: Reach::Subtree,
+                hash: ContentHash([9; 16]),
+            },
+            MultiOp::CheckAbsent { path: "/b".into(), version: -1 },
+            MultiOp::CreateIfAbsent {
+                path: "/c".into(),
+                data: None,
+                acl: Some(Acl::open().0.to_vec()),
+                mode: CreateMode::Persistent { sequential: false },
+            },
+            MultiOp::DeleteSubtree { path: "/d".into(), limit: 100 },
+        ]),
+    });
+    let mut encoded = vec::Vec::new();
+    expected.encode(&mut encoded);
+    assert_eq!(encoded, stored);
+    assert_eq!(Command::decode(&mut Input::new(Bytes::from_static(stored))), Ok(expected));
+    let mut older = stored.to_vec();
+    older[1] = 1;
+    assert!(Command::decode(&mut Input::new(older.into())).is_err(), "version 1 has none of them");
 }
 
 /// The first stored form, as it must always read.

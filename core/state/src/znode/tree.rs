@@ -6,7 +6,8 @@
 //! 1. Every znode but the root is among its parent's children exactly once, at
 //!    its `position`, and its path is the parent's, a slash and a name.
 //! 2. The index finds every znode by its path and nothing else.
-//! 3. The digest is the XOR of two entries per znode: one over its data, one
+//! 3. What parents know of their descendants is as `content.rs` says.
+//! 4. The digest is the XOR of two entries per znode: one over its data, one
 //!    over everything else. So a new child costs its parent no hash of data.
 
 use alloc::collections::BTreeSet;
@@ -22,7 +23,7 @@ use crate::codec::{CodecError, Decode, Input};
 use crate::digest::{Digest, Hasher, kind};
 use crate::id::Revision;
 use crate::session::Sessions;
-use crate::znode::acl_table::AclTable;
+use crate::znode::acl_table::{AclId, AclTable};
 use crate::znode::record::{Record, Slab, ZnodeId};
 use crate::znode::stored_record::StoredRecord;
 use crate::znode::{Acl, Lifetime, Znode, path, quota};
@@ -112,7 +113,8 @@ impl Tree {
         let (slab, path_hasher) = (&self.slab, &self.path_hasher);
         self.index.insert_unique(hash, id, |id| hash_path(path_hasher, &slab.get(*id).path));
         self.toggle_node(id);
-        self.toggle_data(id);
+        let content = self.toggle_content(id);
+        self.raise(id, content, self.guarded(id));
         id
     }
 
@@ -120,7 +122,8 @@ impl Tree {
     /// its place. Counts nothing, and the record still uses its access list.
     pub(super) fn take(&mut self, id: ZnodeId) -> Record {
         self.toggle_node(id);
-        self.toggle_data(id);
+        let content = self.toggle_content(id);
+        self.raise(id, content, -self.guarded(id));
         let hash = self.hash_path(&self.slab.get(id).path);
         if let Ok(entry) = self.index.find_entry(hash, |found| *found == id) {
             entry.remove();
@@ -156,7 +159,7 @@ impl Tree {
         self.slab.get_mut(id).position = position;
     }
 
-    /// Changes anything but path and data of a znode.
+    /// Changes anything but path, data, access list and owner of a znode.
     pub(super) fn edit(&mut self, id: ZnodeId, change: impl FnOnce(&mut Record)) {
         self.toggle_node(id);
         change(self.slab.get_mut(id));
@@ -165,12 +168,26 @@ impl Tree {
 
     /// Exchanges a znode's data.
     pub(super) fn replace_data(&mut self, id: ZnodeId, data: Option<Bytes>) -> Option<Bytes> {
-        self.toggle_data(id);
+        let mut change = self.toggle_data(id);
         let record = self.slab.get_mut(id);
         self.approximate_data_size -= record.weight();
         let old = core::mem::replace(&mut record.data, data);
         self.approximate_data_size += record.weight();
-        self.toggle_data(id);
+        change.toggle(self.toggle_data(id));
+        self.raise(id, change, 0);
+        old
+    }
+
+    /// Exchanges a znode's access list; the old one still counts a user.
+    pub(super) fn replace_acl(&mut self, id: ZnodeId, acl: AclId) -> AclId {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        let mut change = self.frame_entry(id, &mut scratch);
+        let guarded = self.guarded(id);
+        let mut old = acl;
+        self.edit(id, |record| old = core::mem::replace(&mut record.acl, acl));
+        change.toggle(self.frame_entry(id, &mut scratch));
+        self.scratch = scratch;
+        self.raise(id, change, self.guarded(id) - guarded);
         old
     }
 
@@ -190,7 +207,11 @@ impl Tree {
         if let Some(first) = self.slab.get(at).children().first() {
             return Some(*first);
         }
-        let mut at = at;
+        self.next_beside(top, at)
+    }
+
+    /// As [`Tree::next_below`], without what is below `at`.
+    pub(super) fn next_beside(&self, top: ZnodeId, mut at: ZnodeId) -> Option<ZnodeId> {
         while at != top {
             let record = self.slab.get(at);
             let siblings = self.slab.get(record.parent).children();
@@ -257,11 +278,21 @@ impl Tree {
         self.scratch = scratch;
     }
 
-    fn toggle_data(&mut self, id: ZnodeId) {
+    fn toggle_data(&mut self, id: ZnodeId) -> Digest {
         let mut scratch = core::mem::take(&mut self.scratch);
         let entry = self.data_entry(id, &mut scratch);
         self.digest.toggle(entry);
         self.scratch = scratch;
+        entry
+    }
+
+    /// As [`Tree::toggle_data`]; gives the whole content.
+    fn toggle_content(&mut self, id: ZnodeId) -> Digest {
+        let mut content = self.toggle_data(id);
+        let mut scratch = core::mem::take(&mut self.scratch);
+        content.toggle(self.frame_entry(id, &mut scratch));
+        self.scratch = scratch;
+        content
     }
 
     fn node_entry(&self, id: ZnodeId, scratch: &mut Vec<u8>) -> Digest {
@@ -271,23 +302,18 @@ impl Tree {
         self.hasher.entry(kind::ZNODE, scratch)
     }
 
-    fn data_entry(&self, id: ZnodeId, scratch: &mut Vec<u8>) -> Digest {
+    pub(super) fn data_entry(&self, id: ZnodeId, scratch: &mut Vec<u8>) -> Digest {
         scratch.clear();
         self.slab.get(id).encode_data_entry(scratch);
         self.hasher.entry(kind::ZNODE_DATA, scratch)
-    }
-
-    fn content_hash_of(&self, id: ZnodeId, scratch: &mut Vec<u8>) -> Digest {
-        let mut hash = self.node_entry(id, scratch);
-        hash.toggle(self.data_entry(id, scratch));
-        hash
     }
 
     pub(super) fn computed_digest(&self) -> Digest {
         let mut scratch = Vec::new();
         let mut digest = Digest::default();
         for id in self.ids_below(ZnodeId::ROOT) {
-            digest.toggle(self.content_hash_of(id, &mut scratch));
+            digest.toggle(self.node_entry(id, &mut scratch));
+            digest.toggle(self.data_entry(id, &mut scratch));
         }
         digest
     }
@@ -301,6 +327,7 @@ impl Tree {
             return;
         }
         self.digest = self.computed_digest();
+        self.raise_all();
         let ids: Vec<_> = self.ids_below(ZnodeId::ROOT).collect();
         self.index.clear();
         let (slab, path_hasher) = (&self.slab, &self.path_hasher);
@@ -365,13 +392,12 @@ impl Tree {
             }
     }
 
-    /// The content hash of one znode: all the digest holds of it.
-    pub fn content_hash(&self, path: &str) -> Option<Digest> {
-        self.find(path).map(|id| self.content_hash_of(id, &mut Vec::new()))
-    }
-
     pub(crate) fn digest(&self) -> Digest {
         self.digest
+    }
+
+    pub(super) fn hasher(&self) -> Hasher {
+        self.hasher
     }
 }
 

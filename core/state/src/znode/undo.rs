@@ -2,6 +2,7 @@
 //! needs, and reverses happen in reverse order. Nothing is copied beforehand.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -23,13 +24,17 @@ pub(super) enum Undo {
     DataSet { id: ZnodeId, data: Option<Bytes>, version: i32, mzxid: Revision, mtime: i64 },
     /// It rewrote the statistics of a quota.
     Counted { id: ZnodeId, data: Option<Bytes> },
+    /// It did these, and counted what they changed.
+    Several(Vec<Self>),
 }
 
 impl Undo {
     /// The operation stays: what its reverse would have needed goes.
     pub(super) fn forget(self, tree: &mut Tree) {
-        if let Self::Deleted { record, .. } = self {
-            tree.acls.release(record.acl);
+        match self {
+            Self::Deleted { record, .. } => tree.acls.release(record.acl),
+            Self::Several(all) => all.into_iter().for_each(|one| one.forget(tree)),
+            Self::Nothing | Self::Created { .. } | Self::DataSet { .. } | Self::Counted { .. } => {}
         }
     }
 
@@ -65,6 +70,9 @@ impl Undo {
                 });
             }
             Self::Counted { id, data } => drop(tree.replace_data(id, data)),
+            Self::Several(all) => {
+                all.into_iter().rev().for_each(|one| one.roll_back(tree, sessions));
+            }
         }
     }
 }

@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use coord_state::snapshot::Restore;
-use coord_state::{Attachment, Command, Event, Rejection, Reply, SessionId, StateMachine};
+use coord_state::{
+    Attachment, Command, ContentHash, Event, Rejection, Reply, SessionId, StateMachine,
+};
 
 use super::line::number;
 use super::{Line, Verb};
@@ -20,6 +22,8 @@ pub(crate) struct World {
     pub(crate) time_ms: u64,
     /// The newest attachment of every session the script opened.
     pub(crate) attachments: BTreeMap<SessionId, Attachment>,
+    /// What `hash` was asked to note.
+    pub(crate) hashes: BTreeMap<String, ContentHash>,
     answer: String,
 }
 
@@ -60,6 +64,7 @@ impl World {
             machine: StateMachine::new(),
             time_ms: 1000,
             attachments: BTreeMap::new(),
+            hashes: BTreeMap::new(),
             answer: String::new(),
         }
     }

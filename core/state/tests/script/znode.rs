@@ -8,17 +8,19 @@
 //! - `create /a "data" [sequential] [ephemeral|container|ttl=500] [acl=…]`
 //! - `set /a "data" [version=3]`, `delete /a [version=3]`, `check /a [version=3]`
 //! - `setacl /a acl=world:anyone:r,digest:bob:hash:cdrwa [version=3]`
+//! - `checkhash /a NAME [subtree]` (what `hash` noted), `checkabsent /a [version=3]`
+//! - `ensure /a "data"` (creates if absent), `remove /a [limit=9]` (with all below)
 //! - `multi ; create /a ; delete /b`, `reap /a`, `config "lines"`
 //!
 //! Data left out is null. An `acl=` left out is open; `none` and `empty` are lists too.
 //!
 //! Questions: `get`, `stat`, `ls`, `acl`, `allows /a w who=…`, `count`,
-//! `descendants /a`, `reapable`.
+//! `descendants /a`, `reapable`, `hash /a [subtree] [note=NAME] [who=…]`.
 
 use coord_state::reply::MultiReply;
 use coord_state::session::SessionCommand;
 use coord_state::znode::{
-    Ace, Caller, CreateMode, Identity, MultiOp, Znode, ZnodeCommand, ZnodeOp, permission,
+    Ace, Caller, CreateMode, Identity, MultiOp, Reach, Znode, ZnodeCommand, ZnodeOp, permission,
 };
 use coord_state::{Attachment, Command, SessionId};
 
@@ -35,6 +37,8 @@ pub(crate) fn verb(name: &str) -> Option<Verb> {
         "sessions" => sessions,
         "ephemerals" => ephemerals,
         "create" | "delete" | "set" | "check" => single,
+        "checkhash" | "checkabsent" | "ensure" | "remove" => single,
+        "hash" => hash,
         "setacl" => set_acl,
         "multi" => multi,
         "reap" => reap,
@@ -141,7 +145,7 @@ fn password(line: &mut Line) -> [u8; 16] {
 // ---- changes ----
 
 fn single(world: &mut World, line: &mut Line) -> Result<(), String> {
-    let op = ZnodeOp::Single(operation(line)?);
+    let op = ZnodeOp::Single(operation(world, line)?);
     change(world, line, op)
 }
 
@@ -164,7 +168,7 @@ fn config(world: &mut World, line: &mut Line) -> Result<(), String> {
 fn multi(world: &mut World, line: &mut Line) -> Result<(), String> {
     let mut operations = Vec::new();
     for mut part in line.parts() {
-        operations.push(operation(&mut part)?);
+        operations.push(operation(world, &mut part)?);
         part.finish()?;
     }
     change(world, line, ZnodeOp::Multi(operations))
@@ -176,7 +180,7 @@ fn change(world: &mut World, line: &mut Line, op: ZnodeOp) -> Result<(), String>
     world.apply(Command::Znode(ZnodeCommand { caller, op }))
 }
 
-fn operation(line: &mut Line) -> Result<MultiOp, String> {
+fn operation(world: &World, line: &mut Line) -> Result<MultiOp, String> {
     let path = line.argument("a path")?.into();
     Ok(match line.verb() {
         "create" => {
@@ -184,11 +188,28 @@ fn operation(line: &mut Line) -> Result<MultiOp, String> {
             let acl = access_list(line)?;
             MultiOp::Create { path, data: data(line), acl, mode }
         }
+        "ensure" => {
+            let mode = mode(line)?;
+            let acl = access_list(line)?;
+            MultiOp::CreateIfAbsent { path, data: data(line), acl, mode }
+        }
+        "remove" => MultiOp::DeleteSubtree { path, limit: line.number("limit")?.unwrap_or(100) },
+        "checkabsent" => MultiOp::CheckAbsent { path, version: version(line)? },
+        "checkhash" => {
+            let reach = reach(line);
+            let noted = line.argument("the name of a hash")?;
+            let hash = *world.hashes.get(&noted).ok_or("no such hash was noted")?;
+            MultiOp::CheckHash { path, reach, hash }
+        }
         "delete" => MultiOp::Delete { path, version: version(line)? },
         "set" => MultiOp::SetData { path, data: data(line), version: version(line)? },
         "check" => MultiOp::CheckVersion { path, version: version(line)? },
         other => return Err(format!("`{other}` cannot stand in a multi")),
     })
+}
+
+fn reach(line: &mut Line) -> Reach {
+    if line.word("subtree") { Reach::Subtree } else { Reach::Znode }
 }
 
 fn mode(line: &mut Line) -> Result<CreateMode, String> {
@@ -346,6 +367,21 @@ fn reapable(world: &mut World, _line: &mut Line) -> Result<(), String> {
 fn descendants(world: &mut World, line: &mut Line) -> Result<(), String> {
     let count = world.machine.znodes().descendants(&line.argument("a path")?);
     world.say(&count.to_string());
+    Ok(())
+}
+
+fn hash(world: &mut World, line: &mut Line) -> Result<(), String> {
+    let (who, reach) = (identities(line)?, reach(line));
+    let path = line.argument("a path")?;
+    match world.machine.znodes().hash_for(&path, reach, &who) {
+        Ok(hash) => {
+            world.say(&format!("hash {hash}"));
+            if let Some(name) = line.option("note") {
+                world.hashes.insert(name, hash);
+            }
+        }
+        Err(rejection) => world.say(&format!("refused: {rejection}")),
+    }
     Ok(())
 }
 
