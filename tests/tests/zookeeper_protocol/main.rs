@@ -11,6 +11,7 @@
 //! | `znodes` | names, numbers, null data, access lists, multis, ephemerals by prefix |
 //! | `watches` | own writes, places between replies, deletions, persistent ones, catching up, removing |
 //! | `freshness` | what members that lag or lost their majority may still answer |
+//! | `extensions` | what ZooKeeper does not have: ClickHouse Keeper's operations, hashes |
 //! | `connections` | numbers of requests, proofs, unknown operations, frames, order, words |
 //!
 //! Ties between members under kills, and bytes that mean nothing, are in
@@ -23,6 +24,7 @@ mod connection;
 mod connections;
 mod ensemble;
 mod freshness;
+mod extensions;
 mod handshakes;
 mod local_sessions;
 mod read_only;

@@ -9,10 +9,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
+use coord_state::ContentHash;
 use coord_state::znode::{Ace, Stat};
 
 use super::{
-    CreateOptions, Created, Op, OpResult, SessionInfo, Settings, State, StateSubscription,
+    CreateOptions, Created, Hashed, Op, OpResult, SessionInfo, Settings, State, StateSubscription,
     Subscription, WatchMode, Watcher, WatcherKind, Znode,
 };
 use crate::Error;
@@ -158,6 +159,11 @@ blocking! {
     fn set_acl(path: &str, acl: Vec<Ace>, version: i32) -> Stat;
     fn multi(operations: &[Op]) -> Vec<OpResult>;
     fn sync(path: &str) -> ();
+
+    fn content_hash(path: &str) -> Hashed;
+    fn subtree_hash(path: &str) -> Hashed;
+    fn set_data_if_hash(path: &str, data: Option<Bytes>, hash: ContentHash) -> Stat;
+    fn delete_if_hash(path: &str, hash: ContentHash) -> ();
 
     fn add_auth(scheme: &str, proof: Bytes) -> ();
     fn add_watch(path: &str, mode: WatchMode, watcher: Watcher) -> ();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coord_wire::zookeeper::{ErrorCode, Reply, Request};
+use coord_wire::zookeeper::{ErrorCode, Extension, Reply, Request};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error_map::{error_of_code, error_of_kind};
@@ -221,5 +221,6 @@ fn writes(request: &Request) -> bool {
             | Request::SetAcl { .. }
             | Request::Multi(_)
             | Request::Reconfig { .. }
+            | Request::Extension(Extension::RemoveRecursive { .. })
     )
 }

@@ -1,14 +1,14 @@
 //! What calls take and give.
 
 use bytes::Bytes;
-use coord_state::znode::{Ace, CreateMode, Identity, Stat, permission};
+use coord_state::znode::{Ace, CreateMode, Identity, Reach, Stat, permission};
 use coord_wire::zookeeper::multi::MultiResult;
 use coord_wire::zookeeper::request::{Create, CreateForm};
-use coord_wire::zookeeper::{ErrorCode, Request, Text};
+use coord_wire::zookeeper::{ErrorCode, Extension, Request, Text};
 
 use super::error_map::kind_of_code;
 use crate::ErrorKind;
-use coord_state::Rejection;
+use coord_state::{ContentHash, Rejection};
 
 /// A znode as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,16 @@ pub enum Op {
         /// The expected data version, -1 for any.
         version: i32,
     },
+    /// Fail the multi as `BadVersion` unless the content is the expected one.
+    /// A server that does not know this refuses the whole multi.
+    CheckHash {
+        /// Of which znode.
+        path: String,
+        /// Whether with everything below it.
+        reach: Reach,
+        /// As from [`super::Client::content_hash`] or [`super::Client::subtree_hash`].
+        hash: ContentHash,
+    },
 }
 
 /// What became of one operation of a multi.
@@ -87,7 +97,7 @@ pub enum OpResult {
     Deleted,
     /// Set; the new stat.
     Set(Stat),
-    /// The version was as expected.
+    /// The version or the content was as expected.
     Checked,
 }
 
@@ -135,12 +145,27 @@ pub(super) fn create_request(
 }
 
 impl Op {
+    /// The condition that a znode's content has this hash.
+    pub fn check_hash(path: &str, hash: ContentHash) -> Self {
+        Self::CheckHash { path: path.to_owned(), reach: Reach::Znode, hash }
+    }
+
+    /// The condition that a subtree's content has this hash.
+    pub fn check_subtree_hash(path: &str, hash: ContentHash) -> Self {
+        Self::CheckHash { path: path.to_owned(), reach: Reach::Subtree, hash }
+    }
+
+    pub(super) fn is_hash_check(&self) -> bool {
+        matches!(self, Self::CheckHash { .. })
+    }
+
     pub(super) fn path(&self) -> &str {
         match self {
             Self::Create { path, .. }
             | Self::Delete { path, .. }
             | Self::Set { path, .. }
-            | Self::CheckVersion { path, .. } => path,
+            | Self::CheckVersion { path, .. }
+            | Self::CheckHash { path, .. } => path,
         }
     }
 
@@ -159,6 +184,11 @@ impl Op {
             Self::CheckVersion { version, .. } => {
                 Request::CheckVersion { path: path.into(), version: *version }
             }
+            Self::CheckHash { reach, hash, .. } => Request::Extension(Extension::CheckHash {
+                path: path.into(),
+                reach: *reach,
+                hash: *hash,
+            }),
         }
     }
 }
@@ -176,9 +206,11 @@ impl OpResult {
             MultiResult::Deleted => Self::Deleted,
             MultiResult::Set(stat) => Self::Set(stat),
             MultiResult::Checked => Self::Checked,
-            MultiResult::Data { .. } | MultiResult::Children(_) | MultiResult::Error(_) => {
-                return None;
-            }
+            MultiResult::Data { .. }
+            | MultiResult::Children(_)
+            | MultiResult::ChildrenWithStat { .. }
+            | MultiResult::Stat(_)
+            | MultiResult::Error(_) => return None,
         })
     }
 }

@@ -9,6 +9,7 @@ use coord_wire::zookeeper::{ErrorCode, Reply, Request};
 
 use super::Client;
 use super::error_map::{error_of_code, error_of_kind};
+use super::hash_calls::hashes_unknown;
 use super::operation::{
     CreateOptions, Created, Op, OpResult, Znode, create_request, failed_operation,
     kind_of_failed_multi,
@@ -268,9 +269,14 @@ impl Client {
             .iter()
             .map(|operation| Ok(operation.to_request(self.absolute(operation.path())?)))
             .collect::<Result<Vec<_>, Error>>()?;
-        let Reply::Multi(results) = self.call(Request::Multi(requests), Effect::None, what).await?
-        else {
-            return Err(unexpected(what));
+        let results = match self.try_call(Request::Multi(requests), Effect::None, what).await? {
+            Ok(Reply::Multi(results)) => results,
+            Ok(_) => return Err(unexpected(what)),
+            // The server could not read an operation it has not heard of.
+            Err(ErrorCode::MarshallingError) if operations.iter().any(Op::is_hash_check) => {
+                return Err(hashes_unknown(what));
+            }
+            Err(code) => return Err(error_of_code(code, what)),
         };
         if let Some((index, code)) = failed_operation(&results) {
             let path = operations.get(index).map_or("", Op::path);
@@ -421,11 +427,11 @@ fn is_no_node(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Rejected(coord_state::Rejection::NoNode))
 }
 
-fn named(verb: &str, path: &str) -> String {
+pub(super) fn named(verb: &str, path: &str) -> String {
     format!("{verb} {path}")
 }
 
-fn unexpected(what: &str) -> Error {
+pub(super) fn unexpected(what: &str) -> Error {
     error_of_kind(ErrorKind::Corrupt, ErrorCode::MarshallingError, what)
 }
 

@@ -26,6 +26,7 @@ mod connection;
 mod counters;
 mod dump;
 mod error_map;
+mod extension;
 mod four_letter;
 mod handshake;
 mod identity;

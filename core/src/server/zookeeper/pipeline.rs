@@ -172,8 +172,14 @@ impl Pipeline {
             Some(op @ (OpCode::Auth | OpCode::Sasl)) => {
                 return self.authenticate(header.xid, op, input.rest(), outbox);
             }
-            // The server's own, and one that makes sense in a multi only.
-            None | Some(OpCode::CheckVersion | OpCode::DeleteContainer | OpCode::CreateSession) => {
+            // The server's own, and those that make sense in a multi only.
+            None
+            | Some(
+                OpCode::CheckVersion
+                | OpCode::CheckHash
+                | OpCode::DeleteContainer
+                | OpCode::CreateSession,
+            ) => {
                 self.no_more = true;
                 Step::Look(Look::Unknown)
             }

@@ -6,8 +6,9 @@ use coord_state::StateMachine;
 use coord_state::znode::{Ace, Identity, Znode, permission};
 use coord_wire::zookeeper::jute::{put_buffer, put_int, put_length, put_text, put_texts};
 use coord_wire::zookeeper::request::Read;
-use coord_wire::zookeeper::{ErrorCode, Request, multi, record};
+use coord_wire::zookeeper::{ErrorCode, Extension, OpCode, Request, multi, record};
 
+use super::extension::Served;
 use super::identity;
 use super::outbox::Outbox;
 use super::translate::Owner;
@@ -69,6 +70,12 @@ impl Reader<'_> {
             }
             Request::CheckWatches { path, kind } => self.watches.check(path, *kind)?,
             Request::RemoveWatches { path, kind } => self.watches.remove(path, *kind)?,
+            Request::Extension(Extension::FilteredList { path, watch, filter }) => {
+                self.put_filtered_list(path, *watch, *filter, out)?;
+            }
+            Request::Extension(Extension::GetHash { path, reach }) => {
+                self.put_hash(path, *reach, out)?;
+            }
             Request::Ping | Request::SetWatches(_) | Request::SetWatches2 { .. } => {}
             // Writes and what the connection answers itself never come here.
             Request::Create(_)
@@ -81,6 +88,11 @@ impl Reader<'_> {
             | Request::Reconfig { .. }
             | Request::Auth { .. }
             | Request::Sasl { .. }
+            | Request::Extension(
+                Extension::CheckNotExists { .. }
+                | Extension::RemoveRecursive { .. }
+                | Extension::CheckHash { .. },
+            )
             | Request::CloseSession => return Err(ErrorCode::MarshallingError),
         }
         Ok(())
@@ -95,17 +107,27 @@ impl Reader<'_> {
         if read.watch && matches!(found, Ok(_) | Err(ErrorCode::NoNode)) {
             self.watches.add(&read.path, WatchKind::Data);
         }
-        record::put_stat(out, &found?.stat());
+        let stat = match found {
+            Ok(znode) => znode.stat(),
+            Err(error) => Self::served(&read.path, error)?.stat(),
+        };
+        record::put_stat(out, &stat);
         Ok(())
     }
 
     fn put_data(&self, read: &Read, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
-        let znode = self.readable(&read.path)?;
+        let (data, stat) = match self.readable(&read.path) {
+            Ok(znode) => (znode.data().map(|data| &data[..]), znode.stat()),
+            Err(error) => {
+                let served = Self::served(&read.path, error)?;
+                (Some(served.data()), served.stat())
+            }
+        };
         if read.watch {
             self.watches.add(&read.path, WatchKind::Data);
         }
-        put_buffer(out, znode.data().map(|data| &data[..]));
-        record::put_stat(out, &znode.stat());
+        put_buffer(out, data);
+        record::put_stat(out, &stat);
         Ok(())
     }
 
@@ -163,10 +185,24 @@ impl Reader<'_> {
     fn put_multi_read(&self, requests: &[Request], out: &mut Vec<u8>) {
         for request in requests {
             let start = out.len();
-            multi::put_result_header(out, request.op());
+            multi::put_result_header(
+                out,
+                match request.op() {
+                    OpCode::FilteredList => OpCode::GetChildren2,
+                    op => op,
+                },
+            );
             let put = match request {
                 Request::GetData(read) => self.put_data(&unwatched(read), out),
                 Request::GetChildren(read) => self.put_children(&unwatched(read), out).map(|_| ()),
+                Request::Exists(read) => self.put_exists(&unwatched(read), out),
+                Request::GetChildren2(read) => {
+                    let znode = self.put_children(&unwatched(read), out);
+                    znode.map(|znode| record::put_stat(out, &znode.stat()))
+                }
+                Request::Extension(Extension::FilteredList { path, filter, .. }) => {
+                    self.put_filtered_list(path, false, *filter, out)
+                }
                 _ => Err(ErrorCode::MarshallingError),
             };
             if let Err(error) = put {
@@ -177,7 +213,12 @@ impl Reader<'_> {
         multi::put_end(out);
     }
 
-    fn readable(&self, path: &str) -> Result<Znode<'_>, ErrorCode> {
+    /// What is served without being in the tree, or the reason it is not there.
+    fn served(path: &str, error: ErrorCode) -> Result<Served, ErrorCode> {
+        Served::at(path).filter(|_| error == ErrorCode::NoNode).ok_or(error)
+    }
+
+    pub(super) fn readable(&self, path: &str) -> Result<Znode<'_>, ErrorCode> {
         let znode = self.znode(path)?;
         if !znode.acl().allows(permission::READ, self.identities) {
             return Err(ErrorCode::NoAuth);

@@ -59,20 +59,21 @@ fn put_reply(out: &mut Vec<u8>, shape: &Shape, reply: &Reply) -> Result<(), Erro
 
 fn put_multi_reply(out: &mut Vec<u8>, op: OpCode, reply: &MultiReply) {
     match reply {
-        MultiReply::Created { path, .. } if op == OpCode::Create => {
-            multi::put_result_header(out, OpCode::Create);
+        MultiReply::Created { path, .. }
+            if matches!(op, OpCode::Create | OpCode::CreateIfNotExists) =>
+        {
+            multi::put_result_header(out, op);
             put_text(out, path);
         }
         MultiReply::Created { path, stat } => {
             multi::put_result_header(out, OpCode::Create2);
             put_created(out, path, stat);
         }
-        MultiReply::Deleted => multi::put_result_header(out, OpCode::Delete),
+        MultiReply::Deleted | MultiReply::Checked => multi::put_result_header(out, op),
         MultiReply::Set(stat) => {
             multi::put_result_header(out, OpCode::SetData);
             record::put_stat(out, stat);
         }
-        MultiReply::Checked => multi::put_result_header(out, OpCode::CheckVersion),
     }
 }
 

@@ -5,7 +5,7 @@ use coord_state::session::SessionCommand;
 use coord_state::znode::{Caller, CreateMode, Identity, MultiOp, ZnodeCommand, ZnodeOp};
 use coord_state::{Attachment, Command, SessionId};
 use coord_wire::zookeeper::request::{Create, CreateForm};
-use coord_wire::zookeeper::{ErrorCode, OpCode, Request};
+use coord_wire::zookeeper::{ErrorCode, Extension, OpCode, Request};
 
 /// The session of a connection, and the proof that it is its.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ fn plan_write(request: Request, owner: Owner, identities: &[Identity]) -> Result
     Ok(match request {
         Request::Create(create) => {
             let shape = match create.form {
-                CreateForm::Plain => Shape::Path,
+                CreateForm::Plain | CreateForm::IfNotExists => Shape::Path,
                 CreateForm::WithStat | CreateForm::Container | CreateForm::Ttl { .. } => {
                     Shape::PathAndStat
                 }
@@ -88,6 +88,12 @@ fn plan_write(request: Request, owner: Owner, identities: &[Identity]) -> Result
             let ops = requests.into_iter().map(multi_op).collect::<Result<Vec<_>, _>>()?;
             let shape = Shape::Multi(ops.iter().map(result_type).collect());
             Plan::Write(znode(ZnodeOp::Multi(ops)), shape)
+        }
+        Request::Extension(
+            extension @ (Extension::CheckNotExists { .. } | Extension::RemoveRecursive { .. }),
+        ) => {
+            let op = multi_op(Request::Extension(extension))?;
+            Plan::Write(znode(ZnodeOp::Single(op)), Shape::Empty)
         }
         Request::CloseSession => {
             let Owner { session, attachment, .. } = owner;
@@ -125,6 +131,15 @@ fn multi_op(request: Request) -> Result<MultiOp, ErrorCode> {
         Request::CheckVersion { path, version } => {
             Ok(MultiOp::CheckVersion { path: path.into(), version })
         }
+        Request::Extension(Extension::CheckNotExists { path, version }) => {
+            Ok(MultiOp::CheckAbsent { path: path.into(), version })
+        }
+        Request::Extension(Extension::RemoveRecursive { path, limit }) => {
+            Ok(MultiOp::DeleteSubtree { path: path.into(), limit })
+        }
+        Request::Extension(Extension::CheckHash { path, reach, hash }) => {
+            Ok(MultiOp::CheckHash { path: path.into(), reach, hash })
+        }
         _ => Err(ErrorCode::MarshallingError),
     }
 }
@@ -136,21 +151,23 @@ fn result_type(op: &MultiOp) -> OpCode {
         MultiOp::Create { mode: CreateMode::Container | CreateMode::Ttl { .. }, .. } => {
             OpCode::Create2
         }
-        MultiOp::Create { .. } | MultiOp::CreateIfAbsent { .. } => OpCode::Create,
-        MultiOp::Delete { .. } | MultiOp::DeleteSubtree { .. } => OpCode::Delete,
+        MultiOp::Create { .. } => OpCode::Create,
+        MultiOp::Delete { .. } => OpCode::Delete,
         MultiOp::SetData { .. } => OpCode::SetData,
-        MultiOp::CheckVersion { .. }
-        | MultiOp::CheckHash { .. }
-        | MultiOp::CheckAbsent { .. } => OpCode::CheckVersion,
+        MultiOp::CheckVersion { .. } => OpCode::CheckVersion,
+        MultiOp::CheckHash { .. } => OpCode::CheckHash,
+        MultiOp::CheckAbsent { .. } => OpCode::CheckNotExists,
+        MultiOp::CreateIfAbsent { .. } => OpCode::CreateIfNotExists,
+        MultiOp::DeleteSubtree { .. } => OpCode::RemoveRecursive,
     }
 }
 
 fn create_op(create: Create) -> Result<MultiOp, ErrorCode> {
-    Ok(MultiOp::Create {
-        mode: create_mode(create.form, create.flags)?,
-        path: create.path.into(),
-        data: own(create.data),
-        acl: create.acl,
+    let mode = create_mode(create.form, create.flags)?;
+    let (path, data, acl) = (create.path.into(), own(create.data), create.acl);
+    Ok(match create.form {
+        CreateForm::IfNotExists => MultiOp::CreateIfAbsent { path, data, acl, mode },
+        _ => MultiOp::Create { path, data, acl, mode },
     })
 }
 

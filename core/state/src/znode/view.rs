@@ -40,6 +40,15 @@ impl<'a> Znode<'a> {
         self.record.children().iter().map(move |id| tree.slab.get(*id).name())
     }
 
+    /// As [`Znode::children`], with what ends each.
+    pub fn children_with_lifetimes(&self) -> impl Iterator<Item = (&'a str, Lifetime)> + use<'a> {
+        let tree = self.tree;
+        self.record.children().iter().map(move |id| {
+            let child = tree.slab.get(*id);
+            (child.name(), child.lifetime())
+        })
+    }
+
     /// How many children it has.
     pub fn child_count(&self) -> usize {
         self.record.children().len()

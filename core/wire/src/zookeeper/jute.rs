@@ -57,8 +57,16 @@ impl Reader {
     /// # Errors
     /// [`DecodeError::Truncated`].
     pub fn boolean(&mut self, what: &'static str) -> Result<bool, DecodeError> {
+        Ok(self.byte(what)? != 0)
+    }
+
+    /// A byte, as no record of ZooKeeper has one.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`].
+    pub fn byte(&mut self, what: &'static str) -> Result<u8, DecodeError> {
         self.need(1, what)?;
-        Ok(self.bytes.get_u8() != 0)
+        Ok(self.bytes.get_u8())
     }
 
     /// A buffer, `None` for null.

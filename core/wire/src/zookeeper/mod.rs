@@ -14,6 +14,7 @@
 
 pub mod connect;
 pub mod error_code;
+pub mod extension;
 pub mod four_letter;
 pub mod frame;
 pub mod header;
@@ -29,6 +30,7 @@ mod text;
 mod tests;
 
 pub use error_code::ErrorCode;
+pub use extension::Extension;
 pub use op_code::OpCode;
 pub use reply::Reply;
 pub use request::Request;

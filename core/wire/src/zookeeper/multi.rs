@@ -30,8 +30,17 @@ pub enum MultiResult {
     Deleted,
     /// Set; the new stat.
     Set(Stat),
-    /// The version was as expected.
+    /// The version, the absence or the content was as expected.
     Checked,
+    /// The stat of a znode that was asked for.
+    Stat(Stat),
+    /// Names of the children and the parent's stat.
+    ChildrenWithStat {
+        /// The names.
+        children: Vec<Text>,
+        /// The stat.
+        stat: Stat,
+    },
     /// Data and stat.
     Data {
         /// Null is kept apart from empty.
@@ -60,12 +69,24 @@ pub fn is_write(op: OpCode) -> bool {
             | OpCode::Delete
             | OpCode::SetData
             | OpCode::CheckVersion
+            | OpCode::CheckNotExists
+            | OpCode::CreateIfNotExists
+            | OpCode::RemoveRecursive
+            | OpCode::CheckHash
     )
 }
 
-/// Whether `op` may stand in a multiRead.
+/// Whether `op` may stand in a multiRead. ZooKeeper has `getData` and
+/// `getChildren` there, ClickHouse Keeper all of these.
 pub fn is_read(op: OpCode) -> bool {
-    matches!(op, OpCode::GetData | OpCode::GetChildren)
+    matches!(
+        op,
+        OpCode::GetData
+            | OpCode::GetChildren
+            | OpCode::Exists
+            | OpCode::GetChildren2
+            | OpCode::FilteredList
+    )
 }
 
 pub(super) fn read_requests(
@@ -126,18 +147,22 @@ impl MultiResult {
             return Ok(Self::Error(ErrorCode::from_code(input.int("error code")?)));
         }
         Ok(match OpCode::from_code(kind) {
-            Some(OpCode::Create) => Self::Created(input.text("path")?),
+            Some(OpCode::Create | OpCode::CreateIfNotExists) => Self::Created(input.text("path")?),
             Some(OpCode::Create2) => {
                 Self::CreatedWithStat { path: input.text("path")?, stat: record::stat(input)? }
             }
-            Some(OpCode::Delete) => Self::Deleted,
+            Some(OpCode::Delete | OpCode::RemoveRecursive) => Self::Deleted,
             Some(OpCode::SetData) => Self::Set(record::stat(input)?),
-            Some(OpCode::CheckVersion) => Self::Checked,
+            Some(OpCode::CheckVersion | OpCode::CheckNotExists | OpCode::CheckHash) => {
+                Self::Checked
+            }
+            Some(OpCode::Exists) => Self::Stat(record::stat(input)?),
             Some(OpCode::GetData) => {
                 Self::Data { data: input.buffer("data")?, stat: record::stat(input)? }
             }
-            Some(OpCode::GetChildren) => {
-                Self::Children(input.vector("children", |input| input.text("child"))?)
+            Some(OpCode::GetChildren) => Self::Children(names(input)?),
+            Some(OpCode::GetChildren2 | OpCode::FilteredList) => {
+                Self::ChildrenWithStat { children: names(input)?, stat: record::stat(input)? }
             }
             _ => return Err(DecodeError::Unknown { what: "result of a multi", value: kind }),
         })
@@ -170,9 +195,22 @@ impl MultiResult {
                 put_result_header(out, OpCode::GetChildren);
                 put_texts(out, children);
             }
+            Self::Stat(stat) => {
+                put_result_header(out, OpCode::Exists);
+                record::put_stat(out, stat);
+            }
+            Self::ChildrenWithStat { children, stat } => {
+                put_result_header(out, OpCode::GetChildren2);
+                put_texts(out, children);
+                record::put_stat(out, stat);
+            }
             Self::Error(error) => put_error(out, *error),
         }
     }
+}
+
+fn names(input: &mut Reader) -> Result<Vec<Text>, DecodeError> {
+    input.vector("children", |input| input.text("child"))
 }
 
 struct Header {

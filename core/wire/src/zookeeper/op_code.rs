@@ -96,6 +96,18 @@ op_codes! {
     AddWatch = 106, "ADDW";
     /// Identities of the connection.
     WhoAmI = 107, "HOMI";
+    /// Names of some of the children and stat of the parent; ClickHouse Keeper's.
+    FilteredList = 500, "GETC";
+    /// Fail if a znode is there; ClickHouse Keeper's.
+    CheckNotExists = 501, "CHEC";
+    /// Create unless it is there; answers the path; ClickHouse Keeper's.
+    CreateIfNotExists = 502, "CREA";
+    /// Delete a subtree; ClickHouse Keeper's.
+    RemoveRecursive = 503, "DELE";
+    /// Hash of a content; ours.
+    GetHash = 10001, "HASH";
+    /// Compare the hash; only inside a multi; ours.
+    CheckHash = 10002, "CHEC";
     /// Open a session; the server's own.
     CreateSession = -10, "SESS";
     /// End the session.

@@ -1,6 +1,7 @@
 //! Reply bodies. A reply whose header tells an error has none.
 
 use bytes::Bytes;
+use coord_state::ContentHash;
 use coord_state::znode::{Ace, Stat};
 
 use super::jute::{
@@ -8,7 +9,7 @@ use super::jute::{
 };
 use super::multi::{self, MultiResult};
 use super::record::{self, ClientInfo};
-use super::{OpCode, Text};
+use super::{OpCode, Text, extension};
 use crate::DecodeError;
 
 /// A reply without its header.
@@ -65,6 +66,13 @@ pub enum Reply {
     WatchAdded,
     /// Identities of the connection.
     Identities(Vec<ClientInfo>),
+    /// The hash of a content.
+    Hash {
+        /// The hash.
+        hash: ContentHash,
+        /// The state it was taken of.
+        zxid: i64,
+    },
 }
 
 impl Reply {
@@ -77,7 +85,7 @@ impl Reply {
         let mut input = Reader::new(body);
         let input = &mut input;
         Ok(match op {
-            OpCode::Create => Self::Created(input.text("path")?),
+            OpCode::Create | OpCode::CreateIfNotExists => Self::Created(input.text("path")?),
             OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
                 Self::CreatedWithStat { path: input.text("path")?, stat: record::stat(input)? }
             }
@@ -86,7 +94,7 @@ impl Reply {
                 Self::Data { data: input.buffer("data")?, stat: record::stat(input)? }
             }
             OpCode::GetChildren => Self::Children(texts(input)?),
-            OpCode::GetChildren2 => {
+            OpCode::GetChildren2 | OpCode::FilteredList => {
                 Self::ChildrenWithStat { children: texts(input)?, stat: record::stat(input)? }
             }
             OpCode::GetAcl => Self::Acl {
@@ -103,7 +111,13 @@ impl Reply {
                 Self::WatchAdded
             }
             OpCode::WhoAmI => Self::Identities(input.vector("identities", ClientInfo::decode)?),
+            OpCode::GetHash => {
+                Self::Hash { hash: extension::content_hash(input)?, zxid: input.long("zxid")? }
+            }
             OpCode::Delete
+            | OpCode::CheckNotExists
+            | OpCode::RemoveRecursive
+            | OpCode::CheckHash
             | OpCode::Ping
             | OpCode::CheckVersion
             | OpCode::CheckWatches
@@ -148,6 +162,7 @@ impl Reply {
                 multi::put_end(out);
             }
             Self::Token(token) => put_buffer(out, token.as_deref()),
+            Self::Hash { hash, zxid } => extension::put_hash_reply(out, *hash, *zxid),
             Self::Number(number) => put_int(out, *number),
             Self::WatchAdded => put_int(out, 0),
             Self::Identities(identities) => {

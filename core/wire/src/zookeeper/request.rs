@@ -6,7 +6,7 @@ use coord_state::znode::Ace;
 use super::jute::{
     Reader, put_boolean, put_buffer, put_int, put_long, put_nullable_text, put_text, put_texts,
 };
-use super::{OpCode, Text, multi, record};
+use super::{Extension, OpCode, Text, multi, record};
 use crate::DecodeError;
 
 /// A request without its header.
@@ -66,9 +66,9 @@ pub enum Request {
         /// The expected data version, -1 for any.
         version: i32,
     },
-    /// Writes that happen together: create, delete, set data, check version.
+    /// Writes that happen together: see [`multi::is_write`].
     Multi(Vec<Self>),
-    /// Reads answered together: get data, get children.
+    /// Reads answered together: see [`multi::is_read`].
     MultiRead(Vec<Self>),
     /// Change the members.
     Reconfig {
@@ -139,6 +139,8 @@ pub enum Request {
     WhoAmI,
     /// End the session.
     CloseSession,
+    /// What ZooKeeper does not have.
+    Extension(Extension),
 }
 
 /// Create a znode.
@@ -170,6 +172,8 @@ pub enum CreateForm {
         /// In milliseconds.
         ttl_ms: i64,
     },
+    /// Fine if it is there already; answers the path.
+    IfNotExists,
 }
 
 /// Read a znode.
@@ -206,9 +210,11 @@ impl Request {
 
     pub(super) fn read(op: OpCode, input: &mut Reader) -> Result<Self, DecodeError> {
         Ok(match op {
-            OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
-                Self::Create(Create::decode(op, input)?)
-            }
+            OpCode::Create
+            | OpCode::Create2
+            | OpCode::CreateContainer
+            | OpCode::CreateTtl
+            | OpCode::CreateIfNotExists => Self::Create(Create::decode(op, input)?),
             OpCode::Delete => Self::Delete { path: path(input)?, version: version(input)? },
             OpCode::Exists => Self::Exists(Read::decode(input)?),
             OpCode::GetData => Self::GetData(Read::decode(input)?),
@@ -263,6 +269,14 @@ impl Request {
             }
             OpCode::WhoAmI => Self::WhoAmI,
             OpCode::CloseSession => Self::CloseSession,
+            OpCode::FilteredList => Self::Extension(Extension::read_filtered_list(input)?),
+            OpCode::CheckNotExists => {
+                let (path, version) = (path(input)?, version(input)?);
+                Self::Extension(Extension::CheckNotExists { path, version })
+            }
+            OpCode::RemoveRecursive => Self::Extension(Extension::read_remove_recursive(input)?),
+            OpCode::GetHash => Self::Extension(Extension::read_get_hash(input)?),
+            OpCode::CheckHash => Self::Extension(Extension::read_check_hash(input)?),
             OpCode::DeleteContainer | OpCode::CreateSession => {
                 return Err(DecodeError::Unknown { what: "operation", value: op.code() });
             }
@@ -298,6 +312,7 @@ impl Request {
             Self::AddWatch { .. } => OpCode::AddWatch,
             Self::WhoAmI => OpCode::WhoAmI,
             Self::CloseSession => OpCode::CloseSession,
+            Self::Extension(extension) => extension.op(),
         }
     }
 
@@ -356,6 +371,7 @@ impl Request {
                 put_texts(out, persistent_recursive);
             }
             Self::Sasl { token } => put_buffer(out, token.as_deref()),
+            Self::Extension(extension) => extension.encode(out),
         }
     }
 }
@@ -368,6 +384,7 @@ impl CreateForm {
             Self::WithStat => OpCode::Create2,
             Self::Container => OpCode::CreateContainer,
             Self::Ttl { .. } => OpCode::CreateTtl,
+            Self::IfNotExists => OpCode::CreateIfNotExists,
         }
     }
 }
@@ -381,6 +398,7 @@ impl Create {
         let form = match op {
             OpCode::Create2 => CreateForm::WithStat,
             OpCode::CreateContainer => CreateForm::Container,
+            OpCode::CreateIfNotExists => CreateForm::IfNotExists,
             OpCode::CreateTtl => CreateForm::Ttl { ttl_ms: input.long("time to live")? },
             _ => CreateForm::Plain,
         };

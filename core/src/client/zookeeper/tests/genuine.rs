@@ -13,8 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::client::zookeeper::{
-    Ace, Client, CreateMode, CreateOptions, EventKind, Identity, Op, OpResult, Settings,
-    Subscription, WatchMode, WatcherKind, blocking, open_acl, permission,
+    Ace, Client, ContentHash, CreateMode, CreateOptions, EventKind, Identity, Op, OpResult,
+    Settings, Subscription, WatchMode, WatcherKind, blocking, open_acl, permission,
 };
 use crate::{Error, ErrorKind};
 
@@ -167,6 +167,31 @@ async fn a_multi_happens_as_a_whole_or_tells_what_failed() {
     assert_eq!(rejection(&failed), &Rejection::MultiFailed { index: 1, cause });
     assert_eq!(client.exists("/c").await.unwrap(), None);
     assert_eq!(client.multi(&[]).await.unwrap(), []);
+    client.close().await;
+}
+
+#[tokio::test]
+async fn hashes_are_told_or_said_to_be_unknown() {
+    let Some(server) = server() else { return };
+    let client = in_fresh_root(&server).await;
+    client.create("/a", bytes("1"), &CreateOptions::default()).await.unwrap();
+    match client.subtree_hash("/a").await {
+        Ok(hashed) => {
+            client.multi(&[Op::check_subtree_hash("/a", hashed.hash)]).await.unwrap();
+            client.set_data_if_hash("/a", bytes("2"), hashed.hash).await.unwrap();
+            let refused = client.delete_if_hash("/a", hashed.hash).await.unwrap_err();
+            assert_eq!(rejection(&refused), &Rejection::BadVersion);
+        }
+        Err(error) => {
+            assert_eq!(rejection(&error), &Rejection::Unimplemented);
+            let hash = ContentHash([0; 16]);
+            let error = client.set_data_if_hash("/a", bytes("2"), hash).await.unwrap_err();
+            assert_eq!(rejection(&error), &Rejection::Unimplemented);
+            let error = client.multi(&[Op::check_hash("/a", hash)]).await.unwrap_err();
+            assert_eq!(rejection(&error), &Rejection::Unimplemented);
+            assert_eq!(client.get("/a").await.unwrap().data, bytes("1"), "nothing was done");
+        }
+    }
     client.close().await;
 }
 

@@ -12,8 +12,8 @@ use coord_wire::zookeeper::{ErrorCode, Reply, Request};
 use super::peer::{PASSWORD, Peer, Talk};
 use crate::ErrorKind;
 use crate::client::zookeeper::{
-    Client, CreateOptions, Credential, EventKind, OnExpiry, Settings, State, WatchMode, blocking,
-    zookeeper_code,
+    Client, ContentHash, CreateOptions, Credential, EventKind, OnExpiry, Op, Settings, State,
+    WatchMode, blocking, zookeeper_code,
 };
 
 const TIMEOUT_MS: i32 = 30_000;
@@ -245,4 +245,41 @@ fn the_blocking_client_joins_its_thread_and_then_says_closed() {
 async fn the_blocking_client_refuses_to_block_a_runtime() {
     let error = blocking::Client::start(Settings::with_hosts("127.0.0.1:1")).unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_server_without_hashes_is_told_from_one_that_refuses() {
+    let (client, peer, mut talk) = started(Settings::default()).await;
+    let reading = tokio::spawn({
+        let client = client.clone();
+        async move { client.subtree_hash("/a").await }
+    });
+    let (number, request) = talk.request().await.unwrap();
+    assert_eq!(request.op().code(), 10001);
+    talk.reply(number, -1, Err(ErrorCode::Unimplemented)).await;
+    // As a genuine ZooKeeper does.
+    drop(talk);
+    let error = reading.await.unwrap().unwrap_err();
+    assert_eq!(zookeeper_code(&error), Some(-6));
+    assert!(error.to_string().contains("does not know hashes"), "{error}");
+
+    let mut talk = peer.attach(TIMEOUT_MS).await;
+    let hash = ContentHash([1; 16]);
+    let setting = tokio::spawn({
+        let client = client.clone();
+        async move { client.set_data_if_hash("/a", None, hash).await }
+    });
+    let (number, _) = talk.request().await.unwrap();
+    talk.reply(number, 3, Err(ErrorCode::MarshallingError)).await;
+    assert_eq!(zookeeper_code(&setting.await.unwrap().unwrap_err()), Some(-6));
+    let acting = tokio::spawn({
+        let client = client.clone();
+        async move { client.multi(&[Op::check_subtree_hash("/a", hash)]).await }
+    });
+    let (number, _) = talk.request().await.unwrap();
+    talk.reply(number, 4, Err(ErrorCode::MarshallingError)).await;
+    let error = acting.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Rejected(Rejection::Unimplemented));
+    client.start_closing();
+    talk.bye().await;
 }

@@ -100,8 +100,10 @@ fn a_multi_holds_writes_and_a_multi_read_holds_reads() {
                 Err(DecodeError::Unknown { .. })
             );
             let allowed = match outer {
-                OpCode::Multi => [1, 2, 5, 13, 15, 19, 21].contains(&op.code()),
-                _ => [4, 8].contains(&op.code()),
+                OpCode::Multi => {
+                    [1, 2, 5, 13, 15, 19, 21, 501, 502, 503, 10002].contains(&op.code())
+                }
+                _ => [3, 4, 8, 12, 500].contains(&op.code()),
             };
             assert_eq!(refused, !allowed, "{op:?} inside {outer:?}");
         }

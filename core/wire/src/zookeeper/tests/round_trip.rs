@@ -1,13 +1,15 @@
 //! Decoding what was encoded gives back the same.
 
 use bytes::Bytes;
-use coord_state::znode::{Ace, Identity, Stat};
-use coord_state::{Revision, SessionId};
+use coord_state::znode::{Ace, Identity, Reach, Stat};
+use coord_state::{ContentHash, Revision, SessionId};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::zookeeper::Extension;
 use crate::zookeeper::connect::{ConnectRequest, ConnectResponse};
+use crate::zookeeper::extension::ChildFilter;
 use crate::zookeeper::four_letter::FourLetterWord;
 use crate::zookeeper::header::{ReplyHeader, RequestHeader, WatcherEvent};
 use crate::zookeeper::jute::Reader;
@@ -58,6 +60,7 @@ fn write_op() -> impl Strategy<Value = Request> {
         Just(CreateForm::Plain),
         Just(CreateForm::WithStat),
         Just(CreateForm::Container),
+        Just(CreateForm::IfNotExists),
         any::<i64>().prop_map(|ttl_ms| CreateForm::Ttl { ttl_ms }),
     ];
     prop_oneof![
@@ -77,11 +80,41 @@ fn write_op() -> impl Strategy<Value = Request> {
             data,
             version
         }),
+        (text(), any::<i32>()).prop_map(|(path, version)| {
+            Request::Extension(Extension::CheckNotExists { path, version })
+        }),
+        (text(), any::<u32>()).prop_map(|(path, limit)| Request::Extension(
+            Extension::RemoveRecursive { path, limit }
+        )),
+        (text(), reach(), hash()).prop_map(|(path, reach, hash)| {
+            Request::Extension(Extension::CheckHash { path, reach, hash })
+        }),
     ]
 }
 
+fn reach() -> impl Strategy<Value = Reach> {
+    prop_oneof![Just(Reach::Znode), Just(Reach::Subtree)]
+}
+
+fn hash() -> impl Strategy<Value = ContentHash> {
+    any::<[u8; 16]>().prop_map(ContentHash)
+}
+
 fn read_op() -> impl Strategy<Value = Request> {
-    prop_oneof![read().prop_map(Request::GetData), read().prop_map(Request::GetChildren)]
+    let filter = prop_oneof![
+        Just(ChildFilter::All),
+        Just(ChildFilter::Persistent),
+        Just(ChildFilter::Ephemeral)
+    ];
+    prop_oneof![
+        read().prop_map(Request::GetData),
+        read().prop_map(Request::GetChildren),
+        read().prop_map(Request::Exists),
+        read().prop_map(Request::GetChildren2),
+        (text(), any::<bool>(), filter).prop_map(|(path, watch, filter)| {
+            Request::Extension(Extension::FilteredList { path, watch, filter })
+        }),
+    ]
 }
 
 fn set_watches() -> impl Strategy<Value = SetWatches> {
@@ -95,8 +128,8 @@ pub(super) fn any_request() -> impl Strategy<Value = Request> {
     prop_oneof![
         write_op(),
         read_op(),
-        read().prop_map(Request::Exists),
-        read().prop_map(Request::GetChildren2),
+        (text(), reach())
+            .prop_map(|(path, reach)| Request::Extension(Extension::GetHash { path, reach })),
         text().prop_map(|path| Request::GetAcl { path }),
         (text(), option::of(vec(ace(), 0..3)), any::<i32>())
             .prop_map(|(path, acl, version)| Request::SetAcl { path, acl, version }),
@@ -141,6 +174,9 @@ fn multi_result() -> impl Strategy<Value = MultiResult> {
         Just(MultiResult::Checked),
         (data(), stat()).prop_map(|(data, stat)| MultiResult::Data { data, stat }),
         vec(text(), 0..3).prop_map(MultiResult::Children),
+        stat().prop_map(MultiResult::Stat),
+        (vec(text(), 0..3), stat())
+            .prop_map(|(children, stat)| MultiResult::ChildrenWithStat { children, stat }),
         (-130..=0).prop_map(|code| MultiResult::Error(ErrorCode::from_code(code))),
     ]
 }
@@ -166,6 +202,8 @@ pub(super) fn any_reply() -> impl Strategy<Value = (OpCode, Reply)> {
         vec(text(), 0..3).prop_map(|paths| (OpCode::GetEphemerals, Reply::Ephemerals(paths))),
         any::<i32>().prop_map(|count| (OpCode::GetAllChildrenNumber, Reply::Number(count))),
         Just((OpCode::AddWatch, Reply::WatchAdded)),
+        (hash(), any::<i64>())
+            .prop_map(|(hash, zxid)| (OpCode::GetHash, Reply::Hash { hash, zxid })),
         vec(client, 0..3).prop_map(|all| (OpCode::WhoAmI, Reply::Identities(all))),
     ]
 }

@@ -1,0 +1,104 @@
+//! Reads that ZooKeeper does not have: hashes, filtered lists, and the two
+//! znodes by which ClickHouse finds out what a Keeper can do.
+//!
+//! `/keeper/feature_flags` and `/keeper/api_version` are served to whoever asks
+//! for them by name, are listed nowhere, and cannot be changed: `/keeper` itself
+//! is not there, so a client of ZooKeeper that does not know the names sees
+//! nothing new. A real znode of such a path, which somebody may well make,
+//! stands before them.
+
+use coord_state::znode::{Lifetime, Reach, Stat};
+use coord_wire::zookeeper::ErrorCode;
+use coord_wire::zookeeper::extension::{self, ChildFilter};
+use coord_wire::zookeeper::jute::put_texts;
+use coord_wire::zookeeper::record;
+
+use super::error_map::error_code;
+use super::read::Reader;
+use crate::node::WatchKind;
+
+/// What is served without being in the tree.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Served(&'static [u8]);
+
+/// A bit per feature, the first the highest: filtered list, multi read, check
+/// not exists, create if not exists, remove recursive. The second byte is for
+/// clients that know more of them.
+const FEATURE_FLAGS: &[u8] = &[0b1111_1000, 0];
+
+/// For clients from before there were flags: up to check not exists.
+const API_VERSION: &[u8] = b"3";
+
+impl Served {
+    pub(super) fn at(path: &str) -> Option<Self> {
+        match path {
+            "/keeper/feature_flags" => Some(Self(FEATURE_FLAGS)),
+            "/keeper/api_version" => Some(Self(API_VERSION)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn data(&self) -> &'static [u8] {
+        self.0
+    }
+
+    /// As of something that was always there.
+    pub(super) fn stat(&self) -> Stat {
+        Stat { data_length: i32::try_from(self.0.len()).unwrap_or(i32::MAX), ..Stat::default() }
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn put_filtered_list(
+        &self,
+        path: &str,
+        watch: bool,
+        filter: ChildFilter,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ErrorCode> {
+        let znode = self.readable(path)?;
+        if watch {
+            self.watches.add(path, WatchKind::Child);
+        }
+        let names: Vec<&str> = znode
+            .children_with_lifetimes()
+            .filter(|(_, lifetime)| match filter {
+                ChildFilter::All => true,
+                ChildFilter::Persistent => !matches!(lifetime, Lifetime::Ephemeral(_)),
+                ChildFilter::Ephemeral => matches!(lifetime, Lifetime::Ephemeral(_)),
+            })
+            .map(|(name, _)| name)
+            .collect();
+        put_texts(out, names);
+        record::put_stat(out, &znode.stat());
+        Ok(())
+    }
+
+    pub(super) fn put_hash(
+        &self,
+        path: &str,
+        reach: Reach,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ErrorCode> {
+        if path.is_empty() {
+            return Err(ErrorCode::BadArguments);
+        }
+        let hash = self.state.znodes().hash_for(path, reach, self.identities);
+        let hash = hash.map_err(|no| error_code(&no).unwrap_or(ErrorCode::MarshallingError))?;
+        extension::put_hash_reply(out, hash, self.state.revision().zxid());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_two_names_are_served() {
+        for path in ["/", "/keeper", "/keeper/", "/keeper/config", "/keeper/feature_flags/x", ""] {
+            assert_eq!(Served::at(path), None, "{path}");
+        }
+        assert_eq!(Served::at("/keeper/api_version").map(|served| served.data()), Some(&b"3"[..]));
+    }
+}
