@@ -63,7 +63,8 @@ impl Forwarded {
     }
 
     fn is_answered_by(&self, reply: &[u8]) -> bool {
-        let (Ok(asked), Ok(reply)) = (Message::from_slice(&self.packet), Message::from_slice(reply))
+        let (Ok(asked), Ok(reply)) =
+            (Message::from_slice(&self.packet), Message::from_slice(reply))
         else {
             return false;
         };
