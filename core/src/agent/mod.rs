@@ -59,6 +59,8 @@ pub struct Agent {
     checks_changed: Notify,
     /// Permits for probes under way.
     probes: Semaphore,
+    /// For probes over TLS.
+    connectors: Arc<checks::Connectors>,
     /// A deadline of a TTL check is nearer than the one waited for.
     deadline_moved: Notify,
     registered: watch::Sender<bool>,
@@ -77,6 +79,7 @@ impl Agent {
         let restored = tokio::task::spawn_blocking(move || restore(&reader)).await;
         let (identity, store, local) = restored
             .map_err(|error| Error::internal("restoring the agent failed").caused_by(error))??;
+        let connectors = checks::Connectors::trusting(node.settings().agent.check_ca_file.clone());
         let agent = Arc::new(Self {
             node,
             identity,
@@ -86,6 +89,7 @@ impl Agent {
             unsynced: Notify::new(),
             checks_changed: Notify::new(),
             probes: Semaphore::new(checks::PROBES_MAX),
+            connectors,
             deadline_moved: Notify::new(),
             registered: watch::Sender::new(false),
             stopping: watch::Sender::new(false),

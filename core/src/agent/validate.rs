@@ -108,9 +108,6 @@ fn check(check: &CheckDefinition) -> Result<(), AgentError> {
     if check.failures_before_warning > check.failures_before_critical {
         return refuse("FailuresBeforeWarning can't be higher than FailuresBeforeCritical");
     }
-    if let Some(problem) = super::checks::unsupported(check) {
-        return refuse(problem);
-    }
     if check.output_max_size < 0 {
         return refuse("MaxOutputMaxSize must be positive");
     }

@@ -92,6 +92,9 @@ pub struct AgentSettings {
     /// run commands, so `enable_script_checks` is needed too. Default
     /// `unix:///var/run/docker.sock`. Consul: `DOCKER_HOST`.
     pub docker_host: String,
+    /// The authorities that checks over TLS trust. Default: those the system trusts.
+    /// Consul: `ca_file` with `enable_agent_tls_for_checks`.
+    pub check_ca_file: Option<PathBuf>,
 }
 
 /// Session timing.
@@ -174,7 +177,11 @@ impl Default for Settings {
 
 impl Default for AgentSettings {
     fn default() -> Self {
-        Self { enable_script_checks: false, docker_host: "unix:///var/run/docker.sock".to_owned() }
+        Self {
+            enable_script_checks: false,
+            docker_host: "unix:///var/run/docker.sock".to_owned(),
+            check_ca_file: None,
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use std::io;
 
 use tokio::net::{TcpStream, lookup_host};
 
+use super::secure::Secure;
+use crate::tls::Stream;
+
 /// Connects to `host:port`, trying each of its addresses.
 pub(super) async fn dial_tcp(target: &str) -> Result<TcpStream, String> {
     let addresses = lookup_host(target)
@@ -19,6 +22,15 @@ pub(super) async fn dial_tcp(target: &str) -> Result<TcpStream, String> {
         }
     }
     Err(failure)
+}
+
+/// Connects to `host:port`, and speaks TLS there if `secure` says how.
+pub(super) async fn dial(target: &str, secure: Option<&Secure>) -> Result<Stream, String> {
+    let stream = dial_tcp(target).await?;
+    match secure {
+        None => Ok(Stream::Plain(stream)),
+        Some(secure) => secure.shake_hands(host(target), stream).await,
+    }
 }
 
 /// Runs `exchange` while `connection` does its reading and writing; nothing of

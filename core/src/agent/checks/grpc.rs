@@ -9,8 +9,9 @@ use h2::client::SendRequest;
 use hyper::header::{CONTENT_TYPE, HeaderMap, TE, USER_AGENT};
 use hyper::{Method, Request};
 
-use super::dial::{dial_tcp, driven};
+use super::dial::{dial, driven};
 use super::probe::{self, Finding};
+use super::secure::Secure;
 use crate::clock;
 
 const METHOD: &str = "/grpc.health.v1.Health/Check";
@@ -24,12 +25,13 @@ const SERVING: u64 = 1;
 pub(super) struct GrpcProbe {
     /// As given: `host:port[/service]`.
     target: String,
+    secure: Option<Secure>,
     timeout: Duration,
 }
 
 impl GrpcProbe {
-    pub(super) fn of(definition: &CheckDefinition) -> Self {
-        Self { target: definition.grpc.clone(), timeout: probe::timeout(definition) }
+    pub(super) fn of(definition: &CheckDefinition, secure: Option<Secure>) -> Self {
+        Self { target: definition.grpc.clone(), secure, timeout: probe::timeout(definition) }
     }
 
     pub(super) async fn run(&self) -> Finding {
@@ -44,16 +46,22 @@ impl GrpcProbe {
 
     async fn ask(&self) -> Result<(), String> {
         let (address, service) = self.target.split_once('/').unwrap_or((&self.target, ""));
-        let stream = dial_tcp(address).await?;
+        let stream = dial(address, self.secure.as_ref()).await?;
         let (sender, connection) = h2::client::handshake(stream).await.map_err(broken)?;
-        driven(connection, check(sender, address, service)).await
+        let scheme = if self.secure.is_some() { "https" } else { "http" };
+        driven(connection, check(sender, scheme, address, service)).await
     }
 }
 
-async fn check(sender: SendRequest<Bytes>, address: &str, service: &str) -> Result<(), String> {
+async fn check(
+    sender: SendRequest<Bytes>,
+    scheme: &str,
+    address: &str,
+    service: &str,
+) -> Result<(), String> {
     let request = Request::builder()
         .method(Method::POST)
-        .uri(format!("http://{address}{METHOD}"))
+        .uri(format!("{scheme}://{address}{METHOD}"))
         .header(CONTENT_TYPE, "application/grpc")
         .header(TE, "trailers")
         .header(USER_AGENT, "Consul Health Check")
@@ -205,7 +213,7 @@ mod tests {
     async fn probe(answer: Option<&'static [u8]>) -> (Finding, String) {
         let target = format!("{}/web", serve(answer).await);
         let definition = CheckDefinition { grpc: target.clone(), ..Default::default() };
-        (GrpcProbe::of(&definition).run().await, target)
+        (GrpcProbe::of(&definition, None).run().await, target)
     }
 
     #[tokio::test]

@@ -5,19 +5,21 @@ use std::time::Duration;
 use coord_wire::consul::check::CheckDefinition;
 use h2::Ping;
 
-use super::dial::{dial_tcp, driven};
+use super::dial::{dial, driven};
 use super::probe::{self, Finding};
+use super::secure::Secure;
 use crate::clock;
 
 #[derive(Debug)]
 pub(super) struct H2PingProbe {
     target: String,
+    secure: Option<Secure>,
     timeout: Duration,
 }
 
 impl H2PingProbe {
-    pub(super) fn of(definition: &CheckDefinition) -> Self {
-        Self { target: definition.h2ping.clone(), timeout: probe::timeout(definition) }
+    pub(super) fn of(definition: &CheckDefinition, secure: Option<Secure>) -> Self {
+        Self { target: definition.h2ping.clone(), secure, timeout: probe::timeout(definition) }
     }
 
     pub(super) async fn run(&self) -> Finding {
@@ -29,7 +31,7 @@ impl H2PingProbe {
     }
 
     async fn ping(&self) -> Result<(), String> {
-        let stream = dial_tcp(&self.target).await?;
+        let stream = dial(&self.target, self.secure.as_ref()).await?;
         let failed = |error: h2::Error| format!("Failed to send HTTP2 ping: {error}");
         // The sender lives as long as the connection is wanted.
         let (_sender, mut connection) = h2::client::handshake(stream).await.map_err(failed)?;
@@ -63,7 +65,7 @@ mod tests {
             // The second is closed without a word.
             drop(listener.accept().await.unwrap());
         });
-        let probe = H2PingProbe::of(&definition);
+        let probe = H2PingProbe::of(&definition, None);
         assert_eq!(probe.run().await, Finding::passing("HTTP2 ping was successful"));
         let finding = probe.run().await;
         assert_eq!(finding.status, CheckStatus::Critical);

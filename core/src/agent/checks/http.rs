@@ -16,8 +16,9 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 
-use super::dial::{dial_tcp, driven};
+use super::dial::{dial, driven};
 use super::probe::{self, Finding};
+use super::secure::Secure;
 use crate::clock;
 
 const REDIRECTS_MAX: usize = 10;
@@ -27,6 +28,8 @@ pub(super) struct HttpProbe {
     url: String,
     request: Target,
     follow: bool,
+    /// For `https`.
+    secure: Secure,
     timeout: Duration,
     body_bytes_max: usize,
 }
@@ -43,7 +46,7 @@ struct Target {
 impl HttpProbe {
     /// # Errors
     /// What is wrong with the definition.
-    pub(super) fn of(definition: &CheckDefinition) -> Result<Self, String> {
+    pub(super) fn of(definition: &CheckDefinition, secure: Secure) -> Result<Self, String> {
         let url = definition.http.clone();
         let uri = parse(&url)?;
         let method = match definition.method.as_str() {
@@ -60,6 +63,7 @@ impl HttpProbe {
             },
             url,
             follow: !definition.disable_redirects,
+            secure,
             timeout: probe::timeout(definition),
             body_bytes_max: probe::output_bytes_max(definition),
         })
@@ -107,7 +111,8 @@ impl HttpProbe {
     }
 
     async fn ask_once(&self, target: &Target) -> Result<Asked, String> {
-        let stream = dial_tcp(&target.address()).await?;
+        let secure = target.is_secure().then_some(&self.secure);
+        let stream = dial(&target.address(), secure).await?;
         // Names spelled as Consul spells them: a small server may know no other.
         let (mut sender, connection) = http1::Builder::new()
             .title_case_headers(true)
@@ -175,7 +180,12 @@ impl Target {
     /// Where to connect.
     fn address(&self) -> String {
         let host = self.uri.host().unwrap_or_default();
-        format!("{host}:{}", self.uri.port_u16().unwrap_or(80))
+        let usual = if self.is_secure() { 443 } else { 80 };
+        format!("{host}:{}", self.uri.port_u16().unwrap_or(usual))
+    }
+
+    fn is_secure(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>, String> {
@@ -219,8 +229,7 @@ fn parse(url: &str) -> Result<Uri, String> {
     let url = url.split_once('#').map_or(url, |(url, _)| url);
     let uri: Uri = url.parse().map_err(|error| format!("parse {url:?}: {error}"))?;
     match uri.scheme_str() {
-        Some("http") => Ok(uri),
-        Some("https") => Err("HTTPS is not supported by this agent".to_owned()),
+        Some("http" | "https") => Ok(uri),
         scheme => Err(format!("unsupported protocol scheme {:?}", scheme.unwrap_or_default())),
     }
 }
@@ -228,17 +237,18 @@ fn parse(url: &str) -> Result<Uri, String> {
 /// A `Location`, which may leave out what stays the same.
 fn resolve(base: &Uri, location: &str) -> String {
     let authority = base.authority().map_or("", |authority| authority.as_str());
+    let scheme = base.scheme_str().unwrap_or("http");
     if location.contains("://") {
         location.to_owned()
     } else if location.starts_with("//") {
-        format!("http:{location}")
+        format!("{scheme}:{location}")
     } else if location.starts_with('/') {
-        format!("http://{authority}{location}")
+        format!("{scheme}://{authority}{location}")
     } else if location.starts_with('?') {
-        format!("http://{authority}{}{location}", base.path())
+        format!("{scheme}://{authority}{}{location}", base.path())
     } else {
         let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        format!("http://{authority}{folder}/{location}")
+        format!("{scheme}://{authority}{folder}/{location}")
     }
 }
 

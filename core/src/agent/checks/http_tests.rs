@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use super::super::secure::{Connectors, Inside};
 use super::*;
 
 /// Answers each connection by its request; gives the address.
@@ -29,8 +30,13 @@ fn reply(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
+fn probe_of(definition: &CheckDefinition) -> Result<HttpProbe, String> {
+    let connectors = Connectors::trusting(None);
+    HttpProbe::of(definition, Secure::of(definition, &connectors, Inside::Http1))
+}
+
 async fn probe(definition: CheckDefinition) -> Finding {
-    HttpProbe::of(&definition).unwrap().run().await
+    probe_of(&definition).unwrap().run().await
 }
 
 fn check(address: &str, path: &str) -> CheckDefinition {

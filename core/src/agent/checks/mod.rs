@@ -25,13 +25,14 @@ mod os_service;
 mod probe;
 mod runner;
 mod script;
+mod secure;
 mod tail;
 mod tcp;
 mod thresholds;
 mod udp;
 
-pub(super) use probe::unsupported;
 pub(super) use runner::PROBES_MAX;
+pub(super) use secure::Connectors;
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! What a check probes, read off its definition once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use coord_state::consul::CheckStatus;
@@ -11,6 +12,7 @@ use super::h2ping::H2PingProbe;
 use super::http::HttpProbe;
 use super::os_service::OsServiceProbe;
 use super::script::ScriptProbe;
+use super::secure::{Connectors, Inside, Secure};
 use super::tcp::TcpProbe;
 use super::udp::UdpProbe;
 use crate::agent::registrations::nanoseconds;
@@ -53,16 +55,29 @@ pub(super) enum Probe {
 
 impl Probe {
     /// `None` if the check is not run at intervals.
-    pub(super) fn of(definition: &CheckDefinition, settings: &AgentSettings) -> Option<Self> {
-        if let Some(problem) = unsupported(definition) {
-            return Some(Self::Impossible(problem.to_owned()));
-        }
+    pub(super) fn of(
+        definition: &CheckDefinition,
+        settings: &AgentSettings,
+        connectors: &Arc<Connectors>,
+    ) -> Option<Self> {
+        let secure =
+            |wanted: bool, inside| wanted.then(|| Secure::of(definition, connectors, inside));
         let probe = match definition.kind() {
-            "http" => HttpProbe::of(definition).map(|probe| Self::Http(Box::new(probe))),
-            "tcp" => Ok(Self::Tcp(TcpProbe::of(definition))),
+            "http" => HttpProbe::of(definition, Secure::of(definition, connectors, Inside::Http1))
+                .map(|probe| Self::Http(Box::new(probe))),
+            "tcp" => {
+                let secure = secure(definition.tcp_use_tls, Inside::Anything);
+                Ok(Self::Tcp(TcpProbe::of(definition, secure)))
+            }
             "udp" => Ok(Self::Udp(UdpProbe::of(definition))),
-            "grpc" => Ok(Self::Grpc(GrpcProbe::of(definition))),
-            "h2ping" => Ok(Self::H2Ping(H2PingProbe::of(definition))),
+            "grpc" => {
+                let secure = secure(definition.grpc_use_tls, Inside::Http2);
+                Ok(Self::Grpc(GrpcProbe::of(definition, secure)))
+            }
+            "h2ping" => {
+                let secure = secure(definition.h2ping_use_tls != Some(false), Inside::Http2);
+                Ok(Self::H2Ping(H2PingProbe::of(definition, secure)))
+            }
             "script" | "docker" if !settings.enable_script_checks => {
                 Err("Scripts are disabled on this agent".to_owned())
             }
@@ -88,20 +103,6 @@ impl Probe {
             Self::OsService(probe) => probe.run().await,
             Self::Impossible(problem) => Finding::critical(problem.clone()),
         }
-    }
-}
-
-/// Why this agent cannot run a check of that kind, if it cannot.
-pub(in crate::agent) fn unsupported(definition: &CheckDefinition) -> Option<&'static str> {
-    let https = definition.http.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("https://"));
-    match definition.kind() {
-        "http" if https => Some("HTTPS checks are not supported by this agent"),
-        "tcp" if definition.tcp_use_tls => Some("TCPUseTLS is not supported by this agent"),
-        "grpc" if definition.grpc_use_tls => Some("GRPCUseTLS is not supported by this agent"),
-        "h2ping" if definition.h2ping_use_tls != Some(false) => {
-            Some("H2PING checks need H2PingUseTLS to be false on this agent")
-        }
-        _ => None,
     }
 }
 

@@ -68,7 +68,7 @@ impl Agent {
 
     async fn probe_repeatedly(self: Arc<Self>, definition: Arc<CheckDefinition>) {
         let settings = &self.node.settings().agent;
-        let Some(probe) = Probe::of(&definition, settings) else { return };
+        let Some(probe) = Probe::of(&definition, settings, &self.connectors) else { return };
         let mut thresholds = Thresholds::of(&definition);
         let interval = self.interval(&definition);
         clock::sleep(self.some_of(interval)).await;
