@@ -1,6 +1,5 @@
 //! One member of the cluster, running.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,15 +9,15 @@ use coord_state::MemberId;
 use futures_util::future::FutureExt;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{
-    ClientWriteError, Fatal, ForwardToLeader, InitializeError, LinearizableReadError, RaftError,
+    ClientWriteError, Fatal, ForwardToLeader, LinearizableReadError, RaftError,
 };
-use openraft::impls::BasicNode;
 use openraft::metrics::RaftMetrics;
 use openraft::raft::ClientWriteResult;
-use openraft::{ChangeMembers, Config, Instant as _, ReadPolicy, ServerState, SnapshotPolicy};
+use openraft::{Config, Instant as _, ReadPolicy, ServerState, SnapshotPolicy};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::formation::FirstMembers;
 use super::lifetime::Lifetime;
 use super::log_store::LogStore;
 use super::network::Network;
@@ -65,10 +64,9 @@ impl Standing {
 pub struct ConsensusOptions {
     /// Its number.
     pub member: MemberId,
-    /// The first members and their peer addresses, this one among them; all of
-    /// them start with the same. Read only with an empty data directory; empty
-    /// there for a member that waits to be added to a running cluster.
-    pub members: BTreeMap<MemberId, String>,
+    /// Whom a cluster begins with: all of them start with the same. Counts only
+    /// with an empty data directory.
+    pub first: FirstMembers,
     /// Where peers connect to; none for a cluster of one.
     pub peer_listener: Option<TcpListener>,
     /// The open data directory. Closed when the member stops.
@@ -110,15 +108,15 @@ pub enum Refusal {
 /// A running member. Cheap to clone; all clones are the same member.
 #[derive(Clone)]
 pub struct Consensus {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    raft: Raft,
+pub(super) struct Inner {
+    pub(super) raft: Raft,
     progress: Arc<Progress>,
-    peers: Arc<Peers>,
+    pub(super) peers: Arc<Peers>,
     contact: Arc<LeaderContact>,
-    lifetime: Lifetime,
+    pub(super) lifetime: Lifetime,
     status: watch::Sender<ConsensusStatus>,
     storage: Mutex<Option<Storage>>,
     stopping: tokio::sync::Mutex<()>,
@@ -138,7 +136,7 @@ impl Consensus {
         let progress = Arc::new(Progress::new(snapshot_log_bytes));
         let peers =
             Arc::new(Peers::new(options.member, lifetime.clone(), options.peer_frame_bytes_max));
-        for (member, address) in &options.members {
+        for (member, address) in &options.first.addresses {
             peers.learn(*member, address);
         }
         let storage = options.storage;
@@ -165,6 +163,7 @@ impl Consensus {
                 service: options.service,
                 snapshots: storage.snapshots.clone(),
                 contact: contact.clone(),
+                first: Arc::new(options.first.clone()),
                 lifetime: lifetime.clone(),
                 frame_bytes_max: options.peer_frame_bytes_max,
             };
@@ -182,34 +181,9 @@ impl Consensus {
         });
         let consensus = Self { inner };
         consensus.watch_over(snapshot_log_bytes);
-        consensus.form(options.member, options.members).await?;
+        consensus.form(options.first).await?;
         consensus.publish();
         Ok(consensus)
-    }
-
-    /// Writes the first membership into an empty log, and asks for leadership
-    /// where nobody else would.
-    async fn form(&self, me: MemberId, members: BTreeMap<MemberId, String>) -> Result<(), Error> {
-        let raft = &self.inner.raft;
-        let first = members.keys().next().copied();
-        let fresh = !raft.is_initialized().await.map_err(fatal_error)?;
-        if fresh && !members.is_empty() {
-            let nodes: BTreeMap<u64, BasicNode> =
-                members.into_iter().map(|(member, addr)| (member.0, BasicNode { addr })).collect();
-            match raft.initialize(nodes).await {
-                // Another member was faster: then it knows the same members.
-                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
-                Err(RaftError::APIError(error @ InitializeError::NotInMembers(_))) => {
-                    return Err(Error::invalid(error.to_string()));
-                }
-                Err(RaftError::Fatal(fatal)) => return Err(fatal_error(fatal)),
-            }
-        }
-        let alone = raft.voter_ids().eq([me.0]);
-        if alone || (fresh && first == Some(me)) {
-            raft.trigger().elect(false).await.map_err(fatal_error)?;
-        }
-        Ok(())
     }
 
     /// Orders a payload, if this member leads. Payloads proposed one after the
@@ -327,36 +301,6 @@ impl Consensus {
         }
     }
 
-    /// Adds a member without a vote, or changes nothing if it is there.
-    ///
-    /// # Errors
-    /// `NotLeader`, `Unavailable` while another change is under way, `Indeterminate`.
-    pub async fn add_learner(&self, member: MemberId, address: &str) -> Result<(), Error> {
-        let node = BasicNode::new(address);
-        let added = self.inner.raft.add_learner(member.0, node, false).await;
-        added.map(drop).map_err(|error| self.write_error(error))
-    }
-
-    /// Makes exactly these members vote. Each was added as a learner before.
-    /// Former voters leave the cluster.
-    ///
-    /// # Errors
-    /// As [`Self::add_learner`]; `Invalid` for a member that was not added.
-    pub async fn change_membership(&self, voters: BTreeSet<MemberId>) -> Result<(), Error> {
-        let voters: BTreeSet<u64> = voters.into_iter().map(|member| member.0).collect();
-        let change = ChangeMembers::ReplaceAllVoters(voters);
-        let changed = self.inner.raft.change_membership(change, false).await;
-        changed.map(drop).map_err(|error| self.write_error(error))
-    }
-
-    /// Asks a voter to take over leadership. Whether it did shows in the status.
-    ///
-    /// # Errors
-    /// `Closed` or `Internal` if the member stopped or failed.
-    pub async fn transfer_leader(&self, to: MemberId) -> Result<(), Error> {
-        self.inner.raft.trigger().transfer_leader(to.0).await.map_err(fatal_error)
-    }
-
     /// Takes a snapshot soon, whether or not one is due.
     ///
     /// # Errors
@@ -452,33 +396,9 @@ impl Consensus {
         self.inner.status.send_replace(status);
     }
 
-    fn not_leader(&self, forward: &ForwardToLeader<TypeConfig>) -> Error {
+    pub(super) fn not_leader(&self, forward: &ForwardToLeader<TypeConfig>) -> Error {
         let hint = other_leader(forward, self.inner.peers.me).map(|member| member.0);
         Error::new(ErrorKind::NotLeader { hint }, "this member is not the leader")
-    }
-
-    fn write_error(&self, error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Error {
-        match error {
-            RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
-                self.not_leader(&forward)
-            }
-            RaftError::APIError(error @ ClientWriteError::LogEntryDiscarded(_)) => {
-                Error::indeterminate("leadership was lost meanwhile").caused_by(error)
-            }
-            RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => {
-                use openraft::errors::ChangeMembershipError::{InProgress, UncommittedLeaderLog};
-                match error {
-                    InProgress(_) | UncommittedLeaderLog(_) => {
-                        Error::unavailable(error.to_string())
-                    }
-                    other => Error::invalid(other.to_string()),
-                }
-            }
-            RaftError::APIError(error @ ClientWriteError::PreconditionFailed(_)) => {
-                Error::invalid(error.to_string())
-            }
-            RaftError::Fatal(fatal) => fatal_error(fatal),
-        }
     }
 }
 
@@ -503,7 +423,7 @@ fn config(options: &ConsensusOptions) -> Result<Arc<Config>, Error> {
     Ok(Arc::new(config))
 }
 
-fn fatal_error(fatal: Fatal<TypeConfig>) -> Error {
+pub(super) fn fatal_error(fatal: Fatal<TypeConfig>) -> Error {
     match fatal {
         Fatal::Stopped => Error::closed("the member stopped"),
         Fatal::Panicked | Fatal::StorageError(_) => {
@@ -580,7 +500,7 @@ impl fmt::Debug for ConsensusOptions {
         formatter
             .debug_struct("ConsensusOptions")
             .field("member", &self.member)
-            .field("members", &self.members)
+            .field("first", &self.first)
             .finish_non_exhaustive()
     }
 }

@@ -16,9 +16,11 @@
 //! Not here: batching of commands into payloads, sessions, forwarding to the
 //! leader. Those belong to the node.
 
+mod formation;
 mod lifetime;
 mod log_store;
 mod member;
+mod membership;
 mod network;
 mod peer_frame;
 mod peer_link;
@@ -30,6 +32,7 @@ mod status;
 mod tests;
 mod types;
 
+pub use formation::FirstMembers;
 pub use member::{Consensus, ConsensusOptions, Refusal};
 pub use peer_server::{CallAnswer, PeerService};
 pub use state_machine::{CommittedEntry, FrozenState, Machine, RecordSink};

@@ -27,6 +27,7 @@ pub(super) const CALL_VOTE: u8 = 1;
 pub(super) const CALL_PRE_VOTE: u8 = 2;
 pub(super) const CALL_TRANSFER: u8 = 3;
 pub(super) const CALL_SERVICE: u8 = 4;
+pub(super) const CALL_STANDING: u8 = 5;
 pub(super) const ANSWERED: u8 = 0;
 
 /// All peers of a member.
@@ -71,12 +72,12 @@ impl Peers {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns where a peer is.
+    /// Learns where a peer is. What goes to where it was ends.
     pub(super) fn learn(&self, peer: MemberId, address: &str) {
         let mut known = self.known();
         let known = known.entry(peer).or_default();
         if known.address != address {
-            address.clone_into(&mut known.address);
+            *known = Known { address: address.to_owned(), calls: None, messages: None };
         }
     }
 

@@ -14,9 +14,12 @@ use futures_util::stream::{self, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
+use super::formation::{FirstMembers, Standing};
 use super::lifetime::{Lifetime, pause, timeout};
 use super::peer_frame::{Connection, FrameReader, FrameWriter, PeerError, Purpose, framed};
-use super::peer_link::{ANSWERED, CALL_PRE_VOTE, CALL_SERVICE, CALL_TRANSFER, CALL_VOTE};
+use super::peer_link::{
+    ANSWERED, CALL_PRE_VOTE, CALL_SERVICE, CALL_STANDING, CALL_TRANSFER, CALL_VOTE,
+};
 use super::peer_message::{
     decode_append, decode_snapshot_offer, decode_transfer, decode_vote_request,
     encode_append_result, encode_vote, encode_vote_response,
@@ -83,6 +86,7 @@ pub(super) struct PeerServer {
     pub(super) service: Arc<dyn PeerService>,
     pub(super) snapshots: SnapshotStore,
     pub(super) contact: Arc<LeaderContact>,
+    pub(super) first: Arc<FirstMembers>,
     pub(super) lifetime: Lifetime,
     pub(super) frame_bytes_max: usize,
 }
@@ -221,6 +225,14 @@ impl PeerServer {
                 answer
                     .map_err(|fatal| fatal.to_string())?
                     .map_err(|refused| refused.to_string())?;
+            }
+            CALL_STANDING => {
+                let formed = self.raft.is_initialized().await.map_err(|fatal| fatal.to_string())?;
+                let standing = match formed {
+                    true => Standing::Formed,
+                    false => Standing::Fresh((*self.first).clone()),
+                };
+                standing.encode(&mut out);
             }
             CALL_SERVICE => {
                 let answer = self.service.on_call(from, request).await;

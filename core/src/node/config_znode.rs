@@ -1,72 +1,83 @@
 //! `/zookeeper/config`: who takes part, and where clients reach whom.
 //!
-//! ```text
-//! server.1=10.0.0.1:2888:2888:participant;10.0.0.1:2181
-//! server.2=10.0.0.2:2888:2888:observer;10.0.0.2:2181
-//! version=1a
-//! ```
+//! Its text is written at the end of a change, see `membership`. Beside that the
+//! leader looks every now and then whether the text is still true, and otherwise
+//! has it replaced, in the log as any change; the state machine writes the
+//! version behind it. Where clients reach a member only that member knows: the
+//! leader asks, and keeps the last answer of one that is away.
 //!
-//! The leader looks every now and then whether the text is still true and
-//! otherwise has it replaced, in the log as any change; the state machine
-//! writes the version behind it. Members have one peer port, so it stands for
-//! both of ZooKeeper's. Where clients reach a member only that member knows:
-//! the leader asks, and keeps the last answer of one that is away.
+//! Whom the text names as an observer follows without a vote. A member without a
+//! vote that no line names is on its way in or out, and is never written into it.
 //!
 //! A cluster of one that no other member can reach has no text, as a
 //! standalone ZooKeeper has none.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use coord_state::znode::{Caller, ZnodeCommand, ZnodeOp};
-use coord_state::{Command, MemberId, StateMachine};
+use coord_state::{MemberId, Revision, StateMachine};
 
+use super::config_text::ConfigText;
 use super::handle::Inner;
 use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
+use crate::error::Error;
+use crate::settings::ServerLine;
 
-const PERIOD: Duration = Duration::from_millis(500);
 /// How long a member may take to say where clients reach it.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
 
-const PATH: &str = "/zookeeper/config";
+pub(super) const CONFIG: &str = "/zookeeper/config";
 
-/// On the leader: keeps the text true.
-pub(super) async fn keep(weak: Weak<Inner>) {
-    let mut ticks = clock::interval(PERIOD);
-    loop {
-        ticks.tick().await;
-        let Some(inner) = weak.upgrade() else { return };
-        if inner.is_leader() {
-            inner.keep_config().await;
-        }
-    }
+/// Whether nobody else can connect to a member at this address.
+pub(super) fn is_unreachable(address: &str) -> bool {
+    ServerLine::at(address, false).is_none()
+}
+
+/// The text of the state and its version, which is 0 if there never was one.
+pub(super) fn text_of(state: &StateMachine) -> (String, Revision) {
+    let Some(config) = state.znodes().znode(CONFIG) else { return Default::default() };
+    let data = config.data().cloned().unwrap_or_default();
+    (String::from_utf8_lossy(&data).into_owned(), config.stat().mzxid)
 }
 
 impl Inner {
-    async fn keep_config(self: &Arc<Self>) {
+    pub(super) fn config_text(&self) -> (ConfigText, Revision) {
+        let (text, version) = text_of(&self.replica.state());
+        (ConfigText::read(&text), version)
+    }
+
+    /// On the leader: makes the text true.
+    pub(super) async fn keep_config(self: &Arc<Self>) -> Result<(), Error> {
+        let (present, version) = self.config_text();
+        if version == Revision(0) {
+            self.let_first_observers_in().await?;
+        }
         let status = self.consensus.status();
-        let present = current(&self.replica.state());
-        let mut known = client_addresses(&present);
-        let mut members = Vec::new();
-        let parts = [("participant", status.voters), ("observer", status.learners)];
-        for (part, list) in parts {
-            for (member, peer) in list {
-                if let Some(client) = self.client_address_of(member).await {
-                    known.insert(member, client);
-                }
-                members.push((member, peer, part));
+        let mut told = BTreeMap::new();
+        for (member, _) in status.voters.iter().chain(&status.learners) {
+            if let Some(client) = self.client_address_of(*member).await {
+                told.insert(*member, client);
             }
         }
-        members.sort_unstable_by_key(|(member, _, _)| *member);
-        let lines = text(&members, &known);
-        if lines != without_version(&present) {
-            let caller = Caller { session: None, identities: Box::default() };
-            let op = ZnodeOp::SetConfig { lines: lines.into() };
-            self.submit_quietly(&Command::Znode(ZnodeCommand { caller, op }));
+        let learners = status.learners.into_iter().map(|(member, at)| (member, at, true));
+        let learners =
+            learners.filter(|(id, ..)| version == Revision(0) || present.servers.contains_key(id));
+        let voters = status.voters.into_iter().map(|(member, at)| (member, at, false));
+        let next = kept(&present, voters.chain(learners), &told);
+        if next != present {
+            self.write_config(&next).await?;
         }
+        Ok(())
+    }
+
+    /// Observers that the settings of a new cluster name.
+    async fn let_first_observers_in(&self) -> Result<(), Error> {
+        let settings = &self.settings;
+        let named = settings.members.iter().filter(|(id, _)| settings.observers.contains(id));
+        let named = named.map(|(id, address)| (MemberId(*id), address.clone()));
+        self.consensus.learn_members(named.collect()).await
     }
 
     /// Where clients reach a member; none if it does not say.
@@ -85,81 +96,72 @@ impl Inner {
     }
 }
 
-fn current(state: &StateMachine) -> String {
-    let data = state.znodes().znode(PATH).and_then(|config| config.data().cloned());
-    String::from_utf8_lossy(&data.unwrap_or_default()).into_owned()
-}
-
-fn without_version(text: &str) -> &str {
-    match text.rfind("version=") {
-        Some(at) => &text[..at],
-        None => text,
-    }
-}
-
-/// What the text says about where clients reach members.
-fn client_addresses(text: &str) -> BTreeMap<MemberId, String> {
-    let read = |line: &str| {
-        let (member, rest) = line.strip_prefix("server.")?.split_once('=')?;
-        Some((MemberId(member.parse().ok()?), rest.split_once(';')?.1.to_owned()))
-    };
-    text.lines().filter_map(read).collect()
-}
-
-/// A line per member that others can reach, each with its end.
-fn text(
-    members: &[(MemberId, String, &str)],
-    client_addresses: &BTreeMap<MemberId, String>,
-) -> String {
-    let mut text = String::new();
-    for (member, peer, part) in members {
-        let Some((host, port)) = peer.rsplit_once(':') else { continue };
-        // Writing to text cannot fail.
-        let _ = write!(text, "server.{member}={host}:{port}:{port}:{part}");
-        match client_addresses.get(member) {
-            Some(client) if !client.is_empty() => {
-                let _ = writeln!(text, ";{client}");
+/// The text that is true: lines as they are where they still hold, others anew.
+/// A line's client address may be one under which only others know the member,
+/// so it stays while its port is the one the member listens on.
+fn kept(
+    present: &ConfigText,
+    members: impl Iterator<Item = (MemberId, String, bool)>,
+    told: &BTreeMap<MemberId, String>,
+) -> ConfigText {
+    let mut next = ConfigText::default();
+    for (member, peer, observer) in members {
+        let Some(new) = ServerLine::at(&peer, observer) else { continue };
+        let mut line = match present.servers.get(&member) {
+            Some(line) if line.peer() == peer => line.clone(),
+            Some(line) => ServerLine { client: line.client.clone(), ..new },
+            None => new,
+        };
+        line.observer = observer;
+        match told.get(&member) {
+            Some(told) if told.is_empty() => line.client = None,
+            Some(told) if port(line.client.as_deref()) != port(Some(told)) => {
+                line.client = Some(told.clone());
             }
-            _ => text.push('\n'),
+            _ => {}
         }
+        next.servers.insert(member, line);
     }
-    text
+    next
+}
+
+fn port(address: Option<&str>) -> Option<&str> {
+    Some(address?.rsplit_once(':')?.1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_text_names_members_their_part_and_where_clients_reach_them() {
-        let members = [
-            (MemberId(1), "a:2888".to_owned(), "participant"),
-            (MemberId(2), "[::1]:2888".to_owned(), "observer"),
-            (MemberId(3), "c:2888".to_owned(), "participant"),
-        ];
-        let known = [
-            (MemberId(1), "a:2181".to_owned()),
-            (MemberId(2), "[::1]:2181".to_owned()),
-            (MemberId(3), String::new()),
-        ];
-        let lines = text(&members, &known.into());
-        assert_eq!(
-            lines,
-            "server.1=a:2888:2888:participant;a:2181\n\
-             server.2=[::1]:2888:2888:observer;[::1]:2181\n\
-             server.3=c:2888:2888:participant\n"
-        );
-        let stored = format!("{lines}version=1f");
-        assert_eq!(without_version(&stored), lines);
-        let known = client_addresses(&stored);
-        assert_eq!(known[&MemberId(2)], "[::1]:2181");
-        assert_eq!(known.len(), 2);
+    fn text(present: &str, told: &[(u64, &str)]) -> String {
+        let members = [(1, "a:2888", false), (2, "[::1]:2888", true), (3, "off", false)];
+        let members = members.map(|(id, at, observer)| (MemberId(id), at.to_owned(), observer));
+        let told = told.iter().map(|(id, at)| (MemberId(*id), (*at).to_owned())).collect();
+        kept(&ConfigText::read(present), members.into_iter(), &told).lines()
     }
 
     #[test]
-    fn a_member_nobody_can_reach_has_no_line() {
-        let members = [(MemberId(1), "off".to_owned(), "participant")];
-        assert_eq!(text(&members, &BTreeMap::new()), "");
-        assert_eq!(without_version(""), "");
+    fn the_text_names_members_their_part_and_where_clients_reach_them() {
+        assert_eq!(
+            text("", &[(1, "a:2181"), (2, "[::1]:2181")]),
+            "server.1=a:2888:2888:participant;a:2181\n\
+             server.2=[::1]:2888:2888:observer;[::1]:2181\n"
+        );
+    }
+
+    #[test]
+    fn a_line_stays_as_it_was_written_while_it_holds() {
+        let present = "server.1=a:2888:3888:participant;public:2181\n\
+             server.2=[::1]:2888:2889:participant\nserver.9=x:1:1:participant\nversion=7";
+        assert_eq!(
+            text(present, &[(1, "10.0.0.1:2181"), (2, "")]),
+            "server.1=a:2888:3888:participant;public:2181\n\
+             server.2=[::1]:2888:2889:observer\n"
+        );
+        let moved = "server.1=b:2888:3888:participant;public:2181\n";
+        let line = "server.1=a:2888:2888:participant;public:2181\n";
+        assert!(text(moved, &[]).starts_with(line));
+        let line = "server.1=a:2888:3888:participant;10.0.0.1:99\n";
+        assert!(text(present, &[(1, "10.0.0.1:99")]).starts_with(line));
     }
 }

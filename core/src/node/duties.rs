@@ -9,10 +9,10 @@ use coord_state::machine::Foundation;
 use coord_state::znode::{Caller, ZnodeCommand, ZnodeOp};
 use coord_state::{Command, MemberId, StateMachine};
 
-use super::config_znode;
 use super::handle::{Inner, NoReply, random};
 use super::peer_message::PeerMessage;
 use super::proposals::PATIENCE;
+use super::standing;
 use crate::clock;
 use crate::consensus::ConsensusStatus;
 
@@ -36,7 +36,7 @@ pub(super) fn start(inner: &Arc<Inner>) {
     inner.spawn(route_batches(Arc::downgrade(inner), status));
     inner.spawn(keep_sessions(Arc::downgrade(inner)));
     inner.spawn(sweep_znodes(Arc::downgrade(inner)));
-    inner.spawn(config_znode::keep(Arc::downgrade(inner)));
+    inner.spawn(standing::keep(Arc::downgrade(inner)));
 }
 
 /// Sends batches in flight again when the leader changes, refuses or is silent.

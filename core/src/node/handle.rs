@@ -22,7 +22,7 @@ use super::{ConnectionId, ConnectionSink, ReplySink, TopicWaiters, ZnodeWatches}
 use crate::clock::Clock;
 use crate::consensus::{Consensus, ConsensusRole};
 use crate::error::Error;
-use crate::settings::ValidSettings;
+use crate::settings::{ServerLine, ValidSettings};
 
 /// A running member. Cheap to clone; all clones are the same member.
 #[derive(Clone)]
@@ -45,6 +45,10 @@ pub(super) struct Inner {
     pub(super) leader: AtomicU64,
     /// Something in flight has to be sent again.
     pub(super) reroute: Notify,
+    /// Held by whoever changes the members.
+    pub(super) changing: Arc<tokio::sync::Mutex<()>>,
+    /// The members are to be looked after now.
+    pub(super) membership_due: Notify,
     pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -95,8 +99,24 @@ pub struct NodeStatus {
     pub term: u64,
     /// Voting members and their peer addresses, in order.
     pub voters: Vec<(MemberId, String)>,
+    /// Members without a vote and their peer addresses, in order.
+    pub observers: Vec<(MemberId, String)>,
+    /// Whether it serves nobody because the cluster's configuration names others
+    /// only: it was removed, or is not added yet.
+    pub outside: bool,
     /// Why the member can no longer take part, if it cannot.
     pub failed: Option<String>,
+}
+
+/// Members that follow the leader and were heard lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InTouch {
+    /// With a vote.
+    pub followers: usize,
+    /// Without one, as the configuration wants it.
+    pub observers: usize,
+    /// On their way in or out.
+    pub others: usize,
 }
 
 impl Node {
@@ -152,7 +172,9 @@ impl Node {
     pub fn status(&self) -> NodeStatus {
         let status = self.inner.consensus.status();
         let role = match status.role {
-            ConsensusRole::Leader if status.voters.len() == 1 => Role::Standalone,
+            ConsensusRole::Leader if status.voters.len() + status.learners.len() == 1 => {
+                Role::Standalone
+            }
             ConsensusRole::Leader => Role::Leader,
             ConsensusRole::Learner => Role::Learner,
             ConsensusRole::Follower if status.leader.is_some() => Role::Follower,
@@ -163,6 +185,8 @@ impl Node {
             leader: self.inner.leader_told(&status),
             term: status.term,
             voters: status.voters,
+            observers: status.learners,
+            outside: self.inner.replica.standing.is_outside(),
             failed: status.failed,
         }
     }
@@ -171,6 +195,34 @@ impl Node {
     /// not since this one leads. `None` on any other member.
     pub fn members_heard(&self) -> Option<Vec<(MemberId, Option<Duration>)>> {
         self.inner.consensus.members_heard()
+    }
+
+    /// On the leader: how many others were heard within an election's time.
+    pub fn in_touch(&self) -> Option<InTouch> {
+        let heard = self.members_heard()?;
+        let within = Duration::from_millis(self.inner.settings.raft.election_max_ms.into());
+        let status = self.status();
+        let config = self.inner.config_text().0;
+        let mut in_touch = InTouch::default();
+        for (member, silence) in heard {
+            if silence.is_none_or(|silence| silence > within) {
+                continue;
+            }
+            let place = if status.voters.iter().any(|(voter, _)| *voter == member) {
+                &mut in_touch.followers
+            } else if config.servers.contains_key(&member) {
+                &mut in_touch.observers
+            } else {
+                &mut in_touch.others
+            };
+            *place += 1;
+        }
+        Some(in_touch)
+    }
+
+    /// Who takes part, as `/zookeeper/config` says: nobody for a member alone.
+    pub fn config(&self) -> Vec<(MemberId, ServerLine)> {
+        self.inner.config_text().0.servers.into_iter().collect()
     }
 
     /// Tells where ZooKeeper clients reach this member, for `/zookeeper/config`.

@@ -17,7 +17,7 @@ use super::replica::Replica;
 use super::session_clock::SessionClock;
 use super::{ReadLevel, duties};
 use crate::clock::{self, Clock, SystemClock};
-use crate::consensus::{Consensus, ConsensusOptions};
+use crate::consensus::{Consensus, ConsensusOptions, FirstMembers};
 use crate::error::Error;
 use crate::settings::{ListenAddress, ValidSettings};
 use crate::storage::disk::SystemDisk;
@@ -78,7 +78,7 @@ impl NodeBuilder {
         let desk = Arc::new(PeerDesk::default());
         let consensus = Consensus::start(ConsensusOptions {
             member,
-            members: first_members(&settings, peer_addr),
+            first: first_members(&settings, peer_addr),
             peer_listener,
             storage,
             heartbeat_ms: settings.raft.heartbeat_ms.into(),
@@ -102,10 +102,13 @@ impl NodeBuilder {
             zk_addr: OnceLock::new(),
             leader: AtomicU64::new(0),
             reroute: Notify::new(),
+            changing: Arc::default(),
+            membership_due: Notify::new(),
             tasks: Mutex::new(Vec::new()),
         });
         inner.replica.attach(Arc::downgrade(&inner));
         desk.open(Arc::downgrade(&inner));
+        inner.follow_standing();
         duties::start(&inner);
         Ok(Node { inner })
     }
@@ -175,13 +178,18 @@ fn local_addr(listener: &TcpListener) -> Result<SocketAddr, Error> {
     listener.local_addr().map_err(|error| Error::internal("a listener's address").caused_by(error))
 }
 
-fn first_members(
-    settings: &ValidSettings,
-    peer_addr: Option<SocketAddr>,
-) -> std::collections::BTreeMap<MemberId, String> {
+fn first_members(settings: &ValidSettings, peer_addr: Option<SocketAddr>) -> FirstMembers {
+    if settings.join {
+        return FirstMembers::default();
+    }
     if settings.members.is_empty() {
         let address = peer_addr.map_or_else(|| "off".to_owned(), |address| address.to_string());
-        return [(MemberId(settings.member_id), address)].into();
+        let addresses = [(MemberId(settings.member_id), address)].into();
+        return FirstMembers { addresses, ..FirstMembers::default() };
     }
-    settings.members.iter().map(|(id, address)| (MemberId(*id), address.clone())).collect()
+    let members = settings.members.iter();
+    FirstMembers {
+        addresses: members.map(|(id, address)| (MemberId(*id), address.clone())).collect(),
+        observers: settings.observers.iter().copied().map(MemberId).collect(),
+    }
 }

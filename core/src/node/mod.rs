@@ -9,12 +9,14 @@
 //!                    read(|state| …) from any thread
 //! ```
 
+mod config_text;
 mod config_znode;
 mod digest_history;
 mod duties;
 mod fresh_ids;
 mod handle;
 mod lifecycle;
+mod membership;
 mod peer_desk;
 mod peer_message;
 mod proposals;
@@ -22,11 +24,13 @@ mod read;
 mod replica;
 mod session_clock;
 mod sink;
+mod standing;
 mod topic_waiters;
 mod znode_watches;
 
-pub use handle::{Freshness, Node, NodeStatus, ReadLevel, Role};
+pub use handle::{Freshness, InTouch, Node, NodeStatus, ReadLevel, Role};
 pub use lifecycle::NodeBuilder;
+pub use membership::{ChangeRefusal, ChangedConfig, MembershipChange};
 pub use sink::{ConnectionSink, ReplySink};
 pub use topic_waiters::{TopicWaiter, TopicWaiters};
 pub use znode_watches::{ConnectionId, DataWatchSummary, WatchCounts, WatchKind, ZnodeWatches};

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use coord_state::MemberId;
 
 use super::handle::Inner;
-use super::peer_message::{PeerCall, PeerMessage, answer};
+use super::peer_message::{ChangeAnswer, PeerCall, PeerMessage, answer};
 use crate::consensus::PeerService;
 use crate::error::{Error, ErrorKind};
 
@@ -83,9 +83,9 @@ impl Inner {
         }
     }
 
-    async fn answer_call(&self, call: PeerCall) -> Result<Bytes, Error> {
-        // All but the leader's own answers come from any member.
-        if !self.is_leader() && call != PeerCall::ClientAddress {
+    async fn answer_call(self: &Arc<Self>, call: PeerCall) -> Result<Bytes, Error> {
+        let leads = matches!(call, PeerCall::ReadIndex { .. } | PeerCall::RenewConsulSession(_));
+        if leads && !self.is_leader() {
             let hint = self.known_leader().map(|leader| leader.0);
             return Err(Error::new(ErrorKind::NotLeader { hint }, "this member is not the leader"));
         }
@@ -94,6 +94,10 @@ impl Inner {
                 self.consensus.read_index(lease).await.map(|index| answer(&index))
             }
             PeerCall::ClientAddress => Ok(answer(&self.client_address())),
+            PeerCall::ChangeMembership(_) | PeerCall::RemoveMember(_) => {
+                Ok(answer(&ChangeAnswer(self.change_here(&call).await?)))
+            }
+            PeerCall::Config => Ok(answer(&self.config_answer())),
             PeerCall::RenewConsulSession(session) => Ok(answer(&self.renew_consul_here(session))),
         }
     }

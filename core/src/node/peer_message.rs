@@ -4,9 +4,12 @@
 //! tag byte and are made of the stored format's primitives.
 
 use bytes::Bytes;
-use coord_state::SessionId;
-use coord_state::codec::{CodecError, Decode, Encode, Input};
+use coord_state::codec::{CodecError, Decode, Encode, Input, decode_items, encode_items};
 use coord_state::consul::ConsulSessionId;
+use coord_state::znode::Caller;
+use coord_state::{MemberId, Revision, SessionId};
+
+use super::membership::{ChangeOutcome, ChangeRefusal, MembershipChange};
 
 /// One-way, to a leader unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +26,7 @@ pub(super) enum PeerMessage {
 }
 
 /// With an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PeerCall {
     /// Which log index must a reader have applied? Answer: `u64`.
     ReadIndex {
@@ -34,7 +37,18 @@ pub(super) enum PeerCall {
     RenewConsulSession(ConsulSessionId),
     /// To any member: where do ZooKeeper clients reach you? Answer: text, empty for nowhere.
     ClientAddress,
+    /// Change who takes part. Answer: [`ChangeAnswer`].
+    ChangeMembership(Box<MembershipChange>),
+    /// To any member: what is your text of `/zookeeper/config`? Answer:
+    /// [`super::standing::ConfigAnswer`].
+    Config,
+    /// Remove a member. Answer: [`ChangeAnswer`].
+    RemoveMember(MemberId),
 }
+
+/// What became of a change of the members; none from one that does not lead.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ChangeAnswer(pub(super) Option<ChangeOutcome>);
 
 impl PeerMessage {
     pub(super) fn to_bytes(&self) -> Bytes {
@@ -74,7 +88,7 @@ impl PeerMessage {
 }
 
 impl PeerCall {
-    pub(super) fn to_bytes(self) -> Bytes {
+    pub(super) fn to_bytes(&self) -> Bytes {
         let mut out = Vec::new();
         match self {
             Self::ReadIndex { lease } => {
@@ -86,6 +100,20 @@ impl PeerCall {
                 session.encode(&mut out);
             }
             Self::ClientAddress => out.push(3),
+            Self::ChangeMembership(change) => {
+                out.push(4);
+                change.caller.session.encode(&mut out);
+                encode_items(&change.caller.identities, &mut out);
+                change.joining.encode(&mut out);
+                change.leaving.encode(&mut out);
+                change.members.encode(&mut out);
+                change.based_on.encode(&mut out);
+            }
+            Self::Config => out.push(5),
+            Self::RemoveMember(member) => {
+                out.push(6);
+                member.encode(&mut out);
+            }
         }
         out.into()
     }
@@ -96,10 +124,68 @@ impl PeerCall {
             1 => Self::ReadIndex { lease: Decode::decode(&mut input)? },
             2 => Self::RenewConsulSession(Decode::decode(&mut input)?),
             3 => Self::ClientAddress,
+            4 => {
+                let session = Decode::decode(&mut input)?;
+                let identities = decode_items(&mut input)?.into();
+                Self::ChangeMembership(Box::new(MembershipChange {
+                    caller: Caller { session, identities },
+                    joining: Decode::decode(&mut input)?,
+                    leaving: Decode::decode(&mut input)?,
+                    members: Decode::decode(&mut input)?,
+                    based_on: Decode::decode(&mut input)?,
+                }))
+            }
+            5 => Self::Config,
+            6 => Self::RemoveMember(Decode::decode(&mut input)?),
             tag => return Err(CodecError::UnknownTag { what: "peer call", tag: tag.into() }),
         };
         input.finish("peer call")?;
         Ok(call)
+    }
+}
+
+const REFUSALS: [ChangeRefusal; 9] = [
+    ChangeRefusal::Disabled,
+    ChangeRefusal::SessionExpired,
+    ChangeRefusal::SessionMoved,
+    ChangeRefusal::Standalone,
+    ChangeRefusal::InProgress,
+    ChangeRefusal::BadVersion,
+    ChangeRefusal::BadArguments,
+    ChangeRefusal::NoQuorum,
+    ChangeRefusal::NoAuth,
+];
+const DONE: u8 = 100;
+const NOT_LEADER: u8 = 101;
+
+impl Encode for ChangeAnswer {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self.0 {
+            Some(Ok(revision)) => {
+                out.push(DONE);
+                revision.0.encode(out);
+            }
+            Some(Err(refusal)) => {
+                let place = (0..).zip(REFUSALS).find(|(_, other)| *other == refusal);
+                out.push(place.map_or(NOT_LEADER, |(place, _)| place));
+            }
+            None => out.push(NOT_LEADER),
+        }
+    }
+}
+
+impl Decode for ChangeAnswer {
+    fn decode(input: &mut Input) -> Result<Self, CodecError> {
+        Ok(Self(match u8::decode(input)? {
+            DONE => Some(Ok(Revision(Decode::decode(input)?))),
+            NOT_LEADER => None,
+            tag => match REFUSALS.get(usize::from(tag)) {
+                Some(refusal) => Some(Err(*refusal)),
+                None => {
+                    return Err(CodecError::UnknownTag { what: "refusal", tag: tag.into() });
+                }
+            },
+        }))
     }
 }
 
@@ -135,9 +221,35 @@ mod tests {
             PeerCall::ReadIndex { lease: true },
             PeerCall::RenewConsulSession(ConsulSessionId(9)),
             PeerCall::ClientAddress,
+            PeerCall::ChangeMembership(Box::new(MembershipChange {
+                caller: Caller {
+                    session: Some((SessionId(7), coord_state::Attachment(8))),
+                    identities: [coord_state::znode::Identity {
+                        scheme: "ip".into(),
+                        id: "::1".into(),
+                    }]
+                    .into(),
+                },
+                joining: Some("server.1=a:1:2;3".to_owned()),
+                leaving: None,
+                members: None,
+                based_on: -1,
+            })),
+            PeerCall::Config,
+            PeerCall::RemoveMember(MemberId(3)),
         ] {
             assert_eq!(PeerCall::from_bytes(call.to_bytes()), Ok(call));
         }
+    }
+
+    #[test]
+    fn what_became_of_a_change_survives_the_way() {
+        let refused = REFUSALS.map(|refusal| Some(Err(refusal)));
+        for outcome in refused.into_iter().chain([None, Some(Ok(Revision(9)))]) {
+            let sent = answer(&ChangeAnswer(outcome));
+            assert_eq!(read_answer(sent), Ok(ChangeAnswer(outcome)));
+        }
+        assert!(read_answer::<ChangeAnswer>(Bytes::from_static(b"\x42")).is_err());
     }
 
     #[test]

@@ -66,6 +66,7 @@ struct Queue {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Closed {
     NoLeader,
+    Outside,
     Stopped,
 }
 
@@ -128,6 +129,9 @@ impl Proposals {
     fn refusal(&self, queue: &Queue) -> Option<Error> {
         match queue.closed {
             Some(Closed::NoLeader) => return Some(Error::unavailable("there is no leader")),
+            Some(Closed::Outside) => {
+                return Some(Error::unavailable("this member is not in the cluster"));
+            }
             Some(Closed::Stopped) => return Some(Error::closed("this member was stopped")),
             None => {}
         }
@@ -222,6 +226,26 @@ impl Proposals {
         if queue.closed == Some(Closed::NoLeader) {
             queue.closed = None;
         }
+    }
+
+    /// This member is in the cluster no more, or again. Outside nothing is taken
+    /// and nobody waits, for nothing comes back.
+    pub(super) fn set_outside(&self, outside: bool) {
+        let mut queue = self.queue();
+        match (queue.closed, outside) {
+            (None | Some(Closed::NoLeader), true) => queue.closed = Some(Closed::Outside),
+            (Some(Closed::Outside), false) => {
+                queue.closed = None;
+                return;
+            }
+            _ => return,
+        }
+        let (unknown, unsent) = queue.detach();
+        drop(queue);
+        fail(unknown, || {
+            Error::indeterminate("this member left the cluster; the command may take effect")
+        });
+        fail(unsent, || Error::unavailable("this member is not in the cluster"));
     }
 
     /// The member stops: nobody waits any longer.

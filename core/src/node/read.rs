@@ -43,7 +43,9 @@ impl Inner {
     async fn catch_up(&self, lease: bool) -> Result<(), Error> {
         let confirm = async {
             let index = self.read_index(lease).await?;
-            self.consensus.wait_applied(index).await
+            self.consensus.wait_applied(index).await?;
+            // What was applied may have removed this member.
+            self.leader_or_error().map(drop)
         };
         clock::timeout(CONFIRM_TIMEOUT, confirm)
             .await
@@ -60,6 +62,9 @@ impl Inner {
     }
 
     fn leader_or_error(&self) -> Result<MemberId, Error> {
+        if self.replica.standing.is_outside() {
+            return Err(Error::unavailable("this member is not in the cluster"));
+        }
         self.known_leader().ok_or_else(|| Error::unavailable("there is no leader"))
     }
 
@@ -72,7 +77,8 @@ impl Inner {
     }
 
     /// The leader as readers are told it: after longer than an election takes
-    /// without word from it, or as the leader from a majority, there is none.
+    /// without word from it, or as the leader from a majority, there is none. Nor
+    /// is there for a member outside the cluster.
     pub(super) fn leader_told(&self, status: &ConsensusStatus) -> Option<MemberId> {
         let lone = status.voters.len() <= 1;
         let silent_ms = match status.role {
@@ -83,7 +89,8 @@ impl Inner {
             }
         };
         let in_touch = silent_ms <= u64::from(self.settings.raft.election_max_ms);
-        status.leader.filter(|_| lone || in_touch)
+        let inside = !self.replica.standing.is_outside();
+        status.leader.filter(|_| inside && (lone || in_touch))
     }
 
     pub(super) async fn renew_consul_session(

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
 };
@@ -15,9 +16,11 @@ use coord_state::batch::Outcome;
 use coord_state::snapshot::Restore;
 use coord_state::{Applied, Attachment, Batch, Event, MemberId, Revision, SessionId, StateMachine};
 
+use super::config_znode::CONFIG;
 use super::digest_history::DigestHistory;
 use super::handle::Inner;
 use super::proposals::Proposals;
+use super::standing::Standing;
 use super::{ConnectionSink, TopicWaiters, ZnodeWatches};
 use crate::consensus::{CommittedEntry, FrozenState, Machine, RecordSink};
 
@@ -29,6 +32,9 @@ pub(super) struct Replica {
     owners: Mutex<HashMap<SessionId, Owner>>,
     pub(super) proposals: Proposals,
     pub(super) digests: DigestHistory,
+    pub(super) standing: Standing,
+    /// `/zookeeper/config` has another text than was last looked at.
+    config_changed: AtomicBool,
     /// Set once the node runs; gone when it was dropped.
     node: OnceLock<Weak<Inner>>,
 }
@@ -48,6 +54,8 @@ impl Replica {
             owners: Mutex::new(HashMap::new()),
             proposals,
             digests: DigestHistory::default(),
+            standing: Standing::default(),
+            config_changed: AtomicBool::new(false),
             node: OnceLock::new(),
         }
     }
@@ -80,6 +88,22 @@ impl Replica {
         if owners.get(&session).is_some_and(|owner| owner.attachment == attachment) {
             owners.remove(&session);
         }
+    }
+
+    /// Ends all connections with a session; the sessions go on.
+    pub(super) fn dismiss_clients(&self) {
+        let revision = self.state().revision();
+        let owners = std::mem::take(&mut *self.owners());
+        owners.into_values().for_each(|owner| owner.sink.state_replaced(revision));
+    }
+
+    /// Takes note of a new text, if there is one.
+    fn look_at_config(&self, state: &StateMachine) -> bool {
+        let changed = self.config_changed.swap(false, Ordering::Relaxed);
+        if changed {
+            self.standing.look(self.member, state);
+        }
+        changed
     }
 
     fn owners(&self) -> MutexGuard<'_, HashMap<SessionId, Owner>> {
@@ -117,7 +141,12 @@ impl Replica {
 
     fn dispatch(&self, revision: Revision, event: &Event) {
         match event {
-            Event::Znode { .. } => self.znode_watches.dispatch(revision, event),
+            Event::Znode { path, .. } => {
+                if **path == *CONFIG {
+                    self.config_changed.store(true, Ordering::Relaxed);
+                }
+                self.znode_watches.dispatch(revision, event);
+            }
             Event::Changed(topic) => self.topic_waiters.notify(topic),
             Event::SessionClosed { session } => {
                 let owner = self.owners().remove(session);
@@ -136,6 +165,7 @@ impl Replica {
                 }
             }
             Event::Restored => {
+                self.config_changed.store(true, Ordering::Relaxed);
                 self.znode_watches.dispatch(revision, event);
                 self.topic_waiters.notify_all();
             }
@@ -168,8 +198,12 @@ impl Machine for Replica {
             own |= seen.own;
             gap |= seen.gap;
         }
+        let config_changed = self.look_at_config(&state);
         drop(state);
         let Some(node) = self.node.get().and_then(Weak::upgrade) else { return };
+        if config_changed {
+            node.follow_standing();
+        }
         if own {
             node.pump();
         }
@@ -203,9 +237,13 @@ impl Machine for Replica {
         if let Some(origin) = applied_here {
             self.proposals.skipped_to(origin.incarnation, origin.sequence);
         }
-        let owners = std::mem::take(&mut *self.owners());
-        owners.into_values().for_each(|owner| owner.sink.state_replaced(revision));
+        self.dismiss_clients();
         self.dispatch(revision, &Event::Restored);
+        if self.look_at_config(&self.state())
+            && let Some(node) = self.node.get().and_then(Weak::upgrade)
+        {
+            node.follow_standing();
+        }
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod address;
 mod dns;
 pub mod limits;
 mod numbered;
+mod server_line;
 mod text;
 mod tls;
 mod zoo_cfg;
@@ -14,11 +15,12 @@ mod zookeeper;
 pub use address::ListenAddress;
 pub use dns::DnsSettings;
 pub use limits::Limits;
+pub use server_line::{ServerAddress, ServerLine};
 pub use tls::{ClientAuth, TlsSettings, TlsVersion};
 pub use zoo_cfg::ReadSettings;
 pub use zookeeper::ZookeeperSettings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,13 @@ pub struct Settings {
     /// ZooKeeper: `server.N`.
     #[serde(with = "numbered")]
     pub members: BTreeMap<u64, String>,
+    /// Those of `members` that follow without a vote, by number. Default none.
+    /// Only the first start reads it. ZooKeeper: `:observer`, `peerType`.
+    pub observers: BTreeSet<u64>,
+    /// Whether a first start waits to be added to a running cluster, whatever
+    /// `members` says. Default no; without it a member waits only if one of
+    /// `members` belongs to a cluster already.
+    pub join: bool,
     /// Where other members connect to. Default off for one member, otherwise
     /// this member's own entry in `members`.
     pub peer_addr: Option<ListenAddress>,
@@ -154,6 +163,8 @@ impl Default for Settings {
             data_dir: PathBuf::from("coord-data"),
             member_id: 1,
             members: BTreeMap::new(),
+            observers: BTreeSet::new(),
+            join: false,
             peer_addr: None,
             zk_addr: ListenAddress::loopback(2181),
             zk_tls_addr: ListenAddress::Off,
@@ -293,6 +304,7 @@ impl Settings {
                 problems.push(format!("members gives {member}={address}, which is not HOST:PORT"));
             }
         }
+        self.validate_parts(&mut problems);
         if self.data_dir.as_os_str().is_empty() {
             problems.push("data_dir is empty".to_owned());
         }
@@ -339,5 +351,19 @@ impl Settings {
             return Ok(ValidSettings(self));
         }
         Err(Error::invalid(format!("the settings do not hold together: {}", problems.join("; "))))
+    }
+
+    /// Who votes, and who joins.
+    fn validate_parts(&self, problems: &mut Vec<String>) {
+        for member in self.observers.iter().filter(|member| !self.members.contains_key(member)) {
+            problems.push(format!("observers names member {member}, which members does not"));
+        }
+        if !self.members.is_empty() && self.members.keys().all(|id| self.observers.contains(id)) {
+            problems.push("all members are observers: nobody would vote".to_owned());
+        }
+        let no_peer_addr = matches!(self.peer_addr, None | Some(ListenAddress::Off));
+        if self.join && no_peer_addr && self.members.is_empty() {
+            problems.push("join needs peer_addr, where the others reach this member".to_owned());
+        }
     }
 }

@@ -10,6 +10,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use super::server_line::ServerLine;
 use super::{ListenAddress, Settings};
 use crate::error::Error;
 
@@ -28,7 +29,6 @@ const PASSED_OVER: &[&str] = &[
     "syncLimit",
     "connectToLearnerMasterLimit",
     "electionAlg",
-    "standaloneEnabled",
     "leaderServes",
     "quorumListenOnAllIPs",
     "maxClientCnxns",
@@ -60,6 +60,11 @@ impl Settings {
             return Ok(ReadSettings { settings, warnings: Vec::new() });
         }
         let mut config = ZooCfg::parse(&text)?;
+        if let Some(file) = config.dynamic.take() {
+            // ZooKeeper takes a relative name from where it was started.
+            let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, error))?;
+            config.read_lines(&text)?;
+        }
         let numbered = config.directory.join("myid");
         match std::fs::read_to_string(&numbered) {
             Ok(number) => config.read.settings.member_id = parse("myid", number.trim())?,
@@ -79,8 +84,12 @@ struct ZooCfg {
     directory: std::path::PathBuf,
     client_host: Option<String>,
     client_port: Option<u16>,
-    /// What `server.N` says behind its semicolon.
+    /// Where clients are, as `server.N` says.
     client_parts: std::collections::BTreeMap<u64, String>,
+    /// The file with the `server.N`, if they are not here.
+    dynamic: Option<std::path::PathBuf>,
+    /// `peerType`.
+    is_observer: bool,
 }
 
 impl ZooCfg {
@@ -91,7 +100,15 @@ impl ZooCfg {
             client_host: None,
             client_port: None,
             client_parts: Default::default(),
+            dynamic: None,
+            is_observer: false,
         };
+        config.read_lines(text)?;
+        config.read.settings.data_dir = config.directory.join("coord");
+        Ok(config)
+    }
+
+    fn read_lines(&mut self, text: &str) -> Result<(), Error> {
         for line in text.lines().map(str::trim) {
             if line.is_empty() || line.starts_with(['#', '!']) {
                 continue;
@@ -99,10 +116,9 @@ impl ZooCfg {
             let (key, value) = line.split_once('=').ok_or_else(|| {
                 Error::invalid(format!("'{line}' is not a setting: write key=value"))
             })?;
-            config.set(key.trim(), value.trim())?;
+            self.set(key.trim(), value.trim())?;
         }
-        config.read.settings.data_dir = config.directory.join("coord");
-        Ok(config)
+        Ok(())
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Error> {
@@ -126,12 +142,14 @@ impl ZooCfg {
                 settings.session.sweep_interval_ms = parse(key, value)?;
             }
             "4lw.commands.whitelist" => settings.zk_four_letter_words = Some(value.to_owned()),
-            "dynamicConfigFile" => {
-                return Err(Error::invalid(
-                    "dynamicConfigFile is not read: write its server.N lines into this file",
-                ));
-            }
-            "peerType" if value == "observer" => return Err(no_observers(key)),
+            "dynamicConfigFile" => self.dynamic = Some(value.into()),
+            "peerType" => match value {
+                "observer" => self.is_observer = true,
+                "participant" => {}
+                _ => return Err(Error::invalid(format!("{key}: '{value}' is no type of a peer"))),
+            },
+            // Of a file of members: which state of a running ensemble it is.
+            "version" => {}
             _ if key.starts_with("server.") => {
                 self.add_server(parse(key, &key["server.".len()..])?, value)?;
             }
@@ -145,26 +163,17 @@ impl ZooCfg {
         Ok(())
     }
 
-    /// `host:peerPort:electionPort[:role][;[host:]clientPort]`, of which there
-    /// can be several with `|` between: the first counts.
     fn add_server(&mut self, member: u64, value: &str) -> Result<(), Error> {
-        let key = format!("server.{member}");
-        let (peer, client) = match value.split_once(';') {
-            Some((peer, client)) => (peer, Some(client)),
-            None => (value, None),
-        };
-        let first = peer.split('|').next().unwrap_or(peer);
-        if peer.ends_with(":observer") {
-            return Err(no_observers(&key));
+        let line: ServerLine = value.parse().map_err(|error| {
+            Error::invalid(format!("server.{member} cannot be read")).caused_by(error)
+        })?;
+        let settings = &mut self.read.settings;
+        settings.members.insert(member, line.peer());
+        if line.observer {
+            settings.observers.insert(member);
         }
-        let host_end = first.find(']').map_or(0, |bracket| bracket + 1);
-        let (host_rest, ports) = first.split_at(host_end);
-        let mut parts = ports.split(':');
-        let host = format!("{host_rest}{}", parts.next().unwrap_or_default());
-        let port: u16 = parse(&key, parts.next().unwrap_or_default())?;
-        self.read.settings.members.insert(member, format!("{host}:{port}"));
-        if let Some(client) = client {
-            self.client_parts.insert(member, client.to_owned());
+        if let Some(client) = line.client {
+            self.client_parts.insert(member, client);
         }
         Ok(())
     }
@@ -180,15 +189,14 @@ impl ZooCfg {
     /// As ZooKeeper: on all addresses unless told otherwise.
     fn finish(mut self) -> Result<ReadSettings, Error> {
         let settings = &mut self.read.settings;
+        if self.is_observer {
+            settings.observers.insert(settings.member_id);
+        }
         let host = self.client_host.unwrap_or_else(|| "0.0.0.0".to_owned());
         let own = self.client_parts.get(&settings.member_id);
         match (self.client_port, own) {
             (Some(port), _) => settings.zk_addr = ListenAddress::At { host, port },
-            (None, Some(part)) if part.contains(':') => settings.zk_addr = part.parse()?,
-            (None, Some(part)) => {
-                let port = parse("the client port", part)?;
-                settings.zk_addr = ListenAddress::At { host, port };
-            }
+            (None, Some(part)) => settings.zk_addr = part.parse()?,
             (None, None) => {
                 let at = &settings.zk_addr;
                 self.read.warnings.push(format!("there is no clientPort: clients are at {at}"));
@@ -209,10 +217,6 @@ fn above_zero(key: &str, value: &str) -> Result<Option<u32>, Error> {
         return Ok(None);
     }
     u32::try_from(number).map(Some).map_err(|_| Error::invalid(format!("{key} is too large")))
-}
-
-fn no_observers(key: &str) -> Error {
-    Error::invalid(format!("{key} makes an observer: every member votes here, so leave it out"))
 }
 
 #[cfg(test)]
@@ -246,7 +250,7 @@ mod tests {
     #[test]
     fn an_ensemble_is_read_with_the_number_of_this_member() {
         let text = "clientPortAddress=10.0.0.2\nserver.1=a:2888:3888\n\
-            server.2=[::1]:2889:3888:participant;10.0.0.2:2182\nserver.3=c:1:2|d:3:4;2183\n\
+            server.2=[::1]:2889:3888:participant;10.0.0.2:2182\nserver.3=c:1:2|d:3:4;10.0.0.2:2183\n\
             maxSessionTimeout=-1\nminSessionTimeout=100\njute.maxbuffer=4194304\n\
             4lw.commands.whitelist=*\nmaxCnxns=7\ncoord.zk.linearizable_reads=true\n";
         let settings = read(text, Some("2\n")).unwrap().settings;
@@ -266,6 +270,30 @@ mod tests {
     }
 
     #[test]
+    fn observers_and_what_may_be_reconfigured_are_read() {
+        let text = "clientPort=1\npeerType=observer\nreconfigEnabled=true\n\
+            standaloneEnabled=false\nDigestAuthenticationProvider.superDigest=super:x=\n\
+            server.1=a:1:2\nserver.2=b:1:2:observer\nserver.3=c:1:2:observer\n";
+        let settings = read(text, Some("2")).unwrap().settings;
+        assert_eq!(settings.observers, [2, 3].into());
+        assert!(settings.zk.reconfig && settings.zk.lone_voter);
+        assert_eq!(settings.zk.super_digest.as_deref(), Some("super:x="));
+        settings.validate().unwrap();
+    }
+
+    #[test]
+    fn the_members_may_be_in_a_file_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let dynamic = folder.path().join("zoo.cfg.dynamic.100000000");
+        std::fs::write(&dynamic, "server.1=a:1:2:participant;7\nversion=100000000\n").unwrap();
+        let text = format!("dynamicConfigFile={}\n", dynamic.display());
+        let ReadSettings { settings, warnings } = read(&text, Some("1")).unwrap();
+        assert_eq!(settings.members[&1], "a:1");
+        assert_eq!(settings.zk_addr.to_string(), "0.0.0.0:7");
+        assert_eq!(warnings, [""; 0]);
+    }
+
+    #[test]
     fn what_is_not_understood_is_told() {
         let warnings = read("clientPort=1\nsslQuorum=true\n", None).unwrap().warnings;
         assert_eq!(warnings, ["sslQuorum has no meaning here and is passed over"]);
@@ -277,11 +305,12 @@ mod tests {
     fn what_would_make_another_cluster_is_refused() {
         for (text, myid) in [
             ("server.1=a:1:2\n", None),
-            ("server.1=a:1:2:observer\n", Some("1")),
+            ("server.1=a:1:2:voter\n", Some("1")),
             ("server.1=a\n", Some("1")),
             ("server.x=a:1:2\n", Some("1")),
-            ("peerType=observer\n", None),
-            ("dynamicConfigFile=zoo.cfg.dynamic\n", None),
+            ("peerType=witness\n", None),
+            ("reconfigEnabled=perhaps\n", None),
+            ("dynamicConfigFile=/nowhere/zoo.cfg.dynamic\n", None),
             ("clientPort=many\n", None),
             ("clientPort\n", None),
             ("coord.no.such=1\n", None),

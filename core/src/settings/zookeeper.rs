@@ -33,6 +33,17 @@ pub struct ZookeeperSettings {
     /// instead of the creation being refused. Default no. ZooKeeper:
     /// `localSessionsUpgradingEnabled`.
     pub local_sessions_upgrade: bool,
+    /// Whether clients may change who takes part, with `reconfig`, if they may
+    /// write `/zookeeper/config` beside. Default no, as in ZooKeeper. The leader's
+    /// counts. ZooKeeper: `reconfigEnabled`.
+    pub reconfig: bool,
+    /// Whether `reconfig` may leave a single voter. Default no. ZooKeeper: the
+    /// opposite of `standaloneEnabled`.
+    pub lone_voter: bool,
+    /// Who may do everything: `super:` and the base64 of the SHA-1 of
+    /// `super:PASSWORD`. Default nobody. ZooKeeper:
+    /// `DigestAuthenticationProvider.superDigest`.
+    pub super_digest: Option<String>,
 }
 
 impl ZookeeperSettings {
@@ -48,6 +59,11 @@ impl ZookeeperSettings {
             "readonlymode.enabled" => self.read_only_mode = switch(key, value)?,
             "localSessionsEnabled" => self.local_sessions = switch(key, value)?,
             "localSessionsUpgradingEnabled" => self.local_sessions_upgrade = switch(key, value)?,
+            "reconfigEnabled" => self.reconfig = switch(key, value)?,
+            "standaloneEnabled" => self.lone_voter = !switch(key, value)?,
+            "DigestAuthenticationProvider.superDigest" => {
+                self.super_digest = Some(value.to_owned());
+            }
             _ => return Ok(false),
         }
         Ok(true)

@@ -19,6 +19,7 @@ use super::standing::Standing;
 use super::watch_words::watched;
 use crate::node::Role;
 use crate::server::{ExtraRoutes, Page};
+use crate::settings::ServerAddress;
 
 /// ZooKeeper's pages of one server.
 #[derive(Debug)]
@@ -39,9 +40,11 @@ const COMMANDS: &[(&[&str], Fields)] = &[
     }),
     (&["leader", "lead"], leader),
     (&["monitor", "mntr"], monitor),
+    (&["observers", "obsr"], observers),
     (&["ruok"], |_| Ok(json!({}))),
     (&["server_stats", "srvr"], server_stats),
     (&["stats", "stat"], stats),
+    (&["voting_view"], voting_view),
     (&["watch_summary", "wchs"], watch_summary),
     (&["watches", "wchc"], watches),
     (&["watches_by_path", "wchp"], watches_by_path),
@@ -202,6 +205,34 @@ fn leader(shared: &Shared) -> Result<Value, &'static str> {
     let host = address.and_then(|(_, address)| address.rsplit_once(':')).map(|(host, _)| host);
     let is_leader = status.role == Role::Leader;
     Ok(json!({ "is_leader": is_leader, "leader_id": leader.0, "leader_ip": host }))
+}
+
+/// Only the leader knows of them.
+fn observers(shared: &Shared) -> Result<Value, &'static str> {
+    let in_touch = shared.node.in_touch().unwrap_or_default();
+    Ok(json!({ "synced_observers": in_touch.observers, "observers": [] }))
+}
+
+/// Who takes part, as `/zookeeper/config` says.
+fn voting_view(shared: &Shared) -> Result<Value, &'static str> {
+    let config = shared.node.config().into_iter();
+    let voters = config.filter(|(_, line)| !line.observer);
+    let view: Map<String, Value> = voters
+        .map(|(member, line)| {
+            let at = |port: fn(&ServerAddress) -> u16| -> Vec<String> {
+                let places = line.addresses.iter();
+                places.map(|place| format!("{}:{}", place.host, port(place))).collect()
+            };
+            let member_view = json!({
+                "server_addresses": at(|place| place.peer_port),
+                "election_addresses": at(|place| place.election_port),
+                "client_address": line.client.clone().unwrap_or_default(),
+                "learner_type": "PARTICIPANT",
+            });
+            (member.to_string(), member_view)
+        })
+        .collect();
+    Ok(json!({ "current_config": view }))
 }
 
 fn server_stats(shared: &Shared) -> Result<Value, &'static str> {

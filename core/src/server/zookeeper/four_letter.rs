@@ -167,10 +167,13 @@ pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
     text.value("open_file_descriptor_count", open_files());
     text.value("max_file_descriptor_count", open_files_max());
     text.value("quorum_size", status.voters.len());
-    if status.role == Role::Leader {
-        let learners = status.voters.len().saturating_sub(1);
-        text.value("learners", learners);
-        text.value("synced_followers", learners);
+    if status.role == Role::Leader
+        && let Some(in_touch) = shared.node.in_touch()
+    {
+        text.value("learners", in_touch.followers + in_touch.observers);
+        text.value("synced_followers", in_touch.followers);
+        text.value("synced_non_voting_followers", in_touch.others);
+        text.value("synced_observers", in_touch.observers);
     }
     text.0
 }
@@ -191,7 +194,7 @@ fn settings(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
     text.line(format_args!("maxSessionTimeout={}", settings.session.negotiate(i32::MAX)));
     text.line(format_args!("clientPortListenBacklog=-1"));
     text.line(format_args!("serverId={}", settings.member_id));
-    if status.voters.len() > 1 {
+    if status.voters.len() + status.observers.len() > 1 {
         text.line(format_args!("peerType={}", u8::from(status.role == Role::Learner)));
         let membership = shared.node.read(|state| {
             let config = state.znodes().znode("/zookeeper/config");

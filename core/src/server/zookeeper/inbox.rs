@@ -9,6 +9,7 @@ use coord_state::znode::{Acl, Identity, permission};
 use coord_state::{Applied, Attachment, Revision};
 use tokio::sync::Notify;
 
+use super::reconfig;
 use crate::error::Error;
 use crate::node::{ConnectionSink, ReplySink};
 
@@ -21,6 +22,8 @@ pub(super) enum Item {
     Outcome { token: u64, outcome: Result<Applied, Error> },
     /// This member caught up with the leader, or could not.
     Confirmed { token: u64, reached: bool },
+    /// Who takes part was changed, or not.
+    Reconfigured { token: u64, outcome: Box<reconfig::Outcome> },
     /// The session is gone, is another connection's now, or what was watched
     /// was lost sight of.
     Ended,
@@ -72,6 +75,10 @@ impl Inbox {
 
     pub(super) fn confirmed(&self, token: u64, reached: bool) {
         self.push(Item::Confirmed { token, reached });
+    }
+
+    pub(super) fn reconfigured(&self, token: u64, outcome: reconfig::Outcome) {
+        self.push(Item::Reconfigured { token, outcome: Box::new(outcome) });
     }
 
     /// Which attachment this connection has; 0 before the handshake.

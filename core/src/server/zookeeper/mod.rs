@@ -36,6 +36,7 @@ mod local_sessions;
 mod outbox;
 mod pipeline;
 mod read;
+mod reconfig;
 mod reply;
 mod standing;
 mod translate;

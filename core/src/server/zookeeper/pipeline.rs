@@ -19,11 +19,12 @@ use super::inbox::Item;
 use super::local_sessions::{Claim, LocalKind};
 use super::outbox::Outbox;
 use super::read::Reader;
+use super::reconfig;
 use super::reply::put_outcome;
 use super::standing::Standing;
 use super::translate::{Owner, Plan, Shape, makes_ephemerals, plan};
 use super::watch::Registrar;
-use crate::node::{ConnectionSink, ReplySink};
+use crate::node::{ChangeRefusal, ChangedConfig, ConnectionSink, ReplySink};
 
 /// Bytes of requests one connection may have in progress, on top of one frame.
 const BYTES_MAX: usize = 4 << 20;
@@ -95,6 +96,8 @@ enum Step {
     Applied(Box<Applied>, Shape),
     /// Waits for this member to catch up with the leader.
     Confirming(u64, Look),
+    /// Waits for a change of the members.
+    Reconfiguring(u64),
     /// Ready to be answered from the state as it is then.
     Look(Look),
 }
@@ -102,6 +105,7 @@ enum Step {
 enum Look {
     Read(Request),
     Synced(Option<Text>),
+    Reconfigured(Box<Result<ChangedConfig, ChangeRefusal>>),
     Refuse(ErrorCode),
     /// Of a session that only this member knows.
     CloseHere,
@@ -190,7 +194,7 @@ impl Pipeline {
         };
         self.peer.shared.counters.begin(bytes);
         self.queue_bytes += bytes;
-        if matches!(step, Step::Look(_) | Step::Confirming(..)) {
+        if matches!(step, Step::Look(_) | Step::Confirming(..) | Step::Reconfiguring(_)) {
             self.looks += 1;
         }
         // A ping is answered with its own number, whatever it was sent with.
@@ -219,7 +223,11 @@ impl Pipeline {
                 Step::Look(Look::CloseHere)
             }
             Request::Sync { path } => self.confirm(Look::Synced(path)),
-            Request::Reconfig { .. } => Step::Look(Look::Refuse(ErrorCode::Unimplemented)),
+            request @ Request::Reconfig { .. } => {
+                let token = self.fresh_token();
+                reconfig::begin(&self.peer, self.owner, request, token);
+                Step::Reconfiguring(token)
+            }
             request => {
                 if request == Request::CloseSession {
                     self.no_more = true;
@@ -311,13 +319,17 @@ impl Pipeline {
     fn authenticate(&mut self, xid: i32, op: OpCode, body: Bytes, outbox: &mut Outbox) {
         let proven = match Request::decode(op, body) {
             Ok(Request::Auth { scheme, auth }) => {
-                identity::prove(&scheme, auth.as_deref(), self.peer.address)
+                let settings = self.peer.shared.node.settings();
+                let super_digest = settings.zk.super_digest.as_deref();
+                identity::prove(&scheme, auth.as_deref(), self.peer.address, super_digest)
             }
             _ => None,
         };
         match proven {
-            Some(identity) => {
-                self.peer.inbox.add_identity(identity);
+            Some(identities) => {
+                for identity in identities {
+                    self.peer.inbox.add_identity(identity);
+                }
                 outbox.reply(xid, 0, |_| Ok(()));
             }
             None => {
@@ -378,6 +390,10 @@ impl Pipeline {
                     self.end = Some(End::Now);
                 }
                 Item::Confirmed { token, reached: true } => self.confirmed(token),
+                Item::Reconfigured { token, outcome } => match *outcome {
+                    Ok(outcome) => self.reconfigured(token, outcome),
+                    Err(_) => self.end = Some(End::Now),
+                },
                 Item::Ended if self.closing_session => {}
                 Item::Ended => self.end = Some(End::Now),
             }
@@ -406,6 +422,13 @@ impl Pipeline {
                 }
                 other => entry.step = other,
             }
+        }
+    }
+
+    fn reconfigured(&mut self, token: u64, outcome: Result<ChangedConfig, ChangeRefusal>) {
+        let waits = |entry: &&mut Entry| matches!(entry.step, Step::Reconfiguring(t) if t == token);
+        if let Some(entry) = self.queue.iter_mut().find(waits) {
+            entry.step = Step::Look(Look::Reconfigured(Box::new(outcome)));
         }
     }
 
@@ -460,6 +483,11 @@ impl Pipeline {
                     jute::put_nullable_text(out, path.as_deref());
                     Ok(())
                 }),
+                Look::Reconfigured(outcome) => {
+                    if !reconfig::answer(outbox, xid, zxid, &outcome) {
+                        self.end = Some(End::Now);
+                    }
+                }
                 Look::Refuse(error) => outbox.reply(xid, zxid, |_| Err(error)),
                 Look::CloseHere => {
                     // A visitor's session is the cluster's, which cannot be reached.
@@ -485,7 +513,10 @@ impl Pipeline {
     /// Submits the writes that no longer have anything before them that looks.
     fn release(&mut self) {
         for index in 0..self.queue.len() {
-            if matches!(self.queue[index].step, Step::Look(_) | Step::Confirming(..)) {
+            if matches!(
+                self.queue[index].step,
+                Step::Look(_) | Step::Confirming(..) | Step::Reconfiguring(_)
+            ) {
                 return;
             }
             if !matches!(self.queue[index].step, Step::Held(..)) {

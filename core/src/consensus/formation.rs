@@ -1,0 +1,239 @@
+//! How a cluster begins: once, by members that were all told the same.
+//!
+//! A member with an empty data directory asks the others named in its settings
+//! how they stand:
+//!
+//! | another says | this one |
+//! |---|---|
+//! | it belongs to a cluster | forms none: the leader comes to it, at once if it is a member there, otherwise once it is added |
+//! | it has nothing either, and names the same members | counts it |
+//! | it has nothing either, and names others | tells the user, and goes on asking |
+//!
+//! When a majority of the voters, itself included, stand like it, it writes the
+//! first membership into its log. Nothing is lost by waiting for them: without a
+//! majority nobody could lead. So a member that names three running ones and
+//! itself never forms a second cluster, and needs no setting to say so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use coord_state::MemberId;
+use coord_state::codec::{CodecError, Decode, Encode, Input};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use openraft::errors::{InitializeError, RaftError};
+use openraft::impls::BasicNode;
+
+use super::lifetime::{pause, timeout};
+use super::member::{Consensus, fatal_error};
+use super::peer_link::CALL_STANDING;
+use crate::error::Error;
+
+/// How long another member may take to say how it stands.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one that could not help yet is left alone.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The members a cluster begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FirstMembers {
+    /// All of them and their peer addresses; none for a member that waits to
+    /// be added to a running cluster.
+    pub addresses: BTreeMap<MemberId, String>,
+    /// Those without a vote.
+    pub observers: BTreeSet<MemberId>,
+}
+
+/// What a member says when asked how it stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It belongs to a cluster.
+    Formed,
+    /// It waits for the first start of this one.
+    Fresh(FirstMembers),
+}
+
+impl FirstMembers {
+    fn voters(&self) -> impl Iterator<Item = MemberId> + '_ {
+        self.addresses.keys().copied().filter(|member| !self.observers.contains(member))
+    }
+}
+
+impl Standing {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Formed => out.push(1),
+            Self::Fresh(FirstMembers { addresses, observers }) => {
+                out.push(0);
+                let addresses: Vec<(MemberId, String)> =
+                    addresses.iter().map(|(member, at)| (*member, at.clone())).collect();
+                addresses.encode(out);
+                observers.iter().copied().collect::<Vec<MemberId>>().encode(out);
+            }
+        }
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, CodecError> {
+        let mut input = Input::new(bytes);
+        let standing = match u8::decode(&mut input)? {
+            0 => {
+                let addresses = Vec::<(MemberId, String)>::decode(&mut input)?;
+                let observers = Vec::<MemberId>::decode(&mut input)?;
+                Self::Fresh(FirstMembers {
+                    addresses: addresses.into_iter().collect(),
+                    observers: observers.into_iter().collect(),
+                })
+            }
+            1 => Self::Formed,
+            tag => return Err(CodecError::UnknownTag { what: "standing", tag: tag.into() }),
+        };
+        input.finish("standing")?;
+        Ok(standing)
+    }
+}
+
+impl Consensus {
+    /// Begins, goes on or waits; see the head of this file.
+    pub(super) async fn form(&self, first: FirstMembers) -> Result<(), Error> {
+        let raft = &self.inner.raft;
+        let me = self.inner.peers.me;
+        if raft.is_initialized().await.map_err(fatal_error)? {
+            self.tell_difference(&first);
+        } else if first.voters().eq([me]) {
+            self.initialize(&first).await?;
+        } else if first.voters().any(|voter| voter == me) {
+            let consensus = self.clone();
+            self.inner.lifetime.spawn(async move { consensus.form_with_others(first).await });
+        } else {
+            tracing::info!(member = me.0, "waiting for the leader of a cluster to come here");
+        }
+        if raft.voter_ids().eq([me.0]) {
+            raft.trigger().elect(false).await.map_err(fatal_error)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the first membership into the empty log.
+    async fn initialize(&self, first: &FirstMembers) -> Result<(), Error> {
+        let address = |member: MemberId| first.addresses.get(&member).cloned().unwrap_or_default();
+        let voters: BTreeMap<u64, BasicNode> =
+            first.voters().map(|member| (member.0, BasicNode { addr: address(member) })).collect();
+        match self.inner.raft.initialize(voters).await {
+            // A leader was faster: then it knows the same members.
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(RaftError::APIError(error @ InitializeError::NotInMembers(_))) => {
+                Err(Error::invalid(error.to_string()))
+            }
+            Err(RaftError::Fatal(fatal)) => Err(fatal_error(fatal)),
+        }
+    }
+
+    async fn form_with_others(&self, first: FirstMembers) {
+        let me = self.inner.peers.me;
+        match self.may_form(&first).await {
+            true => {
+                if let Err(error) = self.initialize(&first).await {
+                    tracing::error!(member = me.0, error = error.chain(), "no cluster was formed");
+                    return;
+                }
+                tracing::info!(member = me.0, "a cluster was formed");
+                if first.voters().next() == Some(me) {
+                    // Its failure is this member's, and told as that.
+                    let _ = self.inner.raft.trigger().elect(false).await;
+                }
+            }
+            false => tracing::info!(
+                member = me.0,
+                "a member named in the settings belongs to a cluster already: waiting for its \
+                 leader to come here, which needs a reconfig if this member is new"
+            ),
+        }
+    }
+
+    /// Waits until a majority stands like this member. False if a cluster is
+    /// there already.
+    async fn may_form(&self, first: &FirstMembers) -> bool {
+        let me = self.inner.peers.me;
+        let majority = first.voters().count() / 2 + 1;
+        let mut alike = BTreeSet::from([me]);
+        let mut complained = BTreeSet::new();
+        let ask = |other, after| async move {
+            pause(after).await;
+            (other, self.standing_of(other).await)
+        };
+        let others = first.addresses.keys().copied().filter(|other| *other != me);
+        let mut asked: FuturesUnordered<_> =
+            others.map(|other| ask(other, Duration::ZERO)).collect();
+        while alike.len() < majority {
+            let Some((other, standing)) = asked.next().await else { break };
+            match standing {
+                Some(Standing::Formed) => return false,
+                Some(Standing::Fresh(named)) if named == *first => {
+                    if first.voters().any(|voter| voter == other) {
+                        alike.insert(other);
+                    }
+                }
+                Some(Standing::Fresh(named)) => {
+                    if complained.insert(other) {
+                        let named = &named.addresses;
+                        tracing::error!(
+                            member = me.0, other = other.0, ?named, own = ?first.addresses,
+                            "another member was told of other members than this one: they form \
+                             no cluster until their settings agree"
+                        );
+                    }
+                }
+                None => {}
+            }
+            // A leader may have come here meanwhile.
+            if self.inner.raft.is_initialized().await.unwrap_or(true) {
+                return false;
+            }
+            asked.push(ask(other, ASK_AGAIN));
+        }
+        true
+    }
+
+    pub(super) async fn standing_of(&self, other: MemberId) -> Option<Standing> {
+        let call = self.inner.peers.call(other, CALL_STANDING, Bytes::new());
+        let answer = timeout(ANSWER_TIMEOUT, call).await?.ok()?;
+        Standing::decode(answer).ok()
+    }
+
+    /// What the log says counts; a user who changed the settings should know.
+    fn tell_difference(&self, first: &FirstMembers) {
+        if first.addresses.len() < 2 {
+            return;
+        }
+        let status = self.status();
+        let observers: BTreeSet<MemberId> = status.learners.iter().map(|(id, _)| *id).collect();
+        let addresses: BTreeMap<MemberId, String> =
+            status.voters.into_iter().chain(status.learners).collect();
+        if addresses != first.addresses || observers != first.observers {
+            tracing::warn!(
+                member = self.inner.peers.me.0, log = ?addresses, ?observers,
+                settings = ?first.addresses,
+                "the members in the settings are not those in the log: the log counts, the \
+                 settings were for the first start; a reconfig changes who takes part"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_member_stands_survives_the_way() {
+        let addresses = [(MemberId(1), "a:1".to_owned()), (MemberId(2), "b:2".to_owned())];
+        let first = FirstMembers { addresses: addresses.into(), observers: [MemberId(2)].into() };
+        for standing in [Standing::Formed, Standing::Fresh(first)] {
+            let mut bytes = Vec::new();
+            standing.encode(&mut bytes);
+            assert_eq!(Standing::decode(bytes.into()), Ok(standing));
+        }
+        assert!(Standing::decode(Bytes::from_static(b"\x07")).is_err());
+        assert!(Standing::decode(Bytes::from_static(b"\x01\x00")).is_err());
+    }
+}

@@ -1,0 +1,70 @@
+//! `reconfig`: who takes part is changed by the node; this asks it and tells
+//! what became of it.
+
+use std::sync::Arc;
+
+use coord_state::znode::Caller;
+use coord_wire::zookeeper::{ErrorCode, Request, Text, jute, record};
+
+use super::connection::Peer;
+use super::outbox::Outbox;
+use super::translate::Owner;
+use crate::error::Error;
+use crate::node::{ChangeRefusal, ChangedConfig, MembershipChange};
+
+/// What became of it; an error if nobody knows.
+pub(super) type Outcome = Result<Result<ChangedConfig, ChangeRefusal>, Error>;
+
+/// Asks the node; the outcome comes to the inbox under `token`.
+pub(super) fn begin(peer: &Arc<Peer>, owner: Owner, request: Request, token: u64) {
+    let Request::Reconfig { joining, leaving, new_members, based_on } = request else { return };
+    let text = |text: Option<Text>| text.map(|text| text.to_string());
+    let caller = Caller {
+        // One that only this member knows cannot be looked up elsewhere.
+        session: (!owner.local).then_some((owner.session, owner.attachment)),
+        identities: (&*peer.inbox.identities()).into(),
+    };
+    let (joining, leaving, members) = (text(joining), text(leaving), text(new_members));
+    let change = MembershipChange { caller, joining, leaving, members, based_on };
+    let peer = Arc::clone(peer);
+    tokio::spawn(async move {
+        let outcome = peer.shared.node.change_membership(change).await;
+        peer.inbox.reconfigured(token, outcome);
+    });
+}
+
+/// The reply. False if the connection is closed instead.
+pub(super) fn answer(
+    outbox: &mut Outbox,
+    xid: i32,
+    zxid: i64,
+    outcome: &Result<ChangedConfig, ChangeRefusal>,
+) -> bool {
+    match outcome {
+        Ok(config) => outbox.reply(xid, zxid, |out| {
+            jute::put_buffer(out, Some(&config.text));
+            record::put_stat(out, &config.stat);
+            Ok(())
+        }),
+        Err(refusal) => {
+            let Some(code) = error_code(*refusal) else { return false };
+            outbox.reply(xid, zxid, |_| Err(code));
+        }
+    }
+    true
+}
+
+/// The code for a refusal; `None` if the connection is closed instead.
+fn error_code(refusal: ChangeRefusal) -> Option<ErrorCode> {
+    Some(match refusal {
+        ChangeRefusal::Disabled => ErrorCode::ReconfigDisabled,
+        ChangeRefusal::SessionExpired => ErrorCode::SessionExpired,
+        ChangeRefusal::SessionMoved => return None,
+        ChangeRefusal::Standalone => ErrorCode::Unimplemented,
+        ChangeRefusal::InProgress => ErrorCode::ReconfigInProgress,
+        ChangeRefusal::BadVersion => ErrorCode::BadVersion,
+        ChangeRefusal::BadArguments => ErrorCode::BadArguments,
+        ChangeRefusal::NoQuorum => ErrorCode::NewConfigNoQuorum,
+        ChangeRefusal::NoAuth => ErrorCode::NoAuth,
+    })
+}
