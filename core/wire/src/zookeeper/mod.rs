@@ -13,6 +13,7 @@
 //! are big-endian; every type of the encoding is in [`jute`].
 
 pub mod connect;
+pub mod digest_md5;
 pub mod error_code;
 pub mod extension;
 pub mod four_letter;
