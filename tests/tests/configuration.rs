@@ -157,6 +157,7 @@ fn readable(kind: &str) -> String {
     }
     match kind {
         "u8" | "u16" | "u32" | "u64" | "usize" => "number",
+        "Secret" => "text, not shown",
         "String" => "text",
         "PathBuf" => "path",
         "bool" => "true or false",

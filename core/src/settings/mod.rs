@@ -3,19 +3,25 @@
 //! every problem, not the first.
 
 mod address;
+mod auth;
 mod dns;
+mod jaas;
 pub mod limits;
 mod numbered;
 mod server_line;
+mod secret;
 mod text;
 mod tls;
 mod zoo_cfg;
+mod zoo_cfg_secure;
 mod zookeeper;
 
 pub use address::ListenAddress;
+pub use auth::AuthSettings;
 pub use dns::DnsSettings;
 pub use limits::Limits;
 pub use server_line::{ServerAddress, ServerLine};
+pub use secret::Secret;
 pub use tls::{ClientAuth, TlsSettings, TlsVersion};
 pub use zoo_cfg::ReadSettings;
 pub use zookeeper::ZookeeperSettings;
@@ -74,6 +80,8 @@ pub struct Settings {
     pub dns: DnsSettings,
     /// TLS towards clients.
     pub tls: TlsSettings,
+    /// Who ZooKeeper's clients are, beyond what they say themselves.
+    pub auth: AuthSettings,
     /// The agent and its checks.
     pub agent: AgentSettings,
     /// What ZooKeeper's protocol is served like.
@@ -175,6 +183,7 @@ impl Default for Settings {
             datacenter: "dc1".to_owned(),
             dns: DnsSettings::default(),
             tls: TlsSettings::default(),
+            auth: AuthSettings::default(),
             agent: AgentSettings::default(),
             zk: ZookeeperSettings::default(),
             session: SessionSettings::default(),
@@ -347,6 +356,7 @@ impl Settings {
             problems.push("zk_tls_addr is on, but tls.cert_file is missing".to_owned());
         }
         self.tls.check(&mut problems);
+        self.auth.check(&mut problems);
         if problems.is_empty() {
             return Ok(ValidSettings(self));
         }

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::server_line::ServerLine;
+use super::zoo_cfg_secure::SecureKeys;
 use super::{ListenAddress, Settings};
 use crate::error::Error;
 
@@ -39,6 +40,8 @@ const PASSED_OVER: &[&str] = &[
     "cnxTimeout",
     "enforceQuota",
     "extendedTypesEnabled",
+    "serverCnxnFactory",
+    "clientCnxnSocket",
 ];
 
 const PASSED_OVER_FAMILIES: &[&str] =
@@ -84,6 +87,7 @@ struct ZooCfg {
     directory: std::path::PathBuf,
     client_host: Option<String>,
     client_port: Option<u16>,
+    secure: SecureKeys,
     /// Where clients are, as `server.N` says.
     client_parts: std::collections::BTreeMap<u64, String>,
     /// The file with the `server.N`, if they are not here.
@@ -99,6 +103,7 @@ impl ZooCfg {
             directory: ".".into(),
             client_host: None,
             client_port: None,
+            secure: SecureKeys::default(),
             client_parts: Default::default(),
             dynamic: None,
             is_observer: false,
@@ -150,6 +155,7 @@ impl ZooCfg {
             },
             // Of a file of members: which state of a running ensemble it is.
             "version" => {}
+            _ if self.secure.take(key, value, settings)? => {}
             _ if key.starts_with("server.") => {
                 self.add_server(parse(key, &key["server.".len()..])?, value)?;
             }
@@ -192,6 +198,7 @@ impl ZooCfg {
         if self.is_observer {
             settings.observers.insert(settings.member_id);
         }
+        self.secure.finish(settings)?;
         let host = self.client_host.unwrap_or_else(|| "0.0.0.0".to_owned());
         let own = self.client_parts.get(&settings.member_id);
         match (self.client_port, own) {
@@ -206,7 +213,7 @@ impl ZooCfg {
     }
 }
 
-fn parse<T: FromStr>(key: &str, value: &str) -> Result<T, Error> {
+pub(super) fn parse<T: FromStr>(key: &str, value: &str) -> Result<T, Error> {
     value.parse().map_err(|_| Error::invalid(format!("{key}: '{value}' is not such a number")))
 }
 
