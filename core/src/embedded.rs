@@ -38,6 +38,8 @@ pub struct Server {
 pub struct Addresses {
     /// ZooKeeper clients.
     pub zk: Option<SocketAddr>,
+    /// ZooKeeper clients that speak TLS, on a port for that alone.
+    pub zk_tls: Option<SocketAddr>,
     /// Consul's HTTP API.
     pub http: Option<SocketAddr>,
     /// DNS, UDP and TCP.
@@ -101,7 +103,8 @@ impl Server {
         match started {
             Ok((node, agent, zookeeper, consul, dns)) => {
                 let addresses = Addresses {
-                    zk: zookeeper.as_ref().map(ZookeeperServer::local_addr),
+                    zk: zookeeper.as_ref().and_then(ZookeeperServer::plain_addr),
+                    zk_tls: zookeeper.as_ref().and_then(ZookeeperServer::tls_addr),
                     http: consul.as_ref().map(ConsulServer::local_addr),
                     dns: dns.as_ref().map(DnsServer::local_addr),
                     peer: node.peer_addr(),
@@ -232,6 +235,7 @@ impl Cluster {
                 member_id,
                 node_name: Some(format!("{node_name}-{member_id}")),
                 zk_addr: free_port(&settings.zk_addr),
+                zk_tls_addr: free_port(&settings.zk_tls_addr),
                 http_addr: free_port(&settings.http_addr),
                 dns_addr: free_port(&settings.dns_addr),
                 ..settings.clone()
@@ -293,7 +297,7 @@ type Servers = (Arc<Agent>, Option<ZookeeperServer>, Option<ConsulServer>, Optio
 
 async fn start_servers(settings: &ValidSettings, node: &Node) -> Result<Servers, Error> {
     let zookeeper = match &settings.zk_addr {
-        ListenAddress::Off => None,
+        ListenAddress::Off if settings.zk_tls_addr == ListenAddress::Off => None,
         address => Some(ZookeeperServer::bind(address, node.clone()).await?),
     };
     let agent = Agent::start(node.clone()).await?;

@@ -284,7 +284,7 @@ mod tests {
         let settings = read(text, Some("2")).unwrap().settings;
         assert_eq!(settings.observers, [2, 3].into());
         assert!(settings.zk.reconfig && settings.zk.lone_voter);
-        assert_eq!(settings.zk.super_digest.as_deref(), Some("super:x="));
+        assert_eq!(settings.auth.super_digest.as_deref(), Some("super:x="));
         settings.validate().unwrap();
     }
 

@@ -40,10 +40,6 @@ pub struct ZookeeperSettings {
     /// Whether `reconfig` may leave a single voter. Default no. ZooKeeper: the
     /// opposite of `standaloneEnabled`.
     pub lone_voter: bool,
-    /// Who may do everything: `super:` and the base64 of the SHA-1 of
-    /// `super:PASSWORD`. Default nobody. ZooKeeper:
-    /// `DigestAuthenticationProvider.superDigest`.
-    pub super_digest: Option<String>,
 }
 
 impl ZookeeperSettings {
@@ -61,9 +57,6 @@ impl ZookeeperSettings {
             "localSessionsUpgradingEnabled" => self.local_sessions_upgrade = switch(key, value)?,
             "reconfigEnabled" => self.reconfig = switch(key, value)?,
             "standaloneEnabled" => self.lone_voter = !switch(key, value)?,
-            "DigestAuthenticationProvider.superDigest" => {
-                self.super_digest = Some(value.to_owned());
-            }
             _ => return Ok(false),
         }
         Ok(true)

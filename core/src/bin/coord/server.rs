@@ -149,8 +149,10 @@ fn announce(addresses: &Addresses) -> Result<(), Error> {
     let text = |address: Option<std::net::SocketAddr>| {
         address.map_or_else(|| "off".to_owned(), |address| address.to_string())
     };
+    // Behind the others, and only where there is one: programs read this line.
+    let tls = addresses.zk_tls.map_or_else(String::new, |address| format!(" zk-tls={address}"));
     println!(
-        "coord ready zk={} http={} dns={} peer={}",
+        "coord ready zk={} http={} dns={} peer={}{tls}",
         text(addresses.zk),
         text(addresses.http),
         text(addresses.dns),

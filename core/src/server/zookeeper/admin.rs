@@ -131,8 +131,10 @@ fn configuration(shared: &Shared) -> Result<Value, &'static str> {
 }
 
 fn connections(shared: &Shared) -> Result<Value, &'static str> {
-    let list: Vec<Value> = shared.connections().iter().map(|peer| connection(peer)).collect();
-    Ok(json!({ "connections": list, "secure_connections": [] }))
+    let (secure, plain): (Vec<_>, Vec<_>) =
+        shared.connections().into_iter().partition(|peer| peer.is_tls.load(Relaxed));
+    let list = |peers: &[Arc<Peer>]| peers.iter().map(|peer| connection(peer)).collect::<Value>();
+    Ok(json!({ "connections": list(&plain), "secure_connections": list(&secure) }))
 }
 
 fn connection(peer: &Peer) -> Value {

@@ -1,15 +1,14 @@
-//! One TCP connection: its socket, and nothing of what the bytes mean.
+//! One connection: its frames, and nothing of what they mean.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use coord_wire::zookeeper::four_letter::FourLetterWord;
 use coord_wire::zookeeper::frame;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::four_letter;
@@ -18,17 +17,17 @@ use super::inbox::Inbox;
 use super::listener::{Shared, stopped};
 use super::outbox::Outbox;
 use super::pipeline::{ConnectionCounters, End, Pipeline};
+use super::socket::Socket;
 use super::standing::Standing;
 use super::translate::Owner;
 use crate::node::{ConnectionId, ConnectionSink};
+use crate::tls::Stream;
 
 /// How long a connection may take to name its session. ZooKeeper:
 /// `nio.sessionlessCnxnTimeout`.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long a client may take to receive the last replies.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
-/// Room made for what is received next, at first and at most.
-const RECEIVE_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=256 << 10;
 
 /// What the parts of a connection share.
 pub(super) struct Peer {
@@ -36,6 +35,8 @@ pub(super) struct Peer {
     pub(super) id: ConnectionId,
     pub(super) address: SocketAddr,
     pub(super) inbox: Arc<Inbox>,
+    /// Once it is known.
+    pub(super) is_tls: AtomicBool,
     pub(super) stats: ConnectionCounters,
     /// When it was accepted, in milliseconds since the epoch.
     pub(super) established_ms: u64,
@@ -44,23 +45,15 @@ pub(super) struct Peer {
 /// The socket and what is on its way through it.
 struct Connection {
     peer: Arc<Peer>,
-    stream: TcpStream,
+    socket: Socket,
     stop: watch::Receiver<bool>,
-    received: BytesMut,
-    receive_bytes: usize,
     outbox: Outbox,
 }
 
 /// Serves one connection until either side ends it.
-pub(super) async fn serve(peer: Arc<Peer>, stream: TcpStream, stop: watch::Receiver<bool>) {
-    let mut connection = Connection {
-        peer,
-        stream,
-        stop,
-        received: BytesMut::new(),
-        receive_bytes: *RECEIVE_BYTES.start(),
-        outbox: Outbox::default(),
-    };
+pub(super) async fn serve(peer: Arc<Peer>, stream: Stream, stop: watch::Receiver<bool>) {
+    let mut connection =
+        Connection { peer, socket: Socket::new(stream), stop, outbox: Outbox::default() };
     // An I/O error is the client's leaving: there is nobody to tell.
     let _ = connection.run().await;
 }
@@ -112,8 +105,11 @@ impl Connection {
     /// Four bytes that are a word, or a whole frame. `None` if the client left.
     async fn first_frame(&mut self) -> io::Result<Option<First>> {
         loop {
-            if let Some(word) =
-                self.received.first_chunk().and_then(|four| FourLetterWord::from_bytes(*four))
+            if let Some(word) = self
+                .socket
+                .received
+                .first_chunk()
+                .and_then(|four| FourLetterWord::from_bytes(*four))
             {
                 return Ok(Some(First::Word(word)));
             }
@@ -122,8 +118,7 @@ impl Connection {
                 Ok(None) => {}
                 Err(Unreadable) => return Ok(None),
             }
-            self.stream.readable().await?;
-            if !self.receive()? {
+            if !self.socket.receive().await? {
                 return Ok(None);
             }
         }
@@ -140,8 +135,7 @@ impl Connection {
             self.count_sent();
             match pipeline.end() {
                 Some(End::Now) => {
-                    self.send()?;
-                    return Ok(());
+                    return self.socket.send(&mut self.outbox).await;
                 }
                 Some(End::AfterReplies) => {
                     drop(pipeline);
@@ -149,24 +143,21 @@ impl Connection {
                 }
                 None => {}
             }
-            self.send()?;
+            self.socket.send(&mut self.outbox).await?;
             // What was answered made room for requests already received.
             if !starved && pipeline.has_room() {
                 tokio::task::yield_now().await;
                 continue;
             }
             let wants_to_read = starved && pipeline.has_room();
-            let wants_to_write = !self.outbox.is_empty();
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return Ok(()),
                 // It was promised something else: the client looks for another member.
                 _ = stands.wait_for(|now| *now != standing) => return Ok(()),
                 () = peer.inbox.filled() => {}
-                ready = self.stream.writable(), if wants_to_write => ready?,
-                ready = self.stream.readable(), if wants_to_read => {
-                    ready?;
-                    if !self.receive()? {
+                goes_on = self.socket.exchange(&mut self.outbox, wants_to_read) => {
+                    if !goes_on? {
                         return Ok(());
                     }
                 }
@@ -201,7 +192,7 @@ impl Connection {
 
     fn take_frame(&mut self) -> Result<Option<Bytes>, Unreadable> {
         let limit = self.peer.shared.frame_bytes_max;
-        match frame::take(&mut self.received, limit) {
+        match frame::take(&mut self.socket.received, limit) {
             Ok(Some(payload)) => {
                 self.peer.stats.received.fetch_add(1, Relaxed);
                 self.peer.shared.counters.received.fetch_add(1, Relaxed);
@@ -215,49 +206,17 @@ impl Connection {
         }
     }
 
-    /// Receives what there is. False if the client is done sending.
-    fn receive(&mut self) -> io::Result<bool> {
-        self.received.reserve(self.receive_bytes);
-        match self.stream.try_read_buf(&mut self.received) {
-            Ok(0) => Ok(false),
-            Ok(bytes) => {
-                // A full buffer says that there is more: take more at a time.
-                let next = if bytes >= self.receive_bytes { bytes * 2 } else { bytes };
-                self.receive_bytes = next.clamp(*RECEIVE_BYTES.start(), *RECEIVE_BYTES.end());
-                Ok(true)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Sends as much as the socket takes now.
-    fn send(&mut self) -> io::Result<()> {
-        while !self.outbox.is_empty() {
-            match self.stream.try_write(self.outbox.unsent()) {
-                Ok(bytes) => self.outbox.advance(bytes),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
     /// Sends everything, says that no more will come, and listens until the
     /// client hangs up, too: closing with bytes unread would take the last
     /// replies back.
     async fn say_farewell(&mut self) -> io::Result<()> {
         self.count_sent();
         let farewell = async {
-            while !self.outbox.is_empty() {
-                self.stream.writable().await?;
-                self.send()?;
-            }
-            tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await?;
+            self.socket.send_all(&mut self.outbox).await?;
+            self.socket.shutdown().await?;
             loop {
-                self.received.clear();
-                self.stream.readable().await?;
-                if !self.receive()? {
+                self.socket.received.clear();
+                if !self.socket.receive().await? {
                     return Ok(());
                 }
             }

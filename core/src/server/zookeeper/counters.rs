@@ -78,6 +78,7 @@ pub(super) struct Counters {
     pub(super) outstanding_bytes: AtomicUsize,
     pub(super) connections_refused: AtomicU64,
     pub(super) auth_failed: AtomicU64,
+    pub(super) handshakes_failed: AtomicU64,
     pub(super) response_last: AtomicUsize,
     pub(super) response_min: AtomicUsize,
     pub(super) response_max: AtomicUsize,

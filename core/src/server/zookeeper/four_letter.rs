@@ -164,6 +164,7 @@ pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
     text.value("max_client_response_size", response_size(counters.response_max.load(Relaxed)));
     text.value("auth_failed_count", counters.auth_failed.load(Relaxed));
     text.value("outstanding_tls_handshake", 0);
+    text.value("unsuccessful_handshake", counters.handshakes_failed.load(Relaxed));
     text.value("open_file_descriptor_count", open_files());
     text.value("max_file_descriptor_count", open_files_max());
     text.value("quorum_size", status.voters.len());

@@ -11,22 +11,11 @@ pub(super) fn of_peer(peer: SocketAddr) -> Identity {
     Identity { scheme: "ip".into(), id: address_text(peer.ip()).into() }
 }
 
-/// The identities an auth packet proves; `None` if it proves none. Who proves
-/// `super_digest` may do everything.
-pub(super) fn prove(
-    scheme: &str,
-    proof: Option<&[u8]>,
-    peer: SocketAddr,
-    super_digest: Option<&str>,
-) -> Option<Vec<Identity>> {
+/// The identity an auth packet proves; `None` if it proves none.
+pub(super) fn prove(scheme: &str, proof: Option<&[u8]>, peer: SocketAddr) -> Option<Identity> {
     match scheme {
-        "digest" => {
-            let identity = digest(proof?);
-            let is_super = super_digest == Some(&*identity.id);
-            let everything = Identity { scheme: "super".into(), id: "".into() };
-            Some([identity].into_iter().chain(is_super.then_some(everything)).collect())
-        }
-        "ip" => Some(vec![of_peer(peer)]),
+        "digest" => proof.map(digest),
+        "ip" => Some(of_peer(peer)),
         _ => None,
     }
 }
@@ -72,21 +61,7 @@ mod tests {
     const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
     fn proven(scheme: &str, proof: &str) -> Option<String> {
-        let proven = prove(scheme, Some(proof.as_bytes()), PEER, None)?;
-        assert_eq!(proven.len(), 1);
-        proven.into_iter().next().map(|identity| identity.id.into())
-    }
-
-    #[test]
-    fn the_super_digest_proves_who_may_do_everything() {
-        let wanted = Some("super:0bX78nEegDzJM3ju0iLBEJdWzjg=");
-        let schemes = |proof: &str, wanted| -> Vec<String> {
-            let proven = prove("digest", Some(proof.as_bytes()), PEER, wanted).unwrap();
-            proven.into_iter().map(|identity| identity.scheme.into()).collect()
-        };
-        assert_eq!(schemes("super:pw", wanted), ["digest", "super"]);
-        assert_eq!(schemes("super:no", wanted), ["digest"]);
-        assert_eq!(schemes("super:pw", None), ["digest"]);
+        prove(scheme, Some(proof.as_bytes()), PEER).map(|identity| identity.id.into())
     }
 
     #[test]
@@ -102,7 +77,7 @@ mod tests {
         for scheme in ["world", "auth", "sasl", "super", "nope", ""] {
             assert_eq!(proven(scheme, "x:y"), None);
         }
-        assert_eq!(prove("digest", None, PEER, None), None);
+        assert_eq!(prove("digest", None, PEER), None);
     }
 
     #[test]

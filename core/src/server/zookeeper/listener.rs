@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::admin::Admin;
+use super::authentication::Authority;
 use super::confirmations::Confirmations;
 use super::connection::{Peer, serve};
 use super::counters::{CounterSnapshot, Counters};
+use super::doors::{Addresses, Doors, Entrance};
 use super::identity;
 use super::inbox::Inbox;
 use super::local_sessions::LocalSessions;
@@ -26,8 +27,6 @@ use crate::node::{ConnectionId, Node};
 use crate::server::ExtraRoutes;
 use crate::settings::{Limits, ListenAddress};
 
-/// Connections the system holds for us until we accept them.
-const BACKLOG: i32 = 1024;
 /// How long to wait when the system has no file descriptor for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -45,7 +44,9 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) frame_bytes_max: usize,
     pub(super) words: Whitelist,
+    pub(super) authority: Authority,
     pub(super) local_addr: SocketAddr,
+    addresses: Addresses,
     pub(super) started: Duration,
     pub(super) counters: Counters,
     pub(super) confirmations: Confirmations,
@@ -55,20 +56,26 @@ pub(super) struct Shared {
 }
 
 impl ZookeeperServer {
-    /// Listens at `address` and serves from then on, on the current runtime.
+    /// Listens at `address`, and for TLS where the settings say, and serves
+    /// from then on, on the current runtime.
     ///
     /// # Errors
-    /// `Invalid` if the address is off, cannot be resolved or is taken.
+    /// `Invalid` if both addresses are off, one cannot be resolved or is taken,
+    /// or a certificate or the SASL users cannot be read.
     pub async fn bind(address: &ListenAddress, node: Node) -> Result<Self, Error> {
-        let listener = listen(address).await?;
-        let local_addr = listener.local_addr().map_err(|error| {
-            Error::internal("the listening socket has no address").caused_by(error)
-        })?;
+        let authority = Authority::new(&node.settings().auth)?;
+        let (doors, addresses) = Doors::open(address, node.settings()).await?;
+        let local_addr = addresses
+            .plain
+            .or(addresses.tls)
+            .ok_or_else(|| Error::internal("a server listens nowhere"))?;
         node.announce_zk_addr(local_addr);
         let limits = node.settings().limits.clone();
         let shared = Arc::new(Shared {
             frame_bytes_max: usize::try_from(limits.zk_frame_bytes_max).unwrap_or(usize::MAX),
             limits,
+            authority,
+            addresses,
             words: Whitelist::new(node.settings().zk_four_letter_words.as_deref(), local_addr.ip()),
             local_addr,
             started: node.clock().monotonic(),
@@ -80,14 +87,24 @@ impl ZookeeperServer {
             node,
         });
         let (stop, on_stop) = watch::channel(false);
-        let accepting = tokio::spawn(accept(Arc::clone(&shared), listener, on_stop));
+        let accepting = tokio::spawn(accept(Arc::clone(&shared), doors, on_stop));
         tracing::info!(%local_addr, "serving ZooKeeper clients");
         Ok(Self { shared, stop, accepting: tokio::sync::Mutex::new(Some(accepting)) })
     }
 
-    /// Where it listens.
+    /// Where it listens; for TLS alone if only for that.
     pub fn local_addr(&self) -> SocketAddr {
         self.shared.local_addr
+    }
+
+    /// Where it listens for plaintext, and perhaps for TLS, too.
+    pub fn plain_addr(&self) -> Option<SocketAddr> {
+        self.shared.addresses.plain
+    }
+
+    /// Where it listens for TLS alone.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.shared.addresses.tls
     }
 
     /// ZooKeeper's admin pages and metrics, to be shown on the HTTP port.
@@ -148,35 +165,7 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-async fn listen(address: &ListenAddress) -> Result<TcpListener, Error> {
-    let ListenAddress::At { host, port } = address else {
-        return Err(Error::invalid("the ZooKeeper address is off"));
-    };
-    let failed = |error: std::io::Error| {
-        let message = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                format!("cannot listen for ZooKeeper clients at {address}: the port is taken")
-            }
-            _ => format!("cannot listen for ZooKeeper clients at {address}: {error}"),
-        };
-        Error::invalid(message).caused_by(error)
-    };
-    let mut found = lookup_host((host.as_str(), *port)).await.map_err(failed)?;
-    let at = found.next().ok_or_else(|| {
-        Error::invalid(format!("cannot listen for ZooKeeper clients at {address}: no such host"))
-    })?;
-    let open = || {
-        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&at.into())?;
-        socket.listen(BACKLOG)?;
-        TcpListener::from_std(socket.into())
-    };
-    open().map_err(failed)
-}
-
-async fn accept(shared: Arc<Shared>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+async fn accept(shared: Arc<Shared>, doors: Doors, mut stop: watch::Receiver<bool>) {
     let mut serving = JoinSet::new();
     let for_connections = stop.clone();
     serving.spawn(standing::keep(Arc::clone(&shared), stop.clone()));
@@ -184,10 +173,10 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, mut stop: watch::Rec
         tokio::select! {
             () = stopped(&mut stop) => break,
             Some(_) = serving.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => {
+            accepted = doors.accept() => match accepted {
+                Ok((stream, address, entrance)) => {
                     if let Some(peer) = admit(&shared, &stream, address) {
-                        serving.spawn(serve_listed(peer, stream, for_connections.clone()));
+                        serving.spawn(serve_listed(peer, stream, entrance, for_connections.clone()));
                     }
                 }
                 Err(error) => {
@@ -197,7 +186,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, mut stop: watch::Rec
             },
         }
     }
-    drop(listener);
+    drop(doors);
     while serving.join_next().await.is_some() {}
 }
 
@@ -222,6 +211,7 @@ fn admit(shared: &Arc<Shared>, stream: &TcpStream, address: SocketAddr) -> Optio
         id,
         address,
         inbox: Arc::new(Inbox::new(identity::of_peer(address), shared.limits.zk_outbox_bytes_max)),
+        is_tls: AtomicBool::new(false),
         stats: ConnectionCounters::default(),
         established_ms: shared.node.clock().wall_ms(),
     });
@@ -229,9 +219,30 @@ fn admit(shared: &Arc<Shared>, stream: &TcpStream, address: SocketAddr) -> Optio
     Some(peer)
 }
 
-async fn serve_listed(peer: Arc<Peer>, stream: TcpStream, stop: watch::Receiver<bool>) {
+async fn serve_listed(
+    peer: Arc<Peer>,
+    stream: TcpStream,
+    entrance: Entrance,
+    mut stop: watch::Receiver<bool>,
+) {
     let _listed = Listed(Arc::clone(&peer));
-    serve(peer, stream, stop).await;
+    let entered = tokio::select! {
+        entered = entrance.enter(stream) => entered,
+        () = stopped(&mut stop) => return,
+    };
+    match entered {
+        Ok(stream) => {
+            for identity in peer.shared.authority.of_stream(&stream) {
+                peer.inbox.add_identity(identity);
+            }
+            peer.is_tls.store(stream.is_tls(), Relaxed);
+            serve(peer, stream, stop).await;
+        }
+        Err(error) => {
+            peer.shared.counters.handshakes_failed.fetch_add(1, Relaxed);
+            tracing::info!(peer = %peer.address, %error, "a TLS handshake failed");
+        }
+    }
 }
 
 /// A connection's place in the list, taken off however its task ends.

@@ -21,9 +21,11 @@
 //! The end of a connection does not end its session.
 
 mod admin;
+mod authentication;
 mod confirmations;
 mod connection;
 mod counters;
+mod doors;
 mod dump;
 mod error_map;
 mod extension;
@@ -38,6 +40,8 @@ mod pipeline;
 mod read;
 mod reconfig;
 mod reply;
+mod sasl;
+mod socket;
 mod standing;
 mod translate;
 mod watch;

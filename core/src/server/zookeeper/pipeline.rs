@@ -11,10 +11,10 @@ use coord_state::{Applied, Command, StateMachine};
 use coord_wire::zookeeper::header::{RequestHeader, xid};
 use coord_wire::zookeeper::{ErrorCode, OpCode, Request, Text, jute};
 
+use super::authentication::Authentication;
 use super::confirmations;
 use super::connection::Peer;
 use super::counters::Latency;
-use super::identity;
 use super::inbox::Item;
 use super::local_sessions::{Claim, LocalKind};
 use super::outbox::Outbox;
@@ -61,6 +61,7 @@ pub(super) struct Pipeline {
     sink: Arc<dyn ConnectionSink>,
     owner: Owner,
     standing: Standing,
+    authentication: Authentication,
     queue: VecDeque<Entry>,
     queue_bytes: usize,
     /// How many of the queue are answered from the state as it is at their turn.
@@ -118,6 +119,7 @@ impl Pipeline {
         let replies: Arc<dyn ReplySink> = Arc::clone(&peer.inbox) as _;
         let sink: Arc<dyn ConnectionSink> = Arc::clone(&peer.inbox) as _;
         Self {
+            authentication: Authentication::new(Arc::clone(&peer)),
             peer,
             replies,
             sink,
@@ -174,7 +176,15 @@ impl Pipeline {
         self.peer.stats.last_xid.store(header.xid, Relaxed);
         let step = match OpCode::from_code(header.op) {
             Some(op @ (OpCode::Auth | OpCode::Sasl)) => {
-                return self.authenticate(header.xid, op, input.rest(), outbox);
+                if !self.authentication.answer(header.xid, op, input.rest(), outbox) {
+                    self.end = Some(End::AfterReplies);
+                }
+                return;
+            }
+            _ if !self.authentication.suffices() => {
+                outbox.reply(header.xid, 0, |_| Err(ErrorCode::SessionClosedRequireSaslAuth));
+                self.end = Some(End::AfterReplies);
+                return;
             }
             // The server's own, and those that make sense in a multi only.
             None
@@ -313,31 +323,6 @@ impl Pipeline {
     fn fresh_token(&mut self) -> u64 {
         self.next_token += 1;
         self.next_token
-    }
-
-    /// Answered at once, before what is still in progress; holds from then on.
-    fn authenticate(&mut self, xid: i32, op: OpCode, body: Bytes, outbox: &mut Outbox) {
-        let proven = match Request::decode(op, body) {
-            Ok(Request::Auth { scheme, auth }) => {
-                let settings = self.peer.shared.node.settings();
-                let super_digest = settings.zk.super_digest.as_deref();
-                identity::prove(&scheme, auth.as_deref(), self.peer.address, super_digest)
-            }
-            _ => None,
-        };
-        match proven {
-            Some(identities) => {
-                for identity in identities {
-                    self.peer.inbox.add_identity(identity);
-                }
-                outbox.reply(xid, 0, |_| Ok(()));
-            }
-            None => {
-                self.peer.shared.counters.auth_failed.fetch_add(1, Relaxed);
-                outbox.reply(xid, 0, |_| Err(ErrorCode::AuthFailed));
-                self.end = Some(End::AfterReplies);
-            }
-        }
     }
 
     /// Answers everything that can be answered.

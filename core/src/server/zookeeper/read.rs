@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coord_state::StateMachine;
-use coord_state::znode::{Ace, Identity, Znode, permission};
+use coord_state::znode::{ANY_SASL, Ace, Identity, Znode, permission};
 use coord_wire::zookeeper::jute::{put_buffer, put_int, put_length, put_text, put_texts};
 use coord_wire::zookeeper::request::Read;
 use coord_wire::zookeeper::{ErrorCode, Extension, OpCode, Request, multi, record};
@@ -174,8 +174,9 @@ impl Reader<'_> {
     }
 
     fn put_identities(&self, out: &mut Vec<u8>) {
-        put_length(out, self.identities.len());
-        for proven in self.identities {
+        let shown = || self.identities.iter().filter(|proven| &*proven.scheme != ANY_SASL);
+        put_length(out, shown().count());
+        for proven in shown() {
             put_text(out, &proven.scheme);
             put_text(out, identity::user(proven));
         }

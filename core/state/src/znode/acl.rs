@@ -246,6 +246,16 @@ mod tests {
             ("sasl", "a@b@c", false),
             ("x509", "CN=host,OU=a\\,b", true),
             ("x509", "host", false),
+            // As Java 17's X500Principal has it.
+            ("x509", "", true),
+            ("x509", "cn=a;OU=b+1.2.3=#0401ff", true),
+            ("x509", "OID.1.2=x,EMAILADDRESS=a@b", true),
+            ("x509", "CN=\"a,b\"", true),
+            ("x509", "foo=bar", false),
+            ("x509", "CN=a,OU", false),
+            ("x509", "CN=a,", false),
+            ("x509", "=a", false),
+            ("sasl-any", "bob", false),
         ] {
             let ace = Ace { perms: 1, identity: identity(scheme, id) };
             assert_eq!(ace.is_valid(), valid, "{scheme}:{id}");
@@ -279,6 +289,30 @@ mod tests {
         assert!(!acl.allows(permission::ADMIN, &bob));
         assert!(!acl.allows(permission::READ, &bob[..1]));
         assert!(acl.allows(permission::ADMIN, &[identity("super", "")]));
+    }
+
+    #[test]
+    fn a_name_for_every_sasl_user_means_those_who_have_proven_it_and_nobody_else() {
+        let everybody = acl(permission::READ, "sasl", "everybody");
+        let bob = [identity("sasl", "bob"), identity(scheme::ANY_SASL, "everybody")];
+        assert!(everybody.allows(permission::READ, &bob));
+        assert!(!everybody.allows(permission::READ, &bob[..1]));
+        assert!(!acl(permission::READ, "digest", "everybody").allows(permission::READ, &bob));
+        let auth = Ace { perms: 1, identity: identity("auth", "") };
+        let fixed = fix_up(Some(vec![auth]), &bob).unwrap();
+        assert_eq!(fixed, [Ace { perms: 1, identity: bob[0].clone() }]);
+    }
+
+    #[test]
+    fn a_subject_and_a_sasl_user_match_letter_by_letter() {
+        let host = acl(permission::READ, "x509", "CN=host,O=a");
+        assert!(host.allows(permission::READ, &[identity("x509", "CN=host,O=a")]));
+        assert!(!host.allows(permission::READ, &[identity("x509", "CN=host, O=a")]));
+        let bob = acl(permission::READ, "sasl", "bob");
+        assert!(bob.allows(permission::READ, &[identity("sasl", "bob")]));
+        assert!(!bob.allows(permission::READ, &[identity("sasl", "Bob")]));
+        // ZooKeeper's own: the user of this name is meant by every entry.
+        assert!(bob.allows(permission::READ, &[identity("sasl", "super")]));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub use command::{Caller, CreateMode, MultiOp, ZnodeCommand, ZnodeOp};
 pub use content::Reach;
 pub use extension::DELETED_MAX;
 pub use lifetime::Lifetime;
+pub use scheme::ANY_SASL;
 pub use stat::Stat;
 pub use tree::Tree;
 pub use view::Znode;

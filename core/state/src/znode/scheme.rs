@@ -4,6 +4,12 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::znode::Identity;
 
+/// The scheme of an identity that whoever proved anything by SASL may have on
+/// top: its id is a name that stands for every SASL user in access lists, as
+/// the member that serves them says. No access list can name the scheme, nor
+/// does `auth` stand for it. ZooKeeper: `letAnySaslUserDoX`.
+pub const ANY_SASL: &str = "sasl-any";
+
 /// Whether `auth` in an access list stands for identities of this scheme: an
 /// address is no authentication, and `super` needs no entry.
 pub(super) fn is_authentication(identity: &Identity) -> bool {
@@ -16,6 +22,9 @@ pub(super) fn matches(granted: &Identity, identities: &[Identity]) -> bool {
         return &*granted.id == "anyone";
     }
     identities.iter().any(|who| {
+        if &*who.scheme == ANY_SASL {
+            return &*granted.scheme == "sasl" && who.id == granted.id;
+        }
         who.scheme == granted.scheme
             && match &*granted.scheme {
                 "ip" => in_network(&who.id, &granted.id),
@@ -47,8 +56,36 @@ fn is_principal(id: &str) -> bool {
     }
 }
 
-/// Attributes such as `CN=host`, separated by commas that are not escaped or quoted.
+/// What Java takes for the name of an attribute, in any case.
+const ATTRIBUTES: [&str; 20] = [
+    "CN",
+    "C",
+    "L",
+    "S",
+    "ST",
+    "O",
+    "OU",
+    "T",
+    "IP",
+    "STREET",
+    "DC",
+    "DNQUALIFIER",
+    "DNQ",
+    "SURNAME",
+    "GIVENNAME",
+    "INITIALS",
+    "GENERATION",
+    "EMAILADDRESS",
+    "UID",
+    "SERIALNUMBER",
+];
+
+/// Attributes such as `CN=host`, separated by commas that are not escaped or
+/// quoted. The empty name is one.
 fn is_distinguished_name(id: &str) -> bool {
+    if id.is_empty() {
+        return true;
+    }
     let mut quoted = false;
     let mut escaped = false;
     let mut attributes = id.split(|character| {
@@ -59,8 +96,20 @@ fn is_distinguished_name(id: &str) -> bool {
         escaped = character == '\\' && !escaped;
         free && matches!(character, ',' | ';' | '+')
     });
-    attributes
-        .all(|attribute| attribute.split_once('=').is_some_and(|(kind, _)| !kind.trim().is_empty()))
+    attributes.all(|attribute| {
+        attribute.split_once('=').is_some_and(|(kind, _)| is_attribute(kind.trim()))
+    })
+}
+
+/// One of Java's names, or numbers with dots between.
+fn is_attribute(kind: &str) -> bool {
+    if ATTRIBUTES.iter().any(|name| name.eq_ignore_ascii_case(kind)) {
+        return true;
+    }
+    let number = kind.get(..4).filter(|head| head.eq_ignore_ascii_case("OID."));
+    let mut parts = kind[number.map_or(0, str::len)..].split('.').peekable();
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    kind.contains('.') && parts.peek().is_some() && parts.all(is_number)
 }
 
 /// Addresses that share their first bits.

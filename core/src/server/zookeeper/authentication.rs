@@ -1,0 +1,172 @@
+//! Who a connection has proven to be: by its certificate, by auth packets, and
+//! by SASL; and whether that is enough to be served.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use coord_state::znode::{ANY_SASL, Identity};
+use coord_wire::zookeeper::header::ReplyHeader;
+use coord_wire::zookeeper::jute::put_buffer;
+use coord_wire::zookeeper::{ErrorCode, OpCode, Request};
+
+use super::connection::Peer;
+use super::identity;
+use super::outbox::Outbox;
+use super::sasl::{Exchange, Step, Users};
+use crate::error::Error;
+use crate::settings::AuthSettings;
+use crate::tls::Stream;
+
+/// What the member's settings say.
+#[derive(Debug)]
+pub(super) struct Authority {
+    users: Users,
+    settings: AuthSettings,
+}
+
+impl Authority {
+    /// # Errors
+    /// `Invalid` if the file of users cannot be used.
+    pub(super) fn new(settings: &AuthSettings) -> Result<Self, Error> {
+        Ok(Self { users: settings.sasl_users()?, settings: settings.clone() })
+    }
+
+    /// What the client's certificate stands for.
+    pub(super) fn of_stream(&self, stream: &Stream) -> Vec<Identity> {
+        let Some(subject) = stream.peer_subject() else { return Vec::new() };
+        let is_super = self.settings.super_x509.as_deref() == Some(&*subject);
+        let superuser = is_super.then(|| identity("super", &subject));
+        superuser.into_iter().chain([identity("x509", &subject)]).collect()
+    }
+
+    fn of_sasl_user(&self, user: &str) -> Vec<Identity> {
+        let is_super = self.settings.super_sasl().contains(&user);
+        let any = self.settings.sasl_any_user.as_deref();
+        [identity("sasl", user)]
+            .into_iter()
+            .chain(any.map(|name| identity(ANY_SASL, name)))
+            .chain(is_super.then(|| identity("super", "")))
+            .collect()
+    }
+
+    fn of_digest(&self, digest: Identity) -> Vec<Identity> {
+        let is_super = self.settings.super_digest.as_deref() == Some(&*digest.id);
+        is_super.then(|| identity("super", "")).into_iter().chain([digest]).collect()
+    }
+
+    fn requires_sasl(&self) -> bool {
+        self.settings.required().contains(&"sasl")
+    }
+
+    /// Whether somebody with these identities is served.
+    fn suffices(&self, identities: &[Identity]) -> bool {
+        let required = self.settings.required();
+        required.is_empty() || identities.iter().any(|one| required.contains(&&*one.scheme))
+    }
+}
+
+fn identity(scheme: &str, id: &str) -> Identity {
+    Identity { scheme: scheme.into(), id: id.into() }
+}
+
+/// One connection's proofs.
+pub(super) struct Authentication {
+    peer: Arc<Peer>,
+    sasl: Exchange,
+}
+
+impl Authentication {
+    pub(super) fn new(peer: Arc<Peer>) -> Self {
+        Self { peer, sasl: Exchange::default() }
+    }
+
+    /// Whether requests are served now.
+    pub(super) fn suffices(&self) -> bool {
+        self.peer.shared.authority.suffices(&self.peer.inbox.identities())
+    }
+
+    /// Answers an auth or SASL packet at once, before what is still in
+    /// progress. False if it is the last of its connection.
+    pub(super) fn answer(
+        &mut self,
+        xid: i32,
+        op: OpCode,
+        body: Bytes,
+        outbox: &mut Outbox,
+    ) -> bool {
+        match Request::decode(op, body) {
+            Ok(Request::Auth { scheme, auth }) => self.prove(xid, &scheme, auth.as_deref(), outbox),
+            Ok(Request::Sasl { token }) => {
+                self.negotiate(xid, token.as_deref().unwrap_or_default(), outbox)
+            }
+            _ => {
+                outbox.reply(xid, 0, |_| Err(ErrorCode::AuthFailed));
+                self.count_failure();
+                false
+            }
+        }
+    }
+
+    fn prove(&self, xid: i32, scheme: &str, proof: Option<&[u8]>, outbox: &mut Outbox) -> bool {
+        let authority = &self.peer.shared.authority;
+        let proven = match scheme {
+            // What the certificate has proven is proven.
+            "x509" => {
+                let proven = self.peer.inbox.identities();
+                proven.iter().find(|one| &*one.scheme == "x509").map(|one| vec![one.clone()])
+            }
+            _ => identity::prove(scheme, proof, self.peer.address)
+                .map(|identity| authority.of_digest(identity)),
+        };
+        let Some(proven) = proven else {
+            outbox.reply(xid, 0, |_| Err(ErrorCode::AuthFailed));
+            self.count_failure();
+            return false;
+        };
+        self.add(proven);
+        outbox.reply(xid, 0, |_| Ok(()));
+        true
+    }
+
+    fn negotiate(&mut self, xid: i32, token: &[u8], outbox: &mut Outbox) -> bool {
+        let shared = &self.peer.shared;
+        let authority = &shared.authority;
+        let answer = match self.sasl.step(token, &authority.users, shared.node.random()) {
+            Step::Challenge(answer) => Some(answer),
+            Step::Proven { user, answer } => {
+                tracing::debug!(peer = %self.peer.address, user, "proven by SASL");
+                self.add(authority.of_sasl_user(&user));
+                Some(answer)
+            }
+            Step::Refused(reason) => {
+                tracing::info!(peer = %self.peer.address, reason, "SASL failed");
+                self.count_failure();
+                None
+            }
+        };
+        let stays = authority.settings.sasl_failed_stay && !authority.requires_sasl();
+        let error = match &answer {
+            Some(_) => ErrorCode::Ok,
+            None if stays => ErrorCode::Ok,
+            None if authority.requires_sasl() => ErrorCode::SessionClosedRequireSaslAuth,
+            None => ErrorCode::AuthFailed,
+        };
+        // Unlike any other, a reply that refuses has a body: no token.
+        outbox.frame(|out| {
+            ReplyHeader { xid, zxid: 0, error }.encode(out);
+            put_buffer(out, answer.as_deref());
+        });
+        error == ErrorCode::Ok
+    }
+
+    fn add(&self, proven: Vec<Identity>) {
+        for identity in proven {
+            self.peer.inbox.add_identity(identity);
+        }
+    }
+
+    fn count_failure(&self) {
+        self.peer.shared.counters.auth_failed.fetch_add(1, Relaxed);
+    }
+}

@@ -1,0 +1,136 @@
+//! Where connections come in: a plain port, one for TLS alone, or one for both.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+
+use crate::error::Error;
+use crate::settings::{ListenAddress, Settings};
+use crate::tls::{Acceptor, AcceptorOptions, Stream};
+
+/// Connections the system holds for us until we accept them.
+const BACKLOG: i32 = 1024;
+
+/// The ports of one server.
+#[derive(Debug)]
+pub(super) struct Doors {
+    doors: Vec<(TcpListener, Entrance)>,
+    /// At which door to look first: none may keep the others waiting.
+    turn: AtomicUsize,
+}
+
+/// How a connection begins.
+#[derive(Debug, Clone)]
+pub(super) enum Entrance {
+    Plain,
+    Tls(Acceptor),
+    /// As its first byte says.
+    Either(Acceptor),
+}
+
+/// Where the doors are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Addresses {
+    pub(super) plain: Option<SocketAddr>,
+    pub(super) tls: Option<SocketAddr>,
+}
+
+impl Doors {
+    /// Opens those that are on: `plain` and the settings' `zk_tls_addr`.
+    ///
+    /// # Errors
+    /// `Invalid` if none is on, an address is taken, or a certificate is bad.
+    pub(super) async fn open(
+        plain: &ListenAddress,
+        settings: &Settings,
+    ) -> Result<(Self, Addresses), Error> {
+        let acceptor = AcceptorOptions::from_settings(&settings.tls, &settings.limits)
+            .map(Acceptor::load)
+            .transpose()?;
+        let mut doors = Vec::new();
+        let mut addresses = Addresses { plain: None, tls: None };
+        if let Some(listener) = listen(plain).await? {
+            addresses.plain = Some(address_of(&listener)?);
+            let entrance = match &acceptor {
+                Some(acceptor) if settings.tls.one_port => Entrance::Either(acceptor.clone()),
+                _ => Entrance::Plain,
+            };
+            doors.push((listener, entrance));
+        }
+        if let Some(listener) = listen(&settings.zk_tls_addr).await? {
+            addresses.tls = Some(address_of(&listener)?);
+            let acceptor = acceptor
+                .ok_or_else(|| Error::invalid("zk_tls_addr is on, but there is no certificate"))?;
+            doors.push((listener, Entrance::Tls(acceptor)));
+        }
+        if doors.is_empty() {
+            return Err(Error::invalid("the ZooKeeper address is off"));
+        }
+        Ok((Self { doors, turn: AtomicUsize::new(0) }, addresses))
+    }
+
+    /// The next connection at any of them. Cancel safe.
+    pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Entrance)> {
+        let turn = self.turn.fetch_add(1, Relaxed);
+        std::future::poll_fn(|context| {
+            for number in 0..self.doors.len() {
+                let (listener, entrance) =
+                    &self.doors[(turn.wrapping_add(number)) % self.doors.len()];
+                if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                    return Poll::Ready(
+                        accepted.map(|(stream, from)| (stream, from, entrance.clone())),
+                    );
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Entrance {
+    /// Takes the connection in; a handshake that fails ends it.
+    pub(super) async fn enter(self, stream: TcpStream) -> io::Result<Stream> {
+        match self {
+            Self::Plain => Ok(Stream::Plain(stream)),
+            Self::Tls(acceptor) => acceptor.accept(stream).await,
+            Self::Either(acceptor) => acceptor.accept_either(stream).await,
+        }
+    }
+}
+
+async fn listen(address: &ListenAddress) -> Result<Option<TcpListener>, Error> {
+    let ListenAddress::At { host, port } = address else { return Ok(None) };
+    let failed = |error: io::Error| {
+        let message = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("cannot listen for ZooKeeper clients at {address}: the port is taken")
+            }
+            _ => format!("cannot listen for ZooKeeper clients at {address}: {error}"),
+        };
+        Error::invalid(message).caused_by(error)
+    };
+    let mut found = lookup_host((host.as_str(), *port)).await.map_err(failed)?;
+    let at = found.next().ok_or_else(|| {
+        Error::invalid(format!("cannot listen for ZooKeeper clients at {address}: no such host"))
+    })?;
+    let open = || {
+        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&at.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    open().map(Some).map_err(failed)
+}
+
+fn address_of(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener
+        .local_addr()
+        .map_err(|error| Error::internal("the listening socket has no address").caused_by(error))
+}
