@@ -8,11 +8,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error_map::{error_of_code, error_of_kind};
 use super::hosts::Hosts;
-use super::session::{Call, Effect, Progress, Session};
+use super::session::{Call, Effect, Progress, Session, is_refusal};
 use super::settings::{OnExpiry, Settings};
 use super::state::{SessionInfo, Shared, State, StateSubscription};
 use super::watcher::shown_path;
 use crate::client::time::within;
+use crate::tls::Connector;
 use crate::{Error, ErrorKind};
 
 /// A client with a session. Clones share it; when the last is dropped, the
@@ -52,9 +53,11 @@ impl Client {
     /// connection; calls wait for it.
     ///
     /// # Errors
-    /// `Invalid` if the hosts are no list of hosts, or outside a runtime.
+    /// `Invalid` if the hosts are no list of hosts, a file for TLS cannot be
+    /// used, or outside a runtime.
     pub fn start(settings: Settings) -> Result<Self, Error> {
         let hosts = Hosts::parse(&settings.hosts)?;
+        let connector = settings.tls.clone().map(Connector::load).transpose()?;
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|cause| Error::invalid("a client needs a tokio runtime").caused_by(cause))?;
         let (calls, receiver) = mpsc::channel(settings.outstanding_max.clamp(1, 1 << 20));
@@ -69,7 +72,7 @@ impl Client {
             request_timeout: settings.request_timeout,
             close_timeout: settings.close_timeout,
         };
-        runtime.spawn(Session::new(settings, hosts, shared, receiver, closed).run());
+        runtime.spawn(Session::new(settings, hosts, connector, shared, receiver, closed).run());
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -94,16 +97,19 @@ impl Client {
             State::Connected | State::Closed => true,
             State::Connecting | State::Suspended => false,
             // Perhaps on the way to a new session.
-            State::Lost => {
-                self.inner.on_expiry == OnExpiry::Stop || shared.lost() == ErrorCode::AuthFailed
-            }
+            State::Lost => self.inner.on_expiry == OnExpiry::Stop || is_refusal(shared.lost()),
         };
         match within(limit, shared.reached(settled)).await {
             Some(State::Connected) => Ok(()),
             Some(State::Lost) => Err(error_of_code(shared.lost(), "connecting")),
             Some(_) => Err(error_of_code(ErrorCode::Closing, "connecting")),
             None => {
-                Err(error_of_kind(ErrorKind::Unavailable, ErrorCode::ConnectionLoss, "connecting"))
+                let code = ErrorCode::ConnectionLoss;
+                let error = error_of_kind(ErrorKind::Unavailable, code, "connecting");
+                Err(match shared.failure() {
+                    Some(failure) => error.caused_by(failure),
+                    None => error,
+                })
             }
         }
     }

@@ -12,14 +12,14 @@ use coord_wire::zookeeper::header::{ReplyHeader, RequestHeader, WatcherEvent, xi
 use coord_wire::zookeeper::jute::Reader;
 use coord_wire::zookeeper::request::SetWatches;
 use coord_wire::zookeeper::{ErrorCode, OpCode, Reply, Request, Text, frame};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 
 use super::link::Link;
 use super::session::{Call, Effect, Session, auth_request, told_to_close};
 use super::state::State;
 use super::watcher::{EventKind, Table};
 use crate::client::time::{Ticks, within};
+use crate::tls::Stream;
 
 /// Bytes waiting to be written past which no further request is taken.
 const OUTBOX_BYTES_MAX: usize = 1 << 20;
@@ -44,11 +44,13 @@ pub(super) enum Ended {
 /// One connection in use.
 pub(super) struct Exchange<'a> {
     session: &'a mut Session,
-    reader: OwnedReadHalf,
-    writer: OwnedWriteHalf,
+    reader: ReadHalf<Stream>,
+    writer: WriteHalf<Stream>,
     received: BytesMut,
     out: Vec<u8>,
     written: usize,
+    /// Whether something written may still wait inside TLS.
+    unflushed: bool,
     next_xid: i32,
     /// With their numbers; `None` stands for our own closing of the session.
     pending: VecDeque<(i32, OpCode, Option<Call>)>,
@@ -60,7 +62,7 @@ impl<'a> Exchange<'a> {
     /// Talks until the connection breaks or the client is closed.
     pub(super) async fn run(session: &'a mut Session, link: Link) -> (Ended, Unanswered) {
         let timeout = link.session.timeout;
-        let (reader, writer) = link.stream.into_split();
+        let (reader, writer) = split(link.stream);
         let mut exchange = Self {
             session,
             reader,
@@ -68,6 +70,7 @@ impl<'a> Exchange<'a> {
             received: link.received,
             out: Vec::new(),
             written: 0,
+            unflushed: false,
             next_xid: 1,
             pending: VecDeque::new(),
             pending_auth: VecDeque::new(),
@@ -103,7 +106,7 @@ impl<'a> Exchange<'a> {
         loop {
             let may_submit = self.pending.len() < self.session.settings.outstanding_max
                 && self.out.len() < OUTBOX_BYTES_MAX;
-            let has_output = self.written < self.out.len();
+            let has_output = self.has_output();
             tokio::select! {
                 biased;
                 () = told_to_close(&mut closing) => return self.bye().await,
@@ -116,7 +119,7 @@ impl<'a> Exchange<'a> {
                         return Ok(ended);
                     }
                 }
-                written = self.writer.write(&self.out[self.written..]), if has_output => {
+                written = push(&mut self.writer, &self.out[self.written..]), if has_output => {
                     self.advance(written?)?;
                 }
                 call = self.session.calls.recv(), if may_submit => match call {
@@ -147,7 +150,7 @@ impl<'a> Exchange<'a> {
         // Whether or not the server answers in time, the client is closed.
         let _ = within(limit, async {
             while self.pending.iter().any(|(other, ..)| *other == number) {
-                let has_output = self.written < self.out.len();
+                let has_output = self.has_output();
                 tokio::select! {
                     read = self.reader.read_buf(&mut self.received) => {
                         if read? == 0 {
@@ -155,7 +158,7 @@ impl<'a> Exchange<'a> {
                         }
                         self.take_frames()?;
                     }
-                    written = self.writer.write(&self.out[self.written..]), if has_output => {
+                    written = push(&mut self.writer, &self.out[self.written..]), if has_output => {
                         self.advance(written?)?;
                     }
                 }
@@ -166,8 +169,13 @@ impl<'a> Exchange<'a> {
         Ok(Ended::Closed)
     }
 
+    fn has_output(&self) -> bool {
+        self.unflushed || self.written < self.out.len()
+    }
+
     fn advance(&mut self, written: usize) -> io::Result<()> {
-        if written == 0 {
+        self.unflushed = self.written < self.out.len();
+        if self.unflushed && written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
         self.written += written;
@@ -342,6 +350,15 @@ impl<'a> Exchange<'a> {
             _ => {}
         }
     }
+}
+
+/// Writes some of it; with nothing left to write, sees that all of it leaves.
+async fn push(writer: &mut WriteHalf<Stream>, out: &[u8]) -> io::Result<usize> {
+    if out.is_empty() {
+        writer.flush().await?;
+        return Ok(0);
+    }
+    writer.write(out).await
 }
 
 /// Moves paths out of `paths` while there is room, at least one.

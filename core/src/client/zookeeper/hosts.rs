@@ -7,6 +7,14 @@ use tokio::net::lookup_host;
 
 use crate::Error;
 
+/// A server to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) address: SocketAddr,
+    /// As the user named it, which is what its certificate must name.
+    pub(super) host: String,
+}
+
 /// Read once; names are looked up anew for every attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hosts {
@@ -40,15 +48,15 @@ impl Hosts {
 
     /// Every address of every name. A name that does not resolve counts only
     /// if none does.
-    pub(super) async fn resolve(&self, shuffle: bool) -> Result<Vec<SocketAddr>, io::Error> {
-        let mut addresses = Vec::new();
+    pub(super) async fn resolve(&self, shuffle: bool) -> Result<Vec<Target>, io::Error> {
+        let mut targets: Vec<Target> = Vec::new();
         let mut failed = None;
         for (host, port) in &self.servers {
             match lookup_host((host.as_str(), *port)).await {
                 Ok(found) => {
                     for address in found {
-                        if !addresses.contains(&address) {
-                            addresses.push(address);
+                        if targets.iter().all(|target| target.address != address) {
+                            targets.push(Target { address, host: host.clone() });
                         }
                     }
                 }
@@ -56,11 +64,11 @@ impl Hosts {
             }
         }
         if shuffle {
-            self::shuffle(&mut addresses);
+            self::shuffle(&mut targets);
         }
         match failed {
-            Some(error) if addresses.is_empty() => Err(error),
-            _ => Ok(addresses),
+            Some(error) if targets.is_empty() => Err(error),
+            _ => Ok(targets),
         }
     }
 }

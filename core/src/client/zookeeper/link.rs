@@ -1,23 +1,25 @@
-//! One TCP connection: finding a server, and the handshake.
+//! One connection: finding a server, TLS, the handshake, and SASL.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use coord_wire::zookeeper::connect::{ConnectRequest, ConnectResponse};
-use coord_wire::zookeeper::frame;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use coord_wire::zookeeper::{ErrorCode, frame};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use super::hosts::Target;
+use super::login::{log_in, next_frame};
 use super::settings::Settings;
 use super::state::SessionInfo;
 use crate::client::time::within;
+use crate::tls::{Connector, Stream};
 
 /// A connection that a session is attached to.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     /// Received behind the handshake.
     pub(super) received: BytesMut,
     pub(super) session: SessionInfo,
@@ -29,6 +31,8 @@ pub(super) enum Attempt {
     Attached(Link),
     /// The server says that the session is over.
     Expired,
+    /// The server does not believe who we are, nor would another.
+    Refused(ErrorCode),
     /// Try another.
     Failed(io::Error),
 }
@@ -36,14 +40,19 @@ pub(super) enum Attempt {
 /// Connects to one server and attaches `session` there, or a new one if its
 /// id is 0.
 pub(super) async fn attach(
-    address: SocketAddr,
+    target: &Target,
+    connector: Option<&Connector>,
     settings: &Settings,
     session: &SessionInfo,
     last_zxid: i64,
 ) -> Attempt {
     let attempt = within(settings.connect_timeout, async {
-        let stream = TcpStream::connect(address).await?;
+        let stream = TcpStream::connect(target.address).await?;
         stream.set_nodelay(true)?;
+        let stream = match connector {
+            Some(connector) => connector.connect(&target.host, stream).await?,
+            None => Stream::Plain(stream),
+        };
         shake_hands(stream, settings, session, last_zxid).await
     });
     match attempt.await {
@@ -54,7 +63,7 @@ pub(super) async fn attach(
 }
 
 async fn shake_hands(
-    mut stream: TcpStream,
+    mut stream: Stream,
     settings: &Settings,
     session: &SessionInfo,
     last_zxid: i64,
@@ -70,22 +79,19 @@ async fn shake_hands(
     let mut out = Vec::new();
     frame::put(&mut out, |out| request.encode(out));
     stream.write_all(&out).await?;
+    stream.flush().await?;
 
     let mut received = BytesMut::new();
-    let payload = loop {
-        if let Some(payload) =
-            frame::take(&mut received, settings.frame_bytes_max).map_err(io::Error::other)?
-        {
-            break payload;
-        }
-        if stream.read_buf(&mut received).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    };
+    let payload = next_frame(&mut stream, &mut received, settings.frame_bytes_max).await?;
     let response = ConnectResponse::decode(payload).map_err(io::Error::other)?;
     let timeout_ms = u64::try_from(response.timeout_ms).unwrap_or_default();
     if timeout_ms == 0 || response.session == 0 {
         return Ok(Attempt::Expired);
+    }
+    if let Some(login) = &settings.sasl
+        && let Err(code) = log_in(&mut stream, &mut received, login).await?
+    {
+        return Ok(Attempt::Refused(code));
     }
     let session = SessionInfo {
         id: response.session,

@@ -24,6 +24,7 @@ use super::settings::{Credential, OnExpiry, Settings};
 use super::state::{SessionInfo, Shared, State};
 use super::watcher::{Table, Watcher, WatcherKind, Watches};
 use crate::client::time::within;
+use crate::tls::Connector;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
@@ -79,6 +80,7 @@ impl Progress {
 pub(super) struct Session {
     pub(super) settings: Settings,
     hosts: Hosts,
+    connector: Option<Connector>,
     pub(super) shared: Arc<Shared>,
     pub(super) calls: mpsc::Receiver<Call>,
     pub(super) closing: watch::Receiver<bool>,
@@ -93,6 +95,7 @@ pub(super) struct Session {
 /// Why no connection was made.
 enum Unattached {
     Expired,
+    Refused(ErrorCode),
     Closing,
 }
 
@@ -100,6 +103,7 @@ impl Session {
     pub(super) fn new(
         settings: Settings,
         hosts: Hosts,
+        connector: Option<Connector>,
         shared: Arc<Shared>,
         calls: mpsc::Receiver<Call>,
         closing: watch::Receiver<bool>,
@@ -111,6 +115,7 @@ impl Session {
             info: SessionInfo { id, password, timeout: settings.session_timeout },
             settings,
             hosts,
+            connector,
             shared,
             calls,
             closing,
@@ -128,7 +133,7 @@ impl Session {
             self.last_zxid = 0;
             self.shared.lose(code);
             tracing::info!(%code, "ZooKeeper session lost");
-            if self.settings.on_expiry == OnExpiry::Stop || code == ErrorCode::AuthFailed {
+            if self.settings.on_expiry == OnExpiry::Stop || is_refusal(code) {
                 self.refuse_all(code).await;
                 break;
             }
@@ -147,6 +152,7 @@ impl Session {
             let link = match self.attach_anywhere().await {
                 Ok(link) => link,
                 Err(Unattached::Expired) => return Some(ErrorCode::SessionExpired),
+                Err(Unattached::Refused(code)) => return Some(code),
                 Err(Unattached::Closing) => return None,
             };
             self.info = link.session.clone();
@@ -206,20 +212,24 @@ impl Session {
     async fn round(&self) -> Option<Result<Link, Unattached>> {
         let settings = &self.settings;
         let resolved = within(settings.connect_timeout, self.hosts.resolve(settings.shuffle)).await;
-        let addresses = match resolved {
-            Some(Ok(addresses)) => addresses,
+        let targets = match resolved {
+            Some(Ok(targets)) => targets,
             Some(Err(cause)) => {
                 tracing::warn!(%cause, "no ZooKeeper host could be looked up");
                 return None;
             }
             None => return None,
         };
-        for address in addresses {
-            match attach(address, settings, &self.info, self.last_zxid).await {
+        for target in targets {
+            let address = target.address;
+            let connector = self.connector.as_ref();
+            match attach(&target, connector, settings, &self.info, self.last_zxid).await {
                 Attempt::Attached(link) => return Some(Ok(link)),
                 Attempt::Expired if self.info.id != 0 => return Some(Err(Unattached::Expired)),
                 Attempt::Expired => tracing::warn!(%address, "ZooKeeper gave no session"),
+                Attempt::Refused(code) => return Some(Err(Unattached::Refused(code))),
                 Attempt::Failed(cause) => {
+                    self.shared.note_failure(format!("{address}: {cause}"));
                     tracing::debug!(%address, %cause, "ZooKeeper not reached");
                 }
             }
@@ -262,6 +272,11 @@ impl Session {
     pub(super) fn auth_requests(&self) -> Vec<Request> {
         self.credentials.iter().map(auth_request).collect()
     }
+}
+
+/// Whether trying again would be answered the same.
+pub(super) fn is_refusal(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::AuthFailed | ErrorCode::SessionClosedRequireSaslAuth)
 }
 
 /// Waits until the client is closed, or nobody is left who could close it.

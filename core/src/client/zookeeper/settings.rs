@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::Error;
+use crate::settings::Secret;
+use crate::tls::{ConnectorOptions, KeyPair, Trust, Verify};
+
 /// Where the ensemble is and how to behave towards it.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -21,6 +25,10 @@ pub struct Settings {
     pub close_timeout: Duration,
     /// Identities to prove on every connection.
     pub credentials: Vec<Credential>,
+    /// TLS with these files; `None` speaks plaintext. Default none.
+    pub tls: Option<ConnectorOptions>,
+    /// A user to prove by SASL (DIGEST-MD5) on every connection. Default none.
+    pub sasl: Option<Login>,
     /// A session to come back to, as id and password.
     pub session: Option<(i64, Vec<u8>)>,
     /// Whether a server without a quorum will do. Default no.
@@ -47,6 +55,15 @@ pub enum OnExpiry {
     NewSession,
 }
 
+/// A user of SASL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Who.
+    pub user: String,
+    /// Sent to nobody.
+    pub password: Secret,
+}
+
 /// A proof of identity.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
@@ -65,6 +82,8 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(2),
             credentials: Vec::new(),
+            tls: None,
+            sasl: None,
             session: None,
             read_only: false,
             shuffle: true,
@@ -81,11 +100,87 @@ impl Settings {
     pub fn with_hosts(hosts: impl Into<String>) -> Self {
         Self { hosts: hosts.into(), ..Self::default() }
     }
+
+    /// Sets what secures the connection by name, from text:
+    ///
+    /// | name | value |
+    /// |---|---|
+    /// | `tls` | `on`: with the authorities the system trusts; `off` |
+    /// | `tls.ca_file` | the authorities the server's certificate comes from, PEM; TLS is on |
+    /// | `tls.cert_file`, `tls.key_file` | our certificate and its key, PEM; TLS is on |
+    /// | `tls.verify` | of the server's certificate: `full`, `any_name`, `nothing` |
+    /// | `sasl` | `user:password` |
+    ///
+    /// # Errors
+    /// `Invalid` for another name or value; never says the value.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let unfit = || Error::invalid(format!("{name} cannot have this value"));
+        if name == "sasl" {
+            let (user, password) = value.split_once(':').ok_or_else(unfit)?;
+            self.sasl = Some(Login { user: user.to_owned(), password: password.into() });
+            return Ok(());
+        }
+        if (name, value) == ("tls", "off") {
+            self.tls = None;
+            return Ok(());
+        }
+        let mut tls = self.tls.clone().unwrap_or_default();
+        let mut pair = tls.key_pair.take();
+        let nobody = || KeyPair { cert_file: Default::default(), key_file: None };
+        match (name, value) {
+            ("tls", "on") => {}
+            ("tls.ca_file", path) => tls.trust = Trust::File(path.into()),
+            ("tls.cert_file", path) => pair.get_or_insert_with(nobody).cert_file = path.into(),
+            ("tls.key_file", path) => pair.get_or_insert_with(nobody).key_file = Some(path.into()),
+            ("tls.verify", "full") => tls.verify = Verify::Full,
+            ("tls.verify", "any_name") => tls.verify = Verify::AnyName,
+            ("tls.verify", "nothing") => tls.verify = Verify::Nothing,
+            ("tls" | "tls.verify", _) => return Err(unfit()),
+            _ => return Err(Error::invalid(format!("there is no option named {name}"))),
+        }
+        tls.key_pair = pair;
+        self.tls = Some(tls);
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Credential {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The proof is a secret.
         formatter.debug_struct("Credential").field("scheme", &self.scheme).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_secures_a_connection_is_set_by_name_and_passwords_are_not_shown() {
+        let mut settings = Settings::default();
+        for (name, value) in [
+            ("tls.key_file", "/k"),
+            ("tls.cert_file", "/c"),
+            ("tls.ca_file", "/a"),
+            ("tls.verify", "any_name"),
+            ("sasl", "bob:hush:hush"),
+        ] {
+            settings.set(name, value).unwrap();
+        }
+        let tls = settings.tls.clone().unwrap();
+        assert_eq!(tls.trust, Trust::File("/a".into()));
+        assert_eq!(tls.verify, Verify::AnyName);
+        let pair = KeyPair { cert_file: "/c".into(), key_file: Some("/k".into()) };
+        assert_eq!(tls.key_pair, Some(pair));
+        assert_eq!(settings.sasl.as_ref().unwrap().password.reveal(), "hush:hush");
+        assert!(!format!("{settings:?}").contains("hush"));
+        for (name, value) in
+            [("sasl", "hush"), ("tls", "hush"), ("tls.verify", "hush"), ("x", "hush")]
+        {
+            let refused = settings.set(name, value).unwrap_err().to_string();
+            assert!(!refused.contains("hush"), "{refused}");
+        }
+        settings.set("tls", "off").unwrap();
+        assert_eq!(settings.tls, None);
     }
 }

@@ -60,6 +60,8 @@ struct Inner {
     last_zxid: i64,
     /// Why the last session was lost.
     lost: ErrorCode,
+    /// Why a server was last not reached.
+    failure: Option<String>,
     subscribers: Vec<Sender<State>>,
 }
 
@@ -98,6 +100,7 @@ impl Shared {
             session: SessionInfo::default(),
             last_zxid: 0,
             lost: ErrorCode::SessionExpired,
+            failure: None,
             subscribers: Vec::new(),
         };
         Self { inner: Mutex::new(inner), state: watch::channel(State::Connecting).0 }
@@ -120,6 +123,15 @@ impl Shared {
 
     pub(super) fn last_zxid(&self) -> i64 {
         self.lock().last_zxid
+    }
+
+    /// Why a server was last not reached, for people.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
+    }
+
+    pub(super) fn note_failure(&self, failure: String) {
+        self.lock().failure = Some(failure);
     }
 
     /// Why the last session was lost.
