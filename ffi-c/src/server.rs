@@ -80,6 +80,8 @@ pub enum coord_listener {
     COORD_LISTENER_DNS = 2,
     /// Other members.
     COORD_LISTENER_PEER = 3,
+    /// ZooKeeper clients that speak TLS, on a port for that alone.
+    COORD_LISTENER_ZK_TLS = 4,
 }
 
 /// Where a member listens, as `host:port` with the real port, or `off`.
@@ -115,11 +117,13 @@ pub(crate) fn pick(addresses: &Addresses, listener: i32) -> Result<Option<Socket
     const HTTP: i32 = coord_listener::COORD_LISTENER_HTTP as i32;
     const DNS: i32 = coord_listener::COORD_LISTENER_DNS as i32;
     const PEER: i32 = coord_listener::COORD_LISTENER_PEER as i32;
+    const ZK_TLS: i32 = coord_listener::COORD_LISTENER_ZK_TLS as i32;
     match listener {
         ZK => Ok(addresses.zk),
         HTTP => Ok(addresses.http),
         DNS => Ok(addresses.dns),
         PEER => Ok(addresses.peer),
+        ZK_TLS => Ok(addresses.zk_tls),
         other => Err(Failure::new(
             coord_status::COORD_INVALID,
             format!("{other} is not one of coord_listener"),

@@ -49,6 +49,7 @@ class ZkClient:
         credentials: list[tuple[str, bytes]],
         read_only: bool,
         shuffle: bool,
+        options: list[tuple[str, str]],
     ) -> ZkClient: ...
     def wait_connected(self, limit: float) -> None: ...
     def create(

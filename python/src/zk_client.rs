@@ -41,7 +41,9 @@ pub(crate) struct ZkClient {
 impl ZkClient {
     /// Starts connecting; calls wait for the connection.
     #[new]
-    #[pyo3(signature = (hosts, session_timeout, request_timeout, credentials, read_only, shuffle))]
+    #[pyo3(signature = (
+        hosts, session_timeout, request_timeout, credentials, read_only, shuffle, options
+    ))]
     fn new(
         hosts: String,
         session_timeout: f64,
@@ -49,8 +51,9 @@ impl ZkClient {
         credentials: Vec<(String, Vec<u8>)>,
         read_only: bool,
         shuffle: bool,
+        options: Vec<(String, String)>,
     ) -> PyResult<Self> {
-        let settings = Settings {
+        let mut settings = Settings {
             hosts,
             session_timeout: seconds(session_timeout)?,
             request_timeout: seconds(request_timeout)?,
@@ -65,6 +68,9 @@ impl ZkClient {
             shuffle,
             ..Settings::default()
         };
+        for (name, value) in &options {
+            settings.set(name, value).map_err(|error| failure(&error))?;
+        }
         let client = blocking::Client::start(settings).map_err(|error| failure(&error))?;
         let (watcher, events) = Watcher::new(EVENTS_MAX);
         Ok(Self { client, watcher, events })

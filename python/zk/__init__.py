@@ -56,6 +56,23 @@ def _mode(
     return (kind, sequence, 0)
 
 
+def _options(
+    use_ssl: bool,
+    ca: Optional[str],
+    cert: Optional[str],
+    key: Optional[str],
+    verify_certs: bool,
+    check_hostname: bool,
+) -> list[tuple[str, str]]:
+    """What secures the connection, under the names of the native client."""
+    files = [("tls.ca_file", ca), ("tls.cert_file", cert), ("tls.key_file", key)]
+    options = [(name, str(path)) for name, path in files if path is not None]
+    if not use_ssl and not options:
+        return []
+    verify = "nothing" if not verify_certs else "full" if check_hostname else "any_name"
+    return [*options, ("tls", "on"), ("tls.verify", verify)]
+
+
 class ZK:
     """A client with one session.
 
@@ -64,6 +81,15 @@ class ZK:
     ``auth_data``: pairs such as ``('digest', 'user:password')`` to prove on
     every connection. ``request_timeout``: seconds a call may take,
     reconnections included.
+
+    TLS, with PEM files: ``ca`` names the authorities that the server's
+    certificate comes from, ``cert`` and ``key`` are this client's own, if the
+    server asks; ``use_ssl`` alone trusts whom the system trusts.
+    ``check_hostname=False`` takes a good certificate of any host,
+    ``verify_certs=False`` any at all. ``sasl`` is a pair of user and password,
+    proven with DIGEST-MD5 on every connection.
+
+    >>> zk = ZK('host:2281', ca='ca.pem', sasl=('bob', 'secret'))  # doctest: +SKIP
 
     Connects by itself and comes back to its session after a lost connection;
     calls wait for the connection. May be shared by threads; a context manager:
@@ -83,11 +109,21 @@ class ZK:
         read_only: bool = False,
         randomize_hosts: bool = True,
         request_timeout: float = 30.0,
+        use_ssl: bool = False,
+        ca: Optional[str] = None,
+        cert: Optional[str] = None,
+        key: Optional[str] = None,
+        verify_certs: bool = True,
+        check_hostname: bool = True,
+        sasl: Optional[tuple[str, str]] = None,
     ) -> None:
+        options = _options(use_ssl, ca, cert, key, verify_certs, check_hostname)
+        if sasl is not None:
+            options.append(("sasl", f"{sasl[0]}:{sasl[1]}"))
         credentials = [(scheme, _bytes(proof)) for scheme, proof in auth_data or ()]
         try:
             self._native = _native.ZkClient(
-                hosts, timeout, request_timeout, credentials, read_only, randomize_hosts
+                hosts, timeout, request_timeout, credentials, read_only, randomize_hosts, options
             )
         except _native.Failure as failure:
             raise translate(failure) from None

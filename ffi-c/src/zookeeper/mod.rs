@@ -82,17 +82,70 @@ pub unsafe extern "C" fn coord_zk_connect(
         required(out, "out")?;
         // SAFETY: promised by the caller.
         let hosts = unsafe { boundary::text(hosts, "hosts") }?;
-        let mut settings = Settings::with_hosts(hosts);
-        settings.session_timeout = limit(session_timeout_ms, settings.session_timeout);
-        let client = with_signals_blocked(|| Client::start(settings))?;
-        client.wait_connected(limit(timeout_ms, CONNECT_TIMEOUT))?;
-        let (watcher, events) = Watcher::new(EVENTS_MAX);
-        let session = Session { client, watcher: Mutex::new(Some(watcher)), events };
+        let settings = Settings::with_hosts(hosts);
+        let session = connect(settings, session_timeout_ms, timeout_ms)?;
         // SAFETY: promised by the caller.
         unsafe { handle::give(out, coord_zk { handle: Handle::new(session) }) }
     };
     // SAFETY: promised by the caller.
     unsafe { guard(error, body) }
+}
+
+/// Connects as coord_zk_connect does, secured.
+///
+/// options  lines of `name=value`:
+///          `tls=on` trusts whom the system trusts; `tls.ca_file=PATH` those in a PEM file;
+///          `tls.cert_file=PATH` and `tls.key_file=PATH` are this client's own certificate;
+///          `tls.verify=any_name` takes a good certificate of any host, `nothing` any at all;
+///          `sasl=USER:PASSWORD` proves a user with DIGEST-MD5.
+/// Returns  as coord_zk_connect; COORD_INVALID also for an option or a file that cannot be
+///          used; COORD_ZK_AUTH_FAILED if the server does not believe the user.
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_connect_secured(
+    hosts: *const c_char,
+    options: *const c_char,
+    session_timeout_ms: i64,
+    timeout_ms: i64,
+    out: *mut *mut coord_zk,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        required(out, "out")?;
+        // SAFETY: promised by the caller.
+        let hosts = unsafe { boundary::text(hosts, "hosts") }?;
+        // SAFETY: promised by the caller.
+        let options = unsafe { boundary::text(options, "options") }?;
+        let mut settings = Settings::with_hosts(hosts);
+        for (number, line) in options.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+            // The line may hold a password: only its number is told.
+            let unfit = || {
+                let message = format!("line {} of options is not name=value", number + 1);
+                Failure::new(coord_status::COORD_INVALID, message)
+            };
+            let (name, value) = line.split_once('=').ok_or_else(unfit)?;
+            settings.set(name, value)?;
+        }
+        let session = connect(settings, session_timeout_ms, timeout_ms)?;
+        // SAFETY: promised by the caller.
+        unsafe { handle::give(out, coord_zk { handle: Handle::new(session) }) }
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+fn connect(
+    mut settings: Settings,
+    session_timeout_ms: i64,
+    timeout_ms: i64,
+) -> Result<Session, Failure> {
+    settings.session_timeout = limit(session_timeout_ms, settings.session_timeout);
+    let client = with_signals_blocked(|| Client::start(settings))?;
+    client.wait_connected(limit(timeout_ms, CONNECT_TIMEOUT))?;
+    let (watcher, events) = Watcher::new(EVENTS_MAX);
+    Ok(Session { client, watcher: Mutex::new(Some(watcher)), events })
 }
 
 /// Ends the session, and with it its ephemerals and watches. Other calls on it,
