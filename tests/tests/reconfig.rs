@@ -84,7 +84,8 @@ fn text(config: &ChangedConfig) -> String {
 
 fn write(server: &Server, key: &str) {
     let value = bytes::Bytes::from_static(b"value");
-    let set = KvOp::Set { key: key.as_bytes().into(), value, flags: 0 };
+    let key_bytes = bytes::Bytes::copy_from_slice(key.as_bytes());
+    let set = KvOp::Set { key: key_bytes, value, flags: 0 };
     let written = node(server).propose(Command::Consul(ConsulCommand::Kv(set)));
     on(server, key, written).expect("it is written");
 }
