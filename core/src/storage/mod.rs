@@ -6,6 +6,7 @@
 //!   member      whose directory this is, and how often it was started
 //!   log/        segments of the log: entries, votes, truncations, purges in one stream
 //!   snapshots/  the current snapshot of the state machine
+//!   reinstall   only while the state is not to be trusted
 //! ```
 //!
 //! Invariants:
@@ -16,6 +17,7 @@
 //! Nothing here knows Raft's rules; the layer above keeps them.
 
 pub mod disk;
+mod distrust;
 #[cfg(test)]
 pub(crate) mod faulty_disk;
 mod identity;
@@ -34,6 +36,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use distrust::Distrust;
 pub use raft_log::{Completion, RaftLog};
 pub use record::{LogEntry, LogPosition, StoredVote};
 pub use snapshot_store::{Snapshot, SnapshotReceiver, SnapshotStore, SnapshotWriter};
@@ -71,6 +74,8 @@ pub struct Storage {
     pub snapshots: SnapshotStore,
     /// Greater at every start of this member; never reused.
     pub incarnation: u64,
+    /// Whether the state is to be trusted.
+    pub distrust: Distrust,
     _lock: DirectoryLock,
 }
 
@@ -139,7 +144,8 @@ impl Storage {
             placed: Vec::new(),
         };
         let log = RaftLog::start(state, writer, &thread_name).map_err(unusable)?;
-        Ok(Self { log, snapshots, incarnation, _lock: lock })
+        let distrust = Distrust::new(disk.clone(), directory.clone());
+        Ok(Self { log, snapshots, incarnation, distrust, _lock: lock })
     }
 }
 

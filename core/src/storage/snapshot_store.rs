@@ -91,7 +91,7 @@ impl SnapshotStore {
             })?;
             snapshot.file.adopted.store(true, Ordering::Relaxed);
             *store.inner.current() = Some(snapshot);
-            store.inner.remove_older(position).map_err(unreadable)?;
+            store.inner.remove_others(position).map_err(unreadable)?;
         }
         Ok(store)
     }
@@ -126,11 +126,29 @@ impl SnapshotStore {
     /// # Errors
     /// As the system reports.
     pub fn adopt(&self, snapshot: &Snapshot, position: LogPosition) -> io::Result<()> {
-        let inner = &self.inner;
-        let mut current = inner.current();
+        let current = self.inner.current();
         if current.as_ref().and_then(Snapshot::position) >= Some(position) {
             return Ok(());
         }
+        self.put(current, snapshot, position)
+    }
+
+    /// As [`Self::adopt`], but whatever is there: for a state that took the
+    /// place of one not to be trusted.
+    ///
+    /// # Errors
+    /// As the system reports.
+    pub fn replace(&self, snapshot: &Snapshot, position: LogPosition) -> io::Result<()> {
+        self.put(self.inner.current(), snapshot, position)
+    }
+
+    fn put(
+        &self,
+        mut current: MutexGuard<'_, Option<Snapshot>>,
+        snapshot: &Snapshot,
+        position: LogPosition,
+    ) -> io::Result<()> {
+        let inner = &self.inner;
         let path = inner.directory.join(file_name(position));
         {
             let mut at = snapshot.file.path.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,7 +168,7 @@ impl SnapshotStore {
         };
         *current = Some(Snapshot { file: Arc::new(file) });
         drop(current);
-        inner.remove_older(position)
+        inner.remove_others(position)
     }
 
     fn temporary(&self) -> io::Result<(PathBuf, Arc<dyn DiskFile>)> {
@@ -190,9 +208,9 @@ impl Inner {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remove_older(&self, than: LogPosition) -> io::Result<()> {
+    fn remove_others(&self, than: LogPosition) -> io::Result<()> {
         for name in self.disk.list(&self.directory)? {
-            if position_in(&name).is_some_and(|position| position < than) {
+            if position_in(&name).is_some_and(|position| position != than) {
                 self.disk.remove(&self.directory.join(name))?;
             }
         }
