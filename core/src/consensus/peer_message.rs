@@ -40,6 +40,8 @@ pub(super) fn encode_append(request: AppendRequest, out: &mut Vec<u8>) {
     }
 }
 
+const MISPLACED: CodecError = CodecError::Invalid { what: "order of entries" };
+
 pub(super) fn decode_append(bytes: Bytes) -> Result<AppendRequest, CodecError> {
     let mut input = Input::new(bytes);
     let vote = decode_vote(&mut input)?;
@@ -47,11 +49,14 @@ pub(super) fn decode_append(bytes: Bytes) -> Result<AppendRequest, CodecError> {
     let leader_commit = decode_log_id(&mut input)?;
     let count = decode_len(&mut input)?;
     let mut entries: Vec<Entry> = Vec::with_capacity(count.min(1024));
-    let mut next = prev_log_id.map(|before| before.index + 1);
+    let mut next = match prev_log_id {
+        Some(before) => Some(before.index.checked_add(1).ok_or(MISPLACED)?),
+        None => None,
+    };
     for _ in 0..count {
         let position = LogPosition::decode(&mut input)?;
         if next.is_some_and(|next| next != position.index) {
-            return Err(CodecError::Invalid { what: "order of entries" });
+            return Err(MISPLACED);
         }
         next = position.index.checked_add(1);
         let kind = u8::decode(&mut input)?;
@@ -198,6 +203,15 @@ mod tests {
         holey.entries[0].log_id.index = 9;
         let mut bytes = Vec::new();
         encode_append(holey, &mut bytes);
+        assert!(decode_append(bytes.into()).is_err());
+    }
+
+    #[test]
+    fn nothing_comes_behind_the_last_index_there_is() {
+        let mut last = request();
+        last.prev_log_id = Some(LogId::new_term_index(2, u64::MAX));
+        let mut bytes = Vec::new();
+        encode_append(last, &mut bytes);
         assert!(decode_append(bytes.into()).is_err());
     }
 
