@@ -23,7 +23,7 @@ export CC CARGO_TARGET_DIR
 export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: all demo check conformance bench fix wheel install python help clean \
-        has-cargo has-python has-cc has-pip has-java has-go has-npm
+        has-cargo has-python has-cc has-pip has-java has-client-tools
 .DEFAULT_GOAL := all
 
 all: has-cargo has-python has-cc ## Build the library, the command and the Python module; check the header
@@ -48,7 +48,7 @@ check: has-cargo has-python has-cc ## Every test and every lint; rewrites nothin
 	PYTHONPATH=$(abspath $(PYTHONS)) COORD_BIN=$(abspath $(TARGET)/debug/coord) \
 		$(PYTHON) -m unittest discover -s tests/python
 
-conformance: has-cargo has-python has-cc has-pip has-java has-go has-npm ## Genuine peers and clients against this build
+conformance: has-cargo has-python has-cc has-pip has-java has-client-tools ## Genuine peers and clients against this build
 	$(CARGO) build --locked --workspace
 	$(call stage_python,debug)
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug
@@ -107,14 +107,11 @@ has-python:
 has-cc:
 	@command -v $(firstword $(CC)) >/dev/null || { echo "$(CC) is missing: the C examples and tests need a C compiler. Install one (Debian: apt install gcc libc6-dev), or name yours: make CC=clang" >&2; exit 1; }
 
+has-client-tools:
+	@for tool in javac mvn go node npm; do command -v $$tool >/dev/null || { echo "$$tool is missing: the genuine clients are fetched and built by their own tools. Install them (Debian: apt install default-jdk-headless maven golang-go nodejs npm)." >&2; exit 1; }; done
+
 has-pip: has-python
 	@$(PYTHON) -c 'import ensurepip, venv, pip' 2>/dev/null || { echo "$(PYTHON) has no pip or venv, which the genuine clients and the wheel need. Install them (Debian: apt install python3-pip python3-venv)." >&2; exit 1; }
-
-has-go:
-	@command -v go >/dev/null || { echo "go is missing: Go's Consul client needs version 1.19 or newer. Install it (Debian: apt install golang-go)." >&2; exit 1; }
-
-has-npm:
-	@command -v npm >/dev/null || { echo "npm is missing: JavaScript's Consul client needs Node 18 or newer. Install it (Debian: apt install nodejs npm)." >&2; exit 1; }
 
 has-java:
 	@command -v java >/dev/null || { echo "java is missing: the genuine ZooKeeper needs version 11 or newer. Install it (Debian: apt install default-jre-headless)." >&2; exit 1; }

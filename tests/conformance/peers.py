@@ -76,17 +76,23 @@ def prometheus_command():
 
 
 class GenuineZookeeper:
-    """A genuine ZooKeeper for the length of a `with` block."""
+    """A genuine ZooKeeper for the length of a `with` block: Debian's, or
+    another whose class path is given."""
 
-    def __init__(self, port=None):
+    def __init__(self, port=None, jars=None, lines=()):
         self.wanted = port
+        self.jars = jars
+        self.lines = lines
 
     def __enter__(self):
         environment = dict(os.environ)
         if self.wanted:
             environment["ZOOKEEPER_PORT"] = str(self.wanted)
+        if self.jars:
+            environment["ZOOKEEPER_JARS"] = self.jars
+        folder = target() / "conformance" / "zookeeper"
         started = subprocess.run(
-            [str(HERE / "genuine-zookeeper"), str(target() / "conformance" / "zookeeper")],
+            [str(HERE / "genuine-zookeeper"), str(folder), *self.lines],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -28,6 +28,7 @@ SUITES = [
     ("test_members", None),
     ("test_admin", None),
     ("test_document", None),
+    ("test_zkcli", None),
 ]
 SECONDS_MAX = 600
 
