@@ -29,6 +29,7 @@ SUITES = [
     ("test_admin", None),
     ("test_document", None),
     ("test_zkcli", None),
+    ("test_c_client", None),
 ]
 SECONDS_MAX = 600
 
