@@ -30,6 +30,7 @@ SUITES = [
     ("test_document", None),
     ("test_zkcli", None),
     ("test_c_client", None),
+    ("test_curator", None),
 ]
 SECONDS_MAX = 600
 
