@@ -100,11 +100,11 @@ def node_program():
 
 def go_program():
     """The command of the program on go-zookeeper."""
-    sources = [HERE / "go" / name for name in ("go.mod", "go.sum", "client.go")]
+    sources = [HERE / "go-zookeeper" / name for name in ("go.mod", "go.sum", "client.go")]
     build = ["go", "build", "-o"]
 
     def make(folder):
-        tool(*build, folder / "client", ".", cwd=HERE / "go")
+        tool(*build, folder / "client", ".", cwd=HERE / "go-zookeeper")
 
     return [str(made("go-client", sources, make) / "client")]
 

@@ -31,6 +31,7 @@ SUITES = [
     ("test_zkcli", None),
     ("test_c_client", None),
     ("test_curator", None),
+    ("test_zookeeper_clients", None),
 ]
 SECONDS_MAX = 600
 
