@@ -16,6 +16,15 @@ CLIENTS = {
     "kazoo": ["kazoo==2.11.0"],
     "py-consul": ["py-consul[asyncio]==1.8.0"],
     "python-consul": ["python-consul==1.1.0"],
+    "kazoo-suite": [
+        "kazoo==2.11.0",
+        "objgraph==3.6.2",
+        "pyjks==20.0.0",
+        "pyOpenSSL==25.3.0",
+        "pytest==8.4.2",
+        "pytest-timeout==2.4.0",
+        "pytest-xdist==3.8.0",
+    ],
 }
 
 

@@ -32,6 +32,7 @@ SUITES = [
     ("test_c_client", None),
     ("test_curator", None),
     ("test_zookeeper_clients", None),
+    ("test_kazoo_suite", "kazoo-suite"),
 ]
 SECONDS_MAX = 600
 
