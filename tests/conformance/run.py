@@ -19,6 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 SUITES = [
     ("test_bad_input", None),
     ("test_kazoo", "kazoo"),
+    ("test_reconfig", "kazoo"),
     ("test_py_consul", "py-consul"),
     ("test_python_consul", "python-consul"),
     ("test_go_consul", None),

@@ -103,7 +103,7 @@ class Alone(unittest.TestCase):
         )
 
     def test_a_member_alone_has_no_config_and_cannot_be_reconfigured(self):
-        member = self.start()
+        member = self.start("zk.reconfig=true")
         with jute.connect(member.zk_address) as connection:
             self.assertEqual((0, b""), connection.get(CONFIG))
             body = jute.text("server.2=h:1:2;3") + struct.pack(">iiq", -1, -1, -1)

@@ -42,15 +42,19 @@ pub struct Identity {
 impl Identity {
     pub(super) fn of(node: &Node) -> Result<Self, Error> {
         let settings = node.settings();
-        let own = settings.members.get(&settings.member_id);
-        let (host, port) = own.and_then(|own| split(own)).unwrap_or(("127.0.0.1", SERVER_PORT));
+        let own = settings.members.get(&settings.member_id).cloned();
+        let listening = node.peer_addr().filter(|at| !at.ip().is_unspecified());
+        let own = own.or_else(|| listening.map(|at| at.to_string()));
+        let own = own.as_deref().and_then(split);
+        let (host, port) = own.unwrap_or(("127.0.0.1", SERVER_PORT));
         // The catalog wants addresses; a name would have to be looked up by everybody.
         let address = if host.parse::<std::net::IpAddr>().is_ok() { host } else { "127.0.0.1" };
         let name = settings.node_name.clone().unwrap_or_else(|| {
             let shares_machine = settings.members.iter().any(|(member, other)| {
                 *member != settings.member_id && split(other).is_some_and(|(at, _)| at == host)
             });
-            default_name(settings.member_id, shares_machine)
+            // Where the others are is not known to one that joins.
+            default_name(settings.member_id, shares_machine || settings.join)
         });
         Ok(Self {
             name,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | lately | passing |
 //! | not for [`SILENCE_MAX`] | critical; its services stay listed |
+//! | no more: it was removed from the cluster | gone, and its services with it |
 //!
 //! Consensus hears every member several times a second anyway, so there is no
 //! further traffic. A leader that just took over gives everybody the whole time
@@ -44,7 +45,11 @@ impl Agent {
             let changed =
                 self.node.read(|state| changed_nodes(state.consul().catalog(), &heard, leading));
             let ordered = changed.into_iter().map(|(node, alive)| self.order_liveness(node, alive));
-            let ordered = ordered.collect();
+            let gone = self
+                .node
+                .read(|state| left_nodes(state.consul().catalog(), &self.members_and_newcomers()));
+            let gone = gone.into_iter().map(|node| self.order_departure(node));
+            let ordered = ordered.chain(gone).collect();
             tokio::select! {
                 () = self.stopped() => return,
                 () = self.settle_or_repeat(ordered) => {}
@@ -59,6 +64,21 @@ impl Agent {
         let services = Vec::new();
         let registration = Registration { node, skip_node_update: true, services, checks };
         order(&self.node, ConsulCommand::Register(Box::new(registration)))
+    }
+
+    /// Who takes part; nobody until that is known.
+    fn members_and_newcomers(&self) -> Vec<MemberId> {
+        if self.node.config().is_empty() {
+            return Vec::new();
+        }
+        let status = self.node.status();
+        status.voters.into_iter().chain(status.observers).map(|(member, _)| member).collect()
+    }
+
+    fn order_departure(&self, node: Box<str>) -> Ordered {
+        tracing::info!(node = &*node, "a member left: its node goes");
+        let command = ConsulCommand::Deregister { node, service_id: None, check_id: None };
+        order(&self.node, command)
     }
 
     /// Waits for commands; what failed is seen and ordered again at the next tick.
@@ -87,6 +107,16 @@ fn changed_nodes(
             None => shown && leading < SILENCE_MAX,
         };
         (alive != shown).then(|| (service.node.clone(), alive))
+    });
+    nodes.collect()
+}
+
+/// The nodes of members that are none any more. With no members known, nobody left.
+fn left_nodes(catalog: &Catalog, members: &[MemberId]) -> Vec<Box<str>> {
+    let nodes = catalog.service_instances(CONSUL_SERVICE).filter_map(|service| {
+        let member: u64 = service.meta.as_ref()?.get(MEMBER_META)?.parse().ok()?;
+        let left = !members.is_empty() && !members.contains(&MemberId(member));
+        left.then(|| service.node.clone())
     });
     nodes.collect()
 }
@@ -144,5 +174,14 @@ mod tests {
         assert_eq!(change(true, None, SECOND * 4), None);
         assert_eq!(change(true, None, SECOND * 5), Some(false));
         assert_eq!(change(false, None, SECOND), None);
+    }
+
+    #[test]
+    fn the_node_of_a_member_that_was_removed_goes() {
+        let state = catalog(true);
+        let left = |members: &[MemberId]| left_nodes(state.consul().catalog(), members);
+        assert_eq!(left(&[MemberId(1)]), ["two".into()]);
+        assert!(left(&[MemberId(1), MemberId(2)]).is_empty());
+        assert!(left(&[]).is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(super) struct Inner {
     pub(super) reroute: Notify,
     /// Held by whoever changes the members.
     pub(super) changing: Arc<tokio::sync::Mutex<()>>,
+    /// Whether this member left the cluster by itself.
+    pub(super) left: AtomicBool,
     /// The members are to be looked after now.
     pub(super) membership_due: Notify,
     pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,

@@ -1,7 +1,7 @@
 //! Starting and stopping a member.
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -103,6 +103,7 @@ impl NodeBuilder {
             leader: AtomicU64::new(0),
             reroute: Notify::new(),
             changing: Arc::default(),
+            left: AtomicBool::new(false),
             membership_due: Notify::new(),
             tasks: Mutex::new(Vec::new()),
         });

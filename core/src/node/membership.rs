@@ -23,6 +23,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -134,6 +135,35 @@ impl Node {
                 "member {member} cannot be removed: it is no member, or the last with a vote"
             ))),
         }
+    }
+}
+
+impl Node {
+    /// Leaves the cluster, in which the others go on without this member; one
+    /// that is alone just goes. Whoever runs it stops it then, see
+    /// [`Self::has_left`].
+    ///
+    /// # Errors
+    /// As [`Self::remove_member`].
+    pub async fn leave(&self) -> Result<(), Error> {
+        let status = self.status();
+        if status.voters.len() + status.observers.len() > 1 && !status.outside {
+            self.remove_member(self.member()).await?;
+            let handed_over = async {
+                while self.inner.is_leader() {
+                    clock::sleep(LOOK_AGAIN).await;
+                }
+            };
+            // The others find a leader by themselves, if a little later.
+            let _ = clock::timeout(PATIENCE, handed_over).await;
+        }
+        self.inner.left.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether this member left and is to be stopped.
+    pub fn has_left(&self) -> bool {
+        self.inner.left.load(Ordering::Acquire)
     }
 }
 

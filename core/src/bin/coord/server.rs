@@ -113,7 +113,7 @@ pub(crate) fn run(arguments: ServerArguments) -> Result<(), Error> {
     if !stopped_early {
         announce(&server.addresses())?;
         // The sender lives in the signal thread, for as long as the process.
-        let _ = stop.recv();
+        while stop.recv_timeout(READY_LOOK).is_err() && !server.node()?.has_left() {}
     }
     tracing::info!("stopping");
     server.stop();
@@ -134,10 +134,11 @@ fn wait_ready(server: &Server, stop: &mpsc::Receiver<i32>) -> Result<bool, Error
         }
         waited += READY_LOOK;
         if waited.as_millis().is_multiple_of(5000) {
-            tracing::warn!(
-                seconds = waited.as_secs(),
-                "waiting for a majority of the members to run and reach each other"
-            );
+            let why = match server.node()?.status().outside {
+                true => "waiting for a reconfig that adds this member",
+                false => "waiting for a majority of the members to run and reach each other",
+            };
+            tracing::warn!(seconds = waited.as_secs(), "{why}");
         }
     }
 }

@@ -232,18 +232,6 @@ impl Front {
             "1 error occurred:\n\t* Failed to join {address}: members are named in the settings\n\n"
         )))
     }
-
-    pub(super) fn agent_force_leave(&self, call: &Call) -> Result<Answer, HttpError> {
-        let name = call.name();
-        let member = self.members().into_iter().find(|m| m.name.eq_ignore_ascii_case(&name));
-        match member {
-            None => Err(HttpError::internal(format!("agent: No node found with name '{name}'"))),
-            Some(member) if member.status == 1 => Ok(Answer::empty()),
-            Some(_) => Err(HttpError::internal(
-                "removing a failed member over HTTP is not supported by this server",
-            )),
-        }
-    }
 }
 
 /// A local check with what it is printed with.

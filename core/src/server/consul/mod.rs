@@ -34,6 +34,7 @@ mod health;
 mod host;
 mod kv;
 mod listener;
+mod membership;
 mod mesh;
 mod metrics;
 mod monitor;

@@ -64,6 +64,7 @@ pub(super) enum Endpoint {
     CoordinateUpdate,
     Snapshot,
     RaftConfiguration,
+    RaftPeer,
     AutopilotConfiguration,
     AutopilotHealth,
     AutopilotState,
@@ -161,6 +162,7 @@ const ROUTES: &[Route] = &[
     route("/v1/coordinate/update", PUT, Endpoint::CoordinateUpdate),
     route("/v1/snapshot", &["GET", "PUT"], Endpoint::Snapshot),
     route("/v1/operator/raft/configuration", GET, Endpoint::RaftConfiguration),
+    route("/v1/operator/raft/peer", &["DELETE"], Endpoint::RaftPeer),
     route(
         "/v1/operator/autopilot/configuration",
         &["GET", "PUT"],

@@ -39,8 +39,9 @@ impl Front {
 
     pub(super) fn status_peers(&self, call: &Call) -> Answer {
         let status = self.node.status();
-        let voters = status.voters.iter().map(|(member, _)| self.address_of(&status, *member));
-        let mut peers: Vec<String> = voters.collect();
+        let members = status.voters.iter().chain(&status.observers);
+        let mut peers: Vec<String> =
+            members.map(|(member, _)| self.address_of(&status, *member)).collect();
         if peers.is_empty() {
             peers.push(self.address_of(&status, self.node.member()));
         }
@@ -55,7 +56,8 @@ impl Front {
 
     /// Where other members reach a member; a lone one says where they would.
     pub(super) fn address_of(&self, status: &NodeStatus, member: MemberId) -> String {
-        let known = status.voters.iter().find(|(voter, _)| *voter == member);
+        let mut members = status.voters.iter().chain(&status.observers);
+        let known = members.find(|(known, _)| *known == member);
         match known {
             Some((_, address)) if is_address(address) => address.clone(),
             _ => {
@@ -68,14 +70,16 @@ impl Front {
     pub(super) fn raft_configuration(&self, call: &Call) -> Answer {
         let status = self.node.status();
         let own = self.node.member();
-        let mut members: Vec<MemberId> = status.voters.iter().map(|(member, _)| *member).collect();
+        let voters = status.voters.iter().map(|(member, _)| (*member, true));
+        let observers = status.observers.iter().map(|(member, _)| (*member, false));
+        let mut members: Vec<(MemberId, bool)> = voters.chain(observers).collect();
         if members.is_empty() {
-            members.push(own);
+            members.push((own, true));
         }
         let last_index = self.node.read(|state| state.revision().0);
         let servers = members
             .into_iter()
-            .map(|member| {
+            .map(|(member, voter)| {
                 let node = self.name_of_member(member);
                 RaftServer {
                     id: self.id_of_member(member, &node),
@@ -84,7 +88,7 @@ impl Front {
                     leader: status.leader == Some(member),
                     protocol_version: "3",
                     last_index,
-                    voter: true,
+                    voter,
                 }
             })
             .collect();

@@ -54,7 +54,7 @@ fn standing(shared: &Shared, leaderless: Duration) -> Standing {
     let settings = shared.node.settings();
     if leaderless < settings.zk.cut_off(settings.session.tick_ms) {
         Standing::ReadWrite
-    } else if settings.zk.read_only_mode {
+    } else if settings.zk.read_only_mode && !shared.node.status().outside {
         Standing::ReadOnly
     } else {
         Standing::CutOff
