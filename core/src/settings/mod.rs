@@ -86,6 +86,8 @@ pub struct Settings {
     pub agent: AgentSettings,
     /// What ZooKeeper's protocol is served like.
     pub zk: ZookeeperSettings,
+    /// How long blocking queries wait.
+    pub queries: QuerySettings,
     /// Session timing.
     pub session: SessionSettings,
     /// Consensus timing.
@@ -112,6 +114,18 @@ pub struct AgentSettings {
     /// The authorities that checks over TLS trust. Default: those the system trusts.
     /// Consul: `ca_file` with `enable_agent_tls_for_checks`.
     pub check_ca_file: Option<PathBuf>,
+}
+
+/// How long blocking queries wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuerySettings {
+    /// A blocking query that does not say how long it waits. Milliseconds,
+    /// default 300000. Consul: `default_query_time`.
+    pub default_wait_ms: u64,
+    /// The longest wait; one that asks for more gets this. Up to a sixteenth is
+    /// added at random. Milliseconds, default 600000. Consul: `max_query_time`.
+    pub max_wait_ms: u64,
 }
 
 /// Session timing.
@@ -186,6 +200,7 @@ impl Default for Settings {
             auth: AuthSettings::default(),
             agent: AgentSettings::default(),
             zk: ZookeeperSettings::default(),
+            queries: QuerySettings::default(),
             session: SessionSettings::default(),
             raft: RaftSettings::default(),
             storage: StorageSettings::default(),
@@ -202,6 +217,12 @@ impl Default for AgentSettings {
             docker_host: "unix:///var/run/docker.sock".to_owned(),
             check_ca_file: None,
         }
+    }
+}
+
+impl Default for QuerySettings {
+    fn default() -> Self {
+        Self { default_wait_ms: 300_000, max_wait_ms: 600_000 }
     }
 }
 
@@ -321,6 +342,9 @@ impl Settings {
             problems.push("datacenter is empty".to_owned());
         }
         self.dns.complain(&mut problems);
+        if self.queries.default_wait_ms == 0 || self.queries.max_wait_ms == 0 {
+            problems.push("queries.default_wait_ms or queries.max_wait_ms is 0".to_owned());
+        }
         if self.session.tick_ms == 0 {
             problems.push("session.tick_ms is 0".to_owned());
         }

@@ -17,7 +17,6 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
 use super::params::{Params, parse_bool};
-use super::read_options::ReadOptions;
 use crate::agent::{CONSUL_VERSION, LocalCheck, Registrations};
 
 const GOSSIP_PORT: u16 = 8301;
@@ -45,7 +44,7 @@ impl Front {
     /// One service; with `hash` it waits until the definition is another one.
     pub(super) async fn agent_service(&self, call: Call) -> Result<Answer, HttpError> {
         let id = call.required_name(MISSING_SERVICE)?;
-        let options = ReadOptions::parse(&call.params)?;
+        let options = self.read_options(&call)?;
         let known = call.params.nonempty("hash").map(str::to_owned);
         let deadline = tokio::time::sleep(options.wait);
         tokio::pin!(deadline);

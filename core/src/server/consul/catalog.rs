@@ -20,7 +20,6 @@ use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
 use super::health::only_passing;
 use super::params::Params;
-use super::read_options::ReadOptions;
 
 const MISSING_NODE: &str = "Must provide node";
 
@@ -221,7 +220,7 @@ impl Front {
         index: impl Fn(&StateMachine) -> u64,
         body: impl Fn(&StateMachine) -> Vec<u8>,
     ) -> Result<Answer, HttpError> {
-        let options = ReadOptions::parse(&call.params)?;
+        let options = self.read_options(call)?;
         let (mut meta, body) = self.blocking(&options, topics, index, body).await?;
         meta.consistency = Some(options.consistency());
         Ok(Answer::json_bytes(body).with_meta(meta))

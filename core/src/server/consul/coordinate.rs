@@ -91,7 +91,7 @@ impl Front {
 fn asker(headers: &HeaderMap, peer: Option<SocketAddr>) -> Option<IpAddr> {
     let forwarded = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
     let first = forwarded.and_then(|list| list.split(',').next());
-    first.and_then(|text| text.trim().parse().ok()).or(peer.map(|peer| peer.ip()))
+    first.and_then(|text| text.trim().parse().ok()).or_else(|| peer.map(|peer| peer.ip()))
 }
 
 fn coordinates_index(state: &StateMachine) -> u64 {

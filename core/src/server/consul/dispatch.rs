@@ -45,6 +45,9 @@ async fn routed(
         return Ok(redirected(&clean, head.uri.query()));
     }
     let Some((route, tail)) = Route::find(&path) else {
+        if Route::is_folder(&path) {
+            return Ok(redirected(&[&path[..], b"/"].concat(), head.uri.query()));
+        }
         if let Some(page) = extra_page(front, &head.method, &path) {
             return Ok(page);
         }

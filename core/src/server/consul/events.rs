@@ -15,7 +15,6 @@ use super::Front;
 use super::answer::{Answer, Meta};
 use super::call::Call;
 use super::error_map::HttpError;
-use super::read_options::ReadOptions;
 
 const KEPT_MAX: usize = 256;
 const PAYLOAD_BYTES_MAX: usize = 64 << 10;
@@ -115,7 +114,7 @@ impl Front {
     /// Waits only while the index is exactly the one asked with: it is a
     /// fingerprint, not a counter.
     pub(super) async fn event_list(&self, call: Call) -> Result<Answer, HttpError> {
-        let mut options = ReadOptions::parse(&call.params)?;
+        let mut options = self.read_options(&call)?;
         if call.params.nonempty("wait").is_none() {
             options.wait = WAIT_DEFAULT;
         }

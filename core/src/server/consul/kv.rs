@@ -14,7 +14,6 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
 use super::params::Params;
-use super::read_options::ReadOptions;
 
 const LIMIT_DOCUMENT: &str = "https://www.consul.io/docs/agent/options.html#kv_max_value_size";
 const MISSING_KEY: &str = "Missing key name";
@@ -31,7 +30,7 @@ impl Front {
     }
 
     async fn kv_get(&self, call: Call) -> Result<Answer, HttpError> {
-        let options = ReadOptions::parse(&call.params)?;
+        let options = self.read_options(&call)?;
         let key = call.tail.clone();
         if key.is_empty() {
             return Err(HttpError::bad_request(MISSING_KEY));
@@ -54,7 +53,7 @@ impl Front {
     }
 
     async fn kv_recurse(&self, call: Call) -> Result<Answer, HttpError> {
-        let options = ReadOptions::parse(&call.params)?;
+        let options = self.read_options(&call)?;
         let prefix = &call.tail;
         let (meta, entries) = self
             .blocking(
@@ -77,7 +76,7 @@ impl Front {
     }
 
     async fn kv_keys(&self, call: Call) -> Result<Answer, HttpError> {
-        let options = ReadOptions::parse(&call.params)?;
+        let options = self.read_options(&call)?;
         let prefix = &call.tail;
         // Consul also listens to the misspelling that old clients send.
         let separator = call.params.get("separator").or_else(|| call.params.get("seperator"));

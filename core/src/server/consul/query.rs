@@ -14,7 +14,6 @@ use super::answer::Answer;
 use super::call::Call;
 use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
-use super::read_options::ReadOptions;
 use crate::server::prepared_query::{Instance, instances, query_for};
 
 const TEMPLATE_BY_ID: &str = "prepared query templates can only be resolved up by name, not by ID";
@@ -129,7 +128,7 @@ impl Front {
         call: &Call,
         answer: impl Fn(&StateMachine) -> Option<Vec<QueryAnswer>>,
     ) -> Result<Answer, HttpError> {
-        let options = ReadOptions::parse(&call.params)?;
+        let options = self.read_options(call)?;
         let (mut meta, bytes) = self
             .blocking(
                 &options,
@@ -143,7 +142,7 @@ impl Front {
     }
 
     async fn query_execute(&self, call: &Call, name: &str) -> Result<Answer, HttpError> {
-        let options = ReadOptions::parse(&call.params)?;
+        let options = self.read_options(call)?;
         let limit = match call.params.nonempty("limit") {
             None => 0,
             Some(text) => text.parse().map_err(|_| HttpError::bad_request("Invalid limit"))?,
@@ -192,7 +191,7 @@ impl Front {
     }
 
     async fn query_explain(&self, call: &Call, name: &str) -> Result<Answer, HttpError> {
-        let options = ReadOptions::parse(&call.params)?;
+        let options = self.read_options(call)?;
         let freshness = self.confirm(&options).await?;
         let bytes = self.node.read(|state| {
             let query = query_for(state.consul(), name)?;

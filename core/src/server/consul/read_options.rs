@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use coord_wire::consul::duration;
 
+use super::Front;
+use super::call::Call;
 use super::error_map::HttpError;
 use super::params::Params;
 use crate::node::ReadLevel;
-
-const WAIT_DEFAULT: Duration = Duration::from_secs(300);
-const WAIT_MAX: Duration = Duration::from_secs(600);
+use crate::settings::QuerySettings;
 
 /// The wishes of one reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +24,16 @@ pub(super) struct ReadOptions {
     pub(super) wait: Duration,
 }
 
+impl Front {
+    /// What this reader asks for.
+    pub(super) fn read_options(&self, call: &Call) -> Result<ReadOptions, HttpError> {
+        ReadOptions::parse(&call.params, &self.node.settings().queries)
+    }
+}
+
 impl ReadOptions {
-    pub(super) fn parse(params: &Params) -> Result<Self, HttpError> {
-        let mut wait = WAIT_DEFAULT;
+    pub(super) fn parse(params: &Params, waits: &QuerySettings) -> Result<Self, HttpError> {
+        let mut wait = Duration::from_millis(waits.default_wait_ms);
         if let Some(text) = params.nonempty("wait") {
             let nanoseconds =
                 duration::parse(text).map_err(|_| HttpError::bad_request("Invalid wait time"))?;
@@ -35,6 +42,7 @@ impl ReadOptions {
                 wait = Duration::from_nanos(amount);
             }
         }
+        let wait_max = Duration::from_millis(waits.max_wait_ms);
         let index = match params.nonempty("index") {
             None => 0,
             Some(text) => text.parse().map_err(|_| HttpError::bad_request("Invalid index"))?,
@@ -62,7 +70,7 @@ impl ReadOptions {
                 "Cannot specify ?cached with ?consistent, conflicting semantics.",
             ));
         }
-        Ok(Self { level, max_stale, index, wait: wait.min(WAIT_MAX) })
+        Ok(Self { level, max_stale, index, wait: wait.min(wait_max) })
     }
 
     /// As `X-Consul-Effective-Consistency` tells it.
@@ -80,7 +88,8 @@ mod tests {
     use super::*;
 
     fn parse(query: &str) -> Result<ReadOptions, String> {
-        ReadOptions::parse(&Params::parse(query).unwrap()).map_err(|e| e.text().to_owned())
+        ReadOptions::parse(&Params::parse(query).unwrap(), &QuerySettings::default())
+            .map_err(|e| e.text().to_owned())
     }
 
     #[test]

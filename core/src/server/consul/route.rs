@@ -218,6 +218,12 @@ impl Route {
             .max_by_key(|(route, _)| route.path.len())
     }
 
+    /// Whether this is the path of a folder but for the slash at its end.
+    pub(super) fn is_folder(path: &[u8]) -> bool {
+        let folder = |route: &Self| route.path.as_bytes().strip_suffix(b"/") == Some(path);
+        path.len() > 1 && ROUTES.iter().any(folder)
+    }
+
     /// As the `Allow` header tells them.
     pub(super) fn allow(&self) -> String {
         format!("OPTIONS,{}", self.methods.join(","))

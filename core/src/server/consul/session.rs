@@ -14,7 +14,6 @@ use super::Front;
 use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
-use super::read_options::ReadOptions;
 
 const TTL_MAX_NS: i64 = 86_400 * duration::SECOND;
 const MISSING_SESSION: &str = "Missing session";
@@ -108,7 +107,7 @@ impl Front {
         call: &Call,
         wanted: impl Fn(&ConsulSession) -> bool,
     ) -> Result<Answer, HttpError> {
-        let options = ReadOptions::parse(&call.params)?;
+        let options = self.read_options(call)?;
         let (meta, bytes) = self
             .blocking(
                 &options,

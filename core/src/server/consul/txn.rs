@@ -15,7 +15,7 @@ const LIMIT_DOCUMENT: &str = "https://www.consul.io/docs/agent/options.html#txn_
 
 impl Front {
     pub(super) async fn txn(&self, mut call: Call) -> Result<Answer, HttpError> {
-        let options = ReadOptions::parse(&call.params)?;
+        let options = self.read_options(&call)?;
         let limits = &self.node.settings().limits;
         let bytes_max = limits.txn_bytes_max;
         let body = call.read_body(bytes_max, limits.http_body_bytes_max).await?;

@@ -162,7 +162,7 @@ fn damage_drops_the_staged_state_and_changes_nothing_else() {
         let before = machine.digest();
         let staged = stage(&mut machine, &damaged);
         let last = step(&mut machine, ArchiveCommand::Activate { archive: ID }).result;
-        assert!(staged.and(last.map(drop)).is_err(), "without {left_out:?}");
+        assert!(staged.is_err() || last.is_err(), "without {left_out:?}");
         assert_eq!(machine.digest(), before);
     }
 }

@@ -242,7 +242,7 @@ impl<R: Read> Read for Bounded<R> {
         self.left = self
             .left
             .checked_sub(read as u64)
-            .ok_or(io::Error::from(io::ErrorKind::FileTooLarge))?;
+            .ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
         Ok(read)
     }
 }

@@ -30,7 +30,6 @@ use super::Front;
 use super::answer::{Answer, Meta};
 use super::call::Call;
 use super::error_map::HttpError;
-use super::read_options::ReadOptions;
 
 const CONTENT_TYPE: &str = "application/x-gzip";
 /// How many archives are made at once: each holds a copy of the state.
@@ -53,7 +52,7 @@ impl Front {
     }
 
     async fn snapshot_save(&self, call: &Call) -> Result<Answer, HttpError> {
-        let options = ReadOptions::parse(&call.params)?;
+        let options = self.read_options(call)?;
         let freshness = self.confirm(&options).await?;
         let permit = Arc::clone(&self.saves).acquire_owned().await;
         let permit = permit.map_err(|_| HttpError::internal("server is shutting down"))?;
