@@ -4,10 +4,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod agent;
 mod blocking;
 mod browser;
 mod catalog;
+mod dns;
 mod keys;
+mod operators;
 mod queries;
 mod score;
 mod sessions;
