@@ -25,6 +25,8 @@ CLIENTS = {
         "pytest-timeout==2.4.0",
         "pytest-xdist==3.8.0",
     ],
+    # It will not be imported without a driver of PostgreSQL.
+    "patroni": ["patroni[consul,zookeeper]==4.1.5", "py-consul==1.8.0", "kazoo==2.11.0", "psycopg[binary]==3.3.9"],
 }
 
 
@@ -77,11 +79,6 @@ def dig_command():
     libraries = [str(path) for path in root.glob("usr/lib/*-linux-gnu*")]
     libraries += [str(path) for path in root.glob("lib/*-linux-gnu*")]
     return root / "usr" / "bin" / "dig", {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
-
-
-def prometheus_command():
-    """Debian's Prometheus."""
-    return debian_root("prometheus", ["prometheus"]) / "usr" / "bin" / "prometheus"
 
 
 class GenuineZookeeper:

@@ -25,6 +25,7 @@ SUITES = [
     ("test_go_consul", None),
     ("test_node_consul", None),
     ("test_dig", None),
+    ("test_patroni", "patroni"),
     ("test_zookeeper_random", None),
     ("test_members", None),
     ("test_admin", None),
