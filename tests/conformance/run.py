@@ -26,6 +26,7 @@ SUITES = [
     ("test_node_consul", None),
     ("test_dig", None),
     ("test_patroni", "patroni"),
+    ("test_consul_members", "py-consul"),
     ("test_zookeeper_random", None),
     ("test_members", None),
     ("test_admin", None),
