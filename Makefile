@@ -22,8 +22,8 @@ export CC CARGO_TARGET_DIR
 # Python must not leave compiled files between the sources.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all demo check conformance bench fix wheel install python help clean \
-        has-cargo has-python has-cc has-pip has-java has-client-tools
+.PHONY: all demo check conformance conformance-consul bench bench-consul fix wheel install python help \
+        clean has-cargo has-python has-cc has-pip has-java has-client-tools
 .DEFAULT_GOAL := all
 
 all: has-cargo has-python has-cc ## Build the library, the command and the Python module; check the header
@@ -53,10 +53,19 @@ conformance: has-cargo has-python has-cc has-pip has-java has-client-tools ## Ge
 	$(call stage_python,debug)
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug
 
+conformance-consul: has-cargo has-python has-pip has-client-tools ## Build a genuine Consul, try its command on ours and our tests on it
+	$(CARGO) build --locked -p coord-core --bin coord
+	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --consul
+
 bench: has-cargo has-python has-java ## Side by side with a genuine ZooKeeper; ARGS= are passed on
 	$(CARGO) build --locked --release -p coord-core --bin coord
 	$(CARGO) build --locked --release -p coord-bench
 	$(PYTHON) tests/bench/compare.py --target $(TARGET) $(ARGS)
+
+bench-consul: has-cargo has-python ## Consul's protocols; beside the genuine one that CONSUL_PEER names
+	$(CARGO) build --locked --release -p coord-core --bin coord
+	$(CARGO) build --locked --release -p coord-bench
+	$(PYTHON) tests/bench/consul.py --target $(TARGET) $(ARGS)
 
 fix: has-cargo ## Format the sources and rewrite the generated papers
 	$(CARGO) fmt --all
@@ -86,7 +95,7 @@ clean: ## Remove everything that was built
 	rm -rf dist
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
 
 # The Python modules without maturin: the sources next to the native module
 # under the name Python looks for. See docs/adr/0010-python-is-built-by-cargo.md.

@@ -81,6 +81,33 @@ def dig_command():
     return root / "usr" / "bin" / "dig", {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
 
 
+# The last release of its line under the Mozilla Public License.
+CONSUL_MODULE = """module genuine
+go 1.20
+require github.com/hashicorp/consul v1.16.2
+exclude (
+\tgithub.com/hashicorp/go-msgpack v1.1.5
+\tgithub.com/hashicorp/go-msgpack v1.1.6
+)
+"""
+
+
+def consul_command():
+    """The genuine `consul`, built from its module: minutes, so not for every run."""
+    folder = target() / "conformance" / "consul"
+    command = folder / "consul"
+    if not command.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "go.mod").write_text(CONSUL_MODULE)
+        # Some of its parts are not in the public list of checksums.
+        environment = {**os.environ, "GONOSUMDB": "github.com/hashicorp/*"}
+        part = folder / "part"
+        build = ["go", "build", "-mod=mod", "-trimpath", "-o", str(part), "github.com/hashicorp/consul"]
+        subprocess.run(build, cwd=folder, env=environment, check=True, stdin=subprocess.DEVNULL)
+        part.rename(command)
+    return command
+
+
 class GenuineZookeeper:
     """A genuine ZooKeeper for the length of a `with` block: Debian's, or
     another whose class path is given."""

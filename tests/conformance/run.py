@@ -37,6 +37,9 @@ SUITES = [
     ("test_zookeeper_clients", None),
     ("test_kazoo_suite", "kazoo-suite"),
 ]
+# With --consul: its command on ours, and these on the genuine one.
+ON_CONSUL = ["test_py_consul", "test_python_consul", "test_go_consul", "test_node_consul"]
+COMMAND = ("test_consul_command", None)
 SECONDS_MAX = 600
 
 
@@ -44,6 +47,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--target", default="target", help="where cargo builds")
     arguments.add_argument("--build", default="debug", help="debug or release")
+    arguments.add_argument("--consul", action="store_true", help="build and use a genuine Consul")
     arguments.add_argument("suites", nargs="*", help="only these, as in test_kazoo")
     chosen = arguments.parse_args()
 
@@ -53,13 +57,19 @@ def main():
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     # Ours must not stand in for a genuine client of the same name.
     os.environ.pop("PYTHONPATH", None)
-    from peers import client_python
+    from peers import client_python, consul_command
 
-    unknown = set(chosen.suites) - {suite for suite, _ in SUITES}
+    suites = SUITES
+    if chosen.consul:
+        os.environ["CONSUL_COMMAND"] = str(consul_command())
+        suites = [COMMAND] + [(suite, client) for suite, client in SUITES if suite in ON_CONSUL]
+    unknown = set(chosen.suites) - {suite for suite, _ in suites}
     if unknown:
         sys.exit(f"no such suite: {', '.join(sorted(unknown))}")
     lines, ran, failed = [], 0, 0
-    for suite, client in SUITES:
+    for suite, client in suites:
+        if suite in ON_CONSUL and chosen.consul:
+            os.environ["CONSUL_PEER"] = os.environ["CONSUL_COMMAND"]
         if chosen.suites and suite not in chosen.suites:
             continue
         print(f"\n=== {suite}", flush=True)

@@ -8,6 +8,7 @@ import consul
 import consul.aio
 
 from consul_calls import Calls, catalog_token
+from member import eventually
 
 
 class NewerCalls(Calls):
@@ -82,6 +83,46 @@ class NewerCalls(Calls):
         self.assertIs(True, agent.join("127.0.0.1"))
         self.assertTrue(agent.maintenance("true", "why", token="any"))
         self.assertTrue(agent.maintenance("false"))
+
+    def test_the_state_is_saved_and_restored(self):
+        self.consul.kv.put("saved", "yes")
+        archive = self.consul.snapshot.save(stale=True)
+        self.assertTrue(archive.startswith(b"\x1f\x8b"))
+        self.consul.kv.delete("saved")
+        self.assertIs(True, self.consul.snapshot.restore(archive, dc="dc1"))
+        eventually("the key is back", lambda: self.consul.kv.get("saved")[1])
+        with self.assertRaises(consul.ConsulException):
+            self.consul.snapshot.restore(b"no archive")
+
+    def test_operators_look_after_the_servers(self):
+        operator = self.consul.operator
+        self.assertEqual("10s", operator.autopilot_configuration()["ServerStabilizationTime"])
+        kept = operator.autopilot_configuration()
+        same = dict(
+            cleanup_dead_servers=kept["CleanupDeadServers"],
+            last_contact_threshold=kept["LastContactThreshold"],
+            max_trailing_logs=kept["MaxTrailingLogs"], min_quorum=kept["MinQuorum"],
+            server_stabilization_time=kept["ServerStabilizationTime"],
+        )
+        self.assertIs(True, operator.update_autopilot_configuration(**same))
+        health = operator.autopilot_health()
+        self.assertEqual([self.node], [server["Name"] for server in health["Servers"]])
+        self.assertGreaterEqual(operator.usage()["Usage"]["dc1"]["Nodes"], 1)
+        for refused in (
+            lambda: operator.keyring_list(),
+            lambda: self.consul.agent.force_leave("nobody"),
+        ):
+            with self.assertRaises(consul.ConsulException) as error:
+                refused()
+            self.assertTrue(str(error.exception).startswith("500 "), error.exception)
+
+    def test_coordinates_are_updated(self):
+        coordinate = self.consul.coordinate
+        here = {"Vec": [0.1] * 8, "Error": 1.5, "Adjustment": 0, "Height": 1e-5}
+        self.assertIs(True, coordinate.update(self.node, here))
+        kept = eventually("it is kept", lambda: coordinate.node(self.node)[1])
+        self.assertEqual([(self.node, "")], [(each["Node"], each["Segment"]) for each in kept])
+        self.assertIsNone(coordinate.node("nobody")[1])
 
     def test_access_rules_are_off(self):
         with self.assertRaises(consul.ACLDisabled):

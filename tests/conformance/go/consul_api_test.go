@@ -2,8 +2,10 @@
 package conformance
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"sort"
 	"strings"
@@ -478,4 +480,22 @@ func TestOneOfThreeLeadsUntilAllDid(t *testing.T) {
 	group.Wait()
 	sort.Strings(order)
 	equal(t, []string{"a", "b", "c"}, order)
+}
+
+func TestASnapshotBringsTheStateBack(t *testing.T) {
+	client := connect(t)
+	_, err := client.KV().Put(&api.KVPair{Key: "go/snap", Value: []byte("kept")}, nil)
+	must(t, err)
+	reader, _, err := client.Snapshot().Save(nil)
+	must(t, err)
+	archive, err := io.ReadAll(reader)
+	must(t, err)
+	must(t, reader.Close())
+	_, err = client.KV().DeleteTree("go/snap", nil)
+	must(t, err)
+	must(t, client.Snapshot().Restore(nil, bytes.NewReader(archive)))
+	eventually(t, "the key is back", func() bool {
+		pair, _, err := client.KV().Get("go/snap", nil)
+		return err == nil && pair != nil && string(pair.Value) == "kept"
+	})
 }

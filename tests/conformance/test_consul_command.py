@@ -1,0 +1,108 @@
+"""The genuine `consul` command against a member of ours. Not in every run: it is
+built from source; see `make conformance-consul`."""
+
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from member import Cluster
+
+
+class ConsulCommand(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster().__enter__()
+        cls.environment = {**os.environ, "CONSUL_HTTP_ADDR": cls.cluster.members[0].http}
+        cls.folder = tempfile.TemporaryDirectory()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+        cls.cluster.__exit__()
+
+    def consul(self, *arguments, code=0, stdin=None):
+        """What the command says; it must end with `code`."""
+        done = subprocess.run(
+            [os.environ["CONSUL_COMMAND"], *arguments], env=self.environment, input=stdin,
+            capture_output=True, text=True, timeout=60,
+        )
+        said = done.stdout + done.stderr
+        self.assertEqual(code, done.returncode, f"{arguments}: {said}")
+        return said.strip()
+
+    def file(self, name, text=None):
+        path = pathlib.Path(self.folder.name) / name
+        if text is not None:
+            path.write_text(text)
+        return str(path)
+
+    def test_kv(self):
+        self.assertEqual("Success! Data written to: cli/a", self.consul("kv", "put", "-flags=42", "cli/a", "one"))
+        self.assertEqual("one", self.consul("kv", "get", "cli/a"))
+        detailed = self.consul("kv", "get", "-detailed", "cli/a")
+        self.assertRegex(detailed, r"Flags +42")
+        index = next(line.split()[1] for line in detailed.splitlines() if line.startswith("ModifyIndex"))
+        self.assertEqual("Error! No key exists at: cli/none", self.consul("kv", "get", "cli/none", code=1))
+        refused = self.consul("kv", "put", "-cas", "-modify-index=1", "cli/a", "no", code=1)
+        self.assertEqual("Error! Did not write to cli/a: CAS failed", refused)
+        self.consul("kv", "put", "-cas", f"-modify-index={index}", "cli/a", "two")
+        self.consul("kv", "put", "cli/b/c", "-", stdin="piped")
+        self.assertEqual("cli/a:two\ncli/b/c:piped", self.consul("kv", "get", "-recurse", "cli/"))
+        self.assertEqual("cli/a\ncli/b/", self.consul("kv", "get", "-keys", "-separator=/", "cli/"))
+        exported = self.consul("kv", "export", "cli/")
+        self.assertEqual(["cli/a", "cli/b/c"], [entry["key"] for entry in json.loads(exported)])
+        self.assertEqual("Success! Deleted keys with prefix: cli/", self.consul("kv", "delete", "-recurse", "cli/"))
+        self.assertIn("Imported: cli/a", self.consul("kv", "import", "-", stdin=exported))
+        self.assertEqual("two", self.consul("kv", "get", "cli/a"))
+        self.assertEqual("Success! Deleted key: cli/a", self.consul("kv", "delete", "cli/a"))
+
+    def test_services_and_catalog(self):
+        definition = self.file("web.json", json.dumps({"service": {"name": "cli-web", "port": 80, "tags": ["a"]}}))
+        self.assertEqual("Registered service: cli-web", self.consul("services", "register", definition))
+        self.consul("services", "register", "-name=cli-flag", "-port=81")
+        self.assertIn("cli-web", self.consul("catalog", "services").splitlines())
+        self.assertRegex(self.consul("catalog", "services", "-tags"), r"cli-web +a")
+        self.assertRegex(self.consul("catalog", "nodes", "-service=cli-web"), r"127\.0\.0\.1 +dc1")
+        self.assertEqual("dc1", self.consul("catalog", "datacenters"))
+        self.assertEqual("Deregistered service: cli-web", self.consul("services", "deregister", definition))
+        self.consul("services", "deregister", "-id=cli-flag")
+        self.assertNotIn("cli-web", self.consul("catalog", "services").splitlines())
+
+    def test_watch(self):
+        self.consul("kv", "put", "cli/watched", "seen")
+        told = json.loads(self.consul("watch", "-type=key", "-key=cli/watched"))
+        self.assertEqual("cli/watched", told["Key"])
+        self.assertIn("consul", json.loads(self.consul("watch", "-type=services")))
+        self.assertEqual(1, len(json.loads(self.consul("watch", "-type=nodes"))))
+        self.assertEqual([], json.loads(self.consul("watch", "-type=checks", "-state=critical")))
+
+    def test_lock(self):
+        held = self.consul("lock", "-shell=false", "cli/lock", os.environ["CONSUL_COMMAND"], "kv", "get", "-keys", "-separator=", "cli/lock")
+        self.assertEqual("cli/lock/.lock", held)
+        self.consul("lock", "-n=2", "cli/semaphore", "true")
+        self.assertIn("exit status 3", self.consul("lock", "cli/lock", "exit 3"))
+
+    def test_members_and_raft(self):
+        self.assertRegex(self.consul("members"), r"alive +server +\S+ +\d +dc1")
+        self.assertRegex(self.consul("operator", "raft", "list-peers"), r"leader +true")
+        self.assertIn("leader = true", self.consul("info"))
+        self.assertIn("Event ID: ", self.consul("event", "-name=cli"))
+        self.assertIn("Configuration reload triggered", self.consul("reload"))
+        self.consul("maint", "-enable", "-reason=r")
+        self.assertIn("Reason: r", self.consul("maint"))
+        self.consul("maint", "-disable")
+
+    def test_snapshot(self):
+        self.consul("kv", "put", "cli/kept", "yes")
+        archive = self.file("state.snap")
+        self.assertIn("Saved and verified snapshot to index", self.consul("snapshot", "save", archive))
+        self.consul("kv", "delete", "cli/kept")
+        self.assertEqual("Restored snapshot", self.consul("snapshot", "restore", archive))
+        self.assertEqual("yes", self.consul("kv", "get", "cli/kept"))
+
+
+if __name__ == "__main__":
+    unittest.main()
