@@ -18,6 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Suite, and the client whose environment it runs in.
 SUITES = [
     ("test_bad_input", None),
+    ("test_consul_refusals", None),
     ("test_kazoo", "kazoo"),
     ("test_reconfig", "kazoo"),
     ("test_py_consul", "py-consul"),
@@ -38,7 +39,10 @@ SUITES = [
     ("test_kazoo_suite", "kazoo-suite"),
 ]
 # With --consul: its command on ours, and these on the genuine one.
-ON_CONSUL = ["test_py_consul", "test_python_consul", "test_go_consul", "test_node_consul"]
+ON_CONSUL = [
+    "test_consul_refusals", "test_py_consul", "test_python_consul", "test_go_consul",
+    "test_node_consul",
+]
 COMMAND = ("test_consul_command", None)
 SECONDS_MAX = 600
 

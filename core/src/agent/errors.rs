@@ -18,3 +18,12 @@ pub enum AgentError {
     #[error(transparent)]
     Failed(#[from] Error),
 }
+
+impl AgentError {
+    /// There is no service of that id here.
+    pub(super) fn unknown_service(id: &str) -> Self {
+        Self::NotFound(format!(
+            "Unknown service ID {id:?}. Ensure that the service ID is passed, not the service name."
+        ))
+    }
+}

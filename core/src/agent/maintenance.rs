@@ -25,9 +25,7 @@ impl Agent {
         reason: &str,
     ) -> Result<(), AgentError> {
         if self.look(|local| local.service(service_id).is_none()) {
-            return Err(AgentError::NotFound(format!(
-                "No service registered with ID {service_id:?}"
-            )));
+            return Err(AgentError::unknown_service(service_id));
         }
         let check = CheckDefinition {
             id: format!("{SERVICE_CHECK_PREFIX}{service_id}"),

@@ -83,9 +83,7 @@ impl Agent {
         let checks: Vec<String> = {
             let local = self.local();
             if local.service(id).is_none() {
-                return Err(AgentError::NotFound(format!(
-                    "Unknown service ID {id:?}. Ensure that the service ID is passed, not the service name."
-                )));
+                return Err(AgentError::unknown_service(id));
             }
             local.own_checks(id).collect()
         };

@@ -96,9 +96,10 @@ fn a_09_maintenance_is_a_critical_check_with_a_reason() {
     }
     assert_eq!(member.json("/v1/agent/checks").get("_node_maintenance"), None);
     member.put("/v1/agent/maintenance", "").says(400, "Missing value for enable");
-    member
-        .put("/v1/agent/service/maintenance/nope?enable=true", "")
-        .says(404, "No service registered with ID \"nope\"");
+    member.put("/v1/agent/service/maintenance/nope?enable=true", "").says(
+        404,
+        "Unknown service ID \"nope\". Ensure that the service ID is passed, not the service name.",
+    );
 }
 
 #[test]
