@@ -237,6 +237,10 @@ enum coord_listener
     COORD_LISTENER_DNS = 2,
     /** Other members. */
     COORD_LISTENER_PEER = 3,
+    /** ZooKeeper clients that speak TLS, on a port for that alone. */
+    COORD_LISTENER_ZK_TLS = 4,
+    /** Consul's HTTP API over TLS. */
+    COORD_LISTENER_HTTPS = 5,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -520,6 +524,24 @@ coord_status coord_zk_connect(const char *hosts,
                               int64_t timeout_ms,
                               struct coord_zk **out,
                               struct coord_error **error);
+
+/**
+ * Connects as coord_zk_connect does, secured.
+ *
+ * options  lines of `name=value`:
+ *          `tls=on` trusts whom the system trusts; `tls.ca_file=PATH` those in a PEM file;
+ *          `tls.cert_file=PATH` and `tls.key_file=PATH` are this client's own certificate;
+ *          `tls.verify=any_name` takes a good certificate of any host, `nothing` any at all;
+ *          `sasl=USER:PASSWORD` proves a user with DIGEST-MD5.
+ * Returns  as coord_zk_connect; COORD_INVALID also for an option or a file that cannot be
+ *          used; COORD_ZK_AUTH_FAILED if the server does not believe the user.
+ */
+coord_status coord_zk_connect_secured(const char *hosts,
+                                      const char *options,
+                                      int64_t session_timeout_ms,
+                                      int64_t timeout_ms,
+                                      struct coord_zk **out,
+                                      struct coord_error **error);
 
 /**
  * Ends the session, and with it its ephemerals and watches. Other calls on it,

@@ -42,6 +42,8 @@ pub struct Addresses {
     pub zk_tls: Option<SocketAddr>,
     /// Consul's HTTP API.
     pub http: Option<SocketAddr>,
+    /// The same over TLS.
+    pub https: Option<SocketAddr>,
     /// DNS, UDP and TCP.
     pub dns: Option<SocketAddr>,
     /// Other members.
@@ -105,7 +107,8 @@ impl Server {
                 let addresses = Addresses {
                     zk: zookeeper.as_ref().and_then(ZookeeperServer::plain_addr),
                     zk_tls: zookeeper.as_ref().and_then(ZookeeperServer::tls_addr),
-                    http: consul.as_ref().map(ConsulServer::local_addr),
+                    http: consul.as_ref().and_then(ConsulServer::local_addr),
+                    https: consul.as_ref().and_then(ConsulServer::tls_addr),
                     dns: dns.as_ref().map(DnsServer::local_addr),
                     peer: node.peer_addr(),
                 };
@@ -236,6 +239,7 @@ impl Cluster {
                 node_name: Some(format!("{node_name}-{member_id}")),
                 zk_addr: free_port(&settings.zk_addr),
                 zk_tls_addr: free_port(&settings.zk_tls_addr),
+                https_addr: free_port(&settings.https_addr),
                 http_addr: free_port(&settings.http_addr),
                 dns_addr: free_port(&settings.dns_addr),
                 ..settings.clone()
@@ -302,7 +306,7 @@ async fn start_servers(settings: &ValidSettings, node: &Node) -> Result<Servers,
     };
     let agent = Agent::start(node.clone()).await?;
     let consul = match &settings.http_addr {
-        ListenAddress::Off => None,
+        ListenAddress::Off if settings.https_addr == ListenAddress::Off => None,
         address => {
             let extra = zookeeper.as_ref().map(ZookeeperServer::admin_pages);
             Some(ConsulServer::bind(address, node.clone(), Arc::clone(&agent), extra).await?)

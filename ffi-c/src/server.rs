@@ -82,6 +82,8 @@ pub enum coord_listener {
     COORD_LISTENER_PEER = 3,
     /// ZooKeeper clients that speak TLS, on a port for that alone.
     COORD_LISTENER_ZK_TLS = 4,
+    /// Consul's HTTP API over TLS.
+    COORD_LISTENER_HTTPS = 5,
 }
 
 /// Where a member listens, as `host:port` with the real port, or `off`.
@@ -118,12 +120,14 @@ pub(crate) fn pick(addresses: &Addresses, listener: i32) -> Result<Option<Socket
     const DNS: i32 = coord_listener::COORD_LISTENER_DNS as i32;
     const PEER: i32 = coord_listener::COORD_LISTENER_PEER as i32;
     const ZK_TLS: i32 = coord_listener::COORD_LISTENER_ZK_TLS as i32;
+    const HTTPS: i32 = coord_listener::COORD_LISTENER_HTTPS as i32;
     match listener {
         ZK => Ok(addresses.zk),
         HTTP => Ok(addresses.http),
         DNS => Ok(addresses.dns),
         PEER => Ok(addresses.peer),
         ZK_TLS => Ok(addresses.zk_tls),
+        HTTPS => Ok(addresses.https),
         other => Err(Failure::new(
             coord_status::COORD_INVALID,
             format!("{other} is not one of coord_listener"),

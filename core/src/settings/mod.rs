@@ -69,6 +69,8 @@ pub struct Settings {
     pub zk_four_letter_words: Option<String>,
     /// HTTP. Default `127.0.0.1:8500`. Consul: `ports.http`.
     pub http_addr: ListenAddress,
+    /// The same over TLS. Default off; needs `tls.cert_file`. Consul: `ports.https`.
+    pub https_addr: ListenAddress,
     /// DNS, UDP and TCP. Default `127.0.0.1:8600`. Consul: `ports.dns`.
     pub dns_addr: ListenAddress,
     /// This member's name in the catalog. Default: the machine's name.
@@ -192,6 +194,7 @@ impl Default for Settings {
             zk_tls_addr: ListenAddress::Off,
             zk_four_letter_words: None,
             http_addr: ListenAddress::loopback(8500),
+            https_addr: ListenAddress::Off,
             dns_addr: ListenAddress::loopback(8600),
             node_name: None,
             datacenter: "dc1".to_owned(),
@@ -376,8 +379,12 @@ impl Settings {
         if self.runtime.workers == 0 {
             problems.push("runtime.workers is 0".to_owned());
         }
-        if self.zk_tls_addr != ListenAddress::Off && self.tls.cert_file.is_none() {
-            problems.push("zk_tls_addr is on, but tls.cert_file is missing".to_owned());
+        for (name, address) in
+            [("zk_tls_addr", &self.zk_tls_addr), ("https_addr", &self.https_addr)]
+        {
+            if *address != ListenAddress::Off && self.tls.cert_file.is_none() {
+                problems.push(format!("{name} is on, but tls.cert_file is missing"));
+            }
         }
         self.tls.check(&mut problems);
         self.auth.check(&mut problems);

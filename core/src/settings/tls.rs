@@ -23,6 +23,8 @@ pub struct TlsSettings {
     /// or `need`. Default `need` with a `ca_file`, otherwise `none`.
     /// ZooKeeper: `ssl.clientAuth`.
     pub client_auth: Option<ClientAuth>,
+    /// The same for HTTPS. Default `none`. Consul: `tls.https.verify_incoming`.
+    pub https_client_auth: ClientAuth,
     /// Whether `zk_addr` takes TLS beside plaintext. Default no. ZooKeeper:
     /// `client.portUnification`.
     pub one_port: bool,
@@ -66,6 +68,7 @@ impl Default for TlsSettings {
             key_file: None,
             ca_file: None,
             client_auth: None,
+            https_client_auth: ClientAuth::None,
             one_port: false,
             version_min: TlsVersion::default(),
             handshake_timeout_ms: 5000,
@@ -85,10 +88,15 @@ impl TlsSettings {
         if self.cert_file.is_none() && (self.key_file.is_some() || self.one_port) {
             problems.push("tls.cert_file is missing".to_owned());
         }
-        if self.client_auth() != ClientAuth::None && self.ca_file.is_none() {
-            problems.push(
-                "tls.client_auth asks for certificates, but no tls.ca_file says of whom".to_owned(),
-            );
+        let asked = [
+            ("tls.client_auth", self.client_auth()),
+            ("tls.https_client_auth", self.https_client_auth),
+        ];
+        for (name, auth) in asked {
+            if auth != ClientAuth::None && self.ca_file.is_none() {
+                problems
+                    .push(format!("{name} asks for certificates, but no tls.ca_file says of whom"));
+            }
         }
         if self.handshake_timeout_ms == 0 {
             problems.push("tls.handshake_timeout_ms is 0".to_owned());

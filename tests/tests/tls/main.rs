@@ -5,4 +5,5 @@
 
 mod authority;
 mod handshakes;
+mod https;
 mod zookeeper;

@@ -151,7 +151,10 @@ fn announce(addresses: &Addresses) -> Result<(), Error> {
         address.map_or_else(|| "off".to_owned(), |address| address.to_string())
     };
     // Behind the others, and only where there is one: programs read this line.
-    let tls = addresses.zk_tls.map_or_else(String::new, |address| format!(" zk-tls={address}"));
+    let tls: String = [("zk-tls", addresses.zk_tls), ("https", addresses.https)]
+        .iter()
+        .filter_map(|(name, address)| Some(format!(" {name}={}", (*address)?)))
+        .collect();
     println!(
         "coord ready zk={} http={} dns={} peer={}{tls}",
         text(addresses.zk),

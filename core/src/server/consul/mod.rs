@@ -51,6 +51,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -90,12 +91,13 @@ impl Front {
 #[derive(Debug)]
 pub struct ConsulServer {
     front: Arc<Front>,
-    address: SocketAddr,
-    serving: Mutex<Option<JoinHandle<()>>>,
+    address: Option<SocketAddr>,
+    tls_address: Option<SocketAddr>,
+    serving: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl ConsulServer {
-    /// Listens on `address` and serves from now on, `extra` where it has no
+    /// Listens on `address`, and for HTTPS where the settings say, and serves from now on, `extra` where it has no
     /// page of its own.
     ///
     /// # Errors
@@ -106,10 +108,19 @@ impl ConsulServer {
         agent: Arc<Agent>,
         extra: Option<Arc<dyn ExtraRoutes>>,
     ) -> Result<Self, Error> {
-        let listener = listener::bind(address).await?;
-        let local = listener
-            .local_addr()
-            .map_err(|error| Error::internal("the listener has no address").caused_by(error))?;
+        let settings = node.settings().clone();
+        let plain = listener::bind(address).await?;
+        let secure = listener::bind(&settings.https_addr).await?;
+        let acceptor = secure.as_ref().map(|_| listener::acceptor(&settings)).transpose()?;
+        let address_of = |listener: &TcpListener| {
+            listener
+                .local_addr()
+                .map_err(|error| Error::internal("the listener has no address").caused_by(error))
+        };
+        let addresses = [
+            plain.as_ref().map(address_of).transpose()?,
+            secure.as_ref().map(address_of).transpose()?,
+        ];
         let stopping = watch::Sender::new(false);
         let front = Arc::new(Front {
             began: node.clock().monotonic(),
@@ -123,14 +134,26 @@ impl ConsulServer {
             saves: Arc::new(Semaphore::new(archive::SAVES_MAX)),
             stopping,
         });
-        let serving = tokio::spawn(listener::serve(Arc::clone(&front), listener));
-        tracing::info!(address = %local, "HTTP is served");
-        Ok(Self { front, address: local, serving: Mutex::new(Some(serving)) })
+        let doors = [(plain, None), (secure, acceptor)].into_iter();
+        let serving = doors
+            .filter_map(|(listener, acceptor)| Some((listener?, acceptor)))
+            .map(|(listener, acceptor)| {
+                tokio::spawn(listener::serve(Arc::clone(&front), listener, acceptor))
+            })
+            .collect();
+        let [address, tls_address] = addresses;
+        tracing::info!(?address, ?tls_address, "HTTP is served");
+        Ok(Self { front, address, tls_address, serving: Mutex::new(serving) })
     }
 
     /// Where it listens.
-    pub fn local_addr(&self) -> SocketAddr {
+    pub fn local_addr(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Where it listens for HTTPS.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_address
     }
 
     /// Shows this log over HTTP. The first one counts.
@@ -142,11 +165,12 @@ impl ConsulServer {
     /// all connections.
     pub async fn stop(&self) {
         self.front.stopping.send_replace(true);
-        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(serving) = serving
-            && let Err(error) = serving.await
-        {
-            tracing::warn!(%error, "the HTTP server ended badly");
+        let serving =
+            std::mem::take(&mut *self.serving.lock().unwrap_or_else(PoisonError::into_inner));
+        for serving in serving {
+            if let Err(error) = serving.await {
+                tracing::warn!(%error, "the HTTP server ended badly");
+            }
         }
     }
 }
