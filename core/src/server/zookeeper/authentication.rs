@@ -22,6 +22,8 @@ use crate::tls::Stream;
 #[derive(Debug)]
 pub(super) struct Authority {
     users: Users,
+    /// Schemes of which one must have been proven; empty for none.
+    required: Vec<String>,
     settings: AuthSettings,
 }
 
@@ -29,7 +31,8 @@ impl Authority {
     /// # Errors
     /// `Invalid` if the file of users cannot be used.
     pub(super) fn new(settings: &AuthSettings) -> Result<Self, Error> {
-        Ok(Self { users: settings.sasl_users()?, settings: settings.clone() })
+        let required = settings.required().into_iter().map(str::to_owned).collect();
+        Ok(Self { users: settings.sasl_users()?, required, settings: settings.clone() })
     }
 
     /// What the client's certificate stands for.
@@ -56,13 +59,14 @@ impl Authority {
     }
 
     fn requires_sasl(&self) -> bool {
-        self.settings.required().contains(&"sasl")
+        self.required.iter().any(|scheme| scheme == "sasl")
     }
 
     /// Whether somebody with these identities is served.
     fn suffices(&self, identities: &[Identity]) -> bool {
-        let required = self.settings.required();
-        required.is_empty() || identities.iter().any(|one| required.contains(&&*one.scheme))
+        let is_required =
+            |one: &Identity| self.required.iter().any(|scheme| **scheme == *one.scheme);
+        identities.iter().any(is_required)
     }
 }
 
@@ -83,7 +87,9 @@ impl Authentication {
 
     /// Whether requests are served now.
     pub(super) fn suffices(&self) -> bool {
-        self.peer.shared.authority.suffices(&self.peer.inbox.identities())
+        let authority = &self.peer.shared.authority;
+        // Asked for every request, and mostly nothing is required.
+        authority.required.is_empty() || authority.suffices(&self.peer.inbox.identities())
     }
 
     /// Answers an auth or SASL packet at once, before what is still in
