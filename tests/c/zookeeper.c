@@ -135,6 +135,25 @@ static void ephemerals_go_with_a_closed_session(coord_server *server, coord_zk *
     coord_zk_free(other);
 }
 
+static void what_secures_a_connection_is_looked_at_first(const coord_server *server) {
+    coord_zk *zk = NULL;
+    char *address = address_of(server, COORD_LISTENER_ZK);
+    const char *unfit[] = {"nonsense", "color=red", "tls.verify=perhaps", "sasl=bob",
+                           "tls.ca_file=/nowhere.pem"};
+
+    for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) {
+        EXPECT_STATUS(COORD_INVALID,
+                      coord_zk_connect_secured(address, unfit[i], -1, 60000, &zk, &error));
+    }
+    /* This member has no users. */
+    EXPECT_STATUS(COORD_ZK_AUTH_FAILED,
+                  coord_zk_connect_secured(address, "sasl=bob:secret\n", -1, 60000, &zk, &error));
+    EXPECT(zk == NULL);
+    EXPECT_OK(coord_zk_connect_secured(address, "tls=off", -1, 60000, &zk, &error));
+    coord_zk_free(zk);
+    coord_string_free(address);
+}
+
 int main(void) {
     coord_server *server = start_member();
     coord_zk *zk = open_session(server);
@@ -144,6 +163,7 @@ int main(void) {
     watches_tell_what_happens(zk);
     changes_are_made_all_or_none(zk);
     ephemerals_go_with_a_closed_session(server, zk);
+    what_secures_a_connection_is_looked_at_first(server);
     coord_zk_free(zk);
     coord_server_free(server);
     return 0;

@@ -106,6 +106,8 @@ class Member:
 
         found = eventually(f"member {self.number} serves", look, seconds)
         self.zk, self.http, self.dns, self.peer = found.groups()
+        tls = re.search(r" zk-tls=(\S+)", found.string[found.end() :])
+        self.zk_tls = tls and tls.group(1)
         # A restart keeps the ports, so that clients find it again.
         self.zk_wanted, self.http_wanted = self.zk, self.http
         if self.dns_wanted != "off":

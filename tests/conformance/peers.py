@@ -14,6 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Pinned: a new release of a client is tried on purpose, not by surprise.
 CLIENTS = {
     "kazoo": ["kazoo==2.11.0"],
+    "kazoo-sasl": ["kazoo==2.11.0", "pure-sasl==0.6.2"],
     "py-consul": ["py-consul[asyncio]==1.8.0"],
     "python-consul": ["python-consul==1.1.0"],
     "kazoo-suite": [
@@ -112,13 +113,15 @@ class GenuineZookeeper:
     """A genuine ZooKeeper for the length of a `with` block: Debian's, or
     another whose class path is given."""
 
-    def __init__(self, port=None, jars=None, lines=()):
+    def __init__(self, port=None, jars=None, lines=(), java=""):
+        """`lines` are added to its zoo.cfg, `java` to the command line of Java."""
         self.wanted = port
         self.jars = jars
         self.lines = lines
+        self.java = java
 
     def __enter__(self):
-        environment = dict(os.environ)
+        environment = {**os.environ, "ZOOKEEPER_JAVA": self.java}
         if self.wanted:
             environment["ZOOKEEPER_PORT"] = str(self.wanted)
         if self.jars:
@@ -141,3 +144,17 @@ class GenuineZookeeper:
     @property
     def hosts(self):
         return f"127.0.0.1:{self.port}"
+
+
+def java_client(server, command, *options):
+    """What ZooKeeper's own command line says; needs a genuine one started before."""
+    jars = (target() / "conformance" / "zookeeper" / "debian" / "root").rglob("*.jar")
+    return subprocess.run(
+        ["java", *options, "-cp", ":".join(map(str, jars)),
+         "org.apache.zookeeper.ZooKeeperMain", "-server", server, *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    ).stdout

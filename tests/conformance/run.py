@@ -21,6 +21,7 @@ SUITES = [
     ("test_consul_refusals", None),
     ("test_kazoo", "kazoo"),
     ("test_reconfig", "kazoo"),
+    ("test_secure", "kazoo-sasl"),
     ("test_py_consul", "py-consul"),
     ("test_python_consul", "python-consul"),
     ("test_go_consul", None),

@@ -313,5 +313,22 @@ class Connections(WithServer):
         self.assertEqual(events.seen[0].state, "EXPIRED_SESSION")
 
 
+class Secured(WithServer):
+    settings = {"auth.sasl_users": "bob:secret"}
+
+    def test_a_user_is_proven_by_a_password(self):
+        bob = self.zk(sasl=("bob", "secret"))
+        bob.create("/bob", b"x", acl=[zk.make_acl("sasl", "bob", all=True)])
+        self.assertEqual(bob.get("/bob")[0], b"x")
+        with self.assertRaises(exceptions.NoAuthError):
+            self.zk().get("/bob")
+        with self.assertRaises(exceptions.AuthFailedError):
+            self.zk(sasl=("bob", "guess")).start()
+
+    def test_a_file_that_is_not_there_is_told_before_anything_is_sent(self):
+        with self.assertRaisesRegex(Exception, "/nowhere.pem"):
+            self.zk(ca="/nowhere.pem")
+
+
 if __name__ == "__main__":
     unittest.main()
