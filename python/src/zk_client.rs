@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use coord_core::Error;
 use coord_core::client::zookeeper::{
-    Ace, CreateMode, CreateOptions, EventKind, Identity, Op, OpResult, Settings, Stat, State,
-    Subscription, WatchMode, Watcher, blocking,
+    Ace, ContentHash, CreateMode, CreateOptions, EventKind, Identity, Op, OpResult, Reach,
+    Settings, Stat, State, Subscription, WatchMode, Watcher, blocking,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -174,6 +174,39 @@ impl ZkClient {
         self.wait(py, self.client.inner().set_acl(path, aces(acl), version)).map(fields)
     }
 
+    /// The hash of a content and the zxid of the state it was taken of.
+    fn hash<'py>(
+        &self,
+        py: Python<'py>,
+        path: &str,
+        subtree: bool,
+    ) -> PyResult<(Bound<'py, PyBytes>, i64)> {
+        let client = self.client.inner();
+        let hashed = if subtree {
+            self.wait(py, client.subtree_hash(path))?
+        } else {
+            self.wait(py, client.content_hash(path))?
+        };
+        Ok((PyBytes::new(py, &hashed.hash.0), hashed.zxid))
+    }
+
+    #[pyo3(signature = (path, data, hash))]
+    fn set_if_hash(
+        &self,
+        py: Python<'_>,
+        path: &str,
+        data: Option<Vec<u8>>,
+        hash: Vec<u8>,
+    ) -> PyResult<StatFields> {
+        let (data, hash) = (data.map(Into::into), content_hash(hash)?);
+        self.wait(py, self.client.inner().set_data_if_hash(path, data, hash)).map(fields)
+    }
+
+    fn delete_if_hash(&self, py: Python<'_>, path: &str, hash: Vec<u8>) -> PyResult<()> {
+        let hash = content_hash(hash)?;
+        self.wait(py, self.client.inner().delete_if_hash(path, hash))
+    }
+
     fn sync(&self, py: Python<'_>, path: &str) -> PyResult<()> {
         self.wait(py, self.client.inner().sync(path))
     }
@@ -308,6 +341,10 @@ fn create_mode((kind, sequential, ttl_ms): &(String, bool, u64)) -> PyResult<Cre
 }
 
 fn operation((kind, path, data, version, acl, mode): OpFields) -> PyResult<Op> {
+    if let "check_hash" | "check_subtree_hash" = kind.as_str() {
+        let reach = if kind == "check_hash" { Reach::Znode } else { Reach::Subtree };
+        return Ok(Op::CheckHash { path, reach, hash: content_hash(data.unwrap_or_default())? });
+    }
     let data = data.map(Into::into);
     match (kind.as_str(), mode) {
         ("create", Some(mode)) => {
@@ -318,6 +355,14 @@ fn operation((kind, path, data, version, acl, mode): OpFields) -> PyResult<Op> {
         ("check", _) => Ok(Op::CheckVersion { path, version }),
         (other, _) => Err(PyValueError::new_err(format!("{other} is no operation"))),
     }
+}
+
+fn content_hash(bytes: Vec<u8>) -> PyResult<ContentHash> {
+    let length = bytes.len();
+    let hash = bytes.try_into().map_err(|_| {
+        PyValueError::new_err(format!("a hash has 16 bytes, as from get_hash, and not {length}"))
+    })?;
+    Ok(ContentHash(hash))
 }
 
 fn result_fields(py: Python<'_>, result: OpResult) -> PyResult<Bound<'_, PyTuple>> {

@@ -240,19 +240,57 @@ class ZK:
         names, stat = self._watched(self._native.children, path, watch)
         return (names, Stat(*stat)) if include_data else names
 
-    def set(self, path: str, value: Optional[bytes], version: int = -1) -> Stat:
-        """Sets the data, if ``version`` is the current one (-1: any).
+    def get_hash(
+        self, path: str, recursive: bool = False, include_zxid: bool = False
+    ) -> Union[bytes, tuple[bytes, int]]:
+        """A hash of what the znode contains: path, data, access list and what it
+        lives as long as; with ``recursive`` of everything below it, too. Versions
+        and times do not count. To be given to ``if_hash`` or to
+        :meth:`Transaction.check_hash`. ``include_zxid``: gives ``(hash, zxid)``,
+        with the state it was taken of.
+
+        Raises ``NoNodeError``, ``NoAuthError`` (not all of it may be read),
+        ``UnimplementedError`` (a genuine ZooKeeper knows no hashes).
+        """
+        hash, zxid = self._call(self._native.hash, path, recursive)
+        return (hash, zxid) if include_zxid else hash
+
+    def set(
+        self,
+        path: str,
+        value: Optional[bytes],
+        version: int = -1,
+        *,
+        if_hash: Optional[bytes] = None,
+    ) -> Stat:
+        """Sets the data, if ``version`` is the current one (-1: any), or if the
+        content has the hash ``if_hash``.
 
         Raises ``BadVersionError``, ``NoNodeError``, ``NoAuthError``.
         """
         data = None if value is None else _bytes(value)
+        if if_hash is not None:
+            _only_one_condition(version)
+            return Stat(*self._call(self._native.set_if_hash, path, data, if_hash))
         return Stat(*self._call(self._native.set, path, data, version))
 
-    def delete(self, path: str, version: int = -1, recursive: bool = False) -> bool:
-        """Deletes a znode, with ``recursive`` also what is below it.
+    def delete(
+        self,
+        path: str,
+        version: int = -1,
+        recursive: bool = False,
+        *,
+        if_hash: Optional[bytes] = None,
+    ) -> bool:
+        """Deletes a znode, with ``recursive`` also what is below it; with
+        ``if_hash`` only if its content has that hash.
 
         Raises ``BadVersionError``, ``NoNodeError``, ``NotEmptyError``, ``NoAuthError``.
         """
+        if if_hash is not None:
+            _only_one_condition(version, recursive)
+            self._call(self._native.delete_if_hash, path, if_hash)
+            return True
         self._call(self._native.delete, path, version, recursive)
         return True
 
@@ -315,6 +353,11 @@ class ZK:
         trace: Optional[TracebackType],
     ) -> None:
         self.close()
+
+
+def _only_one_condition(version: int, recursive: bool = False) -> None:
+    if version != -1 or recursive:
+        raise exceptions.BadArgumentsError("if_hash is for one znode and goes without a version")
 
 
 def _bytes(value: Union[str, bytes]) -> bytes:

@@ -53,6 +53,13 @@ class Transaction:
         """Fails the transaction unless the version is this; its result is ``True``."""
         self._operations.append(("check", path, None, version, None, None))
 
+    def check_hash(self, path: str, hash: bytes, recursive: bool = False) -> None:
+        """Fails the transaction with ``BadVersionError`` unless the content has this
+        hash, from :meth:`zk.ZK.get_hash` with the same ``recursive``; its result
+        is ``True``."""
+        kind = "check_subtree_hash" if recursive else "check_hash"
+        self._operations.append((kind, path, hash, -1, None, None))
+
     def commit(self) -> list[Any]:
         """Applies everything and gives one result per operation. If one
         failed nothing was applied, and every result is an exception: that of

@@ -1,4 +1,4 @@
-"""The two programs of the documents."""
+"""The two programs of the documents, and other examples."""
 
 import os
 import unittest
@@ -51,6 +51,17 @@ class TheDocuments(WithServer):
         consul = self.consul()
         self.assertEqual(consul.agent.services(), {})
         self.assertEqual(consul.catalog.service("test")[1], [])
+
+
+class OtherExamples(WithServer):
+    def test_a_configuration_is_changed_as_one_and_nobodys_change_is_lost(self):
+        program = EXAMPLES / "change_configuration.py"
+        done = run_python(program.read_text(), self.server.zk)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stderr)
+        first, last = done.stdout.splitlines()
+        self.assertEqual(first, "somebody else was faster: once more")
+        self.assertEqual(last, "[('host', 'db2'), ('owner', 'ann'), ('socket', '/run/db2')]")
+        self.assertIsNone(self.zk().exists("/shop"))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,46 @@ class Znodes(WithServer):
         self.assertIs(self.client.ensure_path(self.top + "/p/q"), True)
         self.assertIsNotNone(self.client.exists(self.top + "/p/q"))
 
+    def test_a_znode_is_changed_only_if_its_content_is_as_read(self):
+        path = self.client.create(self.top + "/h", b"one")
+        seen = self.client.get_hash(path)
+        self.assertEqual((type(seen), len(seen)), (bytes, 16))
+        self.assertEqual(self.client.set(path, b"two", if_hash=seen).version, 1)
+        for late in (
+            lambda: self.client.set(path, b"three", if_hash=seen),
+            lambda: self.client.delete(path, if_hash=seen),
+        ):
+            with self.assertRaises(exceptions.BadVersionError):
+                late()
+        self.client.set(path, b"one")
+        self.assertEqual(self.client.get_hash(path), seen, "the content is what counts")
+        self.assertIs(self.client.delete(path, if_hash=seen), True)
+        with self.assertRaises(exceptions.NoNodeError):
+            self.client.get_hash(path)
+        for wrong in ({"version": 1}, {"recursive": True}):
+            with self.assertRaises(exceptions.BadArgumentsError):
+                self.client.delete(path, if_hash=seen, **wrong)
+        with self.assertRaises(ValueError):
+            self.client.set(path, b"", if_hash=b"too short")
+
+    def test_a_transaction_acts_only_on_the_subtree_it_was_made_for(self):
+        for name in ("a", "b"):
+            self.client.create(f"{self.top}/{name}")
+        seen, zxid = self.client.get_hash(self.top, recursive=True, include_zxid=True)
+        self.assertEqual(zxid, self.client.exists(self.top).pzxid)
+
+        def change():
+            transaction = self.client.transaction()
+            transaction.check_hash(self.top, seen, recursive=True)
+            transaction.set_data(self.top + "/a", b"new")
+            return transaction.commit()
+
+        self.assertIs(change()[0], True)
+        late = change()
+        self.assertIsInstance(late[0], exceptions.BadVersionError)
+        self.assertIsInstance(late[1], exceptions.RuntimeInconsistency)
+        self.assertEqual(self.client.exists(self.top + "/a").version, 1)
+
     def test_a_recursive_delete_takes_what_is_below(self):
         self.client.create(self.top + "/x/y", makepath=True)
         self.assertIs(self.client.delete(self.top, recursive=True), True)
