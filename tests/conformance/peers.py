@@ -28,6 +28,8 @@ CLIENTS = {
     ],
     # It will not be imported without a driver of PostgreSQL.
     "patroni": ["patroni[consul,zookeeper]==4.1.5", "py-consul==1.8.0", "kazoo==2.11.0", "psycopg[binary]==3.3.9"],
+    # ClickHouse itself; what it needs for data frames is not needed here.
+    "chdb": ["--no-deps", "chdb-core==26.9.0"],
 }
 
 

@@ -29,6 +29,7 @@ SUITES = [
     ("test_dig", None),
     ("test_patroni", "patroni"),
     ("test_consul_members", "py-consul"),
+    ("test_clickhouse", "chdb"),
     ("test_zookeeper_random", None),
     ("test_members", None),
     ("test_admin", None),
