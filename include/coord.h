@@ -347,6 +347,15 @@ typedef struct coord_stat {
     int32_t num_children;
 } coord_stat;
 
+/**
+ * The hash of a content: equal for equal contents, within one cluster. Compare
+ * with memcmp.
+ */
+typedef struct coord_hash {
+    /** The hash. */
+    uint8_t bytes[16];
+} coord_hash;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -592,233 +601,6 @@ coord_status coord_zk_add_auth(const struct coord_zk *zk,
                                size_t proof_len,
                                struct coord_error **error);
 
-/** What happened. COORD_EVENT_NONE for NULL. */
-coord_event_kind coord_event_type(const struct coord_event *event);
-
-/** To which znode; empty if it concerns all, and for NULL. Lives as long as the event. */
-const char *coord_event_path(const struct coord_event *event);
-
-/**
- * The change that caused it; -1 if the server does not tell (before ZooKeeper
- * 3.9), and for NULL.
- */
-int64_t coord_event_zxid(const struct coord_event *event);
-
-/** Releases an event. NULL is fine. */
-void coord_event_free(struct coord_event *event);
-
-/**
- * An empty list of changes.
- *
- * out      receives it; release with coord_ops_free.
- * Returns  COORD_OK, COORD_INVALID.
- */
-coord_status coord_ops_new(struct coord_ops **out,
-                           struct coord_error **error);
-
-/** Adds the creation of a znode. Arguments as for coord_zk_create, copied. */
-coord_status coord_ops_create(struct coord_ops *ops,
-                              const char *path,
-                              const uint8_t *data,
-                              size_t data_len,
-                              int32_t mode,
-                              int64_t ttl_ms,
-                              struct coord_error **error);
-
-/** Adds setting the data of a znode. Arguments as for coord_zk_set, copied. */
-coord_status coord_ops_set(struct coord_ops *ops,
-                           const char *path,
-                           const uint8_t *data,
-                           size_t data_len,
-                           int32_t version,
-                           struct coord_error **error);
-
-/** Adds the deletion of a znode. Arguments as for coord_zk_delete, copied. */
-coord_status coord_ops_delete(struct coord_ops *ops,
-                              const char *path,
-                              int32_t version,
-                              struct coord_error **error);
-
-/** Adds the condition that a znode is there and has this version, -1 for any. */
-coord_status coord_ops_check(struct coord_ops *ops,
-                             const char *path,
-                             int32_t version,
-                             struct coord_error **error);
-
-/** Releases a list of changes. NULL is fine. */
-void coord_ops_free(struct coord_ops *ops);
-
-/**
- * Makes all changes of a list as one. If one is refused none is made, the
- * status is that of the refused one, and the message tells which.
- *
- * out_paths  NULL, or receives for each change the path as created, empty for
- *            what is not a creation; release with coord_strings_free.
- * Returns    COORD_OK; what the refused change returns by itself; see also coord_zk_get.
- */
-coord_status coord_zk_multi(const struct coord_zk *zk,
-                            const struct coord_ops *ops,
-                            struct coord_strings **out_paths,
-                            struct coord_error **error);
-
-/**
- * Creates a znode, which anybody may read and change.
- *
- * data      `data_len` bytes; NULL with 0 is no data, which ZooKeeper tells from empty.
- * mode      one of coord_create_mode.
- * ttl_ms    time to live for the two modes that have one, otherwise 0.
- * out_path  NULL, or receives the path as created; release with coord_string_free.
- * Returns   COORD_OK; COORD_ZK_NODE_EXISTS; COORD_ZK_NO_NODE (no parent);
- *           COORD_ZK_NO_CHILDREN_FOR_EPHEMERALS; COORD_ZK_UNIMPLEMENTED (a mode switched off);
- *           see also coord_zk_get.
- */
-coord_status coord_zk_create(const struct coord_zk *zk,
-                             const char *path,
-                             const uint8_t *data,
-                             size_t data_len,
-                             int32_t mode,
-                             int64_t ttl_ms,
-                             char **out_path,
-                             struct coord_error **error);
-
-/**
- * Creates a persistent znode without data, and its parents where they are
- * missing. One that is there already is fine.
- *
- * Returns  as coord_zk_create.
- */
-coord_status coord_zk_ensure_path(const struct coord_zk *zk,
-                                  const char *path,
-                                  struct coord_error **error);
-
-/**
- * Reads a znode.
- *
- * out       NULL, or receives its data; release with coord_bytes_free.
- * out_stat  NULL, or receives its stat.
- * Returns   COORD_OK; COORD_ZK_NO_NODE; COORD_ZK_NO_AUTH. As every call of a session also
- *           COORD_UNAVAILABLE (no server; nothing was done), COORD_INDETERMINATE (a change that
- *           got no answer: it may have been made), COORD_ZK_SESSION_EXPIRED,
- *           COORD_ZK_BAD_ARGUMENTS (such as a path without a slash), COORD_INVALID,
- *           COORD_CLOSED, COORD_FORKED.
- */
-coord_status coord_zk_get(const struct coord_zk *zk,
-                          const char *path,
-                          struct coord_bytes **out,
-                          struct coord_stat *out_stat,
-                          struct coord_error **error);
-
-/**
- * Sets the data of a znode.
- *
- * data      as for coord_zk_create.
- * version   the expected version, from coord_stat; -1 for any.
- * out_stat  NULL, or receives the new stat.
- * Returns   COORD_OK; COORD_ZK_NO_NODE; COORD_ZK_BAD_VERSION; see also coord_zk_get.
- */
-coord_status coord_zk_set(const struct coord_zk *zk,
-                          const char *path,
-                          const uint8_t *data,
-                          size_t data_len,
-                          int32_t version,
-                          struct coord_stat *out_stat,
-                          struct coord_error **error);
-
-/**
- * Deletes a znode without children.
- *
- * version  the expected version, from coord_stat; -1 for any.
- * Returns  COORD_OK; COORD_ZK_NO_NODE; COORD_ZK_NOT_EMPTY; COORD_ZK_BAD_VERSION;
- *          see also coord_zk_get.
- */
-coord_status coord_zk_delete(const struct coord_zk *zk,
-                             const char *path,
-                             int32_t version,
-                             struct coord_error **error);
-
-/**
- * Deletes a znode with all its descendants, one after the other.
- *
- * Returns  as coord_zk_delete.
- */
-coord_status coord_zk_delete_recursive(const struct coord_zk *zk,
-                                       const char *path,
-                                       struct coord_error **error);
-
-/**
- * Asks whether a znode is there. That it is not is no error.
- *
- * out       receives whether it is there.
- * out_stat  NULL, or receives its stat if it is there.
- * Returns   COORD_OK; see also coord_zk_get.
- */
-coord_status coord_zk_exists(const struct coord_zk *zk,
-                             const char *path,
-                             bool *out,
-                             struct coord_stat *out_stat,
-                             struct coord_error **error);
-
-/**
- * Lists the names of a znode's children, in no particular order.
- *
- * out       receives the names, without the path; release with coord_strings_free.
- * out_stat  NULL, or receives the znode's stat.
- * Returns   COORD_OK; COORD_ZK_NO_NODE; see also coord_zk_get.
- */
-coord_status coord_zk_children(const struct coord_zk *zk,
-                               const char *path,
-                               struct coord_strings **out,
-                               struct coord_stat *out_stat,
-                               struct coord_error **error);
-
-/**
- * Makes the server catch up: reads after it see every change that was
- * acknowledged before it, whoever made it.
- *
- * Returns  COORD_OK; see also coord_zk_get.
- */
-coord_status coord_zk_sync(const struct coord_zk *zk,
-                           const char *path,
-                           struct coord_error **error);
-
-/**
- * Watches a znode; the events are fetched with coord_zk_wait_event. Watch
- * first and read afterwards, and nothing is missed.
- *
- * kind     one of coord_watch_kind.
- * Returns  COORD_OK; COORD_ZK_NO_NODE (children of what is not there); see also coord_zk_get.
- */
-coord_status coord_zk_watch(const struct coord_zk *zk,
-                            const char *path,
-                            int32_t kind,
-                            struct coord_error **error);
-
-/**
- * Removes the session's watches of a kind from a znode. The last event for
- * each is COORD_EVENT_WATCH_REMOVED.
- *
- * kind     one of coord_watch_kind.
- * Returns  COORD_OK; COORD_ZK_OTHER (there is none); see also coord_zk_get.
- */
-coord_status coord_zk_unwatch(const struct coord_zk *zk,
-                              const char *path,
-                              int32_t kind,
-                              struct coord_error **error);
-
-/**
- * Waits for the next event of any watch of the session. Up to 4096 events
- * wait to be fetched; more give way to one COORD_EVENT_MISSED.
- *
- * timeout_ms  0 returns at once, negative waits without end.
- * out         receives the event; release with coord_event_free.
- * Returns     COORD_OK; COORD_TIMEOUT (no event, no error object); COORD_CLOSED; COORD_INVALID;
- *             COORD_FORKED.
- */
-coord_status coord_zk_wait_event(const struct coord_zk *zk,
-                                 int64_t timeout_ms,
-                                 struct coord_event **out,
-                                 struct coord_error **error);
-
 /**
  * Creates a znode, which anybody may read and change.
  *
@@ -1045,6 +827,66 @@ coord_status coord_zk_multi(const struct coord_zk *zk,
                             const struct coord_ops *ops,
                             struct coord_strings **out_paths,
                             struct coord_error **error);
+
+/**
+ * Reads the hash of what a znode contains: its path, data, access list, and
+ * what it lives as long as. No version and no time is in it: if a content is
+ * there again, its hash is, too.
+ *
+ * subtree   whether everything below the znode counts; needs permission to read all of it.
+ * out       receives the hash.
+ * out_zxid  NULL, or receives the change it was taken after.
+ * Returns   COORD_OK; COORD_ZK_NO_NODE; COORD_ZK_NO_AUTH; COORD_ZK_UNIMPLEMENTED (a genuine
+ *           ZooKeeper, which knows no hashes); see also coord_zk_get.
+ */
+coord_status coord_zk_hash(const struct coord_zk *zk,
+                           const char *path,
+                           bool subtree,
+                           struct coord_hash *out,
+                           int64_t *out_zxid,
+                           struct coord_error **error);
+
+/**
+ * Sets the data of a znode if its content has this hash.
+ *
+ * data      as for coord_zk_create.
+ * hash      from coord_zk_hash, without the subtree.
+ * out_stat  NULL, or receives the new stat.
+ * Returns   COORD_OK; COORD_ZK_BAD_VERSION (another content); COORD_ZK_NO_NODE;
+ *           COORD_ZK_UNIMPLEMENTED as for coord_zk_hash; see also coord_zk_get.
+ */
+coord_status coord_zk_set_if_hash(const struct coord_zk *zk,
+                                  const char *path,
+                                  const uint8_t *data,
+                                  size_t data_len,
+                                  const struct coord_hash *hash,
+                                  struct coord_stat *out_stat,
+                                  struct coord_error **error);
+
+/**
+ * Deletes a znode without children if its content has this hash.
+ *
+ * hash     from coord_zk_hash, without the subtree.
+ * Returns  COORD_OK; COORD_ZK_BAD_VERSION (another content); COORD_ZK_NO_NODE;
+ *          COORD_ZK_NOT_EMPTY; COORD_ZK_UNIMPLEMENTED as for coord_zk_hash;
+ *          see also coord_zk_get.
+ */
+coord_status coord_zk_delete_if_hash(const struct coord_zk *zk,
+                                     const char *path,
+                                     const struct coord_hash *hash,
+                                     struct coord_error **error);
+
+/**
+ * Adds the condition that a content has this hash; otherwise the changes are
+ * refused with COORD_ZK_BAD_VERSION.
+ *
+ * subtree  as for coord_zk_hash, from which the hash is.
+ */
+coord_status coord_ops_check_hash(struct coord_ops *ops,
+                                  const char *path,
+                                  bool subtree,
+                                  const struct coord_hash *hash,
+                                  struct coord_error **error);
 
 /**
  * Makes a client. Nothing is sent yet, so that it succeeds without an agent.
@@ -1071,304 +913,6 @@ coord_status coord_consul_close(struct coord_consul *consul,
 
 /** Closes a client unless it was closed, and releases it. NULL is fine. */
 void coord_consul_free(struct coord_consul *consul);
-
-/**
- * Registers a check with the agent, critical until coord_consul_check_update
- * says otherwise, and again whenever that was not called for `ttl_ms`.
- *
- * name        for people.
- * id          unique at the agent; NULL for the name.
- * service_id  the service it belongs to; NULL for the whole node.
- * Returns     COORD_OK; COORD_HTTP (such as no such service); see also coord_consul_register.
- */
-coord_status coord_consul_check_register(const struct coord_consul *consul,
-                                         const char *name,
-                                         const char *id,
-                                         const char *service_id,
-                                         uint64_t ttl_ms,
-                                         struct coord_error **error);
-
-/**
- * Reports the state of a check with a time to live.
- *
- * check_id  as registered; `service:<id>` for that of coord_consul_register.
- * state     one of coord_check_state.
- * note      for people; NULL for none.
- * Returns   COORD_OK; COORD_NOT_FOUND; see also coord_consul_register.
- */
-coord_status coord_consul_check_update(const struct coord_consul *consul,
-                                       const char *check_id,
-                                       int32_t state,
-                                       const char *note,
-                                       struct coord_error **error);
-
-/**
- * Removes a check from the agent.
- *
- * Returns  COORD_OK; COORD_NOT_FOUND; see also coord_consul_register.
- */
-coord_status coord_consul_check_deregister(const struct coord_consul *consul,
-                                           const char *check_id,
-                                           struct coord_error **error);
-
-/** How many instances there are; 0 for NULL. */
-size_t coord_services_count(const struct coord_services *services);
-
-/**
- * The name of the node that an instance runs on; NULL behind the last. Lives
- * as long as the list.
- */
-const char *coord_services_node(const struct coord_services *services,
-                                size_t position);
-
-/** The id of an instance; NULL behind the last. Lives as long as the list. */
-const char *coord_services_id(const struct coord_services *services,
-                              size_t position);
-
-/**
- * The address of an instance, or else of its node; NULL behind the last.
- * Lives as long as the list.
- */
-const char *coord_services_address(const struct coord_services *services,
-                                   size_t position);
-
-/** The port of an instance; 0 if it has none, and behind the last. */
-uint16_t coord_services_port(const struct coord_services *services,
-                             size_t position);
-
-/**
- * The worst state among the checks of an instance and its node: passing if
- * there are none, critical behind the last.
- */
-coord_check_state coord_services_state(const struct coord_services *services,
-                                       size_t position);
-
-/** Releases a list of instances. NULL is fine. */
-void coord_services_free(struct coord_services *services);
-
-/**
- * Reads a key.
- *
- * index    NULL answers at once. Otherwise: waits until the key changed since this index; 0
- *          answers at once. Receives the index to give the next time, also with COORD_NOT_FOUND.
- * wait_ms  how long to wait at most; negative waits for 5 minutes, more than 10 is not had.
- * out      receives the value; release with coord_pair_free.
- * Returns  COORD_OK; COORD_NOT_FOUND; see also coord_consul_register.
- */
-coord_status coord_consul_kv_get(const struct coord_consul *consul,
-                                 const char *key,
-                                 uint64_t *index,
-                                 int64_t wait_ms,
-                                 struct coord_pair **out,
-                                 struct coord_error **error);
-
-/**
- * Lists the names of all keys that begin with `prefix`, in bytewise order.
- *
- * separator  NULL lists all. Otherwise names are cut behind the first separator after the prefix.
- * out        receives the names, perhaps none; release with coord_strings_free.
- * Returns    COORD_OK; see also coord_consul_register.
- */
-coord_status coord_consul_kv_keys(const struct coord_consul *consul,
-                                  const char *prefix,
-                                  const char *separator,
-                                  struct coord_strings **out,
-                                  struct coord_error **error);
-
-/**
- * Sets a key.
- *
- * data     `data_len` bytes, at most 512 KiB unless the agent is set otherwise.
- * flags    a number to store with it.
- * Returns  COORD_OK; see also coord_consul_register.
- */
-coord_status coord_consul_kv_put(const struct coord_consul *consul,
-                                 const char *key,
-                                 const uint8_t *data,
-                                 size_t data_len,
-                                 uint64_t flags,
-                                 struct coord_error **error);
-
-/**
- * Sets a key if it was not changed meanwhile.
- *
- * modify_index  as read by coord_pair_modify_index; 0 sets the key only if there is none.
- * out           receives whether it was set.
- * Returns       COORD_OK, also when it was not set; see also coord_consul_register.
- */
-coord_status coord_consul_kv_cas(const struct coord_consul *consul,
-                                 const char *key,
-                                 const uint8_t *data,
-                                 size_t data_len,
-                                 uint64_t modify_index,
-                                 bool *out,
-                                 struct coord_error **error);
-
-/**
- * Sets a key and locks it for a session, unless another holds it.
- *
- * session  from coord_consul_session_create.
- * out      receives whether the session holds the lock now.
- * Returns  COORD_OK, also when it does not; COORD_HTTP (no such session); see also
- *          coord_consul_register.
- */
-coord_status coord_consul_kv_acquire(const struct coord_consul *consul,
-                                     const char *key,
-                                     const uint8_t *data,
-                                     size_t data_len,
-                                     const char *session,
-                                     bool *out,
-                                     struct coord_error **error);
-
-/**
- * Sets a key and gives a session's lock on it back.
- *
- * out      receives whether the session held it.
- * Returns  COORD_OK, also when it did not; see also coord_consul_register.
- */
-coord_status coord_consul_kv_release(const struct coord_consul *consul,
-                                     const char *key,
-                                     const uint8_t *data,
-                                     size_t data_len,
-                                     const char *session,
-                                     bool *out,
-                                     struct coord_error **error);
-
-/**
- * Deletes a key. One that is not there counts as deleted.
- *
- * recurse  deletes every key that begins with this one, too.
- * Returns  COORD_OK; see also coord_consul_register.
- */
-coord_status coord_consul_kv_delete(const struct coord_consul *consul,
-                                    const char *key,
-                                    bool recurse,
-                                    struct coord_error **error);
-
-/**
- * Deletes a key if it was not changed meanwhile.
- *
- * modify_index  as read by coord_pair_modify_index.
- * out           receives whether it was deleted.
- * Returns       COORD_OK, also when it was not deleted; see also coord_consul_register.
- */
-coord_status coord_consul_kv_delete_cas(const struct coord_consul *consul,
-                                        const char *key,
-                                        uint64_t modify_index,
-                                        bool *out,
-                                        struct coord_error **error);
-
-/** Where the value is; never NULL except for NULL. Lives as long as the pair. */
-const uint8_t *coord_pair_data(const struct coord_pair *pair);
-
-/** The length of the value; 0 for NULL. */
-size_t coord_pair_len(const struct coord_pair *pair);
-
-/** The number stored with the value; 0 for NULL. */
-uint64_t coord_pair_flags(const struct coord_pair *pair);
-
-/** When the key was last changed; give it to coord_consul_kv_cas. 0 for NULL. */
-uint64_t coord_pair_modify_index(const struct coord_pair *pair);
-
-/** How often the key was locked; 0 for NULL. */
-uint64_t coord_pair_lock_index(const struct coord_pair *pair);
-
-/** The session that holds the lock; NULL if none does. Lives as long as the pair. */
-const char *coord_pair_session(const struct coord_pair *pair);
-
-/** Releases a pair. NULL is fine. */
-void coord_pair_free(struct coord_pair *pair);
-
-/**
- * Registers a service with the agent, replacing one of the same id.
- *
- * name      what it is found by.
- * id        unique at the agent; NULL for the name.
- * address   where it is; NULL for the agent's own address.
- * port      0 for none.
- * tags      `tag_count` labels; NULL with 0 for none.
- * ttl_ms    0 for no check. Otherwise the check `service:<id>` is critical unless
- *           coord_consul_check_update is called at least this often.
- * Returns   COORD_OK; COORD_HTTP (refused); COORD_UNAVAILABLE (no agent; nothing was done);
- *           COORD_INDETERMINATE (no answer: it may have been done). As every call also
- *           COORD_INVALID, COORD_CLOSED, COORD_FORKED.
- */
-coord_status coord_consul_register(const struct coord_consul *consul,
-                                   const char *name,
-                                   const char *id,
-                                   const char *address,
-                                   uint16_t port,
-                                   const char *const *tags,
-                                   size_t tag_count,
-                                   uint64_t ttl_ms,
-                                   struct coord_error **error);
-
-/**
- * Removes a service and its checks from the agent.
- *
- * id       as registered: the name if none was given.
- * Returns  COORD_OK; COORD_NOT_FOUND; see also coord_consul_register.
- */
-coord_status coord_consul_deregister(const struct coord_consul *consul,
-                                     const char *id,
-                                     struct coord_error **error);
-
-/**
- * Finds the instances of a service, with their health. A name that nobody
- * registered has none, which is no error.
- *
- * passing_only  only those whose checks all pass.
- * index         NULL answers at once. Otherwise: waits until something changed since this index;
- *               0 answers at once. Receives the index to give the next time.
- * wait_ms       how long to wait at most; negative waits for 5 minutes, more than 10 is not had.
- * out           receives the instances; release with coord_services_free.
- * Returns       COORD_OK; see also coord_consul_register.
- */
-coord_status coord_consul_health_service(const struct coord_consul *consul,
-                                         const char *name,
-                                         bool passing_only,
-                                         uint64_t *index,
-                                         int64_t wait_ms,
-                                         struct coord_services **out,
-                                         struct coord_error **error);
-
-/**
- * Creates a session, which locks can be held by.
- *
- * name           for people; NULL for none.
- * ttl_ms         the session ends unless renewed at least this often, 10 seconds to a day; 0
- *                for one that does not end by time.
- * lock_delay_ms  how long its locks cannot be taken after it has failed; negative for 15 seconds.
- * delete_keys    whether the keys it holds are deleted with it, instead of only unlocked.
- * out            receives its id; release with coord_string_free.
- * Returns        COORD_OK; COORD_INVALID or COORD_HTTP (refused); see also coord_consul_register.
- */
-coord_status coord_consul_session_create(const struct coord_consul *consul,
-                                         const char *name,
-                                         uint64_t ttl_ms,
-                                         int64_t lock_delay_ms,
-                                         bool delete_keys,
-                                         char **out,
-                                         struct coord_error **error);
-
-/**
- * Starts a session's time to live anew.
- *
- * Returns  COORD_OK; COORD_NOT_FOUND (it has ended, and its locks with it); see also
- *          coord_consul_register.
- */
-coord_status coord_consul_session_renew(const struct coord_consul *consul,
-                                        const char *session,
-                                        struct coord_error **error);
-
-/**
- * Ends a session, and gives its locks back. One that is not there counts as ended.
- *
- * Returns  COORD_OK; see also coord_consul_register.
- */
-coord_status coord_consul_session_destroy(const struct coord_consul *consul,
-                                          const char *session,
-                                          struct coord_error **error);
 
 /**
  * Registers a service with the agent, replacing one of the same id.

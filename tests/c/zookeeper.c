@@ -117,6 +117,39 @@ static void changes_are_made_all_or_none(coord_zk *zk) {
     coord_ops_free(ops);
 }
 
+static void contents_are_changed_only_as_they_were_read(coord_zk *zk) {
+    coord_hash own, all, now;
+    coord_stat stat;
+    coord_ops *ops = NULL;
+    int64_t zxid = 0;
+
+    EXPECT_OK(coord_zk_ensure_path(zk, "/h/x", &error));
+    EXPECT_OK(coord_zk_hash(zk, "/h", false, &own, &zxid, &error));
+    EXPECT_OK(coord_zk_hash(zk, "/h", true, &all, NULL, &error));
+    EXPECT(zxid > 0 && memcmp(&own, &all, sizeof own) != 0);
+    EXPECT_OK(coord_zk_set_if_hash(zk, "/h", BYTES("1"), &own, &stat, &error));
+    EXPECT(stat.version == 1);
+    EXPECT_STATUS(COORD_ZK_BAD_VERSION,
+                  coord_zk_set_if_hash(zk, "/h", BYTES("2"), &own, NULL, &error));
+    EXPECT_STATUS(COORD_ZK_BAD_VERSION, coord_zk_delete_if_hash(zk, "/h/x", &own, &error));
+
+    EXPECT_OK(coord_ops_new(&ops, &error));
+    EXPECT_OK(coord_ops_check_hash(ops, "/h", true, &all, &error));
+    EXPECT_OK(coord_ops_delete(ops, "/h/x", -1, &error));
+    EXPECT_STATUS(COORD_ZK_BAD_VERSION, coord_zk_multi(zk, ops, NULL, &error));
+    /* As it was read once more. */
+    EXPECT_OK(coord_zk_set(zk, "/h", BYTES(""), -1, NULL, &error));
+    EXPECT_OK(coord_zk_hash(zk, "/h", true, &now, NULL, &error));
+    EXPECT(memcmp(&now, &all, sizeof now) == 0);
+    EXPECT_OK(coord_zk_multi(zk, ops, NULL, &error));
+    coord_ops_free(ops);
+
+    EXPECT_OK(coord_zk_delete_if_hash(zk, "/h", &own, &error));
+    EXPECT_STATUS(COORD_ZK_NO_NODE, coord_zk_hash(zk, "/h", false, &own, NULL, &error));
+    EXPECT_STATUS(COORD_INVALID, coord_zk_hash(zk, "/h", false, NULL, NULL, &error));
+    EXPECT_STATUS(COORD_INVALID, coord_zk_delete_if_hash(zk, "/h", NULL, &error));
+}
+
 static void ephemerals_go_with_a_closed_session(coord_server *server, coord_zk *zk) {
     coord_zk *other = open_session(server);
     coord_event *event = NULL;
@@ -162,6 +195,7 @@ int main(void) {
     children_are_listed_and_deleted_together(zk);
     watches_tell_what_happens(zk);
     changes_are_made_all_or_none(zk);
+    contents_are_changed_only_as_they_were_read(zk);
     ephemerals_go_with_a_closed_session(server, zk);
     what_secures_a_connection_is_looked_at_first(server);
     coord_zk_free(zk);

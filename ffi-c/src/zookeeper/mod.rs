@@ -1,6 +1,7 @@
 //! A client of ZooKeeper's protocol: connecting, closing, who we are.
 
 pub mod event;
+pub mod hash;
 pub mod multi;
 pub mod stat;
 pub mod tree;

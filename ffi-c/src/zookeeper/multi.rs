@@ -21,7 +21,7 @@ pub struct coord_ops {
 }
 
 impl coord_ops {
-    fn add(&self, op: Op) {
+    pub(super) fn add(&self, op: Op) {
         self.ops.lock().unwrap_or_else(PoisonError::into_inner).push(op);
     }
 }

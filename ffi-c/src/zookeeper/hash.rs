@@ -1,0 +1,167 @@
+//! Hashes of contents, and acting only on the content they were read of.
+
+use std::ffi::c_char;
+
+use coord_core::client::zookeeper::{ContentHash, Op, Reach};
+
+use super::multi::coord_ops;
+use super::stat::{coord_stat, put_stat};
+use super::{coord_zk, session};
+use crate::boundary::{self, Failure, guard, put, required};
+use crate::error::coord_error;
+use crate::handle;
+use crate::status::coord_status;
+
+/// The hash of a content: equal for equal contents, within one cluster. Compare
+/// with memcmp.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct coord_hash {
+    /// The hash.
+    pub bytes: [u8; 16],
+}
+
+/// The hash behind a pointer of C.
+///
+/// # Safety
+/// `hash` is NULL or valid.
+unsafe fn hash_at(hash: *const coord_hash) -> Result<ContentHash, Failure> {
+    // SAFETY: passed on.
+    unsafe { handle::lend(hash, "hash") }.map(|hash| ContentHash(hash.bytes))
+}
+
+fn reach(subtree: bool) -> Reach {
+    if subtree { Reach::Subtree } else { Reach::Znode }
+}
+
+/// Reads the hash of what a znode contains: its path, data, access list, and
+/// what it lives as long as. No version and no time is in it: if a content is
+/// there again, its hash is, too.
+///
+/// subtree   whether everything below the znode counts; needs permission to read all of it.
+/// out       receives the hash.
+/// out_zxid  NULL, or receives the change it was taken after.
+/// Returns   COORD_OK; COORD_ZK_NO_NODE; COORD_ZK_NO_AUTH; COORD_ZK_UNIMPLEMENTED (a genuine
+///           ZooKeeper, which knows no hashes); see also coord_zk_get.
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_hash(
+    zk: *const coord_zk,
+    path: *const c_char,
+    subtree: bool,
+    out: *mut coord_hash,
+    out_zxid: *mut i64,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        required(out, "out")?;
+        // SAFETY: promised by the caller.
+        let (session, path) = unsafe { (session(zk)?, boundary::text(path, "path")?) };
+        let hashed = match reach(subtree) {
+            Reach::Znode => session.client.content_hash(path)?,
+            Reach::Subtree => session.client.subtree_hash(path)?,
+        };
+        // SAFETY: promised by the caller.
+        unsafe {
+            put(out, coord_hash { bytes: hashed.hash.0 });
+            put(out_zxid, hashed.zxid);
+        }
+        Ok(())
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Sets the data of a znode if its content has this hash.
+///
+/// data      as for coord_zk_create.
+/// hash      from coord_zk_hash, without the subtree.
+/// out_stat  NULL, or receives the new stat.
+/// Returns   COORD_OK; COORD_ZK_BAD_VERSION (another content); COORD_ZK_NO_NODE;
+///           COORD_ZK_UNIMPLEMENTED as for coord_zk_hash; see also coord_zk_get.
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_set_if_hash(
+    zk: *const coord_zk,
+    path: *const c_char,
+    data: *const u8,
+    data_len: usize,
+    hash: *const coord_hash,
+    out_stat: *mut coord_stat,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let (session, path, data, hash) = unsafe {
+            (
+                session(zk)?,
+                boundary::text(path, "path")?,
+                boundary::optional_bytes(data, data_len, "data")?,
+                hash_at(hash)?,
+            )
+        };
+        let stat = session.client.set_data_if_hash(path, data, hash)?;
+        // SAFETY: promised by the caller.
+        unsafe { put_stat(out_stat, stat) };
+        Ok(())
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Deletes a znode without children if its content has this hash.
+///
+/// hash     from coord_zk_hash, without the subtree.
+/// Returns  COORD_OK; COORD_ZK_BAD_VERSION (another content); COORD_ZK_NO_NODE;
+///          COORD_ZK_NOT_EMPTY; COORD_ZK_UNIMPLEMENTED as for coord_zk_hash;
+///          see also coord_zk_get.
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_zk_delete_if_hash(
+    zk: *const coord_zk,
+    path: *const c_char,
+    hash: *const coord_hash,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let (session, path, hash) =
+            unsafe { (session(zk)?, boundary::text(path, "path")?, hash_at(hash)?) };
+        session.client.delete_if_hash(path, hash).map_err(Failure::from)
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Adds the condition that a content has this hash; otherwise the changes are
+/// refused with COORD_ZK_BAD_VERSION.
+///
+/// subtree  as for coord_zk_hash, from which the hash is.
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_ops_check_hash(
+    ops: *mut coord_ops,
+    path: *const c_char,
+    subtree: bool,
+    hash: *const coord_hash,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let (ops, path, hash) = unsafe {
+            (handle::lend(ops, "ops")?, boundary::text(path, "path")?.to_owned(), hash_at(hash)?)
+        };
+        ops.add(Op::CheckHash { path, reach: reach(subtree), hash });
+        Ok(())
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
