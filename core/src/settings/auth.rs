@@ -77,6 +77,10 @@ impl AuthSettings {
         if let Some((number, _)) = bad {
             problems.push(not_a_user(number).to_string());
         }
+        let digest = self.super_digest.as_deref().map(|digest| digest.split_once(':'));
+        if digest.is_some_and(|parts| parts.is_none_or(|(_, hash)| hash.is_empty())) {
+            problems.push("auth.super_digest is not of the form user:digest".to_owned());
+        }
         for scheme in self.required() {
             if !PROVABLE.contains(&scheme) {
                 problems

@@ -9,16 +9,33 @@ pub struct Limits {
     /// Largest ZooKeeper request. Bytes, default 1048575. A longer one closes
     /// the connection. ZooKeeper: `jute.maxbuffer`.
     pub zk_frame_bytes_max: u32,
+    /// Largest reply to a ZooKeeper client. Bytes, default 32 MiB, and at most
+    /// half of `zk_outbox_bytes_max`; a read whose answer is larger is refused
+    /// with -5 (`MarshallingError`) and leaves no watch. Set it to what the
+    /// clients take: Java's take 1048575 unless their `jute.maxbuffer` says
+    /// more, and lose their connection over a larger reply.
+    pub zk_reply_bytes_max: usize,
     /// ZooKeeper connections in all; more are closed at once. Default 50000. ZooKeeper: `maxCnxns`.
     pub zk_connections_max: usize,
+    /// ZooKeeper connections from one address; more are closed at once. 0, the
+    /// default, is any number. ZooKeeper: `maxClientCnxns`.
+    pub zk_connections_per_ip_max: usize,
     /// ZooKeeper sessions in all, whichever member they are on; who asks this
     /// member for one more is turned away. Default 1000000.
     pub zk_sessions_max: usize,
     /// Requests of one ZooKeeper connection in progress; further ones wait in
-    /// its socket. Default 1000. ZooKeeper: `globalOutstandingLimit`.
+    /// its socket. Default 1000.
     pub zk_outstanding_max: usize,
+    /// The same for all ZooKeeper connections together: beyond it, a
+    /// connection that has requests in progress is not read from. Default
+    /// 32768, and at most half of `proposals_max`. ZooKeeper:
+    /// `globalOutstandingLimit`.
+    pub zk_outstanding_total_max: usize,
     /// Watches of one ZooKeeper connection; one more closes it. Default 1000000.
     pub zk_watches_max: usize,
+    /// Watches of all ZooKeeper connections together; one more closes the
+    /// connection that asks for it. Default 10000000.
+    pub zk_watches_total_max: usize,
     /// Replies and events waiting for a slow ZooKeeper client. Bytes, default
     /// 64 MiB; past it the connection is closed.
     pub zk_outbox_bytes_max: usize,
@@ -48,14 +65,31 @@ pub struct Limits {
     pub peer_frame_bytes_max: usize,
 }
 
+impl Limits {
+    /// The largest reply to a ZooKeeper client that does not make it a slow one.
+    pub fn zk_reply_bytes(&self) -> usize {
+        self.zk_reply_bytes_max.min(self.zk_outbox_bytes_max / 2)
+    }
+
+    /// Requests of all ZooKeeper connections in progress: well below what can
+    /// wait to be ordered, so that load slows clients down but refuses none.
+    pub fn zk_outstanding_total(&self) -> usize {
+        self.zk_outstanding_total_max.min(self.proposals_max / 2)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             zk_frame_bytes_max: 0xf_ffff,
+            zk_reply_bytes_max: 32 << 20,
             zk_connections_max: 50_000,
+            zk_connections_per_ip_max: 0,
             zk_sessions_max: 1_000_000,
             zk_outstanding_max: 1000,
+            zk_outstanding_total_max: 32_768,
             zk_watches_max: 1_000_000,
+            zk_watches_total_max: 10_000_000,
             zk_outbox_bytes_max: 64 << 20,
             tls_handshakes_max: 256,
             http_connections_max: 50_000,

@@ -148,6 +148,13 @@ pub struct SessionSettings {
     /// How often empty containers and outlived TTL znodes are removed.
     /// Milliseconds, default 60000. ZooKeeper: `znode.container.checkIntervalMs`.
     pub sweep_interval_ms: u32,
+    /// How many of them are removed in a minute at most. Default 10000.
+    /// ZooKeeper: `znode.container.maxPerMinute`.
+    pub sweep_per_minute_max: u32,
+    /// An empty container that never had a child is removed when it was not
+    /// set for this long. Milliseconds; 0, the default, keeps it. ZooKeeper:
+    /// `znode.container.maxNeverUsedIntervalMs`.
+    pub container_never_used_ms: u64,
 }
 
 /// Consensus timing.
@@ -238,6 +245,8 @@ impl Default for SessionSettings {
             consul_ttl_min_ms: 10_000,
             consul_ttl_multiplier_percent: 200,
             sweep_interval_ms: 60_000,
+            sweep_per_minute_max: 10_000,
+            container_never_used_ms: 0,
         }
     }
 }
@@ -353,6 +362,9 @@ impl Settings {
         }
         if self.session.sweep_interval_ms == 0 {
             problems.push("session.sweep_interval_ms is 0".to_owned());
+        }
+        if self.session.sweep_per_minute_max == 0 {
+            problems.push("session.sweep_per_minute_max is 0".to_owned());
         }
         if let (Some(min), Some(max)) = (self.session.timeout_min_ms, self.session.timeout_max_ms)
             && min > max

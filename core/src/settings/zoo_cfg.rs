@@ -32,7 +32,6 @@ const PASSED_OVER: &[&str] = &[
     "electionAlg",
     "leaderServes",
     "quorumListenOnAllIPs",
-    "maxClientCnxns",
     "clientPortListenBacklog",
     "snapCount",
     "preAllocSize",
@@ -141,10 +140,23 @@ impl ZooCfg {
                         .map_err(|_| Error::invalid(format!("{key} is too large")))?;
                 }
             }
-            "globalOutstandingLimit" => settings.limits.zk_outstanding_max = parse(key, value)?,
+            "globalOutstandingLimit" => {
+                settings.limits.zk_outstanding_total_max = parse(key, value)?;
+            }
             "jute.maxbuffer" => settings.limits.zk_frame_bytes_max = parse(key, value)?,
             "znode.container.checkIntervalMs" => {
                 settings.session.sweep_interval_ms = parse(key, value)?;
+            }
+            "znode.container.maxPerMinute" => {
+                settings.session.sweep_per_minute_max = parse(key, value)?;
+            }
+            "znode.container.maxNeverUsedIntervalMs" => {
+                settings.session.container_never_used_ms = parse(key, value)?;
+            }
+            "maxClientCnxns" => {
+                let per_address = above_zero(key, value)?.unwrap_or(0);
+                settings.limits.zk_connections_per_ip_max = usize::try_from(per_address)
+                    .map_err(|_| Error::invalid(format!("{key} is too large")))?;
             }
             "4lw.commands.whitelist" => settings.zk_four_letter_words = Some(value.to_owned()),
             "dynamicConfigFile" => self.dynamic = Some(value.into()),
@@ -298,6 +310,42 @@ mod tests {
         assert_eq!(settings.members[&1], "a:1");
         assert_eq!(settings.zk_addr.to_string(), "0.0.0.0:7");
         assert_eq!(warnings, [""; 0]);
+    }
+
+    #[test]
+    fn keys_about_clients_and_containers_have_their_settings() {
+        let text = "readonlymode.enabled=true\nlocalSessionsEnabled=true\n\
+            localSessionsUpgradingEnabled=true\nskipACL=yes\nenforce.auth.enabled=true\n\
+            enforce.auth.schemes=digest, ip\nmaxClientCnxns=60\nglobalOutstandingLimit=500\n\
+            DigestAuthenticationProvider.superDigest=super:0bX78nEegDzJM3ju0iLBEJdWzjg=\n\
+            znode.container.checkIntervalMs=1000\nznode.container.maxPerMinute=7\n\
+            znode.container.maxNeverUsedIntervalMs=300000\nclientPort=1\n";
+        let ReadSettings { settings, warnings } = read(text, None).unwrap();
+        assert_eq!(warnings, [""; 0]);
+        let Settings { zk, limits, session, .. } = &settings;
+        assert!(zk.read_only_mode && zk.local_sessions && zk.local_sessions_upgrade);
+        assert!(zk.skip_acl);
+        assert_eq!(settings.auth.required(), ["digest", "ip"]);
+        assert_eq!(
+            settings.auth.super_digest.as_deref(),
+            Some("super:0bX78nEegDzJM3ju0iLBEJdWzjg=")
+        );
+        assert_eq!((limits.zk_connections_per_ip_max, limits.zk_outstanding_total_max), (60, 500));
+        assert_eq!((session.sweep_interval_ms, session.sweep_per_minute_max), (1000, 7));
+        assert_eq!(session.container_never_used_ms, 300_000);
+        settings.validate().unwrap();
+        for any_number in ["0", "-1"] {
+            let text = format!("clientPort=1\nmaxClientCnxns={any_number}\n");
+            assert_eq!(read(&text, None).unwrap().settings.limits.zk_connections_per_ip_max, 0);
+        }
+        for wrong in [
+            "skipACL=perhaps\n",
+            "enforce.auth.enabled=true\n",
+            "DigestAuthenticationProvider.superDigest=super\n",
+        ] {
+            let outcome = read(wrong, None).and_then(|read| read.settings.validate());
+            assert!(outcome.is_err(), "{wrong}");
+        }
     }
 
     #[test]

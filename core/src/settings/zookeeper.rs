@@ -40,6 +40,9 @@ pub struct ZookeeperSettings {
     /// Whether `reconfig` may leave a single voter. Default no. ZooKeeper: the
     /// opposite of `standaloneEnabled`.
     pub lone_voter: bool,
+    /// Whether access lists are kept but not checked for clients of this
+    /// member. Default no. ZooKeeper: `skipACL`.
+    pub skip_acl: bool,
 }
 
 impl ZookeeperSettings {
@@ -57,6 +60,7 @@ impl ZookeeperSettings {
             "localSessionsUpgradingEnabled" => self.local_sessions_upgrade = switch(key, value)?,
             "reconfigEnabled" => self.reconfig = switch(key, value)?,
             "standaloneEnabled" => self.lone_voter = !switch(key, value)?,
+            "skipACL" => self.skip_acl = switch(key, value)?,
             _ => return Ok(false),
         }
         Ok(true)
