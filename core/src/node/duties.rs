@@ -27,8 +27,8 @@ const RESEND_AFTER_MAX: Duration = Duration::from_secs(8);
 /// A refused batch waits this long for the leader question to settle.
 const REROUTE_DELAY: Duration = Duration::from_millis(10);
 
-/// How many znodes one sweep removes at most.
-const SWEEP_MAX: usize = 1000;
+/// How many znodes one sweep removes at most; what is left over waits for the next.
+const SWEEP_MAX: usize = 10_000;
 
 pub(super) fn start(inner: &Arc<Inner>) {
     let status = inner.consensus.watch_status();
@@ -195,16 +195,28 @@ async fn sweep_znodes(weak: Weak<Inner>) {
         if !inner.is_leader() {
             continue;
         }
-        let now_ms = inner.clock.wall_ms();
-        let paths: Vec<Box<str>> = {
-            let state = inner.replica.state();
-            let candidates = state.znodes().reap_candidates(now_ms, SWEEP_MAX);
-            candidates.into_iter().map(|path| Box::from(&**path)).collect()
-        };
-        for path in paths {
+        let session = &inner.settings.session;
+        let pause = Duration::from_secs(60) / session.sweep_per_minute_max;
+        for op in overdue_znodes(&inner) {
+            if !inner.is_leader() {
+                break;
+            }
             let caller = Caller { session: None, identities: Box::new([]) };
-            let op = ZnodeOp::Reap { path };
             inner.submit_quietly(&Command::Znode(ZnodeCommand { caller, op }));
+            clock::sleep(pause).await;
         }
     }
+}
+
+fn overdue_znodes(inner: &Inner) -> Vec<ZnodeOp> {
+    let now_ms = inner.clock.wall_ms();
+    let unused_ms = inner.settings.session.container_never_used_ms;
+    let state = inner.replica.state();
+    let outlived = state.znodes().reap_candidates(now_ms, SWEEP_MAX);
+    let mut ops: Vec<_> = outlived.map(|path| ZnodeOp::Reap { path: Box::from(&**path) }).collect();
+    if unused_ms > 0 {
+        let unused = state.znodes().unused_containers(now_ms, unused_ms, SWEEP_MAX - ops.len());
+        ops.extend(unused.map(|path| ZnodeOp::ReapUnused { path: Box::from(&**path), unused_ms }));
+    }
+    ops
 }

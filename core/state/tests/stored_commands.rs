@@ -86,6 +86,8 @@ fn znode_command() -> impl Strategy<Value = Command> {
                 .prop_map(|(path, acl, version)| ZnodeOp::SetAcl { path, acl, version }),
             vec(operation(), 0..4).prop_map(ZnodeOp::Multi),
             text().prop_map(|path| ZnodeOp::Reap { path }),
+            (text(), any::<u64>())
+                .prop_map(|(path, unused_ms)| ZnodeOp::ReapUnused { path, unused_ms }),
             text().prop_map(|lines| ZnodeOp::SetConfig { lines }),
         ];
     let session = option::of((any::<i64>(), any::<u64>()));

@@ -37,7 +37,8 @@ impl Tree {
             ZnodeOp::SetAcl { path, acl, version } => change.set_acl(&path, acl, version),
             ZnodeOp::Multi(ops) => change.multi(ops),
             ZnodeOp::SetConfig { lines } => change.set_config(&lines),
-            ZnodeOp::Reap { path } => change.reap(&path),
+            ZnodeOp::Reap { path } => change.reap(&path, None),
+            ZnodeOp::ReapUnused { path, unused_ms } => change.reap(&path, Some(unused_ms)),
         }
     }
 
@@ -326,13 +327,18 @@ impl Change<'_> {
         Ok(Reply::Done)
     }
 
-    fn reap(&mut self, path: &str) -> Result<Reply, Rejection> {
+    fn reap(&mut self, path: &str, unused_ms: Option<u64>) -> Result<Reply, Rejection> {
         self.check_session()?;
         let id = self.tree.find(path).ok_or(Rejection::NoNode)?;
         if !self.tree.slab.get(id).children().is_empty() {
             return Err(Rejection::NotEmpty);
         }
-        if !self.tree.is_outlived(id, self.stamp.time_ms) {
+        let now_ms = self.stamp.time_ms;
+        let over = match unused_ms {
+            None => self.tree.is_outlived(id, now_ms),
+            Some(unused_ms) => self.tree.is_unused(id, now_ms, unused_ms),
+        };
+        if !over {
             return Err(Rejection::BadVersion);
         }
         let undo = self.delete_childless(id)?;

@@ -59,6 +59,14 @@ pub enum ZnodeOp {
         /// Which.
         path: Box<str>,
     },
+    /// The sweep found a container that never had a child and was not set for
+    /// too long; checked again here. Reply: `Done`.
+    ReapUnused {
+        /// Which.
+        path: Box<str>,
+        /// For longer than this, in milliseconds.
+        unused_ms: u64,
+    },
 }
 
 /// What can stand inside a `multi`.

@@ -37,6 +37,7 @@ const CHECK_HASH: u8 = 16;
 const CHECK_ABSENT: u8 = 17;
 const CREATE_IF_ABSENT: u8 = 18;
 const DELETE_SUBTREE: u8 = 19;
+const REAP_UNUSED: u8 = 20;
 
 const PERSISTENT: u8 = 0;
 const EPHEMERAL: u8 = 1;
@@ -70,6 +71,11 @@ impl Encode for ZnodeCommand {
                 out.push(REAP);
                 encode_text(path, out);
             }
+            ZnodeOp::ReapUnused { path, unused_ms } => {
+                out.push(REAP_UNUSED);
+                encode_text(path, out);
+                encode_varint(*unused_ms, out);
+            }
         }
     }
 }
@@ -96,6 +102,9 @@ impl Decode for ZnodeCommand {
             MULTI => ZnodeOp::Multi(decode_items(input)?),
             SET_CONFIG => ZnodeOp::SetConfig { lines: decode_text(input)? },
             REAP => ZnodeOp::Reap { path: decode_text(input)? },
+            REAP_UNUSED => {
+                ZnodeOp::ReapUnused { path: decode_text(input)?, unused_ms: decode_varint(input)? }
+            }
             tag => ZnodeOp::Single(decode_op(tag, input)?),
         };
         if version_of(&op) > stored_as {
@@ -121,6 +130,7 @@ fn version_of(op: &ZnodeOp) -> u8 {
         ZnodeOp::Single(op) => is_later(op),
         ZnodeOp::Multi(ops) => ops.iter().any(is_later),
         ZnodeOp::SetAcl { .. } | ZnodeOp::SetConfig { .. } | ZnodeOp::Reap { .. } => false,
+        ZnodeOp::ReapUnused { .. } => true,
     };
     if later { VERSION_2 } else { VERSION_1 }
 }

@@ -392,6 +392,26 @@ impl Tree {
             }
     }
 
+    /// Containers that never had a child and were not set for `unused_ms`, as
+    /// of `now_ms`: at most `max`, in path order. Each is to be proposed as
+    /// [`crate::znode::ZnodeOp::ReapUnused`], which looks again.
+    pub fn unused_containers(
+        &self,
+        now_ms: u64,
+        unused_ms: u64,
+        max: usize,
+    ) -> impl Iterator<Item = &Arc<str>> {
+        let unused = move |id| self.is_unused(id, now_ms, unused_ms);
+        self.reapable.iter().filter(move |path| self.find(path).is_some_and(unused)).take(max)
+    }
+
+    pub(super) fn is_unused(&self, id: ZnodeId, now_ms: u64, unused_ms: u64) -> bool {
+        let record = self.slab.get(id);
+        record.lifetime() == Lifetime::Container
+            && record.created() == 0
+            && now_ms.saturating_sub(record.mtime.cast_unsigned()) > unused_ms
+    }
+
     pub(crate) fn digest(&self) -> Digest {
         self.digest
     }

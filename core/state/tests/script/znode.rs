@@ -10,12 +10,12 @@
 //! - `setacl /a acl=world:anyone:r,digest:bob:hash:cdrwa [version=3]`
 //! - `checkhash /a NAME [subtree]` (what `hash` noted), `checkabsent /a [version=3]`
 //! - `ensure /a "data"` (creates if absent), `remove /a [limit=9]` (with all below)
-//! - `multi ; create /a ; delete /b`, `reap /a`, `config "lines"`
+//! - `multi ; create /a ; delete /b`, `reap /a [unused=500]`, `config "lines"`
 //!
 //! Data left out is null. An `acl=` left out is open; `none` and `empty` are lists too.
 //!
 //! Questions: `get`, `stat`, `ls`, `acl`, `allows /a w who=…`, `count`,
-//! `descendants /a`, `reapable`, `hash /a [subtree] [note=NAME] [who=…]`.
+//! `descendants /a`, `reapable [unused=500]`, `hash /a [subtree] [note=NAME] [who=…]`.
 
 use coord_state::reply::MultiReply;
 use coord_state::session::SessionCommand;
@@ -157,7 +157,11 @@ fn set_acl(world: &mut World, line: &mut Line) -> Result<(), String> {
 
 fn reap(world: &mut World, line: &mut Line) -> Result<(), String> {
     let path = line.argument("a path")?.into();
-    change(world, line, ZnodeOp::Reap { path })
+    let op = match line.number("unused")? {
+        Some(unused_ms) => ZnodeOp::ReapUnused { path, unused_ms },
+        None => ZnodeOp::Reap { path },
+    };
+    change(world, line, op)
 }
 
 fn config(world: &mut World, line: &mut Line) -> Result<(), String> {
@@ -358,9 +362,14 @@ fn count(world: &mut World, _line: &mut Line) -> Result<(), String> {
     Ok(())
 }
 
-fn reapable(world: &mut World, _line: &mut Line) -> Result<(), String> {
-    let candidates = world.machine.znodes().reap_candidates(world.time_ms, 100);
-    let lines = candidates.map(|path| path.to_string()).collect();
+fn reapable(world: &mut World, line: &mut Line) -> Result<(), String> {
+    let znodes = world.machine.znodes();
+    let lines = match line.number("unused")? {
+        Some(ms) => {
+            znodes.unused_containers(world.time_ms, ms, 100).map(ToString::to_string).collect()
+        }
+        None => znodes.reap_candidates(world.time_ms, 100).map(ToString::to_string).collect(),
+    };
     say_all(world, lines, "nothing to reap")
 }
 
