@@ -8,6 +8,9 @@
 //! | `handshakes` | both lengths, timeouts, being ahead, passwords, moving, failover, expiry, closing |
 //! | `local_sessions` | sessions that one member knows, and what becomes of them |
 //! | `read_only` | what a member without its majority still does |
+//! | `limits` | what is refused, or waits, when something is full |
+//! | `access` | superusers, members that check nothing, and those that let in nobody unknown |
+//! | `containers` | what goes by itself, and what does not |
 //! | `znodes` | names, numbers, null data, access lists, multis, ephemerals by prefix |
 //! | `watches` | own writes, places between replies, deletions, persistent ones, catching up, removing |
 //! | `freshness` | what members that lag or lost their majority may still answer |
@@ -19,13 +22,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
+mod access;
 mod client;
 mod connection;
 mod connections;
+mod containers;
 mod ensemble;
 mod extensions;
 mod freshness;
 mod handshakes;
+mod limits;
 mod local_sessions;
 mod read_only;
 mod replay;

@@ -122,7 +122,7 @@ fn configuration(shared: &Shared) -> Result<Value, &'static str> {
         "data_dir": directory,
         "data_log_dir": directory,
         "tick_time": settings.session.tick_ms,
-        "max_client_cnxns": 0,
+        "max_client_cnxns": settings.limits.zk_connections_per_ip_max,
         "min_session_timeout": settings.session.negotiate(0),
         "max_session_timeout": settings.session.negotiate(i32::MAX),
         "server_id": settings.member_id,

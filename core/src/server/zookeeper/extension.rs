@@ -14,7 +14,8 @@ use coord_wire::zookeeper::jute::put_texts;
 use coord_wire::zookeeper::record;
 
 use super::error_map::error_code;
-use super::read::Reader;
+use super::read::{Reader, STAT_BYTES};
+use super::room::Room;
 use crate::node::WatchKind;
 
 /// What is served without being in the tree.
@@ -54,12 +55,10 @@ impl Reader<'_> {
         path: &str,
         watch: bool,
         filter: ChildFilter,
+        room: Room,
         out: &mut Vec<u8>,
     ) -> Result<(), ErrorCode> {
         let znode = self.readable(path)?;
-        if watch {
-            self.watches.add(path, WatchKind::Child);
-        }
         let names: Vec<&str> = znode
             .children_with_lifetimes()
             .filter(|(_, lifetime)| match filter {
@@ -69,6 +68,10 @@ impl Reader<'_> {
             })
             .map(|(name, _)| name)
             .collect();
+        room.less(STAT_BYTES).hold_texts(out, names.iter())?;
+        if watch {
+            self.watches.add(path, WatchKind::Child);
+        }
         put_texts(out, names);
         record::put_stat(out, &znode.stat());
         Ok(())

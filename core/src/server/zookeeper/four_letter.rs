@@ -190,7 +190,7 @@ fn settings(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
     text.line(format_args!("dataLogDir={directory}"));
     text.line(format_args!("dataLogSize={bytes}"));
     text.line(format_args!("tickTime={}", settings.session.tick_ms));
-    text.line(format_args!("maxClientCnxns=0"));
+    text.line(format_args!("maxClientCnxns={}", settings.limits.zk_connections_per_ip_max));
     text.line(format_args!("minSessionTimeout={}", settings.session.negotiate(0)));
     text.line(format_args!("maxSessionTimeout={}", settings.session.negotiate(i32::MAX)));
     text.line(format_args!("clientPortListenBacklog=-1"));

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use coord_state::znode::Identity;
+use coord_state::znode::{ANY_SASL, Identity};
 
 /// The identity every connection has from where it comes.
 pub(super) fn of_peer(peer: SocketAddr) -> Identity {
@@ -19,6 +19,21 @@ pub(super) fn prove(scheme: &str, proof: Option<&[u8]>, peer: SocketAddr) -> Opt
         _ => None,
     }
 }
+
+/// What everybody is where access lists are not checked.
+pub(super) fn unchecked() -> Identity {
+    Identity { scheme: "super".into(), id: UNCHECKED.into() }
+}
+
+/// Whether `whoAmI` tells it: what nobody has proven is not told.
+pub(super) fn is_proven(identity: &Identity) -> bool {
+    match &*identity.scheme {
+        "super" => &*identity.id != UNCHECKED,
+        scheme => scheme != ANY_SASL,
+    }
+}
+
+const UNCHECKED: &str = "unchecked";
 
 /// The name `whoAmI` tells: never the hash of a password.
 pub(super) fn user(identity: &Identity) -> &str {

@@ -1,6 +1,5 @@
 //! The listening socket and all its connections.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,11 +18,12 @@ use super::doors::{Addresses, Doors, Entrance};
 use super::identity;
 use super::inbox::Inbox;
 use super::local_sessions::LocalSessions;
+use super::peers::Peers;
 use super::pipeline::ConnectionCounters;
 use super::standing::{self, Standing};
 use super::whitelist::Whitelist;
 use crate::error::Error;
-use crate::node::{ConnectionId, Node};
+use crate::node::Node;
 use crate::server::ExtraRoutes;
 use crate::settings::{Limits, ListenAddress};
 
@@ -52,7 +52,7 @@ pub(super) struct Shared {
     pub(super) confirmations: Confirmations,
     pub(super) local_sessions: LocalSessions,
     pub(super) standing: watch::Sender<Standing>,
-    connections: Mutex<BTreeMap<ConnectionId, Arc<Peer>>>,
+    connections: Mutex<Peers>,
 }
 
 impl ZookeeperServer {
@@ -147,10 +147,10 @@ impl Drop for ZookeeperServer {
 impl Shared {
     /// All open connections.
     pub(super) fn connections(&self) -> Vec<Arc<Peer>> {
-        self.lock().values().cloned().collect()
+        self.lock().all()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Arc<Peer>>> {
+    fn lock(&self) -> MutexGuard<'_, Peers> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -199,7 +199,7 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// Lists the connection, unless there are too many.
 fn admit(shared: &Arc<Shared>, stream: &TcpStream, address: SocketAddr) -> Option<Arc<Peer>> {
     let mut connections = shared.lock();
-    if connections.len() >= shared.limits.zk_connections_max {
+    if !connections.admits(address, &shared.limits) {
         shared.counters.connections_refused.fetch_add(1, Relaxed);
         return None;
     }
@@ -215,7 +215,10 @@ fn admit(shared: &Arc<Shared>, stream: &TcpStream, address: SocketAddr) -> Optio
         stats: ConnectionCounters::default(),
         established_ms: shared.node.clock().wall_ms(),
     });
-    connections.insert(id, Arc::clone(&peer));
+    if shared.node.settings().zk.skip_acl {
+        peer.inbox.add_identity(identity::unchecked());
+    }
+    connections.insert(&peer);
     Some(peer)
 }
 
@@ -250,6 +253,6 @@ struct Listed(Arc<Peer>);
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.0.shared.lock().remove(&self.0.id);
+        self.0.shared.lock().remove(self.0.id);
     }
 }

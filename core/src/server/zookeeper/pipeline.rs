@@ -148,9 +148,7 @@ impl Pipeline {
         self.queue.is_empty()
             || (self.queue.len() < limits.zk_outstanding_max
                 && self.queue_bytes < BYTES_MAX
-                // All connections together stay well below what can wait to be
-                // ordered, so that load slows clients down but refuses none.
-                && counters.outstanding.load(Relaxed) < limits.proposals_max / 2
+                && counters.outstanding.load(Relaxed) < limits.zk_outstanding_total()
                 && counters.outstanding_bytes.load(Relaxed) < limits.proposal_bytes_max / 2)
     }
 
@@ -452,9 +450,16 @@ impl Pipeline {
         let sink = Arc::clone(&self.sink);
         let identities = peer.inbox.identities();
         let limit = peer.shared.limits.zk_watches_max;
-        let watches = Registrar::new(peer.shared.node.znode_watches(), peer.id, &sink, limit);
-        let reader =
-            Reader { state, identities: &identities, owner: self.owner, watches: &watches };
+        let total_max = peer.shared.limits.zk_watches_total_max;
+        let watches =
+            Registrar::new(peer.shared.node.znode_watches(), peer.id, &sink, limit, total_max);
+        let reader = Reader {
+            state,
+            identities: &identities,
+            owner: self.owner,
+            watches: &watches,
+            reply_bytes_max: peer.shared.limits.zk_reply_bytes(),
+        };
         let zxid = state.revision().zxid();
         while self.end.is_none()
             && outbox.is_roomy()

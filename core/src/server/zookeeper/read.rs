@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coord_state::StateMachine;
-use coord_state::znode::{ANY_SASL, Ace, Identity, Znode, permission};
+use coord_state::znode::{Ace, Identity, Znode, permission};
 use coord_wire::zookeeper::jute::{put_buffer, put_int, put_length, put_text, put_texts};
 use coord_wire::zookeeper::request::Read;
 use coord_wire::zookeeper::{ErrorCode, Extension, OpCode, Request, multi, record};
@@ -11,9 +11,18 @@ use coord_wire::zookeeper::{ErrorCode, Extension, OpCode, Request, multi, record
 use super::extension::Served;
 use super::identity;
 use super::outbox::Outbox;
+use super::room::Room;
 use super::translate::Owner;
 use super::watch::Registrar;
 use crate::node::WatchKind;
+
+/// Bytes of a length.
+const LENGTH_BYTES: usize = 4;
+/// Bytes of a stat.
+pub(super) const STAT_BYTES: usize = 68;
+/// Bytes of one operation's error in a multi, and of the end of one.
+const ERROR_BYTES: usize = 13;
+const END_BYTES: usize = 9;
 
 /// What a read is evaluated with.
 pub(super) struct Reader<'a> {
@@ -21,6 +30,7 @@ pub(super) struct Reader<'a> {
     pub(super) identities: &'a [Identity],
     pub(super) owner: Owner,
     pub(super) watches: &'a Registrar<'a>,
+    pub(super) reply_bytes_max: usize,
 }
 
 impl Reader<'_> {
@@ -40,14 +50,15 @@ impl Reader<'_> {
     }
 
     fn put_body(&self, request: &Request, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        let room = Room::behind_header(out, self.reply_bytes_max);
         match request {
             Request::Exists(read) => self.put_exists(read, out)?,
-            Request::GetData(read) => self.put_data(read, out)?,
+            Request::GetData(read) => self.put_data(read, room, out)?,
             Request::GetChildren(read) => {
-                self.put_children(read, out)?;
+                self.put_children(read, 0, room, out)?;
             }
             Request::GetChildren2(read) => {
-                let znode = self.put_children(read, out)?;
+                let znode = self.put_children(read, STAT_BYTES, room, out)?;
                 record::put_stat(out, &znode.stat());
             }
             Request::GetAcl { path } => self.put_acl(path, out)?,
@@ -56,9 +67,11 @@ impl Reader<'_> {
                 let number = self.state.znodes().descendants(path);
                 put_int(out, i32::try_from(number).unwrap_or(i32::MAX));
             }
-            Request::GetEphemerals { prefix } => self.put_ephemerals(prefix.as_deref(), out),
+            Request::GetEphemerals { prefix } => {
+                self.put_ephemerals(prefix.as_deref(), room, out)?
+            }
             Request::WhoAmI => self.put_identities(out),
-            Request::MultiRead(requests) => self.put_multi_read(requests, out),
+            Request::MultiRead(requests) => self.put_multi_read(requests, room, out)?,
             Request::AddWatch { path, mode } => {
                 let kind = match mode {
                     0 => WatchKind::Persistent,
@@ -71,7 +84,7 @@ impl Reader<'_> {
             Request::CheckWatches { path, kind } => self.watches.check(path, *kind)?,
             Request::RemoveWatches { path, kind } => self.watches.remove(path, *kind)?,
             Request::Extension(Extension::FilteredList { path, watch, filter }) => {
-                self.put_filtered_list(path, *watch, *filter, out)?;
+                self.put_filtered_list(path, *watch, *filter, room, out)?;
             }
             Request::Extension(Extension::GetHash { path, reach }) => {
                 self.put_hash(path, *reach, out)?;
@@ -115,7 +128,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn put_data(&self, read: &Read, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    fn put_data(&self, read: &Read, room: Room, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
         let (data, stat) = match self.readable(&read.path) {
             Ok(znode) => (znode.data().map(|data| &data[..]), znode.stat()),
             Err(error) => {
@@ -123,6 +136,7 @@ impl Reader<'_> {
                 (Some(served.data()), served.stat())
             }
         };
+        room.hold(out, LENGTH_BYTES + data.map_or(0, <[u8]>::len) + STAT_BYTES)?;
         if read.watch {
             self.watches.add(&read.path, WatchKind::Data);
         }
@@ -131,8 +145,16 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn put_children(&self, read: &Read, out: &mut Vec<u8>) -> Result<Znode<'_>, ErrorCode> {
+    /// `behind` is what is put behind the names.
+    fn put_children(
+        &self,
+        read: &Read,
+        behind: usize,
+        room: Room,
+        out: &mut Vec<u8>,
+    ) -> Result<Znode<'_>, ErrorCode> {
         let znode = self.readable(&read.path)?;
+        room.less(behind).hold_texts(out, znode.children())?;
         if read.watch {
             self.watches.add(&read.path, WatchKind::Child);
         }
@@ -161,7 +183,12 @@ impl Reader<'_> {
     }
 
     /// The prefix is plain text: `/w` also begins `/we`.
-    fn put_ephemerals(&self, prefix: Option<&str>, out: &mut Vec<u8>) {
+    fn put_ephemerals(
+        &self,
+        prefix: Option<&str>,
+        room: Room,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ErrorCode> {
         let prefix = prefix.filter(|prefix| !prefix.trim().is_empty()).unwrap_or("/");
         let session = self.state.sessions().session(self.owner.session);
         let paths: Vec<&Arc<str>> = session
@@ -170,22 +197,34 @@ impl Reader<'_> {
             .flatten()
             .filter(|path| path.starts_with(prefix))
             .collect();
+        room.hold_texts(out, paths.iter())?;
         put_texts(out, paths);
+        Ok(())
     }
 
     fn put_identities(&self, out: &mut Vec<u8>) {
-        let shown = || self.identities.iter().filter(|proven| &*proven.scheme != ANY_SASL);
-        put_length(out, shown().count());
-        for proven in shown() {
+        let proven = || self.identities.iter().filter(|identity| identity::is_proven(identity));
+        put_length(out, proven().count());
+        for proven in proven() {
             put_text(out, &proven.scheme);
             put_text(out, identity::user(proven));
         }
     }
 
-    /// Errors are each operation's own, and no watch is left.
-    fn put_multi_read(&self, requests: &[Request], out: &mut Vec<u8>) {
+    /// Errors are each operation's own, also where its result leaves no room
+    /// for those behind it, and no watch is left.
+    fn put_multi_read(
+        &self,
+        requests: &[Request],
+        room: Room,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ErrorCode> {
+        let mut errors = requests.len() * ERROR_BYTES + END_BYTES;
+        room.hold(out, errors)?;
         for request in requests {
             let start = out.len();
+            errors -= ERROR_BYTES;
+            let room = room.less(errors);
             multi::put_result_header(
                 out,
                 match request.op() {
@@ -194,15 +233,19 @@ impl Reader<'_> {
                 },
             );
             let put = match request {
-                Request::GetData(read) => self.put_data(&unwatched(read), out),
-                Request::GetChildren(read) => self.put_children(&unwatched(read), out).map(|_| ()),
-                Request::Exists(read) => self.put_exists(&unwatched(read), out),
+                Request::GetData(read) => self.put_data(&unwatched(read), room, out),
+                Request::GetChildren(read) => {
+                    self.put_children(&unwatched(read), 0, room, out).map(|_| ())
+                }
+                Request::Exists(read) => room
+                    .hold(out, STAT_BYTES)
+                    .and_then(|()| self.put_exists(&unwatched(read), out)),
                 Request::GetChildren2(read) => {
-                    let znode = self.put_children(&unwatched(read), out);
+                    let znode = self.put_children(&unwatched(read), STAT_BYTES, room, out);
                     znode.map(|znode| record::put_stat(out, &znode.stat()))
                 }
                 Request::Extension(Extension::FilteredList { path, filter, .. }) => {
-                    self.put_filtered_list(path, false, *filter, out)
+                    self.put_filtered_list(path, false, *filter, room, out)
                 }
                 _ => Err(ErrorCode::MarshallingError),
             };
@@ -212,6 +255,7 @@ impl Reader<'_> {
             }
         }
         multi::put_end(out);
+        Ok(())
     }
 
     /// What is served without being in the tree, or the reason it is not there.

@@ -18,6 +18,8 @@ pub(super) struct Registrar<'a> {
     connection: ConnectionId,
     sink: &'a Arc<dyn ConnectionSink>,
     limit: usize,
+    /// How many more the member takes, all connections together.
+    left: Cell<usize>,
     exceeded: Cell<bool>,
 }
 
@@ -27,8 +29,11 @@ impl<'a> Registrar<'a> {
         connection: ConnectionId,
         sink: &'a Arc<dyn ConnectionSink>,
         limit: usize,
+        total_max: usize,
     ) -> Self {
-        Self { watches, connection, sink, limit, exceeded: Cell::new(false) }
+        let counts = watches.counts();
+        let left = Cell::new(total_max.saturating_sub(counts.data + counts.child));
+        Self { watches, connection, sink, limit, left, exceeded: Cell::new(false) }
     }
 
     /// Whether the connection watches more than it may.
@@ -37,6 +42,10 @@ impl<'a> Registrar<'a> {
     }
 
     pub(super) fn add(&self, path: &str, kind: WatchKind) {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return self.exceeded.set(true);
+        };
+        self.left.set(left);
         if self.watches.add(self.connection, self.sink, path, kind) > self.limit {
             self.exceeded.set(true);
         }

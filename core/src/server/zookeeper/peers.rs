@@ -1,0 +1,46 @@
+//! The connections of one server, and how many there may be.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::connection::Peer;
+use crate::node::ConnectionId;
+use crate::settings::Limits;
+
+/// All open connections.
+#[derive(Default)]
+pub(super) struct Peers {
+    by_id: BTreeMap<ConnectionId, Arc<Peer>>,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Peers {
+    /// Whether one more from there may come.
+    pub(super) fn admits(&self, from: SocketAddr, limits: &Limits) -> bool {
+        let from_there = self.by_address.get(&from.ip()).copied().unwrap_or(0);
+        let per_address = limits.zk_connections_per_ip_max;
+        self.by_id.len() < limits.zk_connections_max
+            && (per_address == 0 || from_there < per_address)
+    }
+
+    pub(super) fn insert(&mut self, peer: &Arc<Peer>) {
+        *self.by_address.entry(peer.address.ip()).or_default() += 1;
+        self.by_id.insert(peer.id, Arc::clone(peer));
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        let Some(peer) = self.by_id.remove(&id) else { return };
+        let from = peer.address.ip();
+        if let Some(count) = self.by_address.get_mut(&from) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&from);
+            }
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Peer>> {
+        self.by_id.values().cloned().collect()
+    }
+}

@@ -1,0 +1,157 @@
+//! What is refused, or waits, when something is full.
+
+use bytes::Bytes;
+use coord_core::settings::Limits;
+use coord_wire::zookeeper::multi::MultiResult;
+use coord_wire::zookeeper::request::{CreateForm, Read};
+use coord_wire::zookeeper::{ErrorCode, Reply, Request};
+
+use crate::client::{
+    Client, create, create_as, exists, get_children, get_data, new_session, set_data, shake_hands,
+};
+use crate::connection::{Member, Wire};
+use crate::ensemble::{Ensemble, eventually};
+
+fn of_bytes(path: &str, bytes: usize) -> Request {
+    Request::SetData { path: path.into(), data: Some(Bytes::from(vec![b'x'; bytes])), version: -1 }
+}
+
+#[test]
+fn a_reply_larger_than_the_client_takes_is_an_error_and_the_connection_goes_on() {
+    let member = Member::start_with(&[("limits.zk_reply_bytes_max", "1000")]);
+    let mut client = Client::open(member.address);
+    // Sixteen bytes of header, four of length, 68 of stat.
+    client.made("/n");
+    client.call(&of_bytes("/n", 1000 - 88)).unwrap();
+    assert!(matches!(client.call(&get_data("/n", false)), Ok(Reply::Data { .. })));
+    client.call(&of_bytes("/n", 1000 - 87)).unwrap();
+    let too_large = Err(ErrorCode::MarshallingError);
+    assert_eq!(client.call(&get_data("/n", true)), too_large);
+    for number in 0..100 {
+        client.made(&format!("/n/{number:07}"));
+        client.call(&create_as(&format!("/e{number:07}"), CreateForm::Plain, 1)).unwrap();
+    }
+    let path = "/n".into();
+    let with_stat = Request::GetChildren2(Read { path, watch: false });
+    let owned = Request::GetEphemerals { prefix: None };
+    for request in [get_children("/n", true), with_stat, owned] {
+        assert_eq!(client.call(&request), too_large, "{request:?}");
+    }
+    // What tells that it is there still works, and nothing was left to watch.
+    assert_eq!(client.stat("/n").num_children, 100);
+    client.call(&set_data("/n", None)).unwrap();
+    client.made("/n/more");
+    assert_eq!(client.events(), []);
+}
+
+#[test]
+fn of_many_reads_in_one_those_that_fit_are_answered() {
+    let member = Member::start_with(&[("limits.zk_reply_bytes_max", "1000")]);
+    let mut client = Client::open(member.address);
+    client.made("/n");
+    client.call(&of_bytes("/n", 300)).unwrap();
+    let reads = |count| Request::MultiRead(vec![get_data("/n", false); count]);
+    let Ok(Reply::Multi(results)) = client.call(&reads(10)) else { panic!("results") };
+    let fitting = results.iter().filter(|one| matches!(one, MultiResult::Data { .. })).count();
+    let refused = MultiResult::Error(ErrorCode::MarshallingError);
+    assert_eq!((fitting, results.iter().filter(|one| **one == refused).count()), (2, 8));
+    assert_eq!(client.call(&reads(100)), Err(ErrorCode::MarshallingError));
+}
+
+#[test]
+fn connections_beyond_the_limit_are_closed_at_once() {
+    for limit in ["limits.zk_connections_per_ip_max", "limits.zk_connections_max"] {
+        let member = Member::start_with(&[(limit, "2")]);
+        let first = Client::open(member.address);
+        let _second = Client::open(member.address);
+        let mut third = Wire::open(member.address);
+        assert_eq!(shake_hands(&mut third, &new_session(5000)), None, "{limit}");
+        drop(first);
+        eventually("there is room again", || {
+            shake_hands(&mut Wire::open(member.address), &new_session(5000))
+        });
+    }
+}
+
+#[test]
+fn sessions_beyond_the_limit_are_turned_away_and_those_that_are_there_come_back() {
+    for local in ["true", "false"] {
+        let settings = [("limits.zk_sessions_max", "2"), ("zk.local_sessions", local)];
+        let member = Member::start_with(&settings);
+        let first = Client::open(member.address);
+        let mut second = Client::open(member.address);
+        let mut third = Wire::open(member.address);
+        assert_eq!(shake_hands(&mut third, &new_session(5000)), None);
+        let first = Client::attach(member.address, &first.session);
+        second.call(&Request::CloseSession).unwrap();
+        let third = Client::open(member.address);
+        assert_ne!(first.session.session, third.session.session);
+    }
+}
+
+#[test]
+fn a_watch_beyond_the_limit_closes_its_connection_and_no_other() {
+    for limit in ["limits.zk_watches_max", "limits.zk_watches_total_max"] {
+        let member = Member::start_with(&[(limit, "3")]);
+        let mut other = Client::open(member.address);
+        let mut client = Client::open(member.address);
+        for path in ["/a", "/b", "/c"] {
+            assert_eq!(client.call(&exists(path, true)), Err(ErrorCode::NoNode));
+        }
+        client.send(&exists("/d", true));
+        eventually("the connection ends", || client.told().is_none().then_some(()));
+        eventually("its watches are gone", || {
+            Wire::word(member.address, b"wchs").contains("Total watches:0").then_some(())
+        });
+        assert_eq!(other.call(&exists("/a", true)), Err(ErrorCode::NoNode));
+    }
+}
+
+/// How many requests each connection of the member has in progress, in order.
+fn queued(ensemble: &Ensemble, place: usize) -> Vec<usize> {
+    let text = Wire::word(ensemble.address(place), b"cons");
+    let with_session = text.lines().filter(|line| line.contains("sid="));
+    let mut counts: Vec<usize> = with_session
+        .map(|line| {
+            let (_, rest) = line.split_once("queued=").unwrap();
+            rest.split_once(',').unwrap().0.parse().unwrap()
+        })
+        .collect();
+    counts.sort_unstable();
+    counts
+}
+
+#[test]
+fn requests_beyond_the_limit_wait_in_their_socket_and_all_are_answered() {
+    // A leader that hears nobody says so only after an election's time.
+    let ensemble = Ensemble::start(&[
+        ("limits.zk_outstanding_max", "10"),
+        ("limits.zk_outstanding_total_max", "15"),
+        ("raft.election_max_ms", "5000"),
+        ("zk.cut_off_ms", "600000"),
+    ]);
+    let leader = ensemble.leader(None);
+    let mut clients: Vec<Client> = (0..3).map(|_| ensemble.client(leader)).collect();
+    ensemble.cut_off(leader);
+    for (number, client) in clients.iter_mut().enumerate() {
+        for request in 0..50 {
+            client.send(&create(&format!("/{number}-{request}")));
+        }
+        // Ten here, five there, and one of a connection that had none.
+        let expected = [[0, 0, 10], [0, 5, 10], [1, 5, 10]][number];
+        eventually("what is taken in", || (queued(&ensemble, leader) == expected).then_some(()));
+    }
+    ensemble.heal();
+    for client in &mut clients {
+        for _ in 0..50 {
+            assert!(client.told().is_some());
+        }
+    }
+}
+
+#[test]
+fn the_limits_a_member_starts_with_leave_room_for_each_other() {
+    let limits = Limits::default();
+    assert_eq!(limits.zk_reply_bytes(), limits.zk_reply_bytes_max);
+    assert_eq!(limits.zk_outstanding_total(), limits.zk_outstanding_total_max);
+}
