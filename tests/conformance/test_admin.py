@@ -128,11 +128,47 @@ class Alone(unittest.TestCase):
             member.zk_address[1], command(member, "configuration")["client_port"]
         )
         self.assertEqual(6, command(member, "monitor")["znode_count"])
-        for name in ("cons", "dump", "env", "hash", "gtmk", "isro", "srvr", "wchp"):
+        for name in (
+            "cons", "dump", "env", "hash", "gtmk", "icfg", "isro", "srvr", "stmk", "sysp", "wchp"
+        ):
             self.assertIsNone(command(member, name)["error"], name)
         self.assertEqual("Unknown command: fly", command(member, "fly")["error"])
         self.assertIsNotNone(command(member, "leader")["error"])
         self.assertIn('href="/commands/ruok"', page(member, "/commands")[2])
+
+    def test_pages_tell_about_the_member_and_begin_counting_anew(self):
+        member = self.start("zk.super_digest=super:hash", "storage.snapshot_log_bytes=20000")
+        with jute.connect(member.zk_address) as connection:
+            connection.create("/a")
+            connection.call(jute.GET_DATA, jute.text("/a") + b"\1")
+            connection.create("/a/b")
+            connection.call(jute.GET_DATA, jute.text("/a") + b"\0")
+            monitor = command(member, "mntr")
+            for name in ("bytes_received_count", "response_bytes", "connection_request_count"):
+                self.assertGreater(monitor[name], 0, name)
+            self.assertEqual((2, 2), (monitor["cnt_updatelatency"], monitor["cnt_readlatency"]))
+            self.assertIsNone(command(member, "stat_reset")["error"])
+            self.assertIsNone(command(member, "connection_stat_reset")["error"])
+            self.assertEqual(0, command(member, "mntr")["cnt_updatelatency"])
+            self.assertEqual(0, command(member, "cons")["connections"][0]["packets_received"])
+            state = command(member, "zabstate")
+            self.assertEqual((1, True, True, "broadcast"), (
+                state["myid"], state["is_leader"], state["voting"], state["zabstate"]
+            ))
+            snapshot = command(member, "last_snapshot")
+            self.assertEqual(("0xffffffffffffffff", -1), (snapshot["zxid"], snapshot["timestamp"]))
+            for number in range(100):
+                connection.create(f"/{number}", b"x" * 1000)
+            snapshot = eventually(
+                "there is a snapshot",
+                lambda: (page := command(member, "lsnp"))["timestamp"] > 0 and page,
+            )
+            self.assertGreater(int(snapshot["zxid"], 16), 0)
+        self.assertGreater(command(member, "dirs")["datadir_size"], 0)
+        configuration = command(member, "icfg")["initial_configuration"]
+        self.assertIn("tick_ms = 2000", configuration)
+        self.assertNotIn("super:hash", configuration)
+        self.assertEqual("2000", command(member, "sysp")["coord.session.tick_ms"])
 
     def test_the_metrics_have_zookeepers_names(self):
         member = self.start()

@@ -239,6 +239,11 @@ impl Node {
         self.inner.replica.digests.noted()
     }
 
+    /// What this member's last snapshot contains, if it made or took over one.
+    pub fn snapshot_revision(&self) -> Option<Revision> {
+        self.inner.replica.snapshot_revision()
+    }
+
     /// How long each ZooKeeper session still has if nothing is heard of it.
     /// Only the leader knows.
     pub fn session_time_left(&self) -> Option<Vec<(SessionId, Duration)>> {

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
 };
@@ -35,6 +35,8 @@ pub(super) struct Replica {
     pub(super) standing: Standing,
     /// `/zookeeper/config` has another text than was last looked at.
     config_changed: AtomicBool,
+    /// Of the last snapshot made or taken over since the start; 0 for none.
+    frozen: AtomicU64,
     /// Set once the node runs; gone when it was dropped.
     node: OnceLock<Weak<Inner>>,
 }
@@ -56,6 +58,7 @@ impl Replica {
             digests: DigestHistory::default(),
             standing: Standing::default(),
             config_changed: AtomicBool::new(false),
+            frozen: AtomicU64::new(0),
             node: OnceLock::new(),
         }
     }
@@ -66,6 +69,12 @@ impl Replica {
 
     pub(super) fn state(&self) -> RwLockReadGuard<'_, StateMachine> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the last snapshot made or taken over since the start contains.
+    pub(super) fn snapshot_revision(&self) -> Option<Revision> {
+        let revision = self.frozen.load(Ordering::Relaxed);
+        (revision > 0).then_some(Revision(revision))
     }
 
     fn state_mut(&self) -> RwLockWriteGuard<'_, StateMachine> {
@@ -214,7 +223,10 @@ impl Machine for Replica {
 
     fn freeze(&self) -> FrozenState {
         // One copy of the state in its stored form; writers wait while it is made.
-        let frozen = self.state().freeze();
+        let state = self.state();
+        self.frozen.store(state.revision().0, Ordering::Relaxed);
+        let frozen = state.freeze();
+        drop(state);
         Box::new(move |sink: &mut RecordSink<'_>| {
             frozen.records().try_for_each(|(tag, record)| sink(tag, record))
         })
@@ -233,6 +245,7 @@ impl Machine for Replica {
         }
         let restored = restore.finish().map_err(damaged)?;
         let (applied_here, revision) = (restored.origin(self.member), restored.revision());
+        self.frozen.store(revision.0, Ordering::Relaxed);
         *self.state_mut() = restored;
         if let Some(origin) = applied_here {
             self.proposals.skipped_to(origin.incarnation, origin.sequence);

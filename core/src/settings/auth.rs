@@ -118,7 +118,7 @@ mod tests {
         let users = settings.auth.sasl_users().unwrap();
         assert_eq!(users["bob"].reveal(), "hush:hush");
         assert_eq!(users["alice"].reveal(), "quiet");
-        let shown = format!("{settings:?} {users:?}");
+        let shown = format!("{settings:?} {users:?} {} {:?}", settings.shown(), settings.named());
         assert!(!shown.contains("hush") && !shown.contains("quiet"));
         settings.set("auth.sasl_users", "bob:hush\nquiet").unwrap();
         let refused = settings.validate().unwrap_err().chain();

@@ -34,6 +34,54 @@ pub(super) fn with_field(settings: &Settings, key: &str, value: &str) -> Result<
     Err(Error::invalid(format!("{key}={value}: {problem}")))
 }
 
+/// What stands instead of a secret.
+const MASK: &str = "*****";
+
+impl Settings {
+    /// All settings as a configuration file would say them, for people:
+    /// secrets are masked.
+    pub fn shown(&self) -> String {
+        let mut table = Table::try_from(self).unwrap_or_default();
+        mask(&mut table);
+        table.to_string()
+    }
+
+    /// All settings by dotted name, for people: secrets are masked.
+    pub fn named(&self) -> Vec<(String, String)> {
+        let mut table = Table::try_from(self).unwrap_or_default();
+        mask(&mut table);
+        let mut named = Vec::new();
+        flatten("", &table, &mut named);
+        named
+    }
+}
+
+fn mask(table: &mut Table) {
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => mask(inner),
+            value
+                if ["digest", "password", "sasl_users", "secret", "token"]
+                    .iter()
+                    .any(|part| key.contains(part)) =>
+            {
+                *value = Value::from(MASK);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn flatten(prefix: &str, table: &Table, named: &mut Vec<(String, String)>) {
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => flatten(&format!("{prefix}{key}."), inner, named),
+            Value::String(text) => named.push((format!("{prefix}{key}"), text.clone())),
+            other => named.push((format!("{prefix}{key}"), other.to_string())),
+        }
+    }
+}
+
 fn table_at<'a>(table: &'a mut Table, key: &str) -> Result<&'a mut Table, Error> {
     let mut place = table;
     let Some((parents, _)) = key.rsplit_once('.') else { return Ok(place) };
@@ -49,5 +97,25 @@ fn table_at<'a>(table: &'a mut Table, key: &str) -> Result<&'a mut Table, Error>
 impl Settings {
     fn deserialize_table(table: &Table) -> Result<Self, String> {
         table.clone().try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_shown_without_their_secrets() {
+        let mut settings = Settings::default();
+        settings.set("zk.super_digest", "super:hash").expect("a known setting");
+        settings.members.insert(7, "host:1".to_owned());
+        let shown = settings.shown();
+        assert!(shown.contains("tick_ms = 2000") && !shown.contains("hash"), "{shown}");
+        let named = settings.named();
+        let value =
+            |name: &str| named.iter().find(|(key, _)| key == name).map(|(_, value)| &**value);
+        assert_eq!(value("session.tick_ms"), Some("2000"));
+        assert_eq!(value("members.7"), Some("host:1"));
+        assert_eq!(value("zk.super_digest"), Some(MASK));
     }
 }

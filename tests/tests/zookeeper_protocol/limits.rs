@@ -59,6 +59,22 @@ fn of_many_reads_in_one_those_that_fit_are_answered() {
 }
 
 #[test]
+fn the_largest_data_is_what_fits_into_one_request_and_can_be_read_back() {
+    let member = Member::start();
+    let mut client = Client::open(member.address);
+    client.made("/big");
+    // Twenty bytes of numbers and lengths, and the path.
+    let largest = 0xf_ffff - 20 - "/big".len();
+    assert_eq!(client.call(&of_bytes("/big", largest)).map(|_| ()), Ok(()));
+    match client.call(&get_data("/big", false)) {
+        Ok(Reply::Data { data, .. }) => assert_eq!(data.map(|data| data.len()), Some(largest)),
+        other => panic!("{other:?}"),
+    }
+    client.send(&of_bytes("/big", largest + 1));
+    assert_eq!(client.told(), None);
+}
+
+#[test]
 fn connections_beyond_the_limit_are_closed_at_once() {
     for limit in ["limits.zk_connections_per_ip_max", "limits.zk_connections_max"] {
         let member = Member::start_with(&[(limit, "2")]);

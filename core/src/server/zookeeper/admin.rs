@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use coord_wire::zookeeper::OpCode;
 use serde_json::{Map, Value, json};
 
+use super::admin_state;
 use super::connection::Peer;
 use super::four_letter::{self, TRACE_MASK, VERSION};
 use super::listener::Shared;
@@ -30,7 +31,9 @@ type Fields = fn(&Shared) -> Result<Value, &'static str>;
 
 const COMMANDS: &[(&[&str], Fields)] = &[
     (&["configuration", "conf", "config"], configuration),
+    (&["connection_stat_reset", "crst"], admin_state::connection_stat_reset),
     (&["connections", "cons"], connections),
+    (&["dirs"], admin_state::dirs),
     (&["dump"], dump),
     (&["environment", "env", "envi"], environment),
     (&["get_trace_mask", "gtmk"], |_| Ok(json!({ "tracemask": TRACE_MASK }))),
@@ -38,16 +41,22 @@ const COMMANDS: &[(&[&str], Fields)] = &[
     (&["is_read_only", "isro"], |shared| {
         Ok(json!({ "read_only": shared.standing() == Standing::ReadOnly }))
     }),
+    (&["initial_configuration", "icfg"], admin_state::initial_configuration),
+    (&["last_snapshot", "lsnp"], admin_state::last_snapshot),
     (&["leader", "lead"], leader),
     (&["monitor", "mntr"], monitor),
     (&["observers", "obsr"], observers),
     (&["ruok"], |_| Ok(json!({}))),
     (&["server_stats", "srvr"], server_stats),
+    (&["set_trace_mask", "stmk"], |_| Ok(json!({ "tracemask": TRACE_MASK }))),
+    (&["stat_reset", "srst"], admin_state::stat_reset),
     (&["stats", "stat"], stats),
+    (&["system_properties", "sysp"], admin_state::system_properties),
     (&["voting_view"], voting_view),
     (&["watch_summary", "wchs"], watch_summary),
     (&["watches", "wchc"], watches),
     (&["watches_by_path", "wchp"], watches_by_path),
+    (&["zabstate"], admin_state::zabstate),
 ];
 
 impl ExtraRoutes for Admin {

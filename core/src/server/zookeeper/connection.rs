@@ -53,7 +53,7 @@ struct Connection {
 /// Serves one connection until either side ends it.
 pub(super) async fn serve(peer: Arc<Peer>, stream: Stream, stop: watch::Receiver<bool>) {
     let mut connection =
-        Connection { peer, socket: Socket::new(stream), stop, outbox: Outbox::default() };
+        Connection { socket: Socket::new(stream, Arc::clone(&peer)), peer, stop, outbox: Outbox::default() };
     // An I/O error is the client's leaving: there is nobody to tell.
     let _ = connection.run().await;
 }
@@ -65,13 +65,21 @@ impl Connection {
             first = tokio::time::timeout(HANDSHAKE_MAX, self.first_frame()) => first,
             () = stopped(&mut stop) => return Ok(()),
         };
-        let Ok(Some(first)) = first.unwrap_or(Ok(None)) else { return Ok(()) };
+        let counters = &self.peer.shared.counters;
+        let Ok(first) = first else {
+            counters.sessionless_expired.fetch_add(1, Relaxed);
+            return Ok(());
+        };
+        let Ok(Some(first)) = first else { return Ok(()) };
         let payload = match first {
             First::Word(word) => {
                 self.outbox.text(&four_letter::answer(word, &self.peer.shared));
                 return self.say_farewell().await;
             }
-            First::Frame(payload) => payload,
+            First::Frame(payload) => {
+                counters.connection_requests.fetch_add(1, Relaxed);
+                payload
+            }
         };
         let peer = Arc::clone(&self.peer);
         let handshake = tokio::select! {
@@ -200,6 +208,7 @@ impl Connection {
             }
             Ok(None) => Ok(None),
             Err(error) => {
+                self.peer.shared.counters.requests_too_large.fetch_add(1, Relaxed);
                 tracing::debug!(peer = %self.peer.address, %error, "unreadable frame");
                 Err(Unreadable)
             }

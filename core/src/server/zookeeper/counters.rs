@@ -37,6 +37,14 @@ impl Latency {
         }
     }
 
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Relaxed)
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.total.load(Relaxed)
+    }
+
     pub(super) fn max(&self) -> u64 {
         self.max.load(Relaxed)
     }
@@ -72,6 +80,9 @@ pub(super) struct Counters {
     pub(super) received: AtomicU64,
     pub(super) sent: AtomicU64,
     pub(super) latency: Latency,
+    /// Of what only looks, and of what is ordered.
+    pub(super) read_latency: Latency,
+    pub(super) update_latency: Latency,
     /// Requests in progress, all connections together.
     pub(super) outstanding: AtomicUsize,
     /// Their bytes.
@@ -79,6 +90,16 @@ pub(super) struct Counters {
     pub(super) connections_refused: AtomicU64,
     pub(super) auth_failed: AtomicU64,
     pub(super) handshakes_failed: AtomicU64,
+    /// Handshakes received.
+    pub(super) connection_requests: AtomicU64,
+    /// Connections that took too long to name their session.
+    pub(super) sessionless_expired: AtomicU64,
+    pub(super) requests_too_large: AtomicU64,
+    pub(super) bytes_received: AtomicU64,
+    pub(super) response_bytes: AtomicU64,
+    pub(super) watch_bytes: AtomicU64,
+    /// Events told: created, deleted, data changed, children changed.
+    pub(super) watch_events: [AtomicU64; 4],
     pub(super) response_last: AtomicUsize,
     pub(super) response_min: AtomicUsize,
     pub(super) response_max: AtomicUsize,
@@ -118,6 +139,11 @@ impl Counters {
 
     pub(super) fn sent(&self, appended: &Appended) {
         self.sent.fetch_add(appended.frames, Relaxed);
+        self.response_bytes.fetch_add(appended.response_bytes, Relaxed);
+        self.watch_bytes.fetch_add(appended.watch_bytes, Relaxed);
+        for (told, more) in self.watch_events.iter().zip(appended.watch_events) {
+            told.fetch_add(more, Relaxed);
+        }
         let Some((last, min, max)) = appended.reply_bytes else { return };
         self.response_last.store(last, Relaxed);
         self.response_max.fetch_max(max, Relaxed);
@@ -132,6 +158,8 @@ impl Counters {
         self.received.store(0, Relaxed);
         self.sent.store(0, Relaxed);
         self.latency.reset();
+        self.read_latency.reset();
+        self.update_latency.reset();
         self.response_last.store(0, Relaxed);
         self.response_min.store(0, Relaxed);
         self.response_max.store(0, Relaxed);

@@ -9,7 +9,9 @@ use coord_state::Digest;
 use coord_wire::zookeeper::OpCode;
 use coord_wire::zookeeper::four_letter::FourLetterWord;
 
+use super::admin_state;
 use super::connection::Peer;
+use super::counters::Latency;
 use super::dump::dump;
 use super::identity::address_text;
 use super::listener::Shared;
@@ -25,6 +27,16 @@ pub(super) const VERSION: &str =
 /// ZooKeeper's default. What is logged here is not chosen by a mask, so setting
 /// it changes nothing.
 pub(super) const TRACE_MASK: u64 = 306;
+
+const READ_LATENCY: [&str; 5] =
+    ["avg_readlatency", "min_readlatency", "max_readlatency", "cnt_readlatency", "sum_readlatency"];
+const UPDATE_LATENCY: [&str; 5] = [
+    "avg_updatelatency",
+    "min_updatelatency",
+    "max_updatelatency",
+    "cnt_updatelatency",
+    "sum_updatelatency",
+];
 
 pub(super) const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
 
@@ -162,6 +174,11 @@ pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
     text.value("last_client_response_size", response_size(counters.response_last.load(Relaxed)));
     text.value("min_client_response_size", response_size(counters.response_min.load(Relaxed)));
     text.value("max_client_response_size", response_size(counters.response_max.load(Relaxed)));
+    for (name, count) in admin_state::traffic(shared) {
+        text.value(name, count);
+    }
+    text.summary(&READ_LATENCY, &counters.read_latency);
+    text.summary(&UPDATE_LATENCY, &counters.update_latency);
     text.value("auth_failed_count", counters.auth_failed.load(Relaxed));
     text.value("outstanding_tls_handshake", 0);
     text.value("unsuccessful_handshake", counters.handshakes_failed.load(Relaxed));
@@ -280,7 +297,7 @@ pub(super) fn peer_text(peer: &Peer) -> String {
     format!("/{}:{}", address_text(peer.address.ip()), peer.address.port())
 }
 
-fn reset(peer: &Peer) {
+pub(super) fn reset(peer: &Peer) {
     peer.stats.received.store(0, Relaxed);
     peer.stats.sent.store(0, Relaxed);
     peer.stats.latency.reset();
@@ -318,7 +335,7 @@ fn response_size(bytes: usize) -> String {
 }
 
 /// Sizes of the files directly and indirectly below `directory`.
-fn directory_bytes(directory: &Path) -> u64 {
+pub(super) fn directory_bytes(directory: &Path) -> u64 {
     let mut bytes = 0;
     let mut pending = vec![directory.to_owned()];
     while let Some(directory) = pending.pop() {
@@ -361,5 +378,14 @@ struct Measures(Vec<(&'static str, String)>);
 impl Measures {
     fn value(&mut self, name: &'static str, value: impl std::fmt::Display) {
         self.0.push((name, value.to_string()));
+    }
+
+    fn summary(&mut self, names: &[&'static str; 5], latency: &Latency) {
+        let [average, min, max, count, sum] = *names;
+        self.value(average, latency.average());
+        self.value(min, latency.min());
+        self.value(max, latency.max());
+        self.value(count, latency.count());
+        self.value(sum, latency.total());
     }
 }

@@ -21,6 +21,7 @@
 //! The end of a connection does not end its session.
 
 mod admin;
+mod admin_state;
 mod authentication;
 mod confirmations;
 mod connection;
@@ -41,6 +42,7 @@ mod pipeline;
 mod read;
 mod reconfig;
 mod reply;
+mod requirements;
 mod room;
 mod sasl;
 mod socket;

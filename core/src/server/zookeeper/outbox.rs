@@ -24,6 +24,11 @@ pub(super) struct Appended {
     pub(super) frames: u64,
     /// Sizes of the last, the smallest and the largest reply, if there was one.
     pub(super) reply_bytes: Option<(usize, usize, usize)>,
+    /// Bytes of all replies.
+    pub(super) response_bytes: u64,
+    pub(super) watch_bytes: u64,
+    /// Events: created, deleted, data changed, children changed.
+    pub(super) watch_events: [u64; 4],
 }
 
 impl Outbox {
@@ -47,6 +52,7 @@ impl Outbox {
         let bytes = self.bytes.len() - before - 4;
         let (_, min, max) = self.appended.reply_bytes.unwrap_or((bytes, bytes, bytes));
         self.appended.reply_bytes = Some((bytes, min.min(bytes), max.max(bytes)));
+        self.appended.response_bytes += bytes as u64;
         self.appended.frames += 1;
     }
 
@@ -54,10 +60,19 @@ impl Outbox {
     pub(super) fn event(&mut self, revision: Option<Revision>, kind: ZnodeEventKind, path: &str) {
         self.appended.frames += 1;
         let zxid = revision.map_or(-1, Revision::zxid);
+        let before = self.bytes.len();
         frame::put(&mut self.bytes, |out| {
             ReplyHeader { xid: xid::WATCH_EVENT, zxid, error: ErrorCode::Ok }.encode(out);
             WatcherEvent::put(out, kind as i32, path);
         });
+        self.appended.watch_bytes += (self.bytes.len() - before) as u64;
+        let place = match kind {
+            ZnodeEventKind::Created => 0,
+            ZnodeEventKind::Deleted => 1,
+            ZnodeEventKind::DataChanged => 2,
+            ZnodeEventKind::ChildrenChanged => 3,
+        };
+        self.appended.watch_events[place] += 1;
     }
 
     /// Appends any other frame.

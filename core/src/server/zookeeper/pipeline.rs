@@ -21,8 +21,9 @@ use super::outbox::Outbox;
 use super::read::Reader;
 use super::reconfig;
 use super::reply::put_outcome;
+use super::requirements::{makes_ephemerals, needs_a_leader, tells_state};
 use super::standing::Standing;
-use super::translate::{Owner, Plan, Shape, makes_ephemerals, plan};
+use super::translate::{Owner, Plan, Shape, plan};
 use super::watch::Registrar;
 use crate::node::{ChangeRefusal, ChangedConfig, ConnectionSink, ReplySink};
 
@@ -527,6 +528,10 @@ impl Pipeline {
         let Peer { shared, stats, .. } = &*self.peer;
         shared.counters.end(entry.bytes);
         shared.counters.latency.record(taken);
+        match entry.step {
+            Step::Applied(..) => shared.counters.update_latency.record(taken),
+            _ => shared.counters.read_latency.record(taken),
+        }
         stats.latency.record(taken);
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         stats.last_latency_ms.store(ms(taken), Relaxed);
@@ -534,36 +539,6 @@ impl Pipeline {
         stats.outstanding.store(self.queue.len(), Relaxed);
         Some(entry)
     }
-}
-
-/// Whether it can only be done with the others.
-fn needs_a_leader(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::Create(_)
-            | Request::Delete { .. }
-            | Request::SetData { .. }
-            | Request::SetAcl { .. }
-            | Request::CheckVersion { .. }
-            | Request::Multi(_)
-            | Request::Reconfig { .. }
-            | Request::Sync { .. }
-    )
-}
-
-/// Whether the answer tells something that commands change.
-fn tells_state(request: &Request) -> bool {
-    matches!(
-        request.op(),
-        OpCode::Exists
-            | OpCode::GetData
-            | OpCode::GetAcl
-            | OpCode::GetChildren
-            | OpCode::GetChildren2
-            | OpCode::GetAllChildrenNumber
-            | OpCode::GetEphemerals
-            | OpCode::MultiRead
-    )
 }
 
 impl Drop for Pipeline {

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 
+use super::connection::Peer;
 use super::outbox::Outbox;
 use crate::tls::Stream;
 
@@ -21,12 +24,14 @@ pub(super) struct Socket {
     receive_bytes: usize,
     /// Whether something written may not have left.
     unflushed: bool,
+    /// Whose counters what is received goes to.
+    peer: Arc<Peer>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(super) fn new(stream: Stream, peer: Arc<Peer>) -> Self {
         let receive_bytes = *RECEIVE_BYTES.start();
-        Self { stream, received: BytesMut::new(), receive_bytes, unflushed: false }
+        Self { stream, received: BytesMut::new(), receive_bytes, unflushed: false, peer }
     }
 
     /// Waits for more. False if the client is done sending.
@@ -79,6 +84,7 @@ impl Socket {
         let reading = pin!(self.stream.read_buf(&mut self.received));
         let bytes = ready!(reading.poll(context))?;
         if bytes > 0 {
+            self.peer.shared.counters.bytes_received.fetch_add(bytes as u64, Relaxed);
             // A full buffer says that there is more: take more at a time.
             let next = if bytes >= self.receive_bytes { bytes * 2 } else { bytes };
             self.receive_bytes = next.clamp(*RECEIVE_BYTES.start(), *RECEIVE_BYTES.end());

@@ -104,15 +104,6 @@ fn plan_write(request: Request, owner: Owner, identities: &[Identity]) -> Result
     })
 }
 
-/// Whether the request makes a znode that belongs to its session.
-pub(super) fn makes_ephemerals(request: &Request) -> bool {
-    match request {
-        Request::Create(create) => matches!(create.flags, 1 | 3),
-        Request::Multi(requests) => requests.iter().any(makes_ephemerals),
-        _ => false,
-    }
-}
-
 /// One operation of a multi. Its flags alone say what to create, whichever of
 /// the operations that create it is. ZooKeeper 3.9 refuses the whole multi as
 /// undecodable for what alone would be bad arguments.
