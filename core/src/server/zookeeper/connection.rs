@@ -52,8 +52,12 @@ struct Connection {
 
 /// Serves one connection until either side ends it.
 pub(super) async fn serve(peer: Arc<Peer>, stream: Stream, stop: watch::Receiver<bool>) {
-    let mut connection =
-        Connection { socket: Socket::new(stream, Arc::clone(&peer)), peer, stop, outbox: Outbox::default() };
+    let mut connection = Connection {
+        socket: Socket::new(stream, Arc::clone(&peer)),
+        peer,
+        stop,
+        outbox: Outbox::default(),
+    };
     // An I/O error is the client's leaving: there is nobody to tell.
     let _ = connection.run().await;
 }

@@ -237,9 +237,9 @@ impl Reader<'_> {
                 Request::GetChildren(read) => {
                     self.put_children(&unwatched(read), 0, room, out).map(|_| ())
                 }
-                Request::Exists(read) => room
-                    .hold(out, STAT_BYTES)
-                    .and_then(|()| self.put_exists(&unwatched(read), out)),
+                Request::Exists(read) => {
+                    room.hold(out, STAT_BYTES).and_then(|()| self.put_exists(&unwatched(read), out))
+                }
                 Request::GetChildren2(read) => {
                     let znode = self.put_children(&unwatched(read), STAT_BYTES, room, out);
                     znode.map(|znode| record::put_stat(out, &znode.stat()))
