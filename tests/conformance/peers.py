@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -148,11 +149,16 @@ class GenuineZookeeper:
         return f"127.0.0.1:{self.port}"
 
 
+# Debian's packages hold several ways to log, which do not go together.
+LOGGERS = re.compile(r"slf4j-(?!api|simple)|-over-slf4j")
+
+
 def java_client(server, command, *options):
     """What ZooKeeper's own command line says; needs a genuine one started before."""
-    jars = (target() / "conformance" / "zookeeper" / "debian" / "root").rglob("*.jar")
+    folder = target() / "conformance" / "zookeeper" / "debian" / "root" / "usr" / "share" / "java"
+    jars = [str(jar) for jar in folder.glob("*.jar") if not LOGGERS.search(jar.name)]
     return subprocess.run(
-        ["java", *options, "-cp", ":".join(map(str, jars)),
+        ["java", *options, "-cp", ":".join(jars),
          "org.apache.zookeeper.ZooKeeperMain", "-server", server, *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
