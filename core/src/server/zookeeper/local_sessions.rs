@@ -149,9 +149,11 @@ impl LocalSessions {
 
     fn end_where(&self, over: impl Fn(&Entry) -> bool) {
         let mut table = self.lock();
-        for (_, entry) in table.extract_if(.., |_, entry| over(entry)) {
+        let ended: Vec<SessionId> =
+            table.iter().filter(|(_, entry)| over(entry)).map(|(id, _)| *id).collect();
+        for id in ended {
             // One that was proposed is the cluster's to end.
-            if let (Some(inbox), false) = (entry.inbox, entry.proposed) {
+            if let Some(Entry { inbox: Some(inbox), proposed: false, .. }) = table.remove(&id) {
                 inbox.session_closed(Revision(0));
             }
         }
