@@ -128,13 +128,20 @@ class Reconfig(unittest.TestCase):
         address = dead.peer
         status, _ = self.http(left, "DELETE", f"/v1/operator/raft/peer?address={address}")
         self.assertEqual(200, status)
-        _, body = self.http(left, "GET", "/v1/operator/raft/configuration")
-        self.assertNotIn(address, [server["Address"] for server in json.loads(body)["Servers"]])
+        eventually("it is gone", lambda: address not in self.raft_members(left))
         self.assertEqual(200, self.http(leaving, "PUT", "/v1/agent/leave")[0])
         eventually("the process ends", lambda: leaving.process.poll() is not None)
         self.assertEqual(0, leaving.process.returncode)
-        self.assertEqual([left.peer], json.loads(self.http(left, "GET", "/v1/status/peers")[1]))
-        self.assertEqual(200, self.http(left, "PUT", "/v1/kv/alone", b"1")[0])
+        eventually("one is left", lambda: self.raft_members(left) == [left.peer])
+        peers = json.loads(self.http(left, "GET", "/v1/status/peers")[1])
+        self.assertEqual([left.peer], peers)
+        eventually(
+            "it serves alone", lambda: self.http(left, "PUT", "/v1/kv/alone", b"1")[0] == 200
+        )
+
+    def raft_members(self, member):
+        _, body = self.http(member, "GET", "/v1/operator/raft/configuration")
+        return [server["Address"] for server in json.loads(body)["Servers"]]
 
     def http(self, member, method, path, body=None):
         connection = http.client.HTTPConnection(*member.http_address, timeout=20)
