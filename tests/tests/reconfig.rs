@@ -277,6 +277,15 @@ fn it_is_off_unless_switched_on_and_nobody_can_join_a_member_alone() {
     assert_eq!(ask(&alone, change("", "")), Err(ChangeRefusal::Standalone));
 }
 
+/// Says that it is done when dropped.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 #[test]
 fn writes_through_a_change_are_all_there() {
     let cluster = three_members();
@@ -299,12 +308,14 @@ fn writes_through_a_change_are_all_there() {
             })
             .into();
         let asked = &cluster.servers()[follower];
+        // Ends the writers even if a change fails.
+        let end = Ends(&done);
         ask(asked, change(&line, "")).expect("it is added");
         ask(asked, change("", &(leader + 1).to_string())).expect("the leader is removed");
         until(asked, "another one leads", |node| {
             node.status().leader.is_some_and(|now| now.0 != leader as u64 + 1)
         });
-        done.store(true, Ordering::Release);
+        drop(end);
         writers.into_iter().flat_map(|writer| writer.join().expect("it wrote")).collect()
     });
     assert!(written.len() > 10, "{} writes", written.len());

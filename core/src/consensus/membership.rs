@@ -118,6 +118,22 @@ impl Consensus {
         matched.keys().chain([&metrics.id]).copied().filter(in_step).map(MemberId).collect()
     }
 
+    /// As the leader: of the other voters that were heard within this time the one
+    /// with most of the log. While writes go on nobody may have all of it.
+    pub fn heir(&self, within: Duration) -> Option<MemberId> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let (matched, heard) = (metrics.replication.as_ref()?, metrics.heartbeat.as_ref()?);
+        let is_heard = |voter: &u64| {
+            let at = heard.get(voter).and_then(Option::as_ref);
+            *voter != metrics.id && at.is_some_and(|at| at.elapsed() <= within)
+        };
+        let voters = metrics.membership_config.membership().voter_ids();
+        let heir =
+            voters.filter(is_heard).max_by_key(|voter| matched.get(voter).copied().flatten());
+        heir.map(MemberId)
+    }
+
     /// Whether a member answers at an address.
     pub async fn reaches(&self, member: MemberId, address: &str) -> bool {
         let peers = &self.inner.peers;

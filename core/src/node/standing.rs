@@ -33,7 +33,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(1);
 /// After so long without a leader the others are asked.
 const ASK_AFTER: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-/// An heir has the whole log and was heard within this time.
+/// An heir was heard within this time.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// What this member knows of its part.
@@ -175,10 +175,9 @@ impl Inner {
         if voters.iter().any(|(member, _)| *member == self.member) {
             return Ok(false);
         }
-        let there = self.consensus.in_step(self.consensus.last_index(), SILENCE_MAX);
-        if let Some((heir, _)) = voters.iter().find(|(voter, _)| there.contains(voter)) {
+        if let Some(heir) = self.consensus.heir(SILENCE_MAX) {
             tracing::info!(member = self.member.0, heir = heir.0, "handing leadership over");
-            self.consensus.transfer_leader(*heir).await?;
+            self.consensus.transfer_leader(heir).await?;
         }
         Ok(true)
     }
