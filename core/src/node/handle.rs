@@ -46,7 +46,9 @@ pub(super) struct Inner {
     /// Something in flight has to be sent again.
     pub(super) reroute: Notify,
     /// Held by whoever changes the members.
-    pub(super) changing: Arc<tokio::sync::Mutex<()>>,
+    pub(super) changing: tokio::sync::Mutex<()>,
+    /// Held while the members are changed or looked after.
+    pub(super) tidying: tokio::sync::Mutex<()>,
     /// Whether this member left the cluster by itself.
     pub(super) left: AtomicBool,
     /// The members are to be looked after now.

@@ -275,18 +275,21 @@ impl Inner {
     }
 
     /// Keeps all others out, and tidies up after them.
-    async fn begin_change(self: &Arc<Self>) -> Result<tokio::sync::OwnedMutexGuard<()>, Stopped> {
+    async fn begin_change(
+        self: &Arc<Self>,
+    ) -> Result<[tokio::sync::MutexGuard<'_, ()>; 2], Stopped> {
         let status = self.consensus.status();
         if let [(_, address)] = &*status.voters
             && config_znode::is_unreachable(address)
         {
             return Err(ChangeRefusal::Standalone.into());
         }
-        let lock = Arc::clone(&self.changing).try_lock_owned();
-        let lock = lock.map_err(|_| ChangeRefusal::InProgress)?;
+        let changing = self.changing.try_lock().map_err(|_| ChangeRefusal::InProgress)?;
+        // What the leader does by itself is no change that somebody asked for.
+        let tidying = self.tidying.lock().await;
         self.consensus.finish_change().await?;
         self.keep_config().await?;
-        Ok(lock)
+        Ok([changing, tidying])
     }
 
     /// Steps 2 to 4.

@@ -154,7 +154,7 @@ impl Since {
 impl Inner {
     async fn lead_membership(self: &Arc<Self>, leftover: &mut Since) {
         // Whoever makes a change keeps the text true meanwhile.
-        let Ok(_one_at_a_time) = Arc::clone(&self.changing).try_lock_owned() else { return };
+        let Ok(_one_at_a_time) = self.tidying.try_lock() else { return };
         let kept = async {
             self.consensus.finish_change().await?;
             if self.hand_over().await? {
