@@ -168,13 +168,10 @@ impl Consensus {
             let Some((other, standing)) = asked.next().await else { break };
             match standing {
                 Some(Standing::Formed) => return false,
-                Some(Standing::Fresh(named)) if named == *first => {
-                    if first.voters().any(|voter| voter == other) {
-                        alike.insert(other);
-                    }
-                }
                 Some(Standing::Fresh(named)) => {
-                    if complained.insert(other) {
+                    if named == *first {
+                        alike.extend(first.voters().find(|voter| *voter == other));
+                    } else if complained.insert(other) {
                         let named = &named.addresses;
                         tracing::error!(
                             member = me.0, other = other.0, ?named, own = ?first.addresses,
