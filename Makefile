@@ -22,8 +22,8 @@ export CC CARGO_TARGET_DIR
 # Python must not leave compiled files between the sources.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all demo check conformance conformance-consul bench bench-consul fix wheel install python help \
-        clean has-cargo has-python has-cc has-pip has-java has-client-tools
+.PHONY: all demo check conformance conformance-consul bench bench-consul fuzz fix wheel install python \
+        help clean has-cargo has-python has-cc has-cxx has-pip has-java has-client-tools
 .DEFAULT_GOAL := all
 
 all: has-cargo has-python has-cc ## Build the library, the command and the Python module; check the header
@@ -66,6 +66,9 @@ bench-consul: has-cargo has-python ## Consul's protocols; beside the genuine one
 	$(CARGO) build --locked --release -p coord-core --bin coord
 	$(CARGO) build --locked --release -p coord-bench
 	$(PYTHON) tests/bench/consul.py --target $(TARGET) $(ARGS)
+
+fuzz: has-cargo has-python has-cxx ## Look for bytes that break a decoder; ARGS="--seconds 600 dns_query"
+	$(PYTHON) tests/fuzz/run.py --target $(TARGET) $(ARGS)
 
 fix: has-cargo ## Format the sources and rewrite the generated papers
 	$(CARGO) fmt --all
@@ -115,6 +118,9 @@ has-python:
 
 has-cc:
 	@command -v $(firstword $(CC)) >/dev/null || { echo "$(CC) is missing: the C examples and tests need a C compiler. Install one (Debian: apt install gcc libc6-dev), or name yours: make CC=clang" >&2; exit 1; }
+
+has-cxx:
+	@command -v c++ >/dev/null || { echo "c++ is missing: libFuzzer is built from its source. Install it (Debian: apt install g++)." >&2; exit 1; }
 
 has-client-tools:
 	@for tool in javac mvn go node npm; do command -v $$tool >/dev/null || { echo "$$tool is missing: the genuine clients are fetched and built by their own tools. Install them (Debian: apt install default-jdk-headless maven golang-go nodejs npm)." >&2; exit 1; }; done
