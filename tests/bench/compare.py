@@ -26,6 +26,7 @@ ROWS = [
     ("get, 64 connections x 8", "work=get connections=64 depth=8"),
     ("get, one at a time", "work=get connections=1 depth=1"),
 ]
+CROWD = "crowds: idle sessions, watchers"
 GENUINE, OURS = "ZooKeeper", "coord"
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -40,24 +41,36 @@ def main():
     target = pathlib.Path(chosen.target).resolve()
     os.environ["CARGO_TARGET_DIR"] = str(target)
     os.environ["COORD_BIN"] = str(target / "release" / "coord")
+    from crowds import allow_open_files, crowd_table, measure_crowds
     from member import Cluster
     from peers import GenuineZookeeper
 
+    allow_open_files()
+
     generator = target / "release" / "coord-bench"
     rows = [row for row in ROWS if chosen.rows in row[0]]
+    crowded = chosen.rows in CROWD
     found = {(name, server): [] for name, _ in rows for server in (GENUINE, OURS)}
+    crowds = {GENUINE: [], OURS: []}
     for turn in range(chosen.turns):
         for server in (GENUINE, OURS):
             print(f"turn {turn + 1} of {chosen.turns}: {server}", flush=True)
             context = GenuineZookeeper() if server == GENUINE else Cluster()
             with context as running:
                 pid = running.pid if server == GENUINE else running.members[0].process.pid
+                # First: memory that a load has left behind would be used again.
+                if crowded:
+                    crowds[server].append(measure_crowds(generator, running.hosts, pid, cpu_seconds))
+                    print(f"  {CROWD}: {crowds[server][-1]}", flush=True)
                 for name, load in rows:
                     result = measure(generator, running.hosts, pid, load, chosen.seconds)
                     found[name, server].append(result)
                     print(f"  {name}: {result['ops_per_s']:.0f} /s", flush=True)
     print(f"\n{platform.machine()}, {os.cpu_count()} cores, medians of {chosen.turns} turns\n")
-    print(table(rows, found))
+    if rows:
+        print(table(rows, found))
+    if crowded:
+        print(f"\n{crowd_table(crowds[GENUINE], crowds[OURS], (GENUINE, OURS))}")
 
 
 def measure(generator, hosts, pid, load, seconds):

@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     pub(crate) folder: String,
 }
 
-const SESSION_MS: i32 = 30_000;
+pub(crate) const SESSION_MS: i32 = 30_000;
 /// Longest wait for an answer before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -73,24 +73,19 @@ async fn prepare(plan: &Plan) -> Result<()> {
 
 /// One connection with its buffers, which are reused for every request.
 #[derive(Debug)]
-struct Link {
+pub(crate) struct Link {
     stream: TcpStream,
-    out: Vec<u8>,
+    pub(crate) out: Vec<u8>,
     input: Vec<u8>,
     /// Where the unread part of `input` begins.
     read: usize,
 }
 
 impl Link {
-    async fn open(address: &str) -> Result<Self> {
+    pub(crate) async fn open(address: &str) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let mut link = Self {
-            stream,
-            out: Vec::with_capacity(64 << 10),
-            input: Vec::with_capacity(64 << 10),
-            read: 0,
-        };
+        let mut link = Self { stream, out: Vec::new(), input: Vec::new(), read: 0 };
         push_connect(&mut link.out, SESSION_MS);
         link.flush().await?;
         while link.next_frame().is_none() {
@@ -132,7 +127,7 @@ impl Link {
         Ok(latencies)
     }
 
-    async fn flush(&mut self) -> Result<()> {
+    pub(crate) async fn flush(&mut self) -> Result<()> {
         if !self.out.is_empty() {
             self.stream.write_all(&self.out).await?;
             self.out.clear();
@@ -141,7 +136,7 @@ impl Link {
     }
 
     /// Reads what has come; waits if nothing has.
-    async fn fill(&mut self) -> Result<()> {
+    pub(crate) async fn fill(&mut self) -> Result<()> {
         self.input.drain(..self.read);
         self.read = 0;
         let reading = self.stream.read_buf(&mut self.input);
@@ -152,7 +147,7 @@ impl Link {
     }
 
     /// The next whole frame that was read.
-    fn next_frame(&mut self) -> Option<std::ops::Range<usize>> {
+    pub(crate) fn next_frame(&mut self) -> Option<std::ops::Range<usize>> {
         let unread = &self.input[self.read..];
         let length = u32::from_be_bytes(*unread.first_chunk()?) as usize;
         if unread.len() < 4 + length {
@@ -164,7 +159,7 @@ impl Link {
     }
 
     /// Passes over the next reply; false if none has come whole yet.
-    fn next_reply(&mut self) -> Result<bool> {
+    pub(crate) fn next_reply(&mut self) -> Result<bool> {
         let Some(frame) = self.next_frame() else { return Ok(false) };
         // xid, zxid, error.
         match self.input[frame].get(12..16) {
@@ -175,6 +170,6 @@ impl Link {
     }
 }
 
-fn broken(what: &str) -> Error {
+pub(crate) fn broken(what: &str) -> Error {
     Error::new(ErrorKind::InvalidData, what)
 }

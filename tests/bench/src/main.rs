@@ -4,6 +4,7 @@
 //! It prints one line of `name=value` and how much of a core it used itself:
 //! near 100, the generator and not the server was the bottleneck.
 
+mod crowd;
 mod histogram;
 mod load;
 mod request;
@@ -18,6 +19,8 @@ use request::Work;
 const USAGE: &str = "\
 usage: coord-bench HOST:PORT [NAME=VALUE...]
   work=create|set|get   what each request does (create)
+  work=idle             open sessions, say so, keep them until the input ends
+  work=watch            all wait for one znode: from the write to the last event
   connections=N         TCP connections, a session each (64)
   depth=N               requests under way on each (8)
   bytes=N               data of a znode (100)
@@ -38,14 +41,32 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .expect("a runtime needs only a poller and a timer");
-    match runtime.block_on(load::run(&plan)) {
-        Ok(latencies) => {
-            println!("{}", report(&plan, &latencies));
+    match runtime.block_on(work(&plan)) {
+        Ok(result) => {
+            println!("{result}");
             ExitCode::SUCCESS
         }
         Err(error) => {
             eprintln!("coord-bench: {}: {error}", plan.address);
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "whoever waits for the sessions reads it")]
+async fn work(plan: &Plan) -> std::io::Result<String> {
+    match plan.work {
+        Work::Idle => {
+            crowd::idle(plan, || println!("opened={}", plan.connections)).await?;
+            Ok(format!("generator_core_percent={}", own_core_percent(plan)))
+        }
+        Work::Watch => {
+            let times = crowd::watch(plan).await?;
+            let (middle, last) = (times[times.len() / 2], times[times.len() - 1]);
+            Ok(format!("p50_us={} max_us={}", middle.as_micros(), last.as_micros()))
+        }
+        Work::Create | Work::Set | Work::Get => {
+            load::run(plan).await.map(|latencies| report(plan, &latencies))
         }
     }
 }

@@ -11,6 +11,10 @@ pub(crate) enum Work {
     Set,
     /// Reads one of them.
     Get,
+    /// Nothing: sessions that only stay alive. Their memory is what counts.
+    Idle,
+    /// All wait for one znode, which one of them sets.
+    Watch,
 }
 
 impl Work {
@@ -19,6 +23,8 @@ impl Work {
             "create" => Some(Self::Create),
             "set" => Some(Self::Set),
             "get" => Some(Self::Get),
+            "idle" => Some(Self::Idle),
+            "watch" => Some(Self::Watch),
             _ => None,
         }
     }
@@ -30,6 +36,8 @@ pub(crate) const KEYS: u64 = 1000;
 const CREATE: i32 = 1;
 const GET_DATA: i32 = 4;
 const SET_DATA: i32 = 5;
+const PING: i32 = 11;
+const PING_XID: i32 = -2;
 
 /// Makes the requests of one connection.
 #[derive(Debug)]
@@ -57,6 +65,8 @@ impl Requests {
                 let connection = self.connection;
                 self.frame(out, CREATE, |out| write!(out, "/{connection:04}-{number:010}"));
             }
+            Work::Idle => push_ping(out),
+            Work::Watch => self.frame(out, GET_DATA, |_| Ok(())),
             Work::Set | Work::Get => {
                 // A stride that meets every key, so that no two connections march in step.
                 let key = (self.connection * 389 + number * 7) % KEYS;
@@ -103,10 +113,23 @@ impl Requests {
                 put_bytes(out, &self.data);
                 put(out, -1);
             }
-            _ => out.push(0),
+            // Whoever reads the folder itself waits for its next change.
+            _ => out.push(u8::from(self.work == Work::Watch)),
         }
         fill_length(out, frame);
     }
+
+    /// Appends the request that sets the folder.
+    pub(crate) fn push_set_folder(&mut self, out: &mut Vec<u8>) {
+        self.frame(out, SET_DATA, |_| Ok(()));
+    }
+}
+
+/// Appends a sign of life.
+fn push_ping(out: &mut Vec<u8>) {
+    put(out, 8);
+    put(out, PING_XID);
+    put(out, PING);
 }
 
 /// Appends the handshake for a new session.
