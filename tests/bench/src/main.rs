@@ -1,9 +1,10 @@
-//! A light load generator for ZooKeeper's protocol: one thread, a fixed number
-//! of requests under way on each connection, no allocation per request.
+//! A light load generator for ZooKeeper's protocol, and for Consul's HTTP and
+//! DNS: one thread, a fixed number of requests under way on each connection.
 //!
 //! It prints one line of `name=value` and how much of a core it used itself:
 //! near 100, the generator and not the server was the bottleneck.
 
+mod consul;
 mod crowd;
 mod histogram;
 mod load;
@@ -18,9 +19,12 @@ use request::Work;
 
 const USAGE: &str = "\
 usage: coord-bench HOST:PORT [NAME=VALUE...]
-  work=create|set|get   what each request does (create)
+  work=create|set|get   what each request does (create), of ZooKeeper
   work=idle             open sessions, say so, keep them until the input ends
   work=watch            all wait for one znode: from the write to the last event
+  work=http|dns|wait    of Consul: requests, questions, blocking queries
+  method=GET|PUT        of HTTP requests (GET)
+  path=TEXT             path or name asked for; {} is the connection's number
   connections=N         TCP connections, a session each (64)
   depth=N               requests under way on each (8)
   bytes=N               data of a znode (100)
@@ -41,24 +45,30 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .expect("a runtime needs only a poller and a timer");
-    match runtime.block_on(work(&plan)) {
+    let outcome = match &plan {
+        Plans::Zookeeper(ours) => runtime.block_on(work(ours, &plan)),
+        Plans::Consul(ours) => {
+            runtime.block_on(consul::run(ours)).map(|latencies| report(&plan, &latencies))
+        }
+    };
+    match outcome {
         Ok(result) => {
             println!("{result}");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("coord-bench: {}: {error}", plan.address);
+            eprintln!("coord-bench: {}: {error}", arguments[0]);
             ExitCode::FAILURE
         }
     }
 }
 
 #[expect(clippy::print_stdout, reason = "whoever waits for the sessions reads it")]
-async fn work(plan: &Plan) -> std::io::Result<String> {
+async fn work(plan: &Plan, plans: &Plans) -> std::io::Result<String> {
     match plan.work {
         Work::Idle => {
             crowd::idle(plan, || println!("opened={}", plan.connections)).await?;
-            Ok(format!("generator_core_percent={}", own_core_percent(plan)))
+            Ok(format!("generator_core_percent={}", own_core_percent(plans)))
         }
         Work::Watch => {
             let times = crowd::watch(plan).await?;
@@ -66,12 +76,18 @@ async fn work(plan: &Plan) -> std::io::Result<String> {
             Ok(format!("p50_us={} max_us={}", middle.as_micros(), last.as_micros()))
         }
         Work::Create | Work::Set | Work::Get => {
-            load::run(plan).await.map(|latencies| report(plan, &latencies))
+            load::run(plan).await.map(|latencies| report(plans, &latencies))
         }
     }
 }
 
-fn parse(arguments: &[String]) -> Result<Plan, String> {
+/// Which protocol's load.
+enum Plans {
+    Zookeeper(Plan),
+    Consul(consul::Plan),
+}
+
+fn parse(arguments: &[String]) -> Result<Plans, String> {
     let (address, settings) = arguments.split_first().ok_or("no address")?;
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut plan = Plan {
@@ -84,12 +100,19 @@ fn parse(arguments: &[String]) -> Result<Plan, String> {
         duration: Duration::from_secs(5),
         folder: format!("/bench-{}", since_epoch.as_nanos()),
     };
+    let mut consul_work = None;
+    let (mut method, mut path) = ("GET".to_owned(), "/v1/kv/bench".to_owned());
     for setting in settings {
         let (name, value) =
             setting.split_once('=').ok_or_else(|| format!("{setting}: write NAME=VALUE"))?;
         let number = || value.parse::<u32>().map_err(|_| format!("{setting}: not a number"));
         match name {
-            "work" => plan.work = Work::named(value).ok_or_else(|| format!("{setting}?"))?,
+            "work" => match consul::Work::named(value) {
+                Some(work) => consul_work = Some(work),
+                None => plan.work = Work::named(value).ok_or_else(|| format!("{setting}?"))?,
+            },
+            "method" => method = value.to_owned(),
+            "path" => path = value.to_owned(),
             "connections" => plan.connections = u64::from(number()?.max(1)),
             "depth" => plan.depth = number()?.max(1) as usize,
             "bytes" => plan.bytes = number()? as usize,
@@ -98,11 +121,35 @@ fn parse(arguments: &[String]) -> Result<Plan, String> {
             _ => return Err(format!("there is no {name}")),
         }
     }
-    Ok(plan)
+    Ok(match consul_work {
+        None => Plans::Zookeeper(plan),
+        Some(work) => Plans::Consul(consul::Plan {
+            address: plan.address,
+            work,
+            method,
+            path,
+            connections: u32::try_from(plan.connections).map_err(|_| "too many connections")?,
+            depth: plan.depth,
+            bytes: plan.bytes,
+            warm_up: plan.warm_up,
+            duration: plan.duration,
+        }),
+    })
 }
 
-fn report(plan: &Plan, latencies: &Histogram) -> String {
-    let seconds = plan.duration.as_secs();
+impl Plans {
+    /// How long is counted, and how long the whole takes.
+    fn durations(&self) -> (Duration, Duration) {
+        let (counted, warm_up) = match self {
+            Self::Zookeeper(plan) => (plan.duration, plan.warm_up),
+            Self::Consul(plan) => (plan.duration, plan.warm_up),
+        };
+        (counted, counted + warm_up)
+    }
+}
+
+fn report(plan: &Plans, latencies: &Histogram) -> String {
+    let seconds = plan.durations().0.as_secs();
     let quantile = |per_mille| latencies.quantile(per_mille);
     format!(
         "ops={} ops_per_s={} p50_us={} p99_us={} p999_us={} generator_core_percent={}",
@@ -116,9 +163,9 @@ fn report(plan: &Plan, latencies: &Histogram) -> String {
 }
 
 /// Share of one core this process used, as Linux counts it; 0 elsewhere.
-fn own_core_percent(plan: &Plan) -> u64 {
+fn own_core_percent(plan: &Plans) -> u64 {
     let ran = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
     let nanos: u128 = ran.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let whole = (plan.duration + plan.warm_up).as_nanos().max(1);
+    let whole = plan.durations().1.as_nanos().max(1);
     u64::try_from(nanos * 100 / whole).unwrap_or(u64::MAX)
 }
