@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(
             printed,
             "{\"Node\":\"n\",\"Segment\":\"\",\"Coord\":{\"Vec\":[1.0,2.0,3.0,4.0,5.0,6.0,7.0,8.5],\
-             \"Error\":1.5,\"Adjustment\":-0.25,\"Height\":1e-5}}"
+             \"Error\":1.5,\"Adjustment\":-0.25,\"Height\":0.00001}}"
         );
         assert_eq!(
             update(br#"{"Node":"n","Coord":{"Vec":[1]}}"#),
