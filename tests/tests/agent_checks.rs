@@ -197,11 +197,13 @@ fn a_deregistered_script_is_ended() {
 }
 
 #[test]
-fn what_cannot_be_probed_is_refused_when_it_is_registered() {
+fn what_cannot_be_probed_says_so_when_it_is_run() {
     let (_server, client) = start(settings());
-    let https = Check::http("https://127.0.0.1/", "1s");
-    let refused = client.agent_check_register("tls", &https, None).unwrap_err();
-    assert!(refused.chain().contains("Invalid check: HTTPS"), "{}", refused.chain());
+    register(&client, "ftp", Check::http("ftp://127.0.0.1/", "1s"));
+    let check = wait_for_check(&client, "ftp", |check| check["Output"] != "");
+    assert_eq!(check["Status"], "critical");
+    let output = check["Output"].as_str().unwrap();
+    assert!(output.contains("unsupported protocol scheme \"ftp\""), "{output}");
 }
 
 #[test]

@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn settings_are_shown_without_their_secrets() {
         let mut settings = Settings::default();
-        settings.set("zk.super_digest", "super:hash").expect("a known setting");
+        settings.set("auth.super_digest", "super:hash").expect("a known setting");
         settings.members.insert(7, "host:1".to_owned());
         let shown = settings.shown();
         assert!(shown.contains("tick_ms = 2000") && !shown.contains("hash"), "{shown}");
@@ -116,6 +116,6 @@ mod tests {
             |name: &str| named.iter().find(|(key, _)| key == name).map(|(_, value)| &**value);
         assert_eq!(value("session.tick_ms"), Some("2000"));
         assert_eq!(value("members.7"), Some("host:1"));
-        assert_eq!(value("zk.super_digest"), Some(MASK));
+        assert_eq!(value("auth.super_digest"), Some(MASK));
     }
 }

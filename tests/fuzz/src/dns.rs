@@ -1,6 +1,6 @@
 //! One datagram to the DNS port.
 
-use coord_wire::dns::{Answer, Asked, DomainName, Query, Room, Transport, name_under};
+use coord_wire::dns::{Answer, Asked, DomainName, Manner, Query, Transport, name_under};
 
 const HEADER_BYTES: usize = 12;
 
@@ -11,7 +11,7 @@ pub(crate) fn query(packet: &[u8]) {
             let zone = name_under(["consul"], &DomainName::root_bytes()).unwrap();
             let _ = Asked::read(&query.name, query.rtype, &zone, "dc1");
             for transport in [Transport::Udp, Transport::Tcp] {
-                let reply = Answer::refused().encode(&query, Room::of(&query, transport));
+                let reply = Answer::refused().encode(&query, transport, Manner::default());
                 assert!(reply.len() >= HEADER_BYTES);
                 assert_eq!(reply[..2], packet[..2], "the reply is not to the question");
             }

@@ -14,7 +14,8 @@ use super::outbox::Outbox;
 use crate::tls::Stream;
 
 /// Room made for what is received next, at first and at most.
-const RECEIVE_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=256 << 10;
+/// Idle connections keep the least, and most connections are idle.
+const RECEIVE_BYTES: std::ops::RangeInclusive<usize> = 512..=256 << 10;
 
 /// Every wait here may be given up and begun again: nothing is lost.
 pub(super) struct Socket {

@@ -312,7 +312,7 @@ mod tests {
             response=d388dad90d4bbd760a152321f2143af7,qop=auth";
         let response = Response::decode(token).unwrap();
         assert_eq!(response.username, "chris");
-        assert_eq!(response.proofs("secret", Side::Client), [response.proof.clone()]);
+        assert_eq!(response.proofs("secret", Side::Client), std::slice::from_ref(&response.proof));
         let server = response.proofs("secret", Side::Server);
         assert_eq!(server, ["ea40f60335c427b5527b84dbabcdfffd"]);
         assert_eq!(
