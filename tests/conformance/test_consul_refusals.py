@@ -75,7 +75,6 @@ REFUSED = [
     ("PUT", "/v1/agent/check/pass/none", None, 404, 'Unknown check ID "none"'),
     ("PUT", "/v1/agent/check/update/none", b'{"Status":"bogus"}', 400, "Invalid check status: 'bogus'"),
     ("PUT", "/v1/event/fire/", None, 400, "Missing name"),
-    ("PUT", "/v1/event/fire/e?tag=x", None, 500, "Cannot provide tag filter without service filter"),
     ("POST", "/v1/query", b'{"Name":"q"}', 500, "Invalid prepared query: Must provide a Service name to query"),
     ("GET", "/v1/query/" + UUID, None, 404, "Query not found"),
     ("GET", "/v1/query/none/execute", None, 404, "Query not found"),

@@ -68,7 +68,7 @@ impl Front {
         let filter = |name: &str| call.params.get(name).unwrap_or_default().to_owned();
         let (service_filter, tag_filter) = (filter("service"), filter("tag"));
         if !tag_filter.is_empty() && service_filter.is_empty() {
-            return Err(HttpError::internal("Cannot provide tag filter without service filter"));
+            return Err(HttpError::bad_request("Cannot provide tag filter without service filter"));
         }
         let filters = EventFilters {
             node: pattern("node", &filter("node"))?,
