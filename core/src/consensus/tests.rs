@@ -54,6 +54,7 @@ impl Machine for Recorder {
 
     fn restore(
         &self,
+        _index: u64,
         records: &mut dyn Iterator<Item = io::Result<(u8, Bytes)>>,
     ) -> io::Result<()> {
         let restored: io::Result<Vec<_>> = records.map(|record| Ok(record?.1)).collect();
@@ -114,6 +115,12 @@ impl PeerService for Echo {
         self.messages.send_modify(|messages| messages.push((from, message)));
     }
 
+    fn rider(&self) -> Bytes {
+        Bytes::new()
+    }
+
+    fn on_rider(&self, _from: MemberId, _rider: Bytes) {}
+
     fn on_call(&self, _from: MemberId, request: Bytes) -> CallAnswer {
         Box::pin(async move { Ok(request) })
     }
@@ -128,6 +135,11 @@ struct Running {
 impl Running {
     /// Proposes payloads and waits until they are applied here.
     async fn write(&self, payloads: &[Bytes]) {
+        assert!(self.try_write(payloads).await, "refused");
+    }
+
+    /// The same; false if they are refused, as one that does not lead does.
+    async fn try_write(&self, payloads: &[Bytes]) -> bool {
         let mut count = self.machine.count.subscribe();
         let expected = *count.borrow() + payloads.len();
         let (refuse, mut refused) = tokio::sync::mpsc::channel(payloads.len());
@@ -137,8 +149,8 @@ impl Running {
             self.consensus.propose(payload.clone(), on_refused);
         }
         tokio::select! {
-            applied = count.wait_for(|count| *count >= expected) => drop(applied.unwrap()),
-            Some(refusal) = refused.recv() => panic!("refused: {refusal:?}"),
+            applied = count.wait_for(|count| *count >= expected) => applied.is_ok(),
+            Some(_) = refused.recv() => false,
         }
     }
 
