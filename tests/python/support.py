@@ -1,6 +1,7 @@
 """What the tests of the Python modules share."""
 
 import contextlib
+import json
 import pathlib
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 import unittest
+import urllib.request
 
 import libcoord
 from consul import Consul
@@ -33,6 +35,13 @@ def consul_of(address, **options):
     """A Consul client of `host:port`."""
     host, port = address.rsplit(":", 1)
     return Consul(host, int(port), **options)
+
+
+def blocking_queries(address):
+    """How many requests wait for a change at the member at `host:port`."""
+    with urllib.request.urlopen(f"http://{address}/v1/agent/metrics", timeout=LONG) as answer:
+        gauges = json.load(answer)["Gauges"]
+    return next(g["Value"] for g in gauges if g["Name"] == "consul.rpc.queries_blocking")
 
 
 def run_python(text, *arguments, **options):

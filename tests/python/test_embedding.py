@@ -9,7 +9,7 @@ import time
 import unittest
 
 import libcoord
-from support import Events, consul_of, eventually
+from support import Events, blocking_queries, consul_of, eventually
 from zk import ZK
 
 
@@ -174,7 +174,7 @@ class Threads(unittest.TestCase):
 
             waiting = threading.Thread(target=wait)
             waiting.start()
-            time.sleep(0.05)
+            eventually("the call waits", lambda: blocking_queries(server.http))
             consul.close()
             waiting.join(10)
             self.assertFalse(waiting.is_alive())

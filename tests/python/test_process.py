@@ -6,7 +6,7 @@ import sys
 import time
 import unittest
 
-from support import run_python
+from support import blocking_queries, eventually, run_python
 
 EVERYTHING = """
 import libcoord, consul, zk, sys, threading
@@ -27,7 +27,7 @@ server = libcoord.Server()
 host, port = server.http.split(':')
 client = consul.Consul(host, int(port))
 index, _ = client.kv.get('key')
-print('waiting', flush=True)
+print('waiting', server.http, flush=True)
 try:
     client.kv.get('key', index=index)
 except KeyboardInterrupt:
@@ -51,8 +51,9 @@ class TheInterpreter(unittest.TestCase):
     def test_ctrl_c_interrupts_a_waiting_call(self):
         command = [sys.executable, "-c", BLOCKED]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-            self.assertEqual(child.stdout.readline(), "waiting\n")
-            time.sleep(0.3)  # until it really waits
+            said, address = child.stdout.readline().split()
+            self.assertEqual(said, "waiting")
+            eventually("the call waits", lambda: blocking_queries(address))
             child.send_signal(signal.SIGINT)
             rest, _ = child.communicate(timeout=20)
         self.assertEqual(rest, "interrupted\nTrue\n")
