@@ -5,6 +5,10 @@
 //! Nothing is process-wide: any number of members can live in one process, and
 //! once [`Server::stop`] returns no thread or socket of it is left.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+mod divergence;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -214,6 +218,8 @@ impl Drop for Server {
 #[derive(Debug)]
 pub struct Cluster {
     servers: Vec<Server>,
+    /// What each member was started with, its directory and ports filled in.
+    settings: Vec<Settings>,
 }
 
 impl Cluster {
@@ -231,7 +237,8 @@ impl Cluster {
             (1..=size).map(|id| Ok((id, free_peer_listener()?))).collect::<Result<_, Error>>()?;
         let members = listeners.iter().map(|(id, (_, address))| (*id, address.to_string()));
         let settings = Settings { members: members.collect(), ..settings.clone() };
-        let mut servers = Vec::new();
+        let mut servers: Vec<Server> = Vec::new();
+        let mut started_with = Vec::new();
         for (member_id, (listener, _)) in listeners {
             let node_name = settings.node_name.as_deref().unwrap_or("member");
             let member = Settings {
@@ -244,11 +251,18 @@ impl Cluster {
                 dns_addr: free_port(&settings.dns_addr),
                 ..settings.clone()
             };
-            let (member, directory) = in_temporary_directory(member)?;
-            servers.push(Server::start_inner(member.validate()?, Some(listener), Some(directory))?);
+            let (mut member, directory) = in_temporary_directory(member)?;
+            let valid = member.clone().validate()?;
+            let server = Server::start_inner(valid, Some(listener), Some(directory))?;
+            let Addresses { zk, http, dns, .. } = server.addresses();
+            member.zk_addr = port_taken(zk);
+            member.http_addr = port_taken(http);
+            member.dns_addr = port_taken(dns);
+            servers.push(server);
+            started_with.push(member);
         }
         servers.iter().try_for_each(|server| server.wait_ready(limit))?;
-        Ok(Self { servers })
+        Ok(Self { servers, settings: started_with })
     }
 
     /// Its members, in order of their numbers.
@@ -267,6 +281,31 @@ impl Cluster {
             .ok_or_else(|| Error::invalid(format!("there is no member at position {position}")))?;
         server.stop();
         Ok(())
+    }
+
+    /// Starts a stopped member again, with its data and on its ports, and waits
+    /// until it serves.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no such member, it runs, or another program took
+    /// one of its ports; else as [`Server::start`] and [`Server::wait_ready`].
+    pub fn start_member(&mut self, position: usize, limit: Duration) -> Result<(), Error> {
+        let (Some(server), Some(settings)) =
+            (self.servers.get_mut(position), self.settings.get(position))
+        else {
+            return Err(Error::invalid(format!("there is no member at position {position}")));
+        };
+        if server.running.is_some() {
+            return Err(Error::invalid(format!("the member at position {position} runs")));
+        }
+        let own = settings.members.get(&settings.member_id).cloned().unwrap_or_default();
+        let listener = std::net::TcpListener::bind(own)
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+            .map_err(|error| Error::invalid("the member's port is taken").caused_by(error))?;
+        let settings = settings.clone().validate()?;
+        let mut again = Server::start_inner(settings, Some(listener), None)?;
+        server.running = again.running.take();
+        server.wait_ready(limit)
     }
 
     /// Stops all members.
@@ -342,6 +381,13 @@ fn free_peer_listener() -> Result<(std::net::TcpListener, SocketAddr), Error> {
     listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+fn port_taken(address: Option<SocketAddr>) -> ListenAddress {
+    address.map_or(ListenAddress::Off, |address| ListenAddress::At {
+        host: address.ip().to_string(),
+        port: address.port(),
+    })
 }
 
 fn free_port(address: &ListenAddress) -> ListenAddress {

@@ -29,6 +29,16 @@ impl LogStore {
         Self { log }
     }
 
+    /// The index of the last purged entry.
+    pub(super) fn purged(&self) -> Option<u64> {
+        self.log.purged().map(|purged| purged.index)
+    }
+
+    /// The first entries of a range.
+    pub(super) async fn read_some(&self, range: Range<u64>) -> io::Result<Vec<Entry>> {
+        self.read(range, READ_BYTES_MAX).await
+    }
+
     async fn read(&self, range: Range<u64>, bytes_max: usize) -> io::Result<Vec<Entry>> {
         let stored = if self.log.holds(&range) {
             self.log.read(range, bytes_max)?

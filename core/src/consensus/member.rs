@@ -113,12 +113,14 @@ pub struct Consensus {
 
 pub(super) struct Inner {
     pub(super) raft: Raft,
-    progress: Arc<Progress>,
+    pub(super) progress: Arc<Progress>,
     pub(super) peers: Arc<Peers>,
     contact: Arc<LeaderContact>,
     pub(super) lifetime: Lifetime,
+    /// Held while a snapshot is taken, and while none may be.
+    pub(super) snapshotting: Arc<tokio::sync::Mutex<()>>,
     status: watch::Sender<ConsensusStatus>,
-    storage: Mutex<Option<Storage>>,
+    pub(super) storage: Mutex<Option<Storage>>,
     stopping: tokio::sync::Mutex<()>,
 }
 
@@ -149,13 +151,14 @@ impl Consensus {
         let raft = Raft::new(
             options.member.0,
             config,
-            Network { peers: peers.clone() },
+            Network { peers: peers.clone(), service: options.service.clone() },
             LogStore::new(storage.log.clone()),
             state_machine,
         )
         .await
         .map_err(|fatal| Error::unavailable("the member cannot start").caused_by(fatal))?;
         let contact = Arc::new(LeaderContact::new(Instant::now()));
+        let snapshotting = Arc::<tokio::sync::Mutex<()>>::default();
         if let Some(listener) = options.peer_listener {
             let server = PeerServer {
                 me: options.member,
@@ -166,6 +169,7 @@ impl Consensus {
                 first: Arc::new(options.first.clone()),
                 lifetime: lifetime.clone(),
                 frame_bytes_max: options.peer_frame_bytes_max,
+                snapshotting: snapshotting.clone(),
             };
             lifetime.spawn(server.run(listener));
         }
@@ -175,6 +179,7 @@ impl Consensus {
             peers,
             contact,
             lifetime,
+            snapshotting,
             status: watch::Sender::default(),
             storage: Mutex::new(Some(storage)),
             stopping: tokio::sync::Mutex::default(),
@@ -370,6 +375,7 @@ impl Consensus {
 
     /// Takes a snapshot and drops the log before it, but for a tail.
     async fn take_snapshot(&self, snapshot_log_bytes: u64) -> Result<(), Fatal<TypeConfig>> {
+        let _one_at_a_time = self.inner.snapshotting.lock().await;
         let raft = &self.inner.raft;
         let before = raft.metrics().borrow_watched().snapshot;
         raft.trigger().snapshot().await?;

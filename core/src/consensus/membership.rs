@@ -144,7 +144,8 @@ impl Consensus {
         timeout(REACH_TIMEOUT, connecting).await.is_some_and(|connected| connected.is_ok())
     }
 
-    /// Whether this member may ask to become leader; one that was removed must not.
+    /// Whether this member may ask to become leader: not if it was removed, nor if its
+    /// state is not to be trusted.
     pub fn allow_election(&self, allowed: bool) {
         self.inner.raft.runtime_config().elect(allowed);
     }

@@ -26,6 +26,8 @@ mod peer_frame;
 mod peer_link;
 mod peer_message;
 mod peer_server;
+mod reinstall;
+mod snapshot_transfer;
 mod state_machine;
 mod status;
 #[cfg(test)]

@@ -16,7 +16,6 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use tokio::sync::mpsc;
 
 use super::lifetime::timeout;
 use super::peer_frame::{Connection, PeerError, Purpose, framed};
@@ -25,6 +24,8 @@ use super::peer_message::{
     AppendRequest, AppendResult, decode_append_result, decode_only_vote, decode_vote_response,
     encode_append, encode_snapshot_offer, encode_transfer, encode_vote_request,
 };
+use super::peer_server::PeerService;
+use super::snapshot_transfer::{SNAPSHOT_STALL, send_snapshot};
 use super::types::{RaftSnapshot, TypeConfig, Vote};
 use crate::storage::Snapshot;
 
@@ -33,18 +34,16 @@ use crate::storage::Snapshot;
 const WINDOW: usize = 4;
 /// A peer that leaves an append request unanswered for so long is cut off.
 const STALL: Duration = Duration::from_secs(10);
-const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
-/// Time for a peer to take one chunk, or to install the whole.
-const SNAPSHOT_STALL: Duration = Duration::from_secs(60);
 
 type RpcError = RPCError<TypeConfig>;
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type BoxedStream<'a, T> = Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
 
 /// Makes the clients openraft asks for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Network {
     pub(super) peers: Arc<Peers>,
+    pub(super) service: Arc<dyn PeerService>,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
@@ -53,14 +52,14 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
         let peer = MemberId(target);
         self.peers.learn(peer, &node.addr);
-        PeerClient { peers: self.peers.clone(), peer, append: None }
+        PeerClient { peers: self.peers.clone(), service: self.service.clone(), peer, append: None }
     }
 }
 
 /// Sends to one peer, over connections of its own where order or size matter.
-#[derive(Debug)]
 pub(super) struct PeerClient {
     peers: Arc<Peers>,
+    service: Arc<dyn PeerService>,
     peer: MemberId,
     /// Kept from one stream to the next if all its requests were answered.
     append: Option<Connection>,
@@ -131,7 +130,8 @@ where
                     None => self.exhausted = true,
                     Some(request) => {
                         self.unanswered += 1;
-                        let frame = framed(|out| encode_append(request, out));
+                        let rider = self.client.service.rider();
+                        let frame = framed(|out| encode_append(request, &rider, out));
                         let sent = timeout(STALL, connection.writer.send(&frame)).await;
                         match sent {
                             Some(Ok(())) => {}
@@ -179,40 +179,14 @@ impl PeerClient {
         let mut connection = self.peers.connect(self.peer, Purpose::Snapshot).await?;
         let offer = framed(|out| encode_snapshot_offer(&vote, snapshot.size(), out));
         connection.writer.send(&offer).await?;
-        let (sender, mut chunks) = mpsc::channel(4);
-        let reading = tokio::task::spawn_blocking(move || read_chunks(&snapshot, &sender));
-        let stalled = || PeerError::Broken("the peer stopped taking the snapshot".to_owned());
-        while let Some(chunk) = chunks.recv().await {
-            let sent = timeout(SNAPSHOT_STALL, connection.writer.send(&chunk)).await;
-            sent.ok_or_else(stalled)??;
-        }
-        reading.await.map_err(std::io::Error::other)??;
+        send_snapshot(&mut connection.writer, snapshot).await?;
+        let stalled = || PeerError::Broken("the peer does not install the snapshot".to_owned());
         let answer = timeout(SNAPSHOT_STALL, connection.reader.next()).await;
         match answer.ok_or_else(stalled)?? {
             Some(frame) => Ok(decode_only_vote(frame)?),
             None => Err(PeerError::Broken("the peer did not take the snapshot".to_owned())),
         }
     }
-}
-
-fn read_chunks(snapshot: &Snapshot, chunks: &mpsc::Sender<Vec<u8>>) -> std::io::Result<()> {
-    let mut offset = 0;
-    while offset < snapshot.size() {
-        let left = usize::try_from(snapshot.size() - offset).unwrap_or(usize::MAX);
-        let len = left.min(SNAPSHOT_CHUNK_BYTES);
-        let mut outcome = Ok(());
-        let frame = framed(|out| {
-            out.resize(4 + len, 0);
-            outcome = snapshot.read_at(offset, &mut out[4..]);
-        });
-        outcome?;
-        if chunks.blocking_send(frame).is_err() {
-            // Sending was given up.
-            return Ok(());
-        }
-        offset += len as u64;
-    }
-    Ok(())
 }
 
 impl RaftNetworkV2<TypeConfig> for PeerClient {

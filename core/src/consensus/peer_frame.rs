@@ -23,7 +23,8 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use super::lifetime::{Lifetime, Living, timeout};
 
 const MAGIC: &[u8; 8] = b"coordper";
-const VERSION: u16 = 1;
+/// 2: append requests carry a rider, and snapshots can be fetched.
+const VERSION: u16 = 2;
 const READ_BYTES: usize = 64 << 10;
 const HELLO_BYTES_MAX: usize = 1024;
 /// Time to connect and agree.
@@ -40,6 +41,8 @@ pub(super) enum Purpose {
     Messages,
     /// One snapshot after the other.
     Snapshot,
+    /// Snapshots that the one who connects asks for.
+    Fetch,
 }
 
 impl Encode for Purpose {
@@ -49,6 +52,7 @@ impl Encode for Purpose {
             Self::Control => 2,
             Self::Messages => 3,
             Self::Snapshot => 4,
+            Self::Fetch => 5,
         });
     }
 }
@@ -60,6 +64,7 @@ impl Decode for Purpose {
             2 => Ok(Self::Control),
             3 => Ok(Self::Messages),
             4 => Ok(Self::Snapshot),
+            5 => Ok(Self::Fetch),
             tag => Err(CodecError::UnknownTag { what: "purpose", tag: tag.into() }),
         }
     }

@@ -27,7 +27,8 @@ fn decode_vote(input: &mut Input) -> Result<Vote, CodecError> {
     StoredVote::decode(input).map(vote)
 }
 
-pub(super) fn encode_append(request: AppendRequest, out: &mut Vec<u8>) {
+/// The request, and behind it what the layer above lets ride along.
+pub(super) fn encode_append(request: AppendRequest, rider: &[u8], out: &mut Vec<u8>) {
     stored_vote(&request.vote).encode(out);
     encode_log_id(request.prev_log_id.as_ref(), out);
     encode_log_id(request.leader_commit.as_ref(), out);
@@ -38,11 +39,12 @@ pub(super) fn encode_append(request: AppendRequest, out: &mut Vec<u8>) {
         stored.kind.encode(out);
         stored.payload.encode(out);
     }
+    rider.encode(out);
 }
 
 const MISPLACED: CodecError = CodecError::Invalid { what: "order of entries" };
 
-pub(super) fn decode_append(bytes: Bytes) -> Result<AppendRequest, CodecError> {
+pub(super) fn decode_append(bytes: Bytes) -> Result<(AppendRequest, Bytes), CodecError> {
     let mut input = Input::new(bytes);
     let vote = decode_vote(&mut input)?;
     let prev_log_id = decode_log_id(&mut input)?;
@@ -63,8 +65,9 @@ pub(super) fn decode_append(bytes: Bytes) -> Result<AppendRequest, CodecError> {
         let payload = Bytes::decode(&mut input)?;
         entries.push(entry(LogEntry { position, kind, payload })?);
     }
+    let rider = Bytes::decode(&mut input)?;
     input.finish("append request")?;
-    Ok(AppendEntriesRequest { vote, prev_log_id, entries, leader_commit })
+    Ok((AppendEntriesRequest { vote, prev_log_id, entries, leader_commit }, rider))
 }
 
 pub(super) fn encode_append_result(result: &AppendResult, out: &mut Vec<u8>) {
@@ -188,9 +191,10 @@ mod tests {
     #[test]
     fn an_append_request_arrives_as_sent_and_never_cut_short() {
         let mut bytes = Vec::new();
-        encode_append(request(), &mut bytes);
+        encode_append(request(), b"rider", &mut bytes);
         let bytes = Bytes::from(bytes);
-        let arrived = decode_append(bytes.clone()).unwrap();
+        let (arrived, rider) = decode_append(bytes.clone()).unwrap();
+        assert_eq!(&rider[..], b"rider");
         assert_eq!(format!("{arrived:?}"), format!("{:?}", request()));
         for len in 0..bytes.len() {
             assert!(decode_append(bytes.slice(..len)).is_err(), "{len} bytes");
@@ -202,7 +206,7 @@ mod tests {
         let mut holey = request();
         holey.entries[0].log_id.index = 9;
         let mut bytes = Vec::new();
-        encode_append(holey, &mut bytes);
+        encode_append(holey, b"", &mut bytes);
         assert!(decode_append(bytes.into()).is_err());
     }
 
@@ -211,7 +215,7 @@ mod tests {
         let mut last = request();
         last.prev_log_id = Some(LogId::new_term_index(2, u64::MAX));
         let mut bytes = Vec::new();
-        encode_append(last, &mut bytes);
+        encode_append(last, b"", &mut bytes);
         assert!(decode_append(bytes.into()).is_err());
     }
 

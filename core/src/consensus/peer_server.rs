@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::formation::{FirstMembers, Standing};
-use super::lifetime::{Lifetime, pause, timeout};
+use super::lifetime::{Lifetime, pause};
 use super::peer_frame::{Connection, FrameReader, FrameWriter, PeerError, Purpose, framed};
 use super::peer_link::{
     ANSWERED, CALL_PRE_VOTE, CALL_SERVICE, CALL_STANDING, CALL_TRANSFER, CALL_VOTE,
@@ -24,16 +24,16 @@ use super::peer_message::{
     decode_append, decode_snapshot_offer, decode_transfer, decode_vote_request,
     encode_append_result, encode_vote, encode_vote_response,
 };
+use super::snapshot_transfer::receive_snapshot;
 use super::state_machine::StateMachine;
 use super::types::{RaftSnapshot, TypeConfig, decode_snapshot_meta};
 use crate::error::Error;
-use crate::storage::{Snapshot, SnapshotReceiver, SnapshotStore};
+use crate::storage::SnapshotStore;
 
 /// Connections of peers at once; further ones are closed.
 const CONNECTIONS_MAX: usize = 1024;
 /// Calls of one connection in progress; further ones wait in its socket.
 const CALLS_MAX: usize = 256;
-const SNAPSHOT_STALL: Duration = Duration::from_secs(60);
 const REFUSED: u8 = 1;
 
 /// The answer to a call, in time.
@@ -43,6 +43,13 @@ pub type CallAnswer = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send>>
 pub trait PeerService: Send + Sync + 'static {
     /// Takes a message. Those of one peer come in the order sent. Must not block.
     fn on_message(&self, from: MemberId, message: Bytes);
+
+    /// A few bytes to ride along with what replication says to a peer; empty for
+    /// none. Asked for every append request: must be cheap and not block.
+    fn rider(&self) -> Bytes;
+
+    /// Takes what rode along with an append request of the leader. Must not block.
+    fn on_rider(&self, from: MemberId, rider: Bytes);
 
     /// Answers a call.
     fn on_call(&self, from: MemberId, request: Bytes) -> CallAnswer;
@@ -89,6 +96,8 @@ pub(super) struct PeerServer {
     pub(super) first: Arc<FirstMembers>,
     pub(super) lifetime: Lifetime,
     pub(super) frame_bytes_max: usize,
+    /// Held while a snapshot is taken, and while none may be.
+    pub(super) snapshotting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl PeerServer {
@@ -120,28 +129,32 @@ impl PeerServer {
         let accepting = Connection::accept(stream, self.me, &self.lifetime, self.frame_bytes_max);
         let (connection, from, purpose) = accepting.await?;
         match purpose {
-            Purpose::Append => self.serve_append(connection).await,
+            Purpose::Append => self.serve_append(connection, from).await,
             Purpose::Control => self.serve_control(connection, from).await,
             Purpose::Messages => self.serve_messages(connection.reader, from).await,
             Purpose::Snapshot => self.serve_snapshots(connection).await,
+            Purpose::Fetch => self.serve_fetch(connection).await,
         }
     }
 
-    async fn serve_append(&self, connection: Connection) -> Result<(), PeerError> {
+    async fn serve_append(&self, connection: Connection, from: MemberId) -> Result<(), PeerError> {
         let Connection { reader, mut writer, living } = connection;
         // openraft reads the requests in a task of its own, which has to end too.
-        let state = (reader, self.lifetime.clone(), self.contact.clone(), living);
-        let requests = stream::unfold(state, |(mut reader, lifetime, contact, living)| async {
-            let frame = lifetime.until_end(reader.next()).await?.ok()??;
-            let request = match decode_append(frame) {
-                Ok(request) => request,
+        let state = (reader, self.clone(), living);
+        let requests = stream::unfold(state, move |(mut reader, server, living)| async move {
+            let frame = server.lifetime.until_end(reader.next()).await?.ok()??;
+            let (request, rider) = match decode_append(frame) {
+                Ok(decoded) => decoded,
                 Err(error) => {
                     tracing::warn!(%error, "a peer sent an append request that makes no sense");
                     return None;
                 }
             };
-            contact.note();
-            Some((request, (reader, lifetime, contact, living)))
+            server.contact.note();
+            if !rider.is_empty() {
+                server.service.on_rider(from, rider);
+            }
+            Some((request, (reader, server, living)))
         });
         let mut answers = Box::pin(self.raft.stream_append(requests));
         while let Some(answer) = answers.next().await {
@@ -247,7 +260,9 @@ impl PeerServer {
         let Connection { mut reader, mut writer, living: _living } = connection;
         while let Some(offer) = reader.next().await? {
             let (vote, size) = decode_snapshot_offer(offer)?;
-            let snapshot = self.receive(&mut reader, size).await?;
+            let living = Arc::new(self.lifetime.enter());
+            let receiving = receive_snapshot(&mut reader, self.snapshots.clone(), living, size);
+            let snapshot = receiving.await?;
             let meta = decode_snapshot_meta(snapshot.meta().clone())?;
             let snapshot = RaftSnapshot { meta, snapshot };
             let answer = self.raft.install_full_snapshot(vote, snapshot).await;
@@ -257,47 +272,8 @@ impl PeerServer {
         }
         Ok(())
     }
-
-    async fn receive(&self, reader: &mut FrameReader, size: u64) -> Result<Snapshot, PeerError> {
-        let store = self.snapshots.clone();
-        let living = self.lifetime.enter();
-        let (sender, chunks) = mpsc::channel(8);
-        let writing = tokio::task::spawn_blocking(move || {
-            let snapshot = write_chunks(store.receive()?, chunks, size);
-            drop((store, living));
-            snapshot
-        });
-        let mut left = size;
-        while left > 0 {
-            let stalled = || PeerError::Broken("the peer stopped sending the snapshot".to_owned());
-            let chunk = timeout(SNAPSHOT_STALL, reader.next()).await.ok_or_else(stalled)??;
-            let Some(chunk) = chunk else { return Err(stalled()) };
-            left = left.saturating_sub(chunk.len() as u64);
-            if sender.send(chunk).await.is_err() {
-                break;
-            }
-        }
-        drop(sender);
-        Ok(writing.await.map_err(io::Error::other)??)
-    }
 }
 
 async fn send_vote(writer: &mut FrameWriter, vote: &super::types::Vote) -> io::Result<()> {
     writer.send(&framed(|out| encode_vote(vote, out))).await
-}
-
-fn write_chunks(
-    mut receiver: SnapshotReceiver,
-    mut chunks: mpsc::Receiver<Bytes>,
-    size: u64,
-) -> io::Result<Snapshot> {
-    let mut received = 0;
-    while let Some(chunk) = chunks.blocking_recv() {
-        received += chunk.len() as u64;
-        receiver.write(&chunk)?;
-    }
-    if received != size {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    receiver.finish()
 }

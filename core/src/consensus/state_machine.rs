@@ -45,12 +45,15 @@ pub trait Machine: Send + Sync + 'static {
     /// Freezes the state as of the last applied entry.
     fn freeze(&self) -> FrozenState;
 
-    /// Replaces the state by that of a snapshot.
+    /// Replaces the state by that of a snapshot, as of log entry `index`.
     ///
     /// # Errors
     /// If the records make no sense. The member then stops.
-    fn restore(&self, records: &mut dyn Iterator<Item = io::Result<(u8, Bytes)>>)
-    -> io::Result<()>;
+    fn restore(
+        &self,
+        index: u64,
+        records: &mut dyn Iterator<Item = io::Result<(u8, Bytes)>>,
+    ) -> io::Result<()>;
 }
 
 /// Entries applied in one call at most.
@@ -88,7 +91,7 @@ impl Progress {
         self.applied.subscribe()
     }
 
-    fn position(&self) -> MutexGuard<'_, (Option<LogId>, StoredMembership)> {
+    pub(super) fn position(&self) -> MutexGuard<'_, (Option<LogId>, StoredMembership)> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -102,7 +105,7 @@ impl Progress {
 
     /// A snapshot holds what was applied up to now. The larger it is, the more
     /// log has to make the next one worth its writing.
-    fn note_snapshot(&self, log_bytes: u64, snapshot: &Snapshot) {
+    pub(super) fn note_snapshot(&self, log_bytes: u64, snapshot: &Snapshot) {
         // A snapshot installed while another was written may have counted the same log.
         let rest = |total: u64| Some(total.saturating_sub(log_bytes));
         let _ = self.log_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
@@ -112,11 +115,12 @@ impl Progress {
 }
 
 /// openraft's state machine: feeds a [`Machine`].
+#[derive(Clone)]
 pub(super) struct StateMachine {
-    machine: Arc<dyn Machine>,
-    snapshots: SnapshotStore,
-    progress: Arc<Progress>,
-    living: Arc<Living>,
+    pub(super) machine: Arc<dyn Machine>,
+    pub(super) snapshots: SnapshotStore,
+    pub(super) progress: Arc<Progress>,
+    pub(super) living: Arc<Living>,
 }
 
 impl StateMachine {
@@ -222,7 +226,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let _living = living;
             store.adopt(&snapshot, position(&last))?;
             let mut records = snapshot.records()?;
-            machine.restore(&mut records)?;
+            machine.restore(last.index, &mut records)?;
             Ok(snapshot)
         })
         .await?;
@@ -243,7 +247,7 @@ fn described(snapshot: Snapshot) -> io::Result<RaftSnapshot> {
     Ok(RaftSnapshot { meta, snapshot })
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await?

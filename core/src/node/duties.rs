@@ -10,6 +10,7 @@ use coord_state::znode::{Caller, ZnodeCommand, ZnodeOp};
 use coord_state::{Command, MemberId, StateMachine};
 
 use super::handle::{Inner, NoReply, random};
+use super::integrity;
 use super::peer_message::PeerMessage;
 use super::proposals::PATIENCE;
 use super::standing;
@@ -37,6 +38,7 @@ pub(super) fn start(inner: &Arc<Inner>) {
     inner.spawn(keep_sessions(Arc::downgrade(inner)));
     inner.spawn(sweep_znodes(Arc::downgrade(inner)));
     inner.spawn(standing::keep(Arc::downgrade(inner)));
+    inner.spawn(integrity::keep(Arc::downgrade(inner)));
 }
 
 /// Sends batches in flight again when the leader changes, refuses or is silent.
@@ -81,6 +83,14 @@ impl Inner {
         }
     }
 
+    /// What is shown here may be old by now, and grows older: connections end,
+    /// for their clients to find a member that hears a leader.
+    fn give_up_on_leader(&self) {
+        tracing::warn!(member = self.member.0, "no leader is heard: clients are sent elsewhere");
+        self.replica.proposals.give_up_on_leader();
+        self.replica.end_connections();
+    }
+
     fn resend(self: &Arc<Self>) {
         self.replica.proposals.resend(|batch| self.route(batch));
         self.pump();
@@ -103,12 +113,18 @@ struct Patience {
 
 impl Patience {
     fn tick(&mut self, inner: &Arc<Inner>) {
-        if inner.known_leader().is_none() {
+        // A leader without a majority is none, and is not replaced in its own eyes.
+        if inner.leader_told(&inner.consensus.status()).is_none() {
+            let before = self.leaderless;
             self.leaderless += ROUTER_TICK;
-            if self.leaderless >= PATIENCE {
-                inner.replica.proposals.give_up_on_leader();
+            if before < PATIENCE && self.leaderless >= PATIENCE {
+                inner.give_up_on_leader();
             }
             return;
+        }
+        if self.leaderless >= PATIENCE {
+            inner.replica.proposals.reopen();
+            inner.resend();
         }
         self.leaderless = Duration::ZERO;
         let oldest = inner.replica.proposals.oldest_in_flight();

@@ -110,6 +110,9 @@ pub struct NodeStatus {
     pub outside: bool,
     /// Why the member can no longer take part, if it cannot.
     pub failed: Option<String>,
+    /// Why the member takes part but turns its clients away, if it does: its
+    /// state is not, or may not be, the cluster's.
+    pub withdrawn: Option<String>,
 }
 
 /// Members that follow the leader and were heard lately.
@@ -175,7 +178,9 @@ impl Node {
     /// How the member stands now.
     pub fn status(&self) -> NodeStatus {
         let status = self.inner.consensus.status();
+        let withdrawn = self.inner.replica.integrity.withdrawn();
         let role = match status.role {
+            _ if withdrawn.is_some() => Role::Looking,
             ConsensusRole::Leader if status.voters.len() + status.learners.len() == 1 => {
                 Role::Standalone
             }
@@ -186,13 +191,26 @@ impl Node {
         };
         NodeStatus {
             role,
-            leader: self.inner.leader_told(&status),
+            leader: self.inner.leader_told(&status).filter(|_| withdrawn.is_none()),
             term: status.term,
             voters: status.voters,
             observers: status.learners,
             outside: self.inner.replica.standing.is_outside(),
             failed: status.failed,
+            withdrawn,
         }
+    }
+
+    /// Whether clients are served. See [`NodeStatus::withdrawn`].
+    pub fn serves(&self) -> bool {
+        self.inner.replica.integrity.serves()
+    }
+
+    /// How often, since the start, another member's state was found to differ
+    /// from this one's, and how often this one's was replaced for it.
+    pub fn divergences(&self) -> (u64, u64) {
+        let integrity = &self.inner.replica.integrity;
+        (integrity.mismatches(), integrity.reinstalls())
     }
 
     /// On the leader: how long ago each other member answered last, `None` if
@@ -311,6 +329,26 @@ impl Node {
     /// Random bytes from the operating system.
     pub fn random<const N: usize>(&self) -> [u8; N] {
         random()
+    }
+}
+
+/// What only a test may do to a member.
+#[cfg(test)]
+impl Node {
+    /// Has `fault` at every batch from now on, before it is applied here.
+    pub(crate) fn inject_fault(&self, fault: super::replica::Fault) {
+        let mut place = self.inner.replica.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(fault);
+    }
+
+    /// Keeps the member from replacing its state until the guard is dropped.
+    pub(crate) fn hold_reinstall(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.inner.consensus.hold_snapshots()
+    }
+
+    /// Takes a snapshot even then.
+    pub(crate) async fn snapshot_for_test(&self) -> Result<(), Error> {
+        self.inner.consensus.snapshot().await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Starting and stopping a member.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::fresh_ids::FreshIds;
 use super::handle::{Inner, Node};
+use super::integrity::Integrity;
 use super::peer_desk::PeerDesk;
 use super::proposals::Proposals;
 use super::replica::Replica;
@@ -74,7 +75,8 @@ impl NodeBuilder {
             .map_err(|error| Error::internal("opening the data directory").caused_by(error))??;
         let incarnation = storage.incarnation;
         let proposals = Proposals::new(member, incarnation, &settings.limits);
-        let replica = Arc::new(Replica::new(member, proposals));
+        let integrity = Integrity::new(storage.distrust.clone())?;
+        let replica = Arc::new(Replica::new(member, proposals, integrity));
         let desk = Arc::new(PeerDesk::default());
         let consensus = Consensus::start(ConsensusOptions {
             member,
@@ -111,6 +113,13 @@ impl NodeBuilder {
         inner.replica.attach(Arc::downgrade(&inner));
         desk.open(Arc::downgrade(&inner));
         inner.follow_standing();
+        if !inner.replica.integrity.serves() {
+            inner.replica.turn_away();
+            // There is nobody else to ask.
+            let alone = inner.consensus.status().voters.len() <= 1;
+            inner.replica.integrity.trusted.store(alone, Ordering::Relaxed);
+            inner.settle_electable();
+        }
         duties::start(&inner);
         Ok(Node { inner })
     }

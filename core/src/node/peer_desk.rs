@@ -41,6 +41,16 @@ impl PeerService for PeerDesk {
         }
     }
 
+    fn rider(&self) -> Bytes {
+        self.node().map_or_else(Bytes::new, |node| node.rider())
+    }
+
+    fn on_rider(&self, from: MemberId, rider: Bytes) {
+        if let Some(node) = self.node() {
+            node.take_rider(from, rider);
+        }
+    }
+
     fn on_call(
         &self,
         from: MemberId,
@@ -52,7 +62,7 @@ impl PeerService for PeerDesk {
             let call = PeerCall::from_bytes(request).map_err(|error| {
                 Error::invalid(format!("a call of member {from}")).caused_by(error)
             })?;
-            node.answer_call(call).await
+            node.answer_call(from, call).await
         })
     }
 }
@@ -83,7 +93,7 @@ impl Inner {
         }
     }
 
-    async fn answer_call(self: &Arc<Self>, call: PeerCall) -> Result<Bytes, Error> {
+    async fn answer_call(self: &Arc<Self>, from: MemberId, call: PeerCall) -> Result<Bytes, Error> {
         let leads = matches!(call, PeerCall::ReadIndex { .. } | PeerCall::RenewConsulSession(_));
         if leads && !self.is_leader() {
             let hint = self.known_leader().map(|leader| leader.0);
@@ -98,6 +108,9 @@ impl Inner {
                 Ok(answer(&ChangeAnswer(self.change_here(&call).await?)))
             }
             PeerCall::Config => Ok(answer(&self.config_answer())),
+            PeerCall::Mark(theirs) => {
+                self.answer_mark(from, theirs).await.map(|mark| answer(&mark))
+            }
             PeerCall::RenewConsulSession(session) => Ok(answer(&self.renew_consul_here(session))),
         }
     }

@@ -11,6 +11,8 @@ use coord_state::{MemberId, Revision, SessionId};
 
 use super::membership::{ChangeOutcome, ChangeRefusal, MembershipChange};
 
+use super::marks::Mark;
+
 /// One-way, to a leader unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PeerMessage {
@@ -44,6 +46,9 @@ pub(super) enum PeerCall {
     Config,
     /// Remove a member. Answer: [`ChangeAnswer`].
     RemoveMember(MemberId),
+    /// To any member: my state was this after a log entry. What was yours?
+    /// Answer: `Option<Mark>`, nothing if that was too long ago.
+    Mark(Mark),
 }
 
 /// What became of a change of the members; none from one that does not lead.
@@ -114,6 +119,10 @@ impl PeerCall {
                 out.push(6);
                 member.encode(&mut out);
             }
+            Self::Mark(mark) => {
+                out.push(7);
+                mark.encode(&mut out);
+            }
         }
         out.into()
     }
@@ -137,6 +146,7 @@ impl PeerCall {
             }
             5 => Self::Config,
             6 => Self::RemoveMember(Decode::decode(&mut input)?),
+            7 => Self::Mark(Decode::decode(&mut input)?),
             tag => return Err(CodecError::UnknownTag { what: "peer call", tag: tag.into() }),
         };
         input.finish("peer call")?;
@@ -206,6 +216,8 @@ pub(super) fn read_answer<T: Decode>(bytes: Bytes) -> Result<T, CodecError> {
 
 #[cfg(test)]
 mod tests {
+    use coord_state::{Digest, Revision};
+
     use super::*;
 
     #[test]
@@ -237,6 +249,7 @@ mod tests {
             })),
             PeerCall::Config,
             PeerCall::RemoveMember(MemberId(3)),
+            PeerCall::Mark(Mark::new(3, Revision(2), Digest(1))),
         ] {
             assert_eq!(PeerCall::from_bytes(call.to_bytes()), Ok(call));
         }

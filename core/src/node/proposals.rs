@@ -67,6 +67,7 @@ struct Queue {
 enum Closed {
     NoLeader,
     Outside,
+    Withdrawn,
     Stopped,
 }
 
@@ -131,6 +132,9 @@ impl Proposals {
             Some(Closed::NoLeader) => return Some(Error::unavailable("there is no leader")),
             Some(Closed::Outside) => {
                 return Some(Error::unavailable("this member is not in the cluster"));
+            }
+            Some(Closed::Withdrawn) => {
+                return Some(Error::unavailable("this member does not serve clients now"));
             }
             Some(Closed::Stopped) => return Some(Error::closed("this member was stopped")),
             None => {}
@@ -246,6 +250,33 @@ impl Proposals {
             Error::indeterminate("this member left the cluster; the command may take effect")
         });
         fail(unsent, || Error::unavailable("this member is not in the cluster"));
+    }
+
+    /// This member's state is not to be trusted, and so are replies made of it:
+    /// tells everybody that waits, and refuses new commands. Batches in flight
+    /// stay, as in [`Self::give_up_on_leader`].
+    pub(super) fn withdraw(&self) {
+        let mut queue = self.queue();
+        if queue.closed == Some(Closed::Stopped) {
+            return;
+        }
+        queue.closed = Some(Closed::Withdrawn);
+        let (unknown, unsent) = queue.detach();
+        drop(queue);
+        fail(unknown, || {
+            Error::indeterminate(
+                "this member stopped serving; the command may or may not take effect",
+            )
+        });
+        fail(unsent, || Error::unavailable("this member does not serve clients now"));
+    }
+
+    /// Takes commands again after [`Self::withdraw`].
+    pub(super) fn serve_again(&self) {
+        let mut queue = self.queue();
+        if queue.closed == Some(Closed::Withdrawn) {
+            queue.closed = None;
+        }
     }
 
     /// The member stops: nobody waits any longer.

@@ -28,18 +28,29 @@ impl Node {
     /// Waits until a following [`Self::read`] is as fresh as `level` asks.
     ///
     /// # Errors
-    /// `Unavailable` if no leader confirms in time (never for `Stale`).
+    /// `Unavailable` if no leader confirms in time (never for `Stale`), or if
+    /// this member turns its clients away.
     pub async fn confirm(&self, level: ReadLevel) -> Result<Freshness, Error> {
+        self.inner.check_serves()?;
         match level {
             ReadLevel::Stale => {}
             ReadLevel::Leader => self.inner.catch_up(true).await?,
             ReadLevel::Linearizable => self.inner.catch_up(false).await?,
         }
+        // What it waited for may have been the bad news.
+        self.inner.check_serves()?;
         Ok(self.inner.freshness())
     }
 }
 
 impl Inner {
+    fn check_serves(&self) -> Result<(), Error> {
+        match self.replica.integrity.withdrawn() {
+            Some(why) => Err(Error::unavailable(why)),
+            None => Ok(()),
+        }
+    }
+
     async fn catch_up(&self, lease: bool) -> Result<(), Error> {
         let confirm = async {
             let index = self.read_index(lease).await?;

@@ -19,6 +19,8 @@ use coord_state::{Applied, Attachment, Batch, Event, MemberId, Revision, Session
 use super::config_znode::CONFIG;
 use super::digest_history::DigestHistory;
 use super::handle::Inner;
+use super::integrity::Integrity;
+use super::marks::{Mark, Marks};
 use super::proposals::Proposals;
 use super::standing::Standing;
 use super::{ConnectionSink, TopicWaiters, ZnodeWatches};
@@ -37,9 +39,17 @@ pub(super) struct Replica {
     config_changed: AtomicBool,
     /// Of the last snapshot made or taken over since the start; 0 for none.
     frozen: AtomicU64,
+    pub(super) marks: Marks,
+    pub(super) integrity: Integrity,
+    #[cfg(test)]
+    pub(super) fault: Mutex<Option<Fault>>,
     /// Set once the node runs; gone when it was dropped.
     node: OnceLock<Weak<Inner>>,
 }
+
+/// For tests: what goes wrong with a batch while it is applied on this member.
+#[cfg(test)]
+pub(crate) type Fault = Box<dyn FnMut(&mut Batch) + Send>;
 
 struct Owner {
     attachment: Attachment,
@@ -47,7 +57,7 @@ struct Owner {
 }
 
 impl Replica {
-    pub(super) fn new(member: MemberId, proposals: Proposals) -> Self {
+    pub(super) fn new(member: MemberId, proposals: Proposals, integrity: Integrity) -> Self {
         Self {
             member,
             state: RwLock::new(StateMachine::new()),
@@ -59,6 +69,10 @@ impl Replica {
             standing: Standing::default(),
             config_changed: AtomicBool::new(false),
             frozen: AtomicU64::new(0),
+            marks: Marks::default(),
+            integrity,
+            #[cfg(test)]
+            fault: Mutex::default(),
             node: OnceLock::new(),
         }
     }
@@ -90,6 +104,24 @@ impl Replica {
         sink: Arc<dyn ConnectionSink>,
     ) {
         self.owners().insert(session, Owner { attachment, sink });
+        // One that came while the others were turned away.
+        if !self.integrity.serves() {
+            self.end_connections();
+        }
+    }
+
+    /// Ends everything clients have here, and refuses what they send.
+    pub(super) fn turn_away(&self) {
+        self.proposals.withdraw();
+        self.end_connections();
+        self.topic_waiters.notify_all();
+    }
+
+    /// Ends all connections with a session; the sessions go on.
+    pub(super) fn end_connections(&self) {
+        let revision = self.state().revision();
+        let owners = std::mem::take(&mut *self.owners());
+        owners.into_values().for_each(|owner| owner.sink.state_replaced(revision));
     }
 
     pub(super) fn disown_session(&self, session: SessionId, attachment: Attachment) {
@@ -97,13 +129,6 @@ impl Replica {
         if owners.get(&session).is_some_and(|owner| owner.attachment == attachment) {
             owners.remove(&session);
         }
-    }
-
-    /// Ends all connections with a session; the sessions go on.
-    pub(super) fn dismiss_clients(&self) {
-        let revision = self.state().revision();
-        let owners = std::mem::take(&mut *self.owners());
-        owners.into_values().for_each(|owner| owner.sink.state_replaced(revision));
     }
 
     /// Takes note of a new text, if there is one.
@@ -119,7 +144,18 @@ impl Replica {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn apply_batch(&self, state: &mut StateMachine, batch: Batch) -> Seen {
+    fn apply_batch(&self, state: &mut StateMachine, index: u64, batch: Batch) -> Seen {
+        let seen = self.apply_in_turn(state, batch);
+        let mark = Mark::new(index, state.revision(), state.digest());
+        if let Some(mismatch) = self.marks.note(mark) {
+            self.integrity.dispute(mismatch);
+        }
+        seen
+    }
+
+    fn apply_in_turn(&self, state: &mut StateMachine, batch: Batch) -> Seen {
+        #[cfg(test)]
+        let batch = self.with_fault(batch);
         let own = batch.origin == self.member;
         let (incarnation, sequence) = (batch.incarnation, batch.sequence);
         let before = state.revision();
@@ -134,6 +170,14 @@ impl Replica {
             Outcome::Duplicate => Seen { own, gap: false },
             Outcome::Gap { .. } => Seen { own, gap: own },
         }
+    }
+
+    #[cfg(test)]
+    fn with_fault(&self, mut batch: Batch) -> Batch {
+        if let Some(fault) = &mut *self.fault.lock().unwrap_or_else(PoisonError::into_inner) {
+            fault(&mut batch);
+        }
+        batch
     }
 
     fn deliver(&self, results: Vec<Applied>, waiters: Vec<super::proposals::Waiter>) {
@@ -192,18 +236,19 @@ impl Machine for Replica {
     fn apply(&self, entries: Vec<CommittedEntry>) {
         // Decoding needs no lock. Every entry was checked when it was stored,
         // so one that does not decode was written by a newer release.
-        let batches: Vec<Batch> = entries
+        let batches: Vec<(u64, Batch)> = entries
             .into_iter()
             .map(|entry| {
-                Batch::from_bytes(entry.payload).unwrap_or_else(|error| {
+                let batch = Batch::from_bytes(entry.payload).unwrap_or_else(|error| {
                     panic!("log entry {} cannot be applied: {error}", entry.index)
-                })
+                });
+                (entry.index, batch)
             })
             .collect();
         let (mut own, mut gap) = (false, false);
         let mut state = self.state_mut();
-        for batch in batches {
-            let seen = self.apply_batch(&mut state, batch);
+        for (index, batch) in batches {
+            let seen = self.apply_batch(&mut state, index, batch);
             own |= seen.own;
             gap |= seen.gap;
         }
@@ -234,6 +279,7 @@ impl Machine for Replica {
 
     fn restore(
         &self,
+        index: u64,
         records: &mut dyn Iterator<Item = io::Result<(u8, Bytes)>>,
     ) -> io::Result<()> {
         let damaged =
@@ -245,12 +291,17 @@ impl Machine for Replica {
         }
         let restored = restore.finish().map_err(damaged)?;
         let (applied_here, revision) = (restored.origin(self.member), restored.revision());
+        let mark = Mark::new(index, revision, restored.digest());
         self.frozen.store(revision.0, Ordering::Relaxed);
-        *self.state_mut() = restored;
+        {
+            let mut state = self.state_mut();
+            *state = restored;
+            self.marks.restart(mark);
+        }
         if let Some(origin) = applied_here {
             self.proposals.skipped_to(origin.incarnation, origin.sequence);
         }
-        self.dismiss_clients();
+        self.end_connections();
         self.dispatch(revision, &Event::Restored);
         if self.look_at_config(&self.state())
             && let Some(node) = self.node.get().and_then(Weak::upgrade)

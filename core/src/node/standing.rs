@@ -128,7 +128,7 @@ pub(super) async fn keep(weak: Weak<Inner>) {
             inner.lead_membership(&mut leftover).await;
         }
         if outside.longer_than(GRACE, inner.replica.standing.is_outside()) {
-            inner.replica.dismiss_clients();
+            inner.replica.end_connections();
         }
         let lost = inner.known_leader().is_none() && !inner.replica.standing.is_outside();
         if leaderless.longer_than(ASK_AFTER, lost) {
@@ -231,7 +231,7 @@ impl Inner {
         if self.replica.standing.settle(self.member, votes) {
             let outside = self.replica.standing.is_outside();
             self.replica.proposals.set_outside(outside);
-            self.consensus.allow_election(!outside);
+            self.settle_electable();
             self.membership_due.notify_one();
         }
     }

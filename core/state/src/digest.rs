@@ -15,6 +15,10 @@ use core::hash::Hasher as _;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+/// Raised whenever equal states may come to another digest than before: other
+/// stored forms, kinds or hashes. Digests of different versions are not compared.
+pub const DIGEST_VERSION: u16 = 1;
+
 /// The kinds of entries. Stored nowhere, but members of all releases have to
 /// agree on them: never reuse a number. 32 and up are Consul's.
 pub(crate) mod kind {

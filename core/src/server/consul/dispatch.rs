@@ -75,7 +75,12 @@ async fn routed(
     let cached = route.endpoint.is_cacheable() && params.has("cached");
     let (method, began) = (head.method.clone(), clock.monotonic());
     let call = Call { method: head.method, tail, params, headers: head.headers, peer, body };
-    let answer = handle(front, route.endpoint, call).await;
+    let answer = match front.check_serves(route.endpoint) {
+        Ok(()) => handle(front, route.endpoint, call).await,
+        refused => refused.map(|()| Answer::empty()),
+    };
+    // It may have waited for long.
+    let answer = front.check_serves(route.endpoint).and(answer);
     let taken = clock.monotonic().saturating_sub(began);
     front.metrics.record(method.as_str(), route.path, taken);
     // Nothing is cached, so whoever would be content with less gets the truth.
@@ -144,6 +149,24 @@ fn check_scope(front: &Front, params: &Params) -> Result<(), HttpError> {
 }
 
 impl Front {
+    /// Refuses what would show a state that is not to be trusted.
+    fn check_serves(&self, endpoint: Endpoint) -> Result<(), HttpError> {
+        let of_itself = matches!(
+            endpoint,
+            Endpoint::AgentSelf
+                | Endpoint::AgentVersion
+                | Endpoint::AgentMetrics
+                | Endpoint::StatusLeader
+                | Endpoint::StatusPeers
+                | Endpoint::Root
+        );
+        if of_itself || self.node.serves() {
+            return Ok(());
+        }
+        let why = self.node.status().withdrawn.unwrap_or_default();
+        Err(HttpError::internal(format!("This member does not serve: {why}")))
+    }
+
     /// Refuses a datacenter that is not ours; empty is.
     pub(super) fn check_datacenter(&self, datacenter: &str) -> Result<(), HttpError> {
         if datacenter.is_empty()

@@ -145,6 +145,8 @@ impl Front {
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let leads = status.leader == Some(self.node.member());
         let waiting = self.node.topic_waiters().len();
+        let (mismatches, reinstalls) = self.node.divergences();
+        let serves = u64::from(self.node.serves());
         self.node.read(|state| {
             let consul = state.consul();
             let catalog = consul.catalog();
@@ -154,6 +156,9 @@ impl Front {
             names.dedup();
             let expiring = consul.sessions().iter().filter(|session| session.ttl_ms > 0);
             vec![
+                ("consul.coord.digest_mismatches", mismatches),
+                ("consul.coord.serving", serves),
+                ("consul.coord.state_reinstalls", reinstalls),
                 ("consul.members.servers", number(status.voters.len().max(1))),
                 ("consul.raft.applied_index", state.revision().0),
                 ("consul.raft.term", status.term),

@@ -52,6 +52,9 @@ pub(super) fn from_node(node: Node, zones: Zones, forwarder: Option<Forwarder>) 
                 .unwrap_or_default(),
             seed: u64::from_ne_bytes(node.random()),
         };
+        if !node.serves() {
+            return Response::Now(Some(Answer::refused().encode(&query, transport, manner)));
+        }
         let answer = node.read(|state| answer(state.consul(), &zones, &query, circumstance));
         let Some(forwarder) = &forwarder else {
             return Response::Now(Some(answer.encode(&query, transport, manner)));

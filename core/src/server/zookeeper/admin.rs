@@ -71,12 +71,14 @@ impl ExtraRoutes for Admin {
 
 fn command(name: &str, shared: &Shared) -> Page {
     let known = COMMANDS.iter().find(|(names, _)| names.contains(&name));
-    let serving = name == "ruok"
-        || shared.standing() == Standing::ReadOnly
-        || shared.node.status().leader.is_some();
+    let status = shared.node.status();
+    let serving =
+        name == "ruok" || shared.standing() == Standing::ReadOnly || status.leader.is_some();
     let (name, answer) = match known {
         None => (name, Err(format!("Unknown command: {name}"))),
-        Some((names, _)) if !serving => (names[0], Err(four_letter::NOT_SERVING.trim().to_owned())),
+        Some((names, _)) if !serving => {
+            (names[0], Err(four_letter::not_serving(&status).trim().to_owned()))
+        }
         Some((names, fields)) => (names[0], fields(shared).map_err(str::to_owned)),
     };
     let (fields, error) = match answer {

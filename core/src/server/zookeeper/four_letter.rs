@@ -38,7 +38,7 @@ const UPDATE_LATENCY: [&str; 5] = [
     "sum_updatelatency",
 ];
 
-pub(super) const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
+const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
 
 /// The whole answer to `word`.
 pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
@@ -56,7 +56,7 @@ pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
         FourLetterWord::Isro => return if serving { "rw" } else { "null" }.to_owned(),
         FourLetterWord::Envi => return environment(shared),
         FourLetterWord::Gtmk | FourLetterWord::Stmk => return format!("{TRACE_MASK}\n"),
-        _ if !serving => return NOT_SERVING.to_owned(),
+        _ if !serving => return not_serving(&status),
         _ => {}
     }
     let mut text = Lines::default();
@@ -97,6 +97,14 @@ pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
         | FourLetterWord::Stmk => {}
     }
     text.0
+}
+
+/// ZooKeeper's words, and why if there is more to say than that no leader is known.
+pub(super) fn not_serving(status: &NodeStatus) -> String {
+    match &status.withdrawn {
+        Some(why) => format!("{NOT_SERVING}{why}\n"),
+        None => NOT_SERVING.to_owned(),
+    }
 }
 
 fn summary(text: &mut Lines, shared: &Shared, status: &NodeStatus, with_clients: bool) {
@@ -185,6 +193,9 @@ pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
     text.value("open_file_descriptor_count", open_files());
     text.value("max_file_descriptor_count", open_files_max());
     text.value("quorum_size", status.voters.len());
+    let (mismatches, reinstalls) = shared.node.divergences();
+    text.value("digest_mismatches_count", mismatches);
+    text.value("state_reinstalls_count", reinstalls);
     if status.role == Role::Leader
         && let Some(in_touch) = shared.node.in_touch()
     {
@@ -253,15 +264,17 @@ fn connections(text: &mut Lines, shared: &Shared) {
     text.line(format_args!(""));
 }
 
-/// The first eight bytes of each digest: tools expect a number of 64 bits.
+/// Tools expect numbers of 64 bits.
 fn digests(text: &mut Lines, shared: &Shared) {
     for (revision, digest) in shared.node.digest_history() {
         text.line(format_args!("{:x}: {}", revision.0, short(digest)));
     }
 }
 
+/// Equal for equal digests, and of no use to learn anything about the key they
+/// were made with: see docs/adr/0015-what-digests-stand-against.md.
 pub(super) fn short(digest: Digest) -> u64 {
-    let bytes = digest.0.to_be_bytes();
+    let bytes = sha1_smol::Sha1::from(digest.0.to_be_bytes()).digest().bytes();
     bytes.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
@@ -387,5 +400,19 @@ impl Measures {
         self.value(max, latency.max());
         self.value(count, latency.count());
         self.value(sum, latency.total());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The difference of two digests is one of hashes, which may not be shown.
+    #[test]
+    fn what_is_shown_of_digests_tells_nothing_of_their_difference() {
+        let (one, two) = (Digest(1 << 100), Digest(3 << 100));
+        assert_eq!(short(one), short(Digest(1 << 100)));
+        assert_ne!(short(one) ^ short(two), short(Digest(one.0 ^ two.0)));
+        assert_ne!((short(one) ^ short(two)).count_ones(), 1);
     }
 }

@@ -1,0 +1,402 @@
+//! Whether this member's state is the cluster's, and what it does if not.
+//!
+//! ```text
+//!            a mark differs           most voters have ours
+//!   sound ─────────────────> disputed ───────────────────────> sound
+//!                              │    │ nobody can tell for a while
+//!        most voters have      │    v
+//!        another one           │  withdrawn ── asks on ──> sound
+//!                              v      │
+//!                          withdrawn <┘
+//!                     noted on disk, not electable
+//!                              │ state taken over from one of the majority
+//!                              v
+//!                          asks again
+//! ```
+//!
+//! A withdrawn member serves nobody: clients are turned away, and find another.
+//! It goes on keeping the log and voting, since neither depends on the state.
+//! Members are equal here: a leader that is the odd one out is overruled as any
+//! other, and hands leadership over first. Two of two, or two of four, cannot
+//! tell who is right: all of them withdraw until an operator decides, by the
+//! note of [`Distrust`] in the directory of the one that is to follow.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use coord_state::MemberId;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::Notify;
+
+use super::handle::Inner;
+use super::marks::{Mark, Mismatch};
+use super::peer_message::{PeerCall, read_answer};
+use crate::clock;
+use crate::error::Error;
+use crate::storage::Distrust;
+
+/// How long a dispute may last before this member stops serving on the chance
+/// that it is the one that is wrong.
+const DOUBT_MAX: Duration = Duration::from_secs(1);
+/// How long the others get to answer one round of questions.
+const ROUND: Duration = Duration::from_millis(500);
+const RETRY: Duration = Duration::from_millis(100);
+
+/// How this member stands with itself.
+#[derive(Debug)]
+pub(super) struct Integrity {
+    distrust: Distrust,
+    /// Whether its state may decide for others.
+    pub(super) trusted: AtomicBool,
+    withdrawn: Mutex<Option<String>>,
+    dispute: Mutex<Option<Mismatch>>,
+    opened: Notify,
+    mismatches: AtomicU64,
+    reinstalls: AtomicU64,
+}
+
+/// What a round of questions comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Most voters have this member's state.
+    Upheld,
+    /// Most voters have another one; this is one of them.
+    Overruled {
+        /// The leader, if it is among them.
+        by: MemberId,
+    },
+    /// Neither, or not enough of them answered.
+    Open,
+}
+
+impl Integrity {
+    /// # Errors
+    /// `Unavailable` if the directory cannot be read.
+    pub(super) fn new(distrust: Distrust) -> Result<Self, Error> {
+        let noted = distrust.is_noted().map_err(|error| {
+            Error::unavailable("the data directory cannot be read").caused_by(error)
+        })?;
+        let why = "the state in the data directory is not to be trusted; it is being replaced";
+        Ok(Self {
+            distrust,
+            trusted: AtomicBool::new(!noted),
+            withdrawn: Mutex::new(noted.then(|| why.to_owned())),
+            dispute: Mutex::default(),
+            opened: Notify::new(),
+            mismatches: AtomicU64::new(0),
+            reinstalls: AtomicU64::new(0),
+        })
+    }
+
+    /// Why clients are turned away, if they are.
+    pub(super) fn withdrawn(&self) -> Option<String> {
+        lock(&self.withdrawn).clone()
+    }
+
+    pub(super) fn serves(&self) -> bool {
+        lock(&self.withdrawn).is_none()
+    }
+
+    /// Marks that differed since the start.
+    pub(super) fn mismatches(&self) -> u64 {
+        self.mismatches.load(Ordering::Relaxed)
+    }
+
+    /// States taken over from other members since the start.
+    pub(super) fn reinstalls(&self) -> u64 {
+        self.reinstalls.load(Ordering::Relaxed)
+    }
+
+    /// Two states differ: somebody is wrong.
+    pub(super) fn dispute(&self, mismatch: Mismatch) {
+        self.mismatches.fetch_add(1, Ordering::Relaxed);
+        let mut dispute = lock(&self.dispute);
+        if dispute.is_none() {
+            *dispute = Some(mismatch);
+            self.opened.notify_one();
+        }
+    }
+}
+
+/// Settles disputes, one after the other, beginning with a note on disk.
+pub(super) async fn keep(weak: Weak<Inner>) {
+    let distrusted = weak.upgrade().is_some_and(|inner| !inner.replica.integrity.serves());
+    if distrusted {
+        settle(&weak, true).await;
+    }
+    loop {
+        let Some(replica) = weak.upgrade().map(|inner| Arc::clone(&inner.replica)) else { return };
+        replica.integrity.opened.notified().await;
+        drop(replica);
+        settle(&weak, false).await;
+        // The one that is wrong may go on saying so for a moment.
+        clock::sleep(RETRY).await;
+    }
+}
+
+/// Returns once the member serves, or is gone.
+async fn settle(weak: &Weak<Inner>, mut distrusted: bool) {
+    let mut began = None;
+    let mut asked = false;
+    loop {
+        let Some(inner) = weak.upgrade() else { return };
+        let now = inner.clock.monotonic();
+        let began = *began.get_or_insert(now);
+        let verdict = match inner.lone() {
+            true => Verdict::Upheld,
+            false if distrusted => inner.leader_elsewhere(),
+            false => inner.ask_round(asked).await,
+        };
+        asked = true;
+        match verdict {
+            Verdict::Upheld => {
+                inner.serve_again();
+                return;
+            }
+            Verdict::Overruled { by } => match inner.reinstall(by).await {
+                Ok(()) => distrusted = false,
+                Err(error) => {
+                    tracing::warn!(
+                        member = inner.member.0,
+                        from = by.0,
+                        error = error.chain(),
+                        "the state could not be replaced yet"
+                    );
+                }
+            },
+            Verdict::Open if inner.in_doubt(now.saturating_sub(began)) => inner.withdraw(
+                "members contradict each other, and no majority of them agrees: compare \
+                 them, leave a file named reinstall in the data directory of the one that \
+                 is to give way, and restart it",
+            ),
+            Verdict::Open => {}
+        }
+        drop(inner);
+        clock::sleep(RETRY).await;
+    }
+}
+
+/// Counts voices: `own` against what the other voters said.
+pub(super) fn verdict(
+    voters: usize,
+    own: Option<Mark>,
+    others: &[(MemberId, Mark)],
+    leader: Option<MemberId>,
+    mine: Mark,
+) -> Verdict {
+    let majority = voters / 2 + 1;
+    let for_me = others.iter().filter(|(_, mark)| mark.agrees(&mine)).count();
+    if for_me + usize::from(own.is_some()) >= majority {
+        return Verdict::Upheld;
+    }
+    for (member, mark) in others.iter().filter(|(_, mark)| !mark.agrees(&mine)) {
+        let alike = || others.iter().filter(|(_, other)| other.agrees(mark));
+        if alike().count() >= majority {
+            let leads = alike().find(|(member, _)| Some(*member) == leader);
+            return Verdict::Overruled { by: leads.map_or(*member, |(leads, _)| *leads) };
+        }
+    }
+    Verdict::Open
+}
+
+impl Inner {
+    /// What goes out with every append request.
+    pub(super) fn rider(&self) -> Bytes {
+        match self.replica.marks.latest() {
+            Some(latest) => super::peer_message::answer(&latest),
+            None => Bytes::new(),
+        }
+    }
+
+    pub(super) fn take_rider(&self, from: MemberId, rider: Bytes) {
+        match read_answer::<Mark>(rider) {
+            Ok(theirs) => self.compare(from, theirs),
+            Err(error) => {
+                tracing::warn!(peer = from.0, %error, "a leader sent what this release cannot read");
+            }
+        }
+    }
+
+    fn compare(&self, peer: MemberId, theirs: Mark) {
+        if let Some(mismatch) = self.replica.marks.compare(peer, theirs) {
+            self.replica.integrity.dispute(mismatch);
+        }
+    }
+
+    /// Answers a member that asks what the state was here when it was `theirs`
+    /// there.
+    pub(super) async fn answer_mark(
+        &self,
+        from: MemberId,
+        theirs: Mark,
+    ) -> Result<Option<Mark>, Error> {
+        let applied = clock::timeout(ROUND, self.consensus.wait_applied(theirs.index)).await;
+        applied.unwrap_or_else(|| Err(Error::unavailable("not there yet")))?;
+        self.compare(from, theirs);
+        Ok(self.replica.marks.at(theirs.index))
+    }
+
+    /// Whether a dispute that began so long ago is enough to stop serving.
+    fn in_doubt(&self, since: Duration) -> bool {
+        since >= DOUBT_MAX && self.replica.integrity.serves()
+    }
+
+    /// Whether there is nobody to ask.
+    fn lone(&self) -> bool {
+        let status = self.consensus.status();
+        status.voters.iter().all(|(voter, _)| *voter == self.member) && !status.voters.is_empty()
+    }
+
+    /// For a member that trusts itself less than whoever leads.
+    fn leader_elsewhere(&self) -> Verdict {
+        match self.known_leader() {
+            Some(leader) if leader != self.member => Verdict::Overruled { by: leader },
+            _ => Verdict::Open,
+        }
+    }
+
+    /// Asks every voter. First about the entry in dispute; later about the
+    /// latest, in case they no longer know what was then.
+    async fn ask_round(&self, asked: bool) -> Verdict {
+        let integrity = &self.replica.integrity;
+        let disputed = lock(&integrity.dispute).filter(|_| !asked);
+        let known = disputed.and_then(|disputed| self.replica.marks.at(disputed.own.index));
+        let Some(mine) = known.or_else(|| self.replica.marks.latest()) else {
+            return Verdict::Open;
+        };
+        let status = self.consensus.status();
+        let votes = status.voters.iter().any(|(voter, _)| *voter == self.member);
+        let others = status.voters.iter().map(|(voter, _)| *voter);
+        let mut asking: FuturesUnordered<_> = others
+            .filter(|voter| *voter != self.member)
+            .map(|voter| async move { (voter, self.ask(voter, mine).await) })
+            .collect();
+        let mut answers = Vec::new();
+        let mut came = Verdict::Open;
+        while let Some((voter, answer)) = asking.next().await {
+            answers.extend(answer.map(|mark| (voter, mark)));
+            let own = votes.then_some(mine);
+            came = verdict(status.voters.len(), own, &answers, self.known_leader(), mine);
+            if came == Verdict::Upheld {
+                break;
+            }
+        }
+        came
+    }
+
+    /// Only a member that is in the cluster, and whose state is the cluster's,
+    /// may ask to become leader.
+    pub(super) fn settle_electable(&self) {
+        let trusted = self.replica.integrity.trusted.load(Ordering::Relaxed);
+        self.consensus.allow_election(trusted && !self.replica.standing.is_outside());
+    }
+
+    async fn ask(&self, voter: MemberId, mine: Mark) -> Option<Mark> {
+        let call = self.consensus.call(voter, PeerCall::Mark(mine).to_bytes());
+        let answer = clock::timeout(ROUND * 2, call).await?.ok()?;
+        read_answer::<Option<Mark>>(answer).ok()?.filter(Mark::is_comparable)
+    }
+
+    /// Turns clients away from now on.
+    pub(super) fn withdraw(&self, why: &str) {
+        let already = lock(&self.replica.integrity.withdrawn).replace(why.to_owned());
+        if already.as_deref() == Some(why) {
+            return;
+        }
+        let mismatch = *lock(&self.replica.integrity.dispute);
+        tracing::error!(member = self.member.0, ?mismatch, "this member stops serving: {why}");
+        self.replica.turn_away();
+    }
+
+    fn serve_again(&self) {
+        let integrity = &self.replica.integrity;
+        if let Err(error) = integrity.distrust.clear() {
+            tracing::warn!(member = self.member.0, %error, "a note in the data directory stays");
+        }
+        *lock(&integrity.dispute) = None;
+        let served = lock(&integrity.withdrawn).take().is_none();
+        integrity.trusted.store(true, Ordering::Relaxed);
+        self.settle_electable();
+        self.replica.proposals.serve_again();
+        if served {
+            tracing::warn!(member = self.member.0, "another member's state is not the cluster's");
+        } else {
+            tracing::warn!(member = self.member.0, "this member serves again");
+        }
+    }
+
+    /// Gives the state up and takes another member's.
+    async fn reinstall(&self, by: MemberId) -> Result<(), Error> {
+        self.withdraw("its state is not the cluster's; it is being replaced by another member's");
+        let integrity = &self.replica.integrity;
+        integrity.trusted.store(false, Ordering::Relaxed);
+        self.settle_electable();
+        let distrust = integrity.distrust.clone();
+        let noted = tokio::task::spawn_blocking(move || distrust.note()).await;
+        if let Err(error) = noted.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
+            tracing::warn!(member = self.member.0, %error, "no note in the data directory");
+        }
+        if self.is_leader() {
+            self.consensus.transfer_leader(by).await?;
+        }
+        self.consensus.reinstall(by).await?;
+        integrity.reinstalls.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(member = self.member.0, from = by.0, "the state was replaced");
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use coord_state::{Digest, Revision};
+
+    use super::*;
+
+    fn mark(digest: u128) -> Mark {
+        Mark::new(9, Revision(9), Digest(digest))
+    }
+
+    fn others(digests: &[(u64, u128)]) -> Vec<(MemberId, Mark)> {
+        digests.iter().map(|(member, digest)| (MemberId(*member), mark(*digest))).collect()
+    }
+
+    #[test]
+    fn the_state_that_most_voters_have_is_the_clusters() {
+        let mine = mark(1);
+        let ask = |voters, digests: &[(u64, u128)], leader| {
+            verdict(voters, Some(mine), &others(digests), Some(MemberId(leader)), mine)
+        };
+        assert_eq!(ask(3, &[(2, 1)], 3), Verdict::Upheld);
+        assert_eq!(ask(3, &[(2, 2), (3, 1)], 2), Verdict::Upheld);
+        assert_eq!(ask(3, &[(2, 2), (3, 2)], 3), Verdict::Overruled { by: MemberId(3) });
+        assert_eq!(ask(3, &[(2, 2), (3, 2)], 1), Verdict::Overruled { by: MemberId(2) });
+        assert_eq!(ask(5, &[(2, 2), (3, 2), (4, 1)], 2), Verdict::Open);
+    }
+
+    #[test]
+    fn without_a_majority_nobody_is_right() {
+        let mine = mark(1);
+        let ask = |voters, digests: &[(u64, u128)]| {
+            verdict(voters, Some(mine), &others(digests), Some(MemberId(2)), mine)
+        };
+        assert_eq!(ask(2, &[(2, 2)]), Verdict::Open);
+        assert_eq!(ask(3, &[(2, 2)]), Verdict::Open);
+        assert_eq!(ask(3, &[(2, 2), (3, 3)]), Verdict::Open);
+        assert_eq!(ask(4, &[(2, 1), (3, 2), (4, 2)]), Verdict::Open);
+    }
+
+    #[test]
+    fn a_member_without_a_vote_has_no_voice() {
+        let mine = mark(1);
+        let ask = |digests: &[(u64, u128)]| verdict(3, None, &others(digests), None, mine);
+        assert_eq!(ask(&[(1, 1)]), Verdict::Open);
+        assert_eq!(ask(&[(1, 1), (2, 1)]), Verdict::Upheld);
+        assert_eq!(ask(&[(1, 2), (2, 2), (3, 1)]), Verdict::Overruled { by: MemberId(1) });
+    }
+}

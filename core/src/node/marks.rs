@@ -1,0 +1,235 @@
+//! What this member's state was at the latest log entries, to compare with what
+//! it was elsewhere.
+//!
+//! Every applied entry leaves a mark. A leader lets its latest ride along with
+//! each append request, so a follower compares as often as it hears from it; a
+//! mark it has not got to yet waits for its entry. Nothing is stored.
+//!
+//! Invariants:
+//! 1. Own marks grow with the log and miss no entry that had a payload since
+//!    the oldest: between two of them the state did not change.
+//! 2. Both queues are bounded. One that is full of marks to come takes no more:
+//!    what it has is compared first.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use coord_state::codec::{CodecError, Decode, Encode, Input};
+use coord_state::digest::DIGEST_VERSION;
+use coord_state::{Digest, MemberId, Revision};
+
+const KEPT: usize = 4096;
+const AWAITED_MAX: usize = 64;
+
+/// What a state was after a log entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// By which rules the digest was made.
+    version: u16,
+    /// The entry.
+    pub(super) index: u64,
+    pub(super) revision: Revision,
+    pub(super) digest: u128,
+}
+
+impl Encode for Mark {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.version.encode(out);
+        self.index.encode(out);
+        self.revision.encode(out);
+        self.digest.encode(out);
+    }
+}
+
+impl Decode for Mark {
+    fn decode(input: &mut Input) -> Result<Self, CodecError> {
+        Ok(Self {
+            version: Decode::decode(input)?,
+            index: Decode::decode(input)?,
+            revision: Decode::decode(input)?,
+            digest: Decode::decode(input)?,
+        })
+    }
+}
+
+impl Mark {
+    pub(super) fn new(index: u64, revision: Revision, digest: Digest) -> Self {
+        Self { version: DIGEST_VERSION, index, revision, digest: digest.0 }
+    }
+
+    /// Whether it says anything about a state here: other releases may come to
+    /// other digests.
+    pub(super) fn is_comparable(&self) -> bool {
+        self.version == DIGEST_VERSION
+    }
+
+    /// Whether the states were the same.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        (self.revision, self.digest) == (other.revision, other.digest)
+    }
+}
+
+/// Two members' states contradict each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mismatch {
+    pub(super) own: Mark,
+    pub(super) theirs: Mark,
+    pub(super) peer: MemberId,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Marks(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    own: VecDeque<Mark>,
+    awaited: VecDeque<(MemberId, Mark)>,
+}
+
+impl Marks {
+    /// A log entry was applied here. Gives what was awaited for it and differs.
+    pub(super) fn note(&self, mark: Mark) -> Option<Mismatch> {
+        let mut kept = self.lock();
+        if kept.own.len() == KEPT {
+            kept.own.pop_front();
+        }
+        kept.own.push_back(mark);
+        let mut mismatch = None;
+        while kept.awaited.front().is_some_and(|(_, awaited)| awaited.index <= mark.index) {
+            if let Some((peer, theirs)) = kept.awaited.pop_front() {
+                mismatch = mismatch.or_else(|| kept.compare(peer, theirs));
+            }
+        }
+        mismatch
+    }
+
+    /// The state was replaced by one that was elsewhere after this entry.
+    pub(super) fn restart(&self, mark: Mark) {
+        let mut kept = self.lock();
+        kept.own.clear();
+        kept.own.push_back(mark);
+        kept.awaited.retain(|(_, awaited)| awaited.index > mark.index);
+    }
+
+    /// A peer's state was so. Gives the two if they differ; nothing if they
+    /// agree, or if there is nothing to compare with, or not yet.
+    pub(super) fn compare(&self, peer: MemberId, theirs: Mark) -> Option<Mismatch> {
+        if !theirs.is_comparable() {
+            return None;
+        }
+        let mut kept = self.lock();
+        match kept.own.back() {
+            Some(latest) if theirs.index <= latest.index => kept.compare(peer, theirs),
+            _ => {
+                let last = kept.awaited.back().map(|(_, awaited)| awaited.index);
+                let full = kept.awaited.len() == AWAITED_MAX;
+                if !full && last.is_none_or(|last| last < theirs.index) {
+                    kept.awaited.push_back((peer, theirs));
+                }
+                None
+            }
+        }
+    }
+
+    /// The latest.
+    pub(super) fn latest(&self) -> Option<Mark> {
+        self.lock().own.back().copied()
+    }
+
+    /// What the state was after an entry that is applied here; nothing if that
+    /// was too long ago.
+    pub(super) fn at(&self, index: u64) -> Option<Mark> {
+        self.lock().at(index)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// The last mark not after `index`: entries without one changed nothing.
+    fn at(&self, index: u64) -> Option<Mark> {
+        let after = self.own.partition_point(|own| own.index <= index);
+        Some(self.own[after.checked_sub(1)?])
+    }
+
+    fn compare(&self, peer: MemberId, theirs: Mark) -> Option<Mismatch> {
+        let own = self.at(theirs.index)?;
+        (!own.agrees(&theirs)).then_some(Mismatch { own, theirs, peer })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: MemberId = MemberId(2);
+
+    fn mark(index: u64, digest: u128) -> Mark {
+        Mark::new(index, Revision(index), Digest(digest))
+    }
+
+    #[test]
+    fn a_mark_is_compared_at_its_own_entry_at_once_or_when_that_is_applied() {
+        let marks = Marks::default();
+        assert_eq!(marks.note(mark(3, 30)), None);
+        assert_eq!(marks.compare(PEER, mark(3, 30)), None);
+        let differs = marks.compare(PEER, mark(3, 31)).expect("it differs");
+        assert_eq!((differs.own.digest, differs.theirs.digest, differs.peer), (30, 31, PEER));
+
+        assert_eq!(marks.compare(PEER, mark(5, 50)), None);
+        assert_eq!(marks.compare(PEER, mark(6, 60)), None);
+        assert_eq!(marks.note(mark(5, 50)), None);
+        assert!(marks.note(mark(6, 61)).is_some());
+        assert_eq!(marks.note(mark(7, 70)), None);
+    }
+
+    #[test]
+    fn an_entry_without_a_payload_leaves_the_state_as_before() {
+        let marks = Marks::default();
+        marks.note(mark(3, 30));
+        marks.note(mark(5, 50));
+        assert_eq!(marks.at(4), Some(mark(3, 30)));
+        assert_eq!(marks.at(9), Some(mark(5, 50)));
+        assert_eq!(marks.at(2), None);
+        let theirs = Mark { index: 4, ..mark(3, 30) };
+        assert_eq!(marks.compare(PEER, theirs), None);
+    }
+
+    #[test]
+    fn marks_of_other_releases_are_not_compared() {
+        let marks = Marks::default();
+        marks.note(mark(3, 30));
+        let theirs = Mark { version: DIGEST_VERSION + 1, ..mark(3, 31) };
+        assert_eq!(marks.compare(PEER, theirs), None);
+        assert!(marks.compare(PEER, mark(3, 31)).is_some());
+    }
+
+    #[test]
+    fn nothing_is_kept_for_ever_and_the_oldest_awaited_stays() {
+        let marks = Marks::default();
+        for index in 1..=3 * AWAITED_MAX as u64 {
+            assert_eq!(marks.compare(PEER, mark(index, 1)), None);
+        }
+        assert_eq!(marks.lock().awaited.len(), AWAITED_MAX);
+        assert!(marks.note(mark(1, 0)).is_some());
+        for index in 2..=2 * KEPT as u64 {
+            marks.note(mark(index, 1));
+        }
+        assert_eq!(marks.lock().own.len(), KEPT);
+        assert_eq!(marks.at(1), None);
+    }
+
+    #[test]
+    fn a_replaced_state_is_compared_from_its_entry_on() {
+        let marks = Marks::default();
+        marks.note(mark(3, 30));
+        marks.compare(PEER, mark(9, 90));
+        marks.restart(mark(7, 70));
+        assert_eq!(marks.at(3), None);
+        assert_eq!(marks.compare(PEER, mark(3, 31)), None);
+        assert!(marks.compare(PEER, mark(7, 71)).is_some());
+        assert!(marks.note(mark(9, 91)).is_some());
+    }
+}
