@@ -126,11 +126,44 @@ fn make_commands(line: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The last column of every table row in COMPATIBILITY.md names the tests that
-/// show it.
+/// Papers whose tables name, in their last column, the tests that show a row.
+const SHOWN_BY_TESTS: &[&str] = &["docs/COMPATIBILITY.md", "docs/GUARANTEES.md"];
+
 #[test]
-fn tests_named_in_the_compatibility_tables_exist() {
-    let text = fs::read_to_string(top().join("docs/COMPATIBILITY.md")).expect("the tables");
+fn tests_named_in_the_tables_exist() {
+    let known = tests_and_files();
+    let mut complaints = Vec::new();
+    for paper in SHOWN_BY_TESTS {
+        for (number, name) in named_tests(paper) {
+            if !known.contains(&name) {
+                complaints.push(format!(
+                    "{paper}:{number}: there is no test `{name}`: name the one that shows this \
+                     row, or leave the column empty"
+                ));
+            }
+        }
+    }
+    no_complaints(&complaints);
+}
+
+#[test]
+fn every_promise_is_shown_by_a_test() {
+    let named: BTreeSet<usize> =
+        named_tests("docs/GUARANTEES.md").into_iter().map(|(number, _)| number).collect();
+    let complaints: Vec<_> = rows("docs/GUARANTEES.md")
+        .into_iter()
+        .filter(|(number, _)| !named.contains(number))
+        .map(|(number, _)| {
+            format!(
+                "docs/GUARANTEES.md:{number}: a promise without a test that would fail: write it"
+            )
+        })
+        .collect();
+    no_complaints(&complaints);
+}
+
+/// Names of all tests and other functions, and paths of all files that test.
+fn tests_and_files() -> BTreeSet<String> {
     let mut known = BTreeSet::new();
     for file in files("", &[".rs", ".py"]) {
         for line in file.text.lines() {
@@ -145,21 +178,29 @@ fn tests_named_in_the_compatibility_tables_exist() {
     for folder in ["core/state/testscripts", "tests"] {
         known.extend(files(folder, &[""]).into_iter().map(|file| file.path));
     }
-    let mut complaints = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let Some(row) = line.strip_prefix('|') else { continue };
+    known
+}
+
+/// Rows of a paper's tables without their heads, with their line.
+fn rows(paper: &str) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(top().join(paper)).expect("the tables");
+    let lines: Vec<&str> = text.lines().collect();
+    let is_rule = |line: Option<&&str>| line.is_some_and(|line| line.starts_with("|---"));
+    (0..lines.len())
+        .filter(|at| lines[*at].starts_with('|') && !is_rule(lines.get(*at)))
+        .filter(|at| !is_rule(lines.get(at + 1)))
+        .map(|at| (at + 1, lines[at].to_owned()))
+        .collect()
+}
+
+/// What stands in code in the last column, with its line.
+fn named_tests(paper: &str) -> Vec<(usize, String)> {
+    let mut named = Vec::new();
+    for (number, row) in rows(paper) {
         let last = row.trim_end().trim_end_matches('|').rsplit('|').next().unwrap_or_default();
-        for name in last.split('`').skip(1).step_by(2) {
-            if !known.contains(name) {
-                complaints.push(format!(
-                    "docs/COMPATIBILITY.md:{}: there is no test `{name}`: name the one that shows \
-                     this row, or leave the column empty",
-                    index + 1
-                ));
-            }
-        }
+        named.extend(last.split('`').skip(1).step_by(2).map(|name| (number, name.to_owned())));
     }
-    no_complaints(&complaints);
+    named
 }
 
 #[test]

@@ -15,6 +15,7 @@
 //! | `watches` | own writes, places between replies, deletions, persistent ones, catching up, removing |
 //! | `freshness` | what members that lag or lost their majority may still answer |
 //! | `extensions` | what ZooKeeper does not have: ClickHouse Keeper's operations, hashes |
+//! | `guarantees` | order, wholeness and freshness across members, over a change of leader |
 //! | `connections` | numbers of requests, proofs, unknown operations, frames, order, words |
 //!
 //! Ties between members under kills, and bytes that mean nothing, are in
@@ -30,6 +31,7 @@ mod containers;
 mod ensemble;
 mod extensions;
 mod freshness;
+mod guarantees;
 mod handshakes;
 mod limits;
 mod local_sessions;
