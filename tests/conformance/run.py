@@ -35,6 +35,7 @@ SUITES = [
     ("test_admin", None),
     ("test_document", None),
     ("test_zkcli", None),
+    ("test_zkcli_reconfig", None),
     ("test_c_client", None),
     ("test_curator", None),
     ("test_zookeeper_clients", None),

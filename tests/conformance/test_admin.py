@@ -137,7 +137,7 @@ class Alone(unittest.TestCase):
         self.assertIn('href="/commands/ruok"', page(member, "/commands")[2])
 
     def test_pages_tell_about_the_member_and_begin_counting_anew(self):
-        member = self.start("zk.super_digest=super:hash", "storage.snapshot_log_bytes=20000")
+        member = self.start("auth.super_digest=super:hash", "storage.snapshot_log_bytes=20000")
         with jute.connect(member.zk_address) as connection:
             connection.create("/a")
             connection.call(jute.GET_DATA, jute.text("/a") + b"\1")

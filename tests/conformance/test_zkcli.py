@@ -176,7 +176,8 @@ class CommandLineTests(unittest.TestCase):
 
     def test_three_members_tell_it_their_configuration(self):
         with Cluster(3) as cluster, CommandLine(cluster.hosts) as say:
-            lines = say("config")
+            # The leader writes it once it leads.
+            lines = eventually("the configuration is there", lambda: say("config"))
         for member in cluster.members:
             peer = member.peer.rsplit(":", 1)[1]
             pattern = rf"server\.{member.number}=127\.0\.0\.1:{peer}:.*:participant"

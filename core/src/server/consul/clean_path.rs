@@ -1,15 +1,16 @@
 //! Paths that are not clean, as Go's `net/http` sees to them.
 //!
 //! Consul redirects `/v1//catalog/nodes` and `/v1/x/../catalog/nodes` to what
-//! they mean. Keys are taken verbatim instead: a client that followed such a
-//! redirect of a PUT would come back with a GET, and the write would be lost.
+//! they mean. Keys and the ids of an agent's services and checks are taken
+//! verbatim instead: a client that followed such a redirect of a PUT would come
+//! back with a GET, and the write would be lost.
 
-/// Paths below this are never cleaned.
-const VERBATIM: &[u8] = b"/v1/kv/";
+/// Paths below these are never cleaned.
+const VERBATIM: [&[u8]; 3] = [b"/v1/kv/", b"/v1/agent/service/", b"/v1/agent/check/"];
 
 /// Where a decoded path is redirected to, if it is not clean.
 pub(super) fn redirect(path: &[u8]) -> Option<Vec<u8>> {
-    if path.starts_with(VERBATIM) {
+    if VERBATIM.iter().any(|folder| path.starts_with(folder)) {
         return None;
     }
     let clean = clean(path);
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_clean_is_redirected_and_keys_never_are() {
+    fn what_is_not_clean_is_redirected_and_keys_and_ids_never_are() {
         let to = |path: &str| redirect(path.as_bytes()).map(|to| escaped(&to));
         assert_eq!(to("/v1/catalog/nodes"), None);
         assert_eq!(to("/v1/catalog/node/"), None);
@@ -64,5 +65,6 @@ mod tests {
         assert_eq!(to("/v1/x/../catalog/node/a b/"), Some("/v1/catalog/node/a%20b/".into()));
         assert_eq!(to("/../.."), Some("/".into()));
         assert_eq!(to("/v1/kv/a//b/../c"), None);
+        assert_eq!(to("/v1/agent/service/deregister/http://h:80"), None);
     }
 }
