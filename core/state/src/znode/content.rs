@@ -18,7 +18,7 @@
 //!    everything would fail for them.
 //! 3. None of it is stored: it is computed when a snapshot is read.
 //!
-//! A hash does not leave here unsealed: see [`Hasher::seal`].
+//! A hash does not leave here unsealed: see [`seal`](crate::digest::Hasher::seal).
 
 use crate::digest::{ContentHash, Digest, kind};
 use crate::rejection::Rejection;
