@@ -262,6 +262,10 @@ fn who_would_take_a_cached_answer_is_told_that_it_is_none() {
 fn autopilot_says_who_is_well_and_how_many_may_fail() {
     let mut cluster = Cluster::start(3, &settings(), LONG).unwrap();
     let api = Api { address: cluster.servers()[0].addresses().http.unwrap() };
+    let mut nodes = api.get("/v1/catalog/nodes").ok();
+    while nodes.json().as_array().unwrap().len() < 3 {
+        nodes = api.wait("/v1/catalog/nodes", nodes.index(), "10s").end().ok();
+    }
     let health = api.json("/v1/operator/autopilot/health");
     assert_eq!((&health["Healthy"], &health["FailureTolerance"]), (&json!(true), &json!(1)));
     let servers = health["Servers"].as_array().unwrap();
