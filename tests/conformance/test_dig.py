@@ -83,7 +83,10 @@ class Dig(unittest.TestCase):
     def both(self, *asked):
         """The answer over UDP, which must be that over TCP."""
         udp, tcp = self.dig(*asked), self.dig("+tcp", *asked)
-        self.assertEqual((udp.status, sorted(udp.answer)), (tcp.status, sorted(tcp.answer)))
+        # The serial of a zone's head is the time in seconds, which goes on meanwhile.
+        seen = [sorted((*entry[:2], re.sub(r"(?<=hostmaster\.consul\. )\d+", "N", entry[2]))
+                       for entry in reply.answer) for reply in (udp, tcp)]
+        self.assertEqual((udp.status, seen[0]), (tcp.status, seen[1]))
         self.assertIn("aa", udp.flags)
         self.assertIn("aa", tcp.flags)
         return udp
