@@ -121,13 +121,30 @@ impl Front {
     }
 
     fn with_jitter(&self, wait: Duration) -> Duration {
-        let random = u32::from_le_bytes(self.node.random());
-        let part = wait / JITTER_PART;
-        wait + part.mul_f64(f64::from(random) / f64::from(u32::MAX))
+        with_jitter(wait, u32::from_le_bytes(self.node.random()))
     }
+}
+
+/// `random` may be any number, all as likely.
+fn with_jitter(wait: Duration, random: u32) -> Duration {
+    let part = wait / JITTER_PART;
+    wait + part.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
 /// An index as a reader is told it: never 0, and never back behind a restore.
 fn told(state: &StateMachine, index: impl Fn(&StateMachine) -> u64) -> u64 {
     index(state).max(state.restored_at().0).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_longer_by_a_sixteenth_at_most() {
+        let wait = Duration::from_secs(16);
+        assert_eq!(with_jitter(wait, 0), wait);
+        assert_eq!(with_jitter(wait, u32::MAX), Duration::from_secs(17));
+        assert!((wait..Duration::from_secs(17)).contains(&with_jitter(wait, 1 << 31)));
+    }
 }
