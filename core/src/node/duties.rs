@@ -83,14 +83,6 @@ impl Inner {
         }
     }
 
-    /// What is shown here may be old by now, and grows older: connections end,
-    /// for their clients to find a member that hears a leader.
-    fn give_up_on_leader(&self) {
-        tracing::warn!(member = self.member.0, "no leader is heard: clients are sent elsewhere");
-        self.replica.proposals.give_up_on_leader();
-        self.replica.end_connections();
-    }
-
     fn resend(self: &Arc<Self>) {
         self.replica.proposals.resend(|batch| self.route(batch));
         self.pump();
@@ -117,8 +109,10 @@ impl Patience {
         if inner.leader_told(&inner.consensus.status()).is_none() {
             let before = self.leaderless;
             self.leaderless += ROUTER_TICK;
+            // Whom a member without a leader still serves is each server's to say.
             if before < PATIENCE && self.leaderless >= PATIENCE {
-                inner.give_up_on_leader();
+                tracing::warn!(member = inner.member.0, "no leader is heard: no command is taken");
+                inner.replica.proposals.give_up_on_leader();
             }
             return;
         }
