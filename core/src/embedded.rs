@@ -283,6 +283,20 @@ impl Cluster {
         Ok(())
     }
 
+    /// Changes one setting of a member, by position and dotted name, from its
+    /// next start on. Others may differ meanwhile: so a cluster changes over
+    /// while it runs.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no such member, no such setting, or the value does
+    /// not fit it.
+    pub fn set(&mut self, position: usize, key: &str, value: &str) -> Result<(), Error> {
+        self.settings
+            .get_mut(position)
+            .ok_or_else(|| Error::invalid(format!("there is no member at position {position}")))?
+            .set(key, value)
+    }
+
     /// Starts a stopped member again, with its data and on its ports, and waits
     /// until it serves.
     ///

@@ -23,6 +23,7 @@ use super::log_store::LogStore;
 use super::network::Network;
 use super::peer_link::{CALL_SERVICE, Peers};
 use super::peer_server::{LeaderContact, PeerServer, PeerService, Raft};
+use super::peer_transport::{PeerTls, PeerTransport};
 use super::state_machine::{Machine, Progress, StateMachine};
 use super::status::{ConsensusStatus, status_of};
 use super::types::{Proposal, Respond, TypeConfig};
@@ -79,6 +80,8 @@ pub struct ConsensusOptions {
     pub election_max_ms: u64,
     /// Largest frame between members. Bytes.
     pub peer_frame_bytes_max: usize,
+    /// Certificates towards peers; without them connections are as they are.
+    pub peer_tls: Option<PeerTls>,
     /// A snapshot is taken after this much log, or after as much as the last
     /// snapshot had, if that is more. Bytes.
     pub snapshot_log_bytes: u64,
@@ -136,8 +139,12 @@ impl Consensus {
         let config = config(&options)?;
         let snapshot_log_bytes = options.snapshot_log_bytes;
         let progress = Arc::new(Progress::new(snapshot_log_bytes));
-        let peers =
-            Arc::new(Peers::new(options.member, lifetime.clone(), options.peer_frame_bytes_max));
+        let transport = PeerTransport {
+            lifetime: lifetime.clone(),
+            frame_bytes_max: options.peer_frame_bytes_max,
+            tls: options.peer_tls.map(Arc::new),
+        };
+        let peers = Arc::new(Peers::new(options.member, transport.clone()));
         for (member, address) in &options.first.addresses {
             peers.learn(*member, address);
         }
@@ -167,8 +174,7 @@ impl Consensus {
                 snapshots: storage.snapshots.clone(),
                 contact: contact.clone(),
                 first: Arc::new(options.first.clone()),
-                lifetime: lifetime.clone(),
-                frame_bytes_max: options.peer_frame_bytes_max,
+                transport,
                 snapshotting: snapshotting.clone(),
             };
             lifetime.spawn(server.run(listener));

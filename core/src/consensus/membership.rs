@@ -138,9 +138,7 @@ impl Consensus {
     pub async fn reaches(&self, member: MemberId, address: &str) -> bool {
         let peers = &self.inner.peers;
         let between = (peers.me, member);
-        let (lifetime, bytes_max) = (&peers.lifetime, peers.frame_bytes_max);
-        let connecting =
-            Connection::connect(address, between, Purpose::Control, lifetime, bytes_max);
+        let connecting = Connection::connect(&peers.transport, address, between, Purpose::Control);
         timeout(REACH_TIMEOUT, connecting).await.is_some_and(|connected| connected.is_ok())
     }
 

@@ -15,12 +15,12 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use coord_state::MemberId;
 use coord_state::codec::{CodecError, Decode, Encode, Input};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::lifetime::{Lifetime, Living, timeout};
+use super::lifetime::{Living, timeout};
+use super::peer_transport::PeerTransport;
+use crate::tls::Stream;
 
 const MAGIC: &[u8; 8] = b"coordper";
 /// 2: append requests carry a rider, and snapshots can be fetched.
@@ -102,33 +102,28 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, lifetime: &Lifetime, frame_bytes_max: usize) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        let keepalive = TcpKeepalive::new()
-            .with_time(Duration::from_secs(5))
-            .with_interval(Duration::from_secs(2));
-        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-        let (reader, writer) = stream.into_split();
-        Ok(Self {
+    fn new(stream: Stream, living: Living, frame_bytes_max: usize) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self {
             reader: FrameReader { half: reader, buffer: BytesMut::new(), frame_bytes_max },
             writer: FrameWriter { half: writer },
-            living: lifetime.enter(),
-        })
+            living,
+        }
     }
 
     /// Connects to a peer, resolving its address anew.
     pub(super) async fn connect(
+        transport: &PeerTransport,
         address: &str,
         (from, to): (MemberId, MemberId),
         purpose: Purpose,
-        lifetime: &Lifetime,
-        frame_bytes_max: usize,
     ) -> Result<Self, PeerError> {
+        let unreachable =
+            |error: io::Error| PeerError::Unreachable(format!("member {to} at {address}: {error}"));
         let connecting = async {
-            let stream = TcpStream::connect(address).await.map_err(|error| {
-                PeerError::Unreachable(format!("member {to} at {address}: {error}"))
-            })?;
-            let mut connection = Self::new(stream, lifetime, frame_bytes_max)?;
+            let stream = transport.open(address).await.map_err(unreachable)?;
+            let living = transport.lifetime.enter();
+            let mut connection = Self::new(stream, living, transport.frame_bytes_max);
             let hello = framed(|out| {
                 out.extend_from_slice(MAGIC);
                 VERSION.encode(out);
@@ -137,16 +132,19 @@ impl Connection {
                 to.encode(out);
             });
             connection.writer.send(&hello).await?;
-            match connection.reader.next().await? {
+            match connection.reader.next().await.map_err(unreachable)? {
                 Some(answer) if answer.first() == Some(&0) => Ok(connection),
                 Some(answer) => Err(PeerError::Unreachable(format!(
                     "member {to} at {address} refused: {}",
                     String::from_utf8_lossy(answer.get(1..).unwrap_or_default())
                 ))),
-                None => Err(PeerError::Broken(format!("member {to} at {address} hung up"))),
+                None => Err(PeerError::Broken(format!(
+                    "member {to} at {address} hung up: does one of the two speak TLS, or have a \
+                     certificate, that the other does not take?"
+                ))),
             }
         };
-        let within = lifetime.until_end(timeout(CONNECT_TIMEOUT, connecting)).await;
+        let within = transport.lifetime.until_end(timeout(CONNECT_TIMEOUT, connecting)).await;
         match within {
             Some(Some(outcome)) => outcome,
             Some(None) => Err(PeerError::Unreachable(format!(
@@ -158,20 +156,21 @@ impl Connection {
 
     /// Hears who connected and why; answers.
     pub(super) async fn accept(
+        transport: &PeerTransport,
         stream: TcpStream,
         me: MemberId,
-        lifetime: &Lifetime,
-        frame_bytes_max: usize,
     ) -> Result<(Self, MemberId, Purpose), PeerError> {
         let agreeing = async {
-            let mut connection = Self::new(stream, lifetime, HELLO_BYTES_MAX)?;
+            let stream = transport.admit(stream).await?;
+            let living = transport.lifetime.enter();
+            let mut connection = Self::new(stream, living, HELLO_BYTES_MAX);
             let Some(hello) = connection.reader.next().await? else {
                 return Err(PeerError::Broken("the peer hung up".to_owned()));
             };
             match read_hello(hello, me) {
                 Ok((from, purpose)) => {
                     connection.writer.send(&framed(|out| out.push(0))).await?;
-                    connection.reader.frame_bytes_max = frame_bytes_max;
+                    connection.reader.frame_bytes_max = transport.frame_bytes_max;
                     Ok((connection, from, purpose))
                 }
                 Err(refusal) => {
@@ -213,7 +212,7 @@ fn read_hello(hello: Bytes, me: MemberId) -> Result<(MemberId, Purpose), String>
 /// Reads frames. A read given up halfway goes on with the next.
 #[derive(Debug)]
 pub(super) struct FrameReader {
-    half: OwnedReadHalf,
+    half: ReadHalf<Stream>,
     buffer: BytesMut,
     frame_bytes_max: usize,
 }
@@ -264,13 +263,14 @@ impl FrameReader {
 /// Writes frames.
 #[derive(Debug)]
 pub(super) struct FrameWriter {
-    half: OwnedWriteHalf,
+    half: WriteHalf<Stream>,
 }
 
 impl FrameWriter {
     /// Sends frames made by [`framed`].
     pub(super) async fn send(&mut self, frames: &[u8]) -> io::Result<()> {
-        self.half.write_all(frames).await
+        self.half.write_all(frames).await?;
+        self.half.flush().await
     }
 }
 

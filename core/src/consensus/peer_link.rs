@@ -11,8 +11,9 @@ use coord_state::MemberId;
 use coord_state::codec::{Decode, Encode, Input};
 use tokio::sync::{mpsc, oneshot};
 
-use super::lifetime::{Lifetime, pause};
+use super::lifetime::pause;
 use super::peer_frame::{Connection, PeerError, Purpose, framed};
+use super::peer_transport::PeerTransport;
 
 const REQUESTS_MAX: usize = 1024;
 /// Calls a peer may leave unanswered before its connection is given up.
@@ -34,8 +35,7 @@ pub(super) const ANSWERED: u8 = 0;
 #[derive(Debug)]
 pub(super) struct Peers {
     pub(super) me: MemberId,
-    pub(super) lifetime: Lifetime,
-    pub(super) frame_bytes_max: usize,
+    pub(super) transport: PeerTransport,
     known: Mutex<BTreeMap<MemberId, Known>>,
     dropped: Arc<AtomicU64>,
 }
@@ -63,9 +63,9 @@ struct Call {
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Bytes, PeerError>>>>>;
 
 impl Peers {
-    pub(super) fn new(me: MemberId, lifetime: Lifetime, frame_bytes_max: usize) -> Self {
+    pub(super) fn new(me: MemberId, transport: PeerTransport) -> Self {
         let (known, dropped) = (Mutex::default(), Arc::default());
-        Self { me, lifetime, frame_bytes_max, known, dropped }
+        Self { me, transport, known, dropped }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<MemberId, Known>> {
@@ -96,7 +96,7 @@ impl Peers {
         let address = address
             .ok_or_else(|| PeerError::Unreachable(format!("member {peer} has no address")))?;
         let between = (self.me, peer);
-        Connection::connect(&address, between, purpose, &self.lifetime, self.frame_bytes_max).await
+        Connection::connect(&self.transport, &address, between, purpose).await
     }
 
     /// Asks a peer and waits for its answer, however long that takes.
@@ -123,7 +123,9 @@ impl Peers {
             .get_or_insert_with(|| {
                 let (sender, receiver) = mpsc::channel(REQUESTS_MAX);
                 let peers = self.clone();
-                self.lifetime.spawn(async move { peers.serve_calls(peer, receiver).await });
+                self.transport
+                    .lifetime
+                    .spawn(async move { peers.serve_calls(peer, receiver).await });
                 sender
             })
             .clone()
@@ -143,7 +145,7 @@ impl Peers {
             let (broken, mut breaks) = oneshot::channel::<()>();
             let (mut reader, for_reader) = (connection.reader, waiting.clone());
             let living = connection.living;
-            self.lifetime.spawn(async move {
+            self.transport.lifetime.spawn(async move {
                 while let Ok(Some(frame)) = reader.next().await {
                     if hand_over(frame, &for_reader).is_none() {
                         break;
@@ -201,7 +203,9 @@ impl Peers {
         let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
         let bytes = Arc::new(AtomicUsize::new(0));
         let (peers, for_task) = (self.clone(), bytes.clone());
-        self.lifetime.spawn(async move { peers.serve_messages(peer, receiver, &for_task).await });
+        self.transport
+            .lifetime
+            .spawn(async move { peers.serve_messages(peer, receiver, &for_task).await });
         MessageQueue { sender, bytes }
     }
 

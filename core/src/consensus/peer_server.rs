@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::formation::{FirstMembers, Standing};
-use super::lifetime::{Lifetime, pause};
+use super::lifetime::pause;
 use super::peer_frame::{Connection, FrameReader, FrameWriter, PeerError, Purpose, framed};
 use super::peer_link::{
     ANSWERED, CALL_PRE_VOTE, CALL_SERVICE, CALL_STANDING, CALL_TRANSFER, CALL_VOTE,
@@ -24,6 +24,7 @@ use super::peer_message::{
     decode_append, decode_snapshot_offer, decode_transfer, decode_vote_request,
     encode_append_result, encode_vote, encode_vote_response,
 };
+use super::peer_transport::PeerTransport;
 use super::snapshot_transfer::receive_snapshot;
 use super::state_machine::StateMachine;
 use super::types::{RaftSnapshot, TypeConfig, decode_snapshot_meta};
@@ -94,8 +95,7 @@ pub(super) struct PeerServer {
     pub(super) snapshots: SnapshotStore,
     pub(super) contact: Arc<LeaderContact>,
     pub(super) first: Arc<FirstMembers>,
-    pub(super) lifetime: Lifetime,
-    pub(super) frame_bytes_max: usize,
+    pub(super) transport: PeerTransport,
     /// Held while a snapshot is taken, and while none may be.
     pub(super) snapshotting: Arc<tokio::sync::Mutex<()>>,
 }
@@ -116,7 +116,7 @@ impl PeerServer {
             };
             let Ok(place) = places.clone().try_acquire_owned() else { continue };
             let server = self.clone();
-            self.lifetime.spawn(async move {
+            self.transport.lifetime.spawn(async move {
                 if let Err(error) = server.serve(stream).await {
                     tracing::debug!(member = server.me.0, %error, "a peer's connection ended");
                 }
@@ -126,7 +126,7 @@ impl PeerServer {
     }
 
     async fn serve(&self, stream: TcpStream) -> Result<(), PeerError> {
-        let accepting = Connection::accept(stream, self.me, &self.lifetime, self.frame_bytes_max);
+        let accepting = Connection::accept(&self.transport, stream, self.me);
         let (connection, from, purpose) = accepting.await?;
         match purpose {
             Purpose::Append => self.serve_append(connection, from).await,
@@ -142,7 +142,7 @@ impl PeerServer {
         // openraft reads the requests in a task of its own, which has to end too.
         let state = (reader, self.clone(), living);
         let requests = stream::unfold(state, move |(mut reader, server, living)| async move {
-            let frame = server.lifetime.until_end(reader.next()).await?.ok()??;
+            let frame = server.transport.lifetime.until_end(reader.next()).await?.ok()??;
             let (request, rider) = match decode_append(frame) {
                 Ok(decoded) => decoded,
                 Err(error) => {
@@ -181,7 +181,7 @@ impl PeerServer {
     async fn serve_control(&self, connection: Connection, from: MemberId) -> Result<(), PeerError> {
         let Connection { mut reader, mut writer, living } = connection;
         let (answers, mut answered) = mpsc::channel::<Vec<u8>>(CALLS_MAX);
-        self.lifetime.spawn(async move {
+        self.transport.lifetime.spawn(async move {
             while let Some(answer) = answered.recv().await {
                 if writer.send(&answer).await.is_err() {
                     break;
@@ -198,7 +198,7 @@ impl PeerServer {
             // Only closing would fail it, and nobody does.
             let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
             let (server, answers) = (self.clone(), answers.clone());
-            self.lifetime.spawn(async move {
+            self.transport.lifetime.spawn(async move {
                 let outcome = server.answer(from, kind, request).await;
                 let frame = framed(|out| {
                     id.encode(out);
@@ -260,7 +260,7 @@ impl PeerServer {
         let Connection { mut reader, mut writer, living: _living } = connection;
         while let Some(offer) = reader.next().await? {
             let (vote, size) = decode_snapshot_offer(offer)?;
-            let living = Arc::new(self.lifetime.enter());
+            let living = Arc::new(self.transport.lifetime.enter());
             let receiving = receive_snapshot(&mut reader, self.snapshots.clone(), living, size);
             let snapshot = receiving.await?;
             let meta = decode_snapshot_meta(snapshot.meta().clone())?;

@@ -216,6 +216,7 @@ impl Cluster {
             election_min_ms: 300,
             election_max_ms: 600,
             peer_frame_bytes_max: 16 << 20,
+            peer_tls: None,
             snapshot_log_bytes: self.snapshot_log_bytes,
             machine: machine.clone(),
             service: service.clone(),

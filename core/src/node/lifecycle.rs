@@ -18,7 +18,7 @@ use super::replica::Replica;
 use super::session_clock::SessionClock;
 use super::{ReadLevel, duties};
 use crate::clock::{self, Clock, SystemClock};
-use crate::consensus::{Consensus, ConsensusOptions, FirstMembers};
+use crate::consensus::{Consensus, ConsensusOptions, FirstMembers, PeerTls};
 use crate::error::Error;
 use crate::settings::{ListenAddress, ValidSettings};
 use crate::storage::disk::SystemDisk;
@@ -62,6 +62,8 @@ impl NodeBuilder {
             None => bind_peer_listener(&settings).await?,
         };
         let peer_addr = peer_listener.as_ref().map(local_addr).transpose()?;
+        let peer_tls = PeerTls::load(&settings.tls, &settings.limits)?;
+        warn_of_strangers(&settings, peer_addr);
         let options = StorageOptions {
             directory: settings.data_dir.clone(),
             member: settings.member_id,
@@ -87,6 +89,7 @@ impl NodeBuilder {
             election_min_ms: settings.raft.election_min_ms.into(),
             election_max_ms: settings.raft.election_max_ms.into(),
             peer_frame_bytes_max: settings.limits.peer_frame_bytes_max,
+            peer_tls,
             snapshot_log_bytes: settings.storage.snapshot_log_bytes,
             machine: Arc::clone(&replica) as _,
             service: Arc::clone(&desk) as _,
@@ -183,6 +186,19 @@ async fn bind_peer_listener(settings: &ValidSettings) -> Result<Option<TcpListen
         Error::invalid(format!("cannot listen for other members at {address}: {error}"))
     })?;
     Ok(Some(listener))
+}
+
+/// Whoever connects there is believed, unless a certificate has to be shown.
+fn warn_of_strangers(settings: &ValidSettings, peer_addr: Option<SocketAddr>) {
+    let guarded = settings.tls.peers && !settings.tls.peers_one_port;
+    if let Some(address) = peer_addr.filter(|address| !guarded && !address.ip().is_loopback()) {
+        tracing::warn!(
+            %address,
+            "who reaches the address for members can read and change everything: keep it to a \
+             network of the members alone, or set tls.peers with tls.peer_cert_file and \
+             tls.peer_ca_file"
+        );
+    }
 }
 
 fn local_addr(listener: &TcpListener) -> Result<SocketAddr, Error> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// TLS towards clients. Certificates and keys are PEM files, read again when
+/// TLS towards clients and between members. Certificates and keys are PEM files, read again when
 /// they change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,6 +31,26 @@ pub struct TlsSettings {
     /// The oldest version spoken: `1.2` or `1.3`. Default `1.2`. ZooKeeper:
     /// `ssl.enabledProtocols`.
     pub version_min: TlsVersion,
+    /// Whether members connect to each other over TLS, each with a certificate
+    /// of `peer_ca_file`, and take nothing else. Default no. ZooKeeper:
+    /// `sslQuorum`; Consul: `tls.internal_rpc.verify_incoming`.
+    pub peers: bool,
+    /// Whether plaintext is taken from other members nevertheless. A cluster
+    /// that runs changes over in three rounds of restarts, one member at a time:
+    /// with the files alone, with `peers` and this, with `peers` alone.
+    /// Default no. ZooKeeper: `portUnification`.
+    pub peers_one_port: bool,
+    /// This member's certificate towards the others. With it TLS is understood
+    /// from them, whether or not `peers` is on. ZooKeeper:
+    /// `ssl.quorum.keyStore.location`; Consul: `tls.internal_rpc.cert_file`.
+    pub peer_cert_file: Option<PathBuf>,
+    /// Its private key, not encrypted. Default: in `peer_cert_file`.
+    pub peer_key_file: Option<PathBuf>,
+    /// The authority that certificates of members come from. Whoever has one of
+    /// them is believed to be a member, so it must issue none to clients.
+    /// ZooKeeper: `ssl.quorum.trustStore.location`; Consul:
+    /// `tls.internal_rpc.ca_file`.
+    pub peer_ca_file: Option<PathBuf>,
     /// How long a handshake may take, its turn waited for included; then the
     /// connection is closed. Milliseconds, default 5000. ZooKeeper:
     /// `ssl.handshakeDetectionTimeoutMillis`.
@@ -71,6 +91,11 @@ impl Default for TlsSettings {
             https_client_auth: ClientAuth::None,
             one_port: false,
             version_min: TlsVersion::default(),
+            peers: false,
+            peers_one_port: false,
+            peer_cert_file: None,
+            peer_key_file: None,
+            peer_ca_file: None,
             handshake_timeout_ms: 5000,
         }
     }
@@ -97,6 +122,13 @@ impl TlsSettings {
                 problems
                     .push(format!("{name} asks for certificates, but no tls.ca_file says of whom"));
             }
+        }
+        let peers = self.peers || self.peers_one_port || self.peer_key_file.is_some();
+        if self.peer_cert_file.is_none() && (peers || self.peer_ca_file.is_some()) {
+            problems.push("tls.peer_cert_file is missing".to_owned());
+        }
+        if self.peer_cert_file.is_some() && self.peer_ca_file.is_none() {
+            problems.push("tls.peer_ca_file is missing: it says whose peers are".to_owned());
         }
         if self.handshake_timeout_ms == 0 {
             problems.push("tls.handshake_timeout_ms is 0".to_owned());

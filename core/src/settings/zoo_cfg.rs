@@ -350,8 +350,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_told() {
-        let warnings = read("clientPort=1\nsslQuorum=true\n", None).unwrap().warnings;
-        assert_eq!(warnings, ["sslQuorum has no meaning here and is passed over"]);
+        let warnings = read("clientPort=1\nunheardOf=7\n", None).unwrap().warnings;
+        assert_eq!(warnings, ["unheardOf has no meaning here and is passed over"]);
         let warnings = read("", None).unwrap().warnings;
         assert_eq!(warnings, ["there is no clientPort: clients are at 127.0.0.1:2181"]);
     }

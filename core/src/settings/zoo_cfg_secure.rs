@@ -23,6 +23,15 @@ const PASSED_OVER: &[&str] = &[
     "ssl.keyStore.passwordPath",
     "ssl.trustStore.password",
     "ssl.trustStore.passwordPath",
+    "ssl.quorum.keyStore.password",
+    "ssl.quorum.keyStore.passwordPath",
+    "ssl.quorum.trustStore.password",
+    "ssl.quorum.trustStore.passwordPath",
+    "ssl.quorum.ciphersuites",
+    "ssl.quorum.protocol",
+    "ssl.quorum.enabledProtocols",
+    "ssl.quorum.hostnameVerification",
+    "ssl.quorum.clientHostnameVerification",
     "ssl.hostnameVerification",
     "ssl.clientHostnameVerification",
     "ssl.ciphersuites",
@@ -32,7 +41,16 @@ const PASSED_OVER: &[&str] = &[
 ];
 
 /// What the file may ask for and is not done here.
-const REFUSED: &[&str] = &["ssl.crl", "ssl.ocsp"];
+const REFUSED: &[&str] = &[
+    "ssl.crl",
+    "ssl.ocsp",
+    "ssl.quorum.crl",
+    "ssl.quorum.ocsp",
+    // Kerberos between members.
+    "quorum.auth.enableSasl",
+    "quorum.auth.learnerRequireSasl",
+    "quorum.auth.serverRequireSasl",
+];
 
 impl SecureKeys {
     /// Takes the key over if it is one of these.
@@ -47,9 +65,16 @@ impl SecureKeys {
             "secureClientPort" => self.port = Some(parse(key, value)?),
             "secureClientPortAddress" => self.host = Some(value.to_owned()),
             "client.portUnification" => tls.one_port = is_true(value),
+            "sslQuorum" => tls.peers = is_true(value),
+            "portUnification" => tls.peers_one_port = is_true(value),
+            "ssl.quorum.keyStore.location" => tls.peer_cert_file = Some(value.into()),
+            "ssl.quorum.trustStore.location" => tls.peer_ca_file = Some(value.into()),
             "ssl.keyStore.location" => tls.cert_file = Some(value.into()),
             "ssl.trustStore.location" => tls.ca_file = Some(value.into()),
-            "ssl.keyStore.type" | "ssl.trustStore.type" => only_pem(key, value)?,
+            "ssl.keyStore.type"
+            | "ssl.trustStore.type"
+            | "ssl.quorum.keyStore.type"
+            | "ssl.quorum.trustStore.type" => only_pem(key, value)?,
             "ssl.clientAuth" => {
                 tls.client_auth = Some(match value.to_ascii_lowercase().as_str() {
                     "none" => ClientAuth::None,
@@ -87,9 +112,12 @@ impl SecureKeys {
                 auth.super_sasl = Some(users.collect::<Vec<_>>().join(","));
             }
             _ if REFUSED.contains(&key) && is_true(value) => {
-                return Err(Error::invalid(format!(
-                    "{key} is not done here: certificates are not looked up in revocation lists"
-                )));
+                let instead = if key.starts_with("quorum.auth") {
+                    "members prove who they are with certificates: set sslQuorum"
+                } else {
+                    "certificates are not looked up in revocation lists"
+                };
+                return Err(Error::invalid(format!("{key} is not done here: {instead}")));
             }
             _ if key.starts_with("authProvider.") => built_in(key, value)?,
             _ => return Ok(PASSED_OVER.contains(&key) || REFUSED.contains(&key)),
@@ -180,6 +208,20 @@ mod tests {
     }
 
     #[test]
+    fn members_speak_tls_where_the_file_says_so() {
+        let settings = read(
+            "sslQuorum=true\nportUnification=true\nssl.quorum.keyStore.location=/etc/peer.pem\n\
+             ssl.quorum.trustStore.location=/etc/peers-ca.pem\nssl.quorum.keyStore.password=x\n",
+        )
+        .unwrap();
+        assert!(settings.tls.peers && settings.tls.peers_one_port);
+        assert_eq!(settings.tls.peer_cert_file.as_deref(), Some("/etc/peer.pem".as_ref()));
+        settings.validate().unwrap();
+        // Java's own list of authorities is no list of members.
+        read("sslQuorum=true\n").unwrap().validate().unwrap_err();
+    }
+
+    #[test]
     fn who_clients_must_be_is_taken_over() {
         let settings = read(
             "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n\
@@ -198,6 +240,8 @@ mod tests {
         for text in [
             "ssl.keyStore.type=JKS\n",
             "ssl.crl=true\n",
+            "quorum.auth.enableSasl=true\n",
+            "ssl.quorum.keyStore.type=JKS\n",
             "secureClientPort=1\nssl.keyStore.location=/a\n",
             "enforce.auth.enabled=true\n",
             "authProvider.1=com.example.Mine\n",

@@ -6,4 +6,5 @@
 mod authority;
 mod handshakes;
 mod https;
+mod peers;
 mod zookeeper;

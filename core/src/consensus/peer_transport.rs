@@ -1,0 +1,108 @@
+//! How members reach each other: as it is, or over TLS with a certificate of
+//! the peers' own authority on both sides.
+//!
+//! Whoever has such a certificate is a peer: which of them it is, it says
+//! itself. So that authority must issue certificates to members and to nobody
+//! else, and is never the one that clients come from.
+//!
+//! A running cluster changes over one member at a time: first everybody takes
+//! either form, then everybody connects over TLS, then nobody takes the other
+//! form any more.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+
+use super::lifetime::Lifetime;
+use crate::error::Error;
+use crate::settings::{ClientAuth, Limits, TlsSettings};
+use crate::tls::{
+    Acceptor, AcceptorOptions, Connector, ConnectorOptions, KeyPair, Stream, Trust, Verify,
+};
+
+/// The certificates of a member towards its peers.
+#[derive(Debug, Clone)]
+pub struct PeerTls {
+    connector: Connector,
+    acceptor: Acceptor,
+    connects: bool,
+    takes_plain: bool,
+}
+
+impl PeerTls {
+    /// Reads the files that the settings name; none if they name none.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the file and what is wrong with it.
+    pub fn load(tls: &TlsSettings, limits: &Limits) -> Result<Option<Self>, Error> {
+        let Some(cert_file) = tls.peer_cert_file.clone() else { return Ok(None) };
+        let Some(ca_file) = tls.peer_ca_file.clone() else {
+            return Err(Error::invalid("tls.peer_cert_file is there, but tls.peer_ca_file is not"));
+        };
+        let key_pair = KeyPair { cert_file, key_file: tls.peer_key_file.clone() };
+        let connector = Connector::load(ConnectorOptions {
+            trust: Trust::File(ca_file.clone()),
+            // Members are known by their authority; addresses may change.
+            verify: Verify::AnyName,
+            key_pair: Some(key_pair.clone()),
+            version_min: tls.version_min,
+            protocols: Vec::new(),
+        })?;
+        let acceptor = Acceptor::load(AcceptorOptions {
+            key_pair,
+            client_auth: ClientAuth::Need,
+            ca_file: Some(ca_file),
+            version_min: tls.version_min,
+            handshake_timeout: Duration::from_millis(tls.handshake_timeout_ms.into()),
+            handshakes_max: limits.tls_handshakes_max,
+            protocols: Vec::new(),
+        })?;
+        let (connects, takes_plain) = (tls.peers, tls.peers_one_port || !tls.peers);
+        Ok(Some(Self { connector, acceptor, connects, takes_plain }))
+    }
+}
+
+/// What all connections between members have in common.
+#[derive(Debug, Clone)]
+pub(super) struct PeerTransport {
+    pub(super) lifetime: Lifetime,
+    pub(super) frame_bytes_max: usize,
+    pub(super) tls: Option<Arc<PeerTls>>,
+}
+
+impl PeerTransport {
+    /// Connects to `HOST:PORT`.
+    pub(super) async fn open(&self, address: &str) -> io::Result<Stream> {
+        let stream = TcpStream::connect(address).await?;
+        prepare(&stream)?;
+        match self.tls.as_deref() {
+            Some(tls) if tls.connects => {
+                let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+                let host = host.trim_start_matches('[').trim_end_matches(']');
+                tls.connector.connect(host, stream).await
+            }
+            _ => Ok(Stream::Plain(stream)),
+        }
+    }
+
+    /// Takes a connection that was accepted.
+    pub(super) async fn admit(&self, stream: TcpStream) -> io::Result<Stream> {
+        prepare(&stream)?;
+        match self.tls.as_deref() {
+            None => Ok(Stream::Plain(stream)),
+            Some(tls) if tls.takes_plain => tls.acceptor.accept_either(stream).await,
+            Some(tls) => tls.acceptor.accept(stream).await,
+        }
+    }
+}
+
+/// A peer that is gone without a word is noticed, and nothing waits for more.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2));
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
