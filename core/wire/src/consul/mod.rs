@@ -20,6 +20,7 @@ pub mod event;
 pub mod filter;
 pub mod health;
 pub mod json;
+mod json_compact;
 pub mod kv;
 pub mod query;
 pub mod session;
