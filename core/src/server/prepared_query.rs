@@ -2,14 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use coord_state::consul::{
-    CatalogNode, CatalogService, CheckStatus, Consul, PreparedQuery, QueryId,
-};
+use coord_state::consul::{CatalogService, CheckStatus, Consul, Instance, PreparedQuery, QueryId};
 use coord_wire::consul::query::Wanted;
 use coord_wire::consul::uuid;
-
-/// One instance and the machine it is on.
-pub(super) type Instance<'a> = (&'a CatalogNode, &'a CatalogService);
 
 /// The query with that id, or that answers that name.
 pub(super) fn query_for<'a>(consul: &'a Consul, name: &str) -> Option<&'a PreparedQuery> {
@@ -25,24 +20,23 @@ pub(super) fn instances<'a>(consul: &'a Consul, wanted: &Wanted) -> Vec<Instance
     if wanted.connect {
         return Vec::new();
     }
-    let catalog = consul.catalog();
     let ignored = wanted.ignore_check_ids.as_deref().unwrap_or_default();
-    let healthy = |service: &CatalogService| {
-        let mut checks = catalog.checks_of_instance(&service.node, &service.id);
-        checks.all(|check| match check.status {
+    let healthy = |instance: &Instance<'_>| {
+        instance.checks().all(|check| match check.status {
             _ if ignored.iter().any(|id| **id == *check.id) => true,
             CheckStatus::Passing => true,
             CheckStatus::Warning => !wanted.only_passing,
             CheckStatus::Critical => false,
         })
     };
-    catalog
-        .service_instances(&wanted.service)
-        .filter(|service| has_tags(service, wanted.tags.as_deref().unwrap_or_default()))
-        .filter(|service| has_meta(service.meta.as_ref(), wanted.service_meta.as_ref()))
-        .filter(|service| healthy(service))
-        .filter_map(|service| Some((catalog.node(&service.node)?, service)))
-        .filter(|(node, _)| has_meta(node.meta.as_ref(), wanted.node_meta.as_ref()))
+    let tags = wanted.tags.as_deref().unwrap_or_default();
+    consul
+        .catalog()
+        .instances(&wanted.service)
+        .filter(|found| has_tags(found.service(), tags))
+        .filter(|found| has_meta(found.service().meta.as_ref(), wanted.service_meta.as_ref()))
+        .filter(healthy)
+        .filter(|found| has_meta(found.node().meta.as_ref(), wanted.node_meta.as_ref()))
         .collect()
 }
 

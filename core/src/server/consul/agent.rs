@@ -7,7 +7,7 @@ use coord_state::consul::CheckStatus;
 use coord_wire::consul::agent::{AgentServiceAnswer, CheckUpdate, MemberAnswer, ServiceDefinition};
 use coord_wire::consul::check::CheckDefinition;
 use coord_wire::consul::filter::shape;
-use coord_wire::consul::health::{CheckAnswer, ExternalDefinition};
+use coord_wire::consul::health::{CheckAnswer, DefinitionAnswer};
 use coord_wire::consul::session::SERF_HEALTH;
 use coord_wire::consul::{decode, json};
 use hyper::header::{HeaderName, HeaderValue};
@@ -276,7 +276,7 @@ impl<'a> Printed<'a> {
             interval: &self.interval,
             timeout: &self.timeout,
             exposed_port: 0,
-            definition: ExternalDefinition::default(),
+            definition: DefinitionAnswer::default(),
             create_index: 0,
             modify_index: 0,
         }

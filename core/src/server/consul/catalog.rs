@@ -73,12 +73,11 @@ impl Front {
                 let wanted = state.consul().catalog().nodes().filter(|node| nodes.admits(node));
                 let mut wanted: Vec<_> = wanted.collect();
                 sort_by_distance(state, near.as_deref(), &mut wanted, |node| &node.name);
-                let answers: Vec<_> = wanted
+                let answers = wanted
                     .into_iter()
                     .map(|node| NodeAnswer::new(node, self.datacenter()))
-                    .filter(|answer| filter.admits(answer))
-                    .collect();
-                json::encode(&answers, call.pretty())
+                    .filter(|answer| filter.admits(answer));
+                json::encode_rows(answers, call.pretty())
             },
         )
         .await
@@ -99,12 +98,10 @@ impl Front {
         let body = |state: &StateMachine| {
             let catalog = state.consul().catalog();
             let mut tags: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-            for service in catalog.services() {
-                let admitted = |node| {
-                    let row = || ServiceNodeAnswer::new(node, service, self.datacenter());
-                    nodes.admits(node) && (filter.is_empty() || filter.admits(&row()))
-                };
-                if catalog.node(&service.node).is_some_and(admitted) {
+            for instance in catalog.all_instances() {
+                let row = || ServiceNodeAnswer::new(instance, self.datacenter());
+                if nodes.admits(instance.node()) && (filter.is_empty() || filter.admits(&row())) {
+                    let service = instance.service();
                     let union = tags.entry(&service.name).or_default();
                     union.extend(service.tags.iter().map(|tag| &**tag));
                 }
@@ -130,17 +127,15 @@ impl Front {
             |state| state.consul().catalog().service_index(&name),
             |state| {
                 let catalog = state.consul().catalog();
-                let wanted = catalog.service_instances(&name);
-                let mut wanted: Vec<_> = wanted.filter(|service| tags.admits(service)).collect();
-                sort_by_distance(state, near.as_deref(), &mut wanted, |service| &service.node);
-                let answers: Vec<_> = wanted
-                    .into_iter()
-                    .filter_map(|service| Some((catalog.node(&service.node)?, service)))
-                    .filter(|(node, _)| nodes.admits(node))
-                    .map(|(node, service)| ServiceNodeAnswer::new(node, service, self.datacenter()))
-                    .filter(|answer| filter.admits(answer))
+                let row = |instance| ServiceNodeAnswer::new(instance, self.datacenter());
+                let mut wanted: Vec<_> = catalog
+                    .instances(&name)
+                    .filter(|instance| tags.admits(instance.service()))
+                    .filter(|instance| nodes.admits(instance.node()))
+                    .filter(|instance| filter.is_empty() || filter.admits(&row(*instance)))
                     .collect();
-                json::encode(&answers, call.pretty())
+                sort_by_distance(state, near.as_deref(), &mut wanted, |row| &row.node().name);
+                json::encode_rows(wanted.into_iter().map(row), call.pretty())
             },
         )
         .await

@@ -1,7 +1,7 @@
 //! `/v1/health`.
 
 use coord_state::StateMachine;
-use coord_state::consul::{CheckStatus, HealthCheck};
+use coord_state::consul::{CheckStatus, HealthCheck, Instance};
 use coord_state::event::Topic;
 use coord_wire::consul::filter::{Filter, shape};
 use coord_wire::consul::health::{CheckAnswer, InstanceAnswer};
@@ -56,28 +56,18 @@ impl Front {
             vec![Topic::Service(lower(&name))],
             |state| state.consul().catalog().service_index(&name),
             |state| {
-                let catalog = state.consul().catalog();
-                let healthy = |node: &str, service_id: &str| {
-                    let mut checks = catalog.checks_of_instance(node, service_id);
-                    checks.all(|check| check.status == CheckStatus::Passing)
-                };
-                let mut wanted: Vec<_> = catalog
-                    .service_instances(&name)
-                    .filter(|service| tags.admits(service))
-                    .filter(|service| !passing || healthy(&service.node, &service.id))
+                let row = |instance| InstanceAnswer::new(instance, self.datacenter());
+                let mut wanted: Vec<_> = state
+                    .consul()
+                    .catalog()
+                    .instances(&name)
+                    .filter(|instance| tags.admits(instance.service()))
+                    .filter(|instance| nodes.admits(instance.node()))
+                    .filter(|instance| !passing || all_pass(*instance))
+                    .filter(|instance| filter.is_empty() || filter.admits(&row(*instance)))
                     .collect();
-                sort_by_distance(state, near.as_deref(), &mut wanted, |service| &service.node);
-                let answers: Vec<_> = wanted
-                    .into_iter()
-                    .filter_map(|service| Some((catalog.node(&service.node)?, service)))
-                    .filter(|(node, _)| nodes.admits(node))
-                    .map(|(node, service)| {
-                        let checks = catalog.checks_of_instance(&service.node, &service.id);
-                        InstanceAnswer::new(node, service, checks, self.datacenter())
-                    })
-                    .filter(|answer| filter.admits(answer))
-                    .collect();
-                json::encode(&answers, call.pretty())
+                sort_by_distance(state, near.as_deref(), &mut wanted, |row| &row.node().name);
+                json::encode_rows(wanted.into_iter().map(row), call.pretty())
             },
         )
         .await
@@ -100,6 +90,10 @@ impl Front {
         })
         .await
     }
+}
+
+fn all_pass(instance: Instance<'_>) -> bool {
+    instance.checks().all(|check| check.status == CheckStatus::Passing)
 }
 
 fn nearest_first<'a>(
@@ -127,7 +121,7 @@ fn printed<'a>(
     pretty: bool,
 ) -> Vec<u8> {
     let answers = checks.map(CheckAnswer::from).filter(|answer| filter.admits(answer));
-    json::encode(&answers.collect::<Vec<_>>(), pretty)
+    json::encode_rows(answers, pretty)
 }
 
 /// `passing`, bare or with a boolean.

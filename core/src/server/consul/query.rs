@@ -1,6 +1,6 @@
 //! `/v1/query`: prepared queries.
 
-use coord_state::consul::{ConsulCommand, ConsulSessionId, NewQuery, QueryId};
+use coord_state::consul::{ConsulCommand, ConsulSessionId, Instance, NewQuery, QueryId};
 use coord_state::event::Topic;
 use coord_state::{Reply, StateMachine};
 use coord_wire::consul::health::InstanceAnswer;
@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
-use crate::server::prepared_query::{Instance, instances, query_for};
+use crate::server::prepared_query::{instances, query_for};
 
 const TEMPLATE_BY_ID: &str = "prepared query templates can only be resolved up by name, not by ID";
 
@@ -167,11 +167,8 @@ impl Front {
             if limit > 0 {
                 instances.truncate(limit);
             }
-            let catalog = state.consul().catalog();
-            let nodes = instances.into_iter().map(|(node, service)| {
-                let checks = catalog.checks_of_instance(&service.node, &service.id);
-                InstanceAnswer::new(node, service, checks, self.datacenter())
-            });
+            let nodes = instances.into_iter();
+            let nodes = nodes.map(|instance| InstanceAnswer::new(instance, self.datacenter()));
             let found = Found {
                 service: &definition.service.service,
                 nodes: nodes.collect(),
@@ -224,11 +221,11 @@ fn unknown() -> Answer {
 
 /// Sorts by distance from a node, and what is on that node itself to the front.
 fn nearest_first(state: &StateMachine, near: Option<&str>, instances: &mut [Instance<'_>]) {
-    sort_by_distance(state, near, instances, |(node, _)| &node.name);
+    sort_by_distance(state, near, instances, |instance| &instance.node().name);
     let Some(near) = near else { return };
     // Consul looks no further than this.
     let mut nearest = instances.iter().take(10);
-    if let Some(own) = nearest.position(|(node, _)| node.name.eq_ignore_ascii_case(near)) {
+    if let Some(own) = nearest.position(|found| found.node().name.eq_ignore_ascii_case(near)) {
         instances.swap(0, own);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use coord_state::consul::{CatalogNode, CatalogService, CheckStatus};
+use coord_state::consul::{CatalogNode, CatalogService, CheckStatus, Instance as Found};
 use coord_wire::consul::duration;
 use coord_wire::consul::query::QueryDefinition;
 use coord_wire::dns::{Answer, DomainName, Finding, Record, RecordData, Rtype};
@@ -54,8 +54,7 @@ impl<'a> Lookup<'a> {
         let Some(query) = query_for(self.consul, asked) else { return self.no_such_name() };
         let definition = QueryDefinition::of(query).rendered(asked);
         let found = instances(self.consul, &definition.service);
-        let mut instances: Vec<Instance<'_>> =
-            found.into_iter().map(|(node, service)| self.instance(node, service)).collect();
+        let mut instances: Vec<Instance<'_>> = found.into_iter().map(Instance::from).collect();
         if instances.is_empty() {
             return self.no_such_name();
         }
@@ -83,24 +82,18 @@ impl<'a> Lookup<'a> {
         self.found(findings)
     }
 
-    fn instance(&self, node: &'a CatalogNode, service: &'a CatalogService) -> Instance<'a> {
-        let checks = self.catalog.checks_of_instance(&service.node, &service.id);
-        let status = checks.map(|check| check.status).max().unwrap_or(CheckStatus::Passing);
-        Instance { node, service, status }
-    }
-
     /// The instances, with that tag if one is given, whose checks allow their use.
     pub(super) fn usable_instances(&self, service: &str, tag: Option<&str>) -> Vec<Instance<'a>> {
-        let catalog = self.catalog;
         let worst_allowed = if self.zone.settings.only_passing {
             CheckStatus::Passing
         } else {
             CheckStatus::Warning
         };
-        catalog
-            .service_instances(service)
-            .filter(|service| tag.is_none_or(|tag| service.tags.iter().any(|own| same(own, tag))))
-            .filter_map(|service| Some(self.instance(catalog.node(&service.node)?, service)))
+        let has = |service: &CatalogService, tag| service.tags.iter().any(|own| same(own, tag));
+        self.catalog
+            .instances(service)
+            .filter(|found| tag.is_none_or(|tag| has(found.service(), tag)))
+            .map(Instance::from)
             .filter(|instance| instance.status <= worst_allowed)
             .collect()
     }
@@ -203,6 +196,14 @@ impl<'a> Lookup<'a> {
                 Some((target, extra))
             }
         }
+    }
+}
+
+impl<'a> From<Found<'a>> for Instance<'a> {
+    fn from(found: Found<'a>) -> Self {
+        let worst = found.checks().map(|check| check.status).max();
+        let status = worst.unwrap_or(CheckStatus::Passing);
+        Self { node: found.node(), service: found.service(), status }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use coord_state::consul::{
-    CatalogNode, CatalogService, NewCheck, NewNode, NewService, Registration, TaggedAddress,
-    Weights,
+    CatalogNode, CatalogService, Instance, NewCheck, NewNode, NewService, Registration,
+    TaggedAddress, Weights,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::decode::{DecodeError, Fields};
@@ -66,22 +66,26 @@ pub struct ServiceNodeAnswer<'a> {
     service_name: &'a str,
     service_tags: &'a [Box<str>],
     service_address: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_tagged_addresses: Option<TaggedAnswers<'a>>,
+    #[serde(skip_serializing_if = "TaggedAnswers::is_empty")]
+    service_tagged_addresses: TaggedAnswers<'a>,
     service_weights: WeightsAnswer,
     service_meta: Option<&'a Texts>,
     service_port: i64,
     service_socket_path: &'a str,
     service_enable_tag_override: bool,
-    service_proxy: MeshAnswer,
-    service_connect: MeshAnswer,
+    service_proxy: ProxyAnswer<'a>,
+    service_connect: ConnectAnswer<'a>,
     create_index: u64,
     modify_index: u64,
 }
 
 impl<'a> ServiceNodeAnswer<'a> {
-    /// `service` on `node`.
-    pub fn new(node: &'a CatalogNode, service: &'a CatalogService, datacenter: &'a str) -> Self {
+    /// `instance`, in `datacenter` unless its node names another.
+    pub fn new(instance: Instance<'a>, datacenter: &'a str) -> Self {
+        Self::of(instance.node(), instance.service(), datacenter)
+    }
+
+    fn of(node: &'a CatalogNode, service: &'a CatalogService, datacenter: &'a str) -> Self {
         Self {
             id: &node.id,
             node: &node.name,
@@ -94,14 +98,14 @@ impl<'a> ServiceNodeAnswer<'a> {
             service_name: &service.name,
             service_tags: &service.tags,
             service_address: &service.address,
-            service_tagged_addresses: tagged(&service.tagged_addresses),
+            service_tagged_addresses: TaggedAnswers(&service.tagged_addresses),
             service_weights: service.weights.into(),
             service_meta: service.meta.as_ref(),
             service_port: service.port,
             service_socket_path: &service.socket_path,
             service_enable_tag_override: service.enable_tag_override,
-            service_proxy: MeshAnswer::proxy(&service.proxy),
-            service_connect: MeshAnswer::connect(&service.connect),
+            service_proxy: ProxyAnswer(&service.proxy),
+            service_connect: ConnectAnswer(&service.connect),
             create_index: service.create_index,
             modify_index: service.modify_index,
         }
@@ -119,16 +123,16 @@ pub struct NodeServiceAnswer<'a> {
     service: &'a str,
     tags: Option<&'a [Box<str>]>,
     address: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tagged_addresses: Option<TaggedAnswers<'a>>,
+    #[serde(skip_serializing_if = "TaggedAnswers::is_empty")]
+    tagged_addresses: TaggedAnswers<'a>,
     meta: Option<&'a Texts>,
     port: i64,
     #[serde(skip_serializing_if = "str::is_empty")]
     socket_path: &'a str,
     weights: WeightsAnswer,
     enable_tag_override: bool,
-    proxy: MeshAnswer,
-    connect: MeshAnswer,
+    proxy: ProxyAnswer<'a>,
+    connect: ConnectAnswer<'a>,
     create_index: u64,
     modify_index: u64,
 }
@@ -149,14 +153,14 @@ impl<'a> From<&'a CatalogService> for NodeServiceAnswer<'a> {
             service: &service.name,
             tags: Some(&service.tags),
             address: &service.address,
-            tagged_addresses: tagged(&service.tagged_addresses),
+            tagged_addresses: TaggedAnswers(&service.tagged_addresses),
             meta: service.meta.as_ref(),
             port: service.port,
             socket_path: &service.socket_path,
             weights: service.weights.into(),
             enable_tag_override: service.enable_tag_override,
-            proxy: MeshAnswer::proxy(&service.proxy),
-            connect: MeshAnswer::connect(&service.connect),
+            proxy: ProxyAnswer(&service.proxy),
+            connect: ConnectAnswer(&service.connect),
             create_index: service.create_index,
             modify_index: service.modify_index,
         }
@@ -183,7 +187,9 @@ pub struct NodeServiceList<'a> {
     pub services: Option<Vec<NodeServiceAnswer<'a>>>,
 }
 
-type TaggedAnswers<'a> = BTreeMap<&'a str, TaggedAnswer<'a>>;
+/// Addresses by kind; not printed if there are none.
+#[derive(Debug, Clone, Copy)]
+struct TaggedAnswers<'a>(&'a BTreeMap<Box<str>, TaggedAddress>);
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -192,19 +198,18 @@ struct TaggedAnswer<'a> {
     port: i64,
 }
 
-fn tagged(addresses: &BTreeMap<Box<str>, TaggedAddress>) -> Option<TaggedAnswers<'_>> {
-    if addresses.is_empty() {
-        return None;
+impl TaggedAnswers<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
-    let answer = |address: &'_ TaggedAddress| address.port;
-    Some(
-        addresses
-            .iter()
-            .map(|(kind, tagged)| {
-                (&**kind, TaggedAnswer { address: &tagged.address, port: answer(tagged) })
-            })
-            .collect(),
-    )
+}
+
+impl Serialize for TaggedAnswers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(kind, tagged)| {
+            (kind, TaggedAnswer { address: &tagged.address, port: tagged.port })
+        }))
+    }
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -220,14 +225,14 @@ impl From<Weights> for WeightsAnswer {
     }
 }
 
-/// Mesh settings as they were given, or Consul's empty ones.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum MeshAnswer {
-    Given(Value),
-    NoProxy(NoProxy),
-    NoConnect(Empty),
-}
+/// A proxy's settings as they were given, or Consul's empty ones. Read only
+/// when printed, and not at all if nothing was given, as is usual.
+#[derive(Debug, Clone, Copy)]
+struct ProxyAnswer<'a>(&'a str);
+
+/// The same of a service in the mesh.
+#[derive(Debug, Clone, Copy)]
+struct ConnectAnswer<'a>(&'a str);
 
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -239,13 +244,30 @@ struct NoProxy {
 #[derive(Debug, Default, Serialize)]
 struct Empty {}
 
-impl MeshAnswer {
-    fn proxy(text: &str) -> Self {
-        serde_json::from_str(text).map_or_else(|_| Self::NoProxy(NoProxy::default()), Self::Given)
+impl Serialize for ProxyAnswer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        given_or(self.0, &NoProxy::default(), serializer)
     }
+}
 
-    fn connect(text: &str) -> Self {
-        serde_json::from_str(text).map_or_else(|_| Self::NoConnect(Empty {}), Self::Given)
+impl Serialize for ConnectAnswer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        given_or(self.0, &Empty {}, serializer)
+    }
+}
+
+/// Prints the JSON that was kept, or else what stands for none.
+fn given_or<S: Serializer>(
+    kept: &str,
+    none: &impl Serialize,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    if kept.is_empty() {
+        return none.serialize(serializer);
+    }
+    match serde_json::from_str::<Value>(kept) {
+        Ok(given) => given.serialize(serializer),
+        Err(_) => none.serialize(serializer),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use coord_state::consul::{CatalogNode, CatalogService, CheckStatus, HealthCheck, NewCheck};
-use serde::{Deserialize, Serialize};
+use coord_state::consul::{CheckStatus, HealthCheck, Instance, NewCheck};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::catalog::{NodeAnswer, NodeServiceAnswer, complete_check, take_enterprise};
@@ -44,7 +45,7 @@ pub struct CheckAnswer<'a> {
     /// Always 0.
     pub exposed_port: u16,
     /// Of an external check; the agent's own checks have an empty one.
-    pub definition: ExternalDefinition,
+    pub definition: DefinitionAnswer<'a>,
     /// Revision of creation; 0 as the agent prints it.
     pub create_index: u64,
     /// Revision of the last change; 0 as the agent prints it.
@@ -75,7 +76,7 @@ impl<'a> From<&'a HealthCheck> for CheckAnswer<'a> {
             interval: &check.interval,
             timeout: &check.timeout,
             exposed_port: 0,
-            definition: serde_json::from_str(&check.definition).unwrap_or_default(),
+            definition: DefinitionAnswer(&check.definition),
             create_index: check.create_index,
             modify_index: check.modify_index,
         }
@@ -88,22 +89,42 @@ impl<'a> From<&'a HealthCheck> for CheckAnswer<'a> {
 pub struct InstanceAnswer<'a> {
     node: NodeAnswer<'a>,
     service: NodeServiceAnswer<'a>,
-    checks: Vec<CheckAnswer<'a>>,
+    checks: ChecksAnswer<'a>,
 }
 
 impl<'a> InstanceAnswer<'a> {
-    /// `service` on `node` with `checks`.
-    pub fn new(
-        node: &'a CatalogNode,
-        service: &'a CatalogService,
-        checks: impl IntoIterator<Item = &'a HealthCheck>,
-        datacenter: &'a str,
-    ) -> Self {
+    /// `instance`, in `datacenter` unless its node names another.
+    pub fn new(instance: Instance<'a>, datacenter: &'a str) -> Self {
         Self {
-            node: NodeAnswer::new(node, datacenter),
-            service: service.into(),
-            checks: checks.into_iter().map(CheckAnswer::from).collect(),
+            node: NodeAnswer::new(instance.node(), datacenter),
+            service: instance.service().into(),
+            checks: ChecksAnswer(instance),
         }
+    }
+}
+
+/// The checks of an instance, each made when it is printed.
+#[derive(Debug)]
+struct ChecksAnswer<'a>(Instance<'a>);
+
+impl Serialize for ChecksAnswer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.checks().map(CheckAnswer::from))
+    }
+}
+
+/// A definition in the form that the state machine keeps. Read only when it is
+/// printed, and not at all if there is none, as is usual.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DefinitionAnswer<'a>(&'a str);
+
+impl Serialize for DefinitionAnswer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_empty() {
+            return serializer.serialize_struct("ExternalDefinition", 0)?.end();
+        }
+        let kept: ExternalDefinition = serde_json::from_str(self.0).unwrap_or_default();
+        kept.serialize(serializer)
     }
 }
 
@@ -111,7 +132,7 @@ impl<'a> InstanceAnswer<'a> {
 /// it back; nobody here runs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct ExternalDefinition {
+struct ExternalDefinition {
     #[serde(skip_serializing_if = "String::is_empty")]
     interval: String,
     #[serde(skip_serializing_if = "String::is_empty")]

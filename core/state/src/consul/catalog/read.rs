@@ -57,7 +57,14 @@ impl Catalog {
 
     /// All instances of all services, by node and service id.
     pub fn services(&self) -> impl Iterator<Item = &CatalogService> {
-        self.nodes.values().flat_map(|row| row.services.values())
+        self.all_instances().map(Instance::service)
+    }
+
+    /// The same with node and checks.
+    pub fn all_instances(&self) -> impl Iterator<Item = Instance<'_>> {
+        self.nodes
+            .values()
+            .flat_map(|row| row.services.values().map(move |service| Instance { row, service }))
     }
 
     /// Service names as registered, in order, each once.
