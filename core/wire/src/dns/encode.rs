@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use domain::base::iana::{Class, OptRcode, Rcode};
-use domain::base::message_builder::{HashCompressor, MessageBuilder, PushError};
+use domain::base::message_builder::{HashCompressor, MessageBuilder, PushError, StaticCompressor};
 use domain::base::record::ComposeRecord;
 use domain::base::wire::Composer;
 use domain::base::{Serial, Ttl};
@@ -57,6 +57,9 @@ const DATAGRAM_BYTES_MAX: usize = 4096;
 
 /// Answers in any packet.
 const RECORDS_MAX: usize = 4096;
+
+/// Labels that the compressor for few names remembers.
+const FEW_LABELS: usize = 24;
 
 const STREAM_BYTES_MAX: usize = u16::MAX as usize;
 
@@ -131,18 +134,41 @@ impl Answer {
         let findings = self.findings.get(..kept)?;
         let cut = kept < self.findings.len() || !extras;
         let marks = Marks { cut: cut && manner.tells_cut, recursion: manner.recursion_available };
-        self.compose(query, room, findings, extras, marks).ok()
+        let packet = Vec::with_capacity(room.bytes.min(DATAGRAM_BYTES_MIN));
+        if self.has_one_name(query, findings) {
+            let target = StaticCompressor::new(packet);
+            let target = self.compose(target, query, room, findings, extras, marks).ok()?;
+            return Some(target.into_target());
+        }
+        let target = HashCompressor::new(packet);
+        let target = self.compose(target, query, room, findings, extras, marks).ok()?;
+        Some(target.into_target())
     }
 
-    fn compose(
+    /// Whether no name but the question's is in the packet, as in most: addresses
+    /// of a service. The compressor for few names knows as much of it then as the
+    /// one for many, which has more to prepare.
+    fn has_one_name(&self, query: &Query, findings: &[Finding]) -> bool {
+        let is_about_it = |finding: &Finding| {
+            finding.extra.is_empty()
+                && matches!(finding.record.data, RecordData::A(_) | RecordData::Aaaa(_))
+                && finding.record.owner == query.name
+        };
+        self.authority.is_empty()
+            && self.additional.is_empty()
+            && query.name.label_count() <= FEW_LABELS
+            && findings.iter().all(is_about_it)
+    }
+
+    fn compose<Target: Composer>(
         &self,
+        target: Target,
         query: &Query,
         room: Room,
         findings: &[Finding],
         extras: bool,
         marks: Marks,
-    ) -> Result<Vec<u8>, PushError> {
-        let target = HashCompressor::new(Vec::new());
+    ) -> Result<Target, PushError> {
         let mut builder = MessageBuilder::from_target(target).map_err(|_| PushError::ShortBuf)?;
         // The builder refuses what reaches its limit.
         builder.set_push_limit(room.bytes + 1);
@@ -162,11 +188,12 @@ impl Answer {
         let mut authority = answer.authority();
         self.authority.iter().try_for_each(|record| authority.push(record))?;
         let mut additional = authority.additional();
-        if extras {
+        let of_findings = findings.iter().flat_map(|finding| &finding.extra);
+        let mut extra = of_findings.chain(&self.additional).peekable();
+        if extras && extra.peek().is_some() {
             let mut told: HashSet<&Record> =
                 findings.iter().map(|finding| &finding.record).collect();
-            let of_findings = findings.iter().flat_map(|finding| &finding.extra);
-            for record in of_findings.chain(&self.additional) {
+            for record in extra {
                 if told.insert(record) {
                     additional.push(record)?;
                 }
@@ -175,7 +202,7 @@ impl Answer {
         if let Some(edns) = &query.edns {
             push_opt(&mut additional, edns, OptRcode::from(rcode))?;
         }
-        Ok(additional.finish().into_target())
+        Ok(additional.finish())
     }
 }
 
@@ -240,4 +267,52 @@ fn text_data(text: &str) -> Txt<Vec<u8>> {
     let bytes = text.as_bytes();
     let bytes = &bytes[..bytes.len().min(TEXT_BYTES_MAX)];
     Txt::build_from_slice(bytes).expect("60000 bytes and their lengths fit into a record")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use domain::base::Rtype;
+
+    use super::*;
+    use crate::dns::DomainName;
+    use crate::dns::tests::{name, packet};
+
+    #[test]
+    fn both_compressors_make_the_same_packet_of_one_name() {
+        let room = Room { bytes: STREAM_BYTES_MAX, records: RECORDS_MAX };
+        let marks = Marks { cut: false, recursion: false };
+        for labels in [1, 3, FEW_LABELS - 1] {
+            let text = vec!["label"; labels].join(".");
+            let query = Query::decode(&packet(&text, Rtype::A, Class::IN, 0)).unwrap();
+            let finding = |owner: &DomainName, number: u8| {
+                let data = RecordData::A(Ipv4Addr::new(10, 0, 0, number));
+                Finding::from(Record { owner: owner.clone(), ttl_s: 7, data })
+            };
+            // Also in another case: names are compared without regard to it.
+            let owners = [query.name.clone(), name(&text.to_uppercase())];
+            let findings: Vec<_> =
+                owners.iter().flat_map(|owner| (0..90).map(move |n| finding(owner, n))).collect();
+            let answer = Answer::found(findings);
+            assert!(answer.has_one_name(&query, &answer.findings));
+            let few = StaticCompressor::new(Vec::new());
+            let few = answer.compose(few, &query, room, &answer.findings, true, marks).unwrap();
+            let many = HashCompressor::new(Vec::new());
+            let many = answer.compose(many, &query, room, &answer.findings, true, marks).unwrap();
+            assert_eq!(few.into_target(), many.into_target());
+        }
+    }
+
+    #[test]
+    fn an_answer_with_other_names_is_left_to_the_compressor_for_many() {
+        let query = Query::decode(&packet("a.b", Rtype::A, Class::IN, 0)).unwrap();
+        let alias = Record { owner: name("a.b"), ttl_s: 0, data: RecordData::Cname(name("c.b")) };
+        let answer = Answer::found(vec![alias.into()]);
+        assert!(!answer.has_one_name(&query, &answer.findings));
+        let of_another =
+            Record { owner: name("c.b"), ttl_s: 0, data: RecordData::A(Ipv4Addr::LOCALHOST) };
+        let answer = Answer::found(vec![of_another.into()]);
+        assert!(!answer.has_one_name(&query, &answer.findings));
+    }
 }

@@ -11,12 +11,12 @@ use super::{
     Answer, Asked, DomainName, Finding, Manner, Query, Record, RecordData, Room, Transport,
 };
 
-fn name(text: &str) -> DomainName {
+pub(super) fn name(text: &str) -> DomainName {
     DomainName::bytes_from_str(text).unwrap()
 }
 
 /// A question with EDNS of `version` and a client subnet.
-fn packet(text: &str, rtype: Rtype, class: Class, version: u8) -> Vec<u8> {
+pub(super) fn packet(text: &str, rtype: Rtype, class: Class, version: u8) -> Vec<u8> {
     let mut builder = MessageBuilder::new_vec();
     builder.header_mut().set_id(99);
     let mut question = builder.question();
