@@ -1,5 +1,6 @@
 //! One datagram in, at most one out.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,42 +24,56 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(20);
 /// dropped; clients ask again.
 const FORWARDS_MAX: usize = 512;
 
+/// Datagrams taken before others of this member get their turn.
+const TURN_MAX: usize = 32;
+
 /// Answers datagrams one after the other until stopped. What comes faster
 /// waits in the socket's own buffer and is lost when that is full.
 pub(super) async fn serve(socket: UdpSocket, respond: Respond, mut stop: watch::Receiver<bool>) {
     let socket = Arc::new(socket);
     let mut forwards = JoinSet::new();
     let mut buffer = vec![0; QUERY_BYTES_MAX];
-    loop {
-        let received = tokio::select! {
+    'wakes: loop {
+        tokio::select! {
             () = stopped(&mut stop) => break,
             Some(_ended) = forwards.join_next() => continue,
-            received = socket.recv_from(&mut buffer) => received,
-        };
-        match received {
-            Ok((len, client)) => {
-                let packet = buffer.get(..len).unwrap_or_default();
-                match respond(packet, Transport::Udp) {
-                    Response::Now(None) => {}
-                    Response::Now(Some(reply)) => send(&socket, &reply, client).await,
-                    Response::Later(reply) if forwards.len() < FORWARDS_MAX => {
-                        let socket = Arc::clone(&socket);
-                        forwards.spawn(async move { send(&socket, &reply.await, client).await });
-                    }
-                    Response::Later(_) => tracing::debug!(%client, "too many questions to forward"),
+            // What is wrong with the socket, receiving will tell.
+            _ = socket.readable() => {}
+        }
+        // Waking up costs more than an answer: whoever is awake answers all there is.
+        for _ in 0..TURN_MAX {
+            let (len, client) = match socket.try_recv_from(&mut buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue 'wakes,
+                Err(error) => {
+                    tracing::debug!(%error, "no DNS question could be received");
+                    clock::sleep(PAUSE_AFTER_ERROR).await;
+                    continue 'wakes;
                 }
-            }
-            Err(error) => {
-                tracing::debug!(%error, "no DNS question could be received");
-                clock::sleep(PAUSE_AFTER_ERROR).await;
+            };
+            let packet = buffer.get(..len).unwrap_or_default();
+            match respond(packet, Transport::Udp) {
+                Response::Now(None) => {}
+                Response::Now(Some(reply)) => send(&socket, &reply, client).await,
+                Response::Later(reply) if forwards.len() < FORWARDS_MAX => {
+                    let socket = Arc::clone(&socket);
+                    forwards.spawn(async move { send(&socket, &reply.await, client).await });
+                }
+                Response::Later(_) => tracing::debug!(%client, "too many questions to forward"),
             }
         }
+        // There is more, but not for it alone.
+        tokio::task::yield_now().await;
     }
     forwards.shutdown().await;
 }
 
 async fn send(socket: &UdpSocket, reply: &[u8], client: SocketAddr) {
-    if let Err(error) = socket.send_to(reply, client).await {
+    let sent = match socket.try_send_to(reply, client) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => socket.send_to(reply, client).await,
+        sent => sent,
+    };
+    if let Err(error) = sent {
         tracing::debug!(%client, %error, "a DNS answer was not sent");
     }
 }

@@ -57,6 +57,27 @@ async fn both_transports_answer_on_one_port() {
 }
 
 #[tokio::test]
+async fn every_question_of_a_burst_is_answered() {
+    const BURST: u16 = 100;
+    let server = server().await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(server.local_addr()).await.unwrap();
+    let mut packet = question("web.service.consul", Rtype::A, None);
+    for id in 0..BURST {
+        packet[..2].copy_from_slice(&id.to_be_bytes());
+        socket.send(&packet).await.unwrap();
+    }
+    let mut reply = [0; 512];
+    for id in 0..BURST {
+        let len = socket.recv(&mut reply).await.unwrap();
+        let [high, low] = id.to_be_bytes();
+        // The identity, flags without an error, and one question and one answer.
+        assert_eq!(reply[..8], [high, low, 0x85, 0, 0, 1, 0, 1], "of {len} bytes");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_stopped_server_leaves_its_port_and_closes_its_connections() {
     let server = server().await;
     let address = server.local_addr();
