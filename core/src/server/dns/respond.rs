@@ -7,7 +7,7 @@ use coord_state::consul::Consul;
 use coord_wire::dns::{Answer, DomainName, Manner, Outcome, Query, RecordData, Rtype, Transport};
 use futures_util::future::join_all;
 
-use super::chance::Chance;
+use super::chance::{Chance, Seeds};
 use super::forward::Forwarder;
 use super::lookup::Lookup;
 use super::zone::Zones;
@@ -41,6 +41,7 @@ const OUTSIDE_MAX: usize = 4;
 pub(super) fn from_node(node: Node, zones: Zones, forwarder: Option<Forwarder>) -> Respond {
     let manner = manner(&zones, forwarder.is_some());
     let forwarder = forwarder.map(Arc::new);
+    let seeds = Seeds::new(u64::from_ne_bytes(node.random()));
     Arc::new(move |packet, transport| {
         let query = match Query::decode(packet) {
             Ok(query) => query,
@@ -50,7 +51,7 @@ pub(super) fn from_node(node: Node, zones: Zones, forwarder: Option<Forwarder>) 
             // Serial numbers go round; so may this, in 2106.
             time_s: u32::try_from((node.clock().wall_ms() / 1000) & u64::from(u32::MAX))
                 .unwrap_or_default(),
-            seed: u64::from_ne_bytes(node.random()),
+            seed: seeds.next(),
         };
         if !node.serves() {
             return Response::Now(Some(Answer::refused().encode(&query, transport, manner)));
@@ -59,10 +60,10 @@ pub(super) fn from_node(node: Node, zones: Zones, forwarder: Option<Forwarder>) 
         let Some(forwarder) = &forwarder else {
             return Response::Now(Some(answer.encode(&query, transport, manner)));
         };
-        let id = u16::from_ne_bytes(node.random());
         let is_ours = zones.containing(&query.name).is_some();
         if !is_ours && answer.outcome != Outcome::Found {
             let (forwarder, packet) = (Arc::clone(forwarder), packet.to_vec());
+            let id = u16::from_ne_bytes(node.random());
             return Response::Later(Box::pin(async move {
                 forwarder.forward(&packet, &query, transport, manner, id).await
             }));
@@ -72,6 +73,7 @@ pub(super) fn from_node(node: Node, zones: Zones, forwarder: Option<Forwarder>) 
             return Response::Now(Some(answer.encode(&query, transport, manner)));
         }
         let forwarder = Arc::clone(forwarder);
+        let id = u16::from_ne_bytes(node.random());
         Response::Later(Box::pin(async move {
             let answer = completed(answer, &outside, &forwarder, query.rtype, id).await;
             answer.encode(&query, transport, manner)

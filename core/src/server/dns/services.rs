@@ -6,9 +6,10 @@ use coord_state::consul::{CatalogNode, CatalogService, CheckStatus, Instance as 
 use coord_wire::consul::duration;
 use coord_wire::consul::query::QueryDefinition;
 use coord_wire::dns::{Answer, DomainName, Finding, Record, RecordData, Rtype};
+use foldhash::fast::RandomState;
 
 use super::lookup::{Lookup, same};
-use super::record::{Address, meta_records};
+use super::record::{Address, meta_records, wants};
 use crate::server::prepared_query::{instances, query_for};
 
 /// An instance that may be used.
@@ -107,19 +108,20 @@ impl<'a> Lookup<'a> {
         rtype: Rtype,
         ttl_s: u32,
     ) -> Vec<Finding> {
-        let mut told = HashSet::new();
-        let mut findings = Vec::new();
+        let most = instances.len().min(ADDRESSES_MAX);
+        let mut told = HashSet::with_capacity_and_hasher(most, RandomState::default());
+        let mut findings = Vec::with_capacity(most);
         let mut alias = None;
         for instance in instances.iter().take(ADDRESSES_MAX) {
-            let address = instance.address();
-            if matches!(Address::read(address), Some(Address::Host(_))) {
-                alias = alias.or(Some(address));
-                continue;
-            }
-            for record in self.address_records(owner, address, rtype, ttl_s) {
-                if told.insert(record.clone()) {
+            match Address::read(instance.address()) {
+                Some(Address::Ip(address)) if wants(rtype, address) && told.insert(address) => {
+                    let record = Record { owner: owner.clone(), ttl_s, data: address.into() };
                     findings.push(record.into());
                 }
+                Some(Address::Host(_)) => {
+                    alias.get_or_insert_with(|| instance.address());
+                }
+                Some(Address::Ip(_)) | None => {}
             }
         }
         let most = self.zone.settings.a_record_limit;

@@ -94,6 +94,9 @@ impl Zone {
 
     /// How long what is said about `service` may be kept.
     pub(super) fn service_ttl_s(&self, service: &str) -> u32 {
+        if self.settings.service_ttl_s.is_empty() {
+            return 0;
+        }
         let service = service.to_lowercase();
         let fits = |pattern: &str| match pattern.strip_suffix('*') {
             Some(beginning) => service.starts_with(&beginning.to_lowercase()),
