@@ -27,11 +27,12 @@ ROWS = [
     ("KV put 100 B, 1 connection", "http", "work=http method=PUT path=/v1/kv/a/{} connections=1"),
     ("KV put 100 B, 64 connections", "http", "work=http method=PUT path=/v1/kv/a/{} connections=64"),
     ("KV get, 64 connections", "http", "work=http path=/v1/kv/a/{} connections=64"),
+    ("health/service of 10, 64 connections", "http", "work=http path=/v1/health/service/ten connections=64"),
     ("health/service of 40, 64 connections", "http", "work=http path=/v1/health/service/forty connections=64"),
     ("health/service of 2,000, 1 connection", "http", "work=http path=/v1/health/service/crowd connections=1"),
     ("DNS A of 3, 4 sockets x 16", "dns", "work=dns path=three.service.consul connections=4 depth=16"),
 ]
-SIZES = {"three": 3, "forty": 40, "crowd": 2000}
+SIZES = {"three": 3, "ten": 10, "forty": 40, "crowd": 2000}
 WAITERS = 10_000
 WAKING = f"{WAITERS:,} blocked queries on one key"
 
