@@ -267,14 +267,12 @@ impl Machine for Replica {
     }
 
     fn freeze(&self) -> FrozenState {
-        // One copy of the state in its stored form; writers wait while it is made.
+        // Writers wait while what it holds beside the znodes is copied.
         let state = self.state();
         self.frozen.store(state.revision().0, Ordering::Relaxed);
         let frozen = state.freeze();
         drop(state);
-        Box::new(move |sink: &mut RecordSink<'_>| {
-            frozen.records().try_for_each(|(tag, record)| sink(tag, record))
-        })
+        Box::new(move |sink: &mut RecordSink<'_>| frozen.each(sink))
     }
 
     fn restore(

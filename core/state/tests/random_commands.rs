@@ -277,8 +277,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn restored(machine: &StateMachine) -> StateMachine {
     let mut restore = Restore::new();
-    for (tag, payload) in machine.freeze().records() {
-        restore.record(tag, Bytes::copy_from_slice(payload)).unwrap();
+    for (tag, payload) in machine.freeze().to_records() {
+        restore.record(tag, payload.into()).unwrap();
     }
     restore.finish().unwrap()
 }
@@ -336,8 +336,28 @@ proptest! {
             // A member that starts from the snapshot does the same from there on.
             let events = other.apply(time_ms, step.command()).events;
             prop_assert_eq!(events, applied.events);
-            prop_assert!(other.freeze().records().eq(machine.freeze().records()));
+            prop_assert!(other.freeze().to_records() == machine.freeze().to_records());
         }
+    }
+
+    /// What is stored of a frozen state is the state at that moment, however much
+    /// was changed, refused and undone before it is written.
+    #[test]
+    fn a_frozen_state_is_not_changed_by_what_comes_after(
+        before in vec(step(), 1..60),
+        after in vec(step(), 1..60),
+    ) {
+        let mut machine = StateMachine::new();
+        for (time_ms, step) in (1..).zip(&before) {
+            let _ = machine.apply(time_ms, step.command());
+        }
+        let frozen = machine.freeze();
+        let at_once = frozen.to_records();
+        for (time_ms, step) in (100..).zip(&after) {
+            let _ = machine.apply(time_ms, step.command());
+        }
+        prop_assert_eq!(machine.check_invariants(), Ok(()));
+        prop_assert!(frozen.to_records() == at_once);
     }
 
     /// Two ways through random commands meet at equal hashes where, and only

@@ -13,8 +13,8 @@ pub(crate) fn batch(input: &[u8]) {
     machine.apply_batch(Batch { sequence: 1, ..batch });
     machine.check_invariants().unwrap();
     let mut restore = Restore::new();
-    for (tag, payload) in machine.freeze().records() {
-        restore.record(tag, Bytes::copy_from_slice(payload)).unwrap();
+    for (tag, payload) in machine.freeze().to_records() {
+        restore.record(tag, payload.into()).unwrap();
     }
     assert_eq!(restore.finish().unwrap().digest(), machine.digest());
 }

@@ -50,7 +50,7 @@ fn archived() -> Vec<(u8, Bytes)> {
         set(&mut machine, "a");
     }
     let frozen = machine.freeze_archive();
-    frozen.records().map(|(tag, payload)| (tag, Bytes::copy_from_slice(payload))).collect()
+    frozen.to_records().into_iter().map(|(tag, payload)| (tag, payload.into())).collect()
 }
 
 fn step(machine: &mut StateMachine, command: ArchiveCommand) -> Applied {
@@ -71,11 +71,11 @@ fn stage(machine: &mut StateMachine, records: &[(u8, Bytes)]) -> Result<(), Reje
 fn after_a_restart(machine: &StateMachine) -> StateMachine {
     let frozen = machine.freeze();
     let mut restore = Restore::new();
-    for (tag, payload) in frozen.records() {
-        restore.record(tag, Bytes::copy_from_slice(payload)).unwrap();
+    for (tag, payload) in frozen.to_records() {
+        restore.record(tag, payload.into()).unwrap();
     }
     let restored = restore.finish().unwrap();
-    assert!(restored.freeze().records().eq(frozen.records()));
+    assert!(restored.freeze().to_records() == frozen.to_records());
     restored
 }
 
@@ -172,7 +172,7 @@ fn an_archive_without_a_tree_is_none() {
     let machine = StateMachine { znodes: crate::znode::Tree::vacant(), ..found(5) };
     let frozen = machine.freeze_archive();
     let records: Vec<_> =
-        frozen.records().map(|(tag, payload)| (tag, Bytes::copy_from_slice(payload))).collect();
+        frozen.to_records().into_iter().map(|(tag, payload)| (tag, payload.into())).collect();
     let mut machine = found(9);
     stage(&mut machine, &records).unwrap();
     assert_eq!(machine.check_staged(ID), Err("a tree without its root is invalid".into()));

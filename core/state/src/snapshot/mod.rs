@@ -18,10 +18,12 @@ mod restore;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 
 use crate::codec::{CodecError, Decode, Encode, Input};
 use crate::id::{MemberId, Revision};
 use crate::machine::{Foundation, Origin, StateMachine};
+use crate::znode::FrozenTree;
 
 pub use restore::Restore;
 
@@ -46,12 +48,17 @@ const RECORD_BYTES: usize = 64 * 1024;
 /// Gets the records, and may refuse them with an error of its own.
 pub type Sink<'a, E> = &'a mut dyn FnMut(u8, &[u8]) -> Result<(), E>;
 
-/// A state as it was, to be written while the state machine goes on.
+/// A state as it was, to be written while the state machine goes on. The znodes
+/// are shared with it as long as it does not change them; the rest is copied.
 #[derive(Debug)]
 pub struct Frozen {
     revision: Revision,
-    records: Vec<(u8, Box<[u8]>)>,
+    before: Records,
+    znodes: FrozenTree,
+    after: Records,
 }
+
+type Records = Vec<(u8, Box<[u8]>)>;
 
 impl Frozen {
     /// Of which revision the state is.
@@ -59,52 +66,18 @@ impl Frozen {
         self.revision
     }
 
-    /// The records, in order.
-    pub fn records(&self) -> impl ExactSizeIterator<Item = (u8, &[u8])> {
-        self.records.iter().map(|(tag, payload)| (*tag, &**payload))
-    }
-}
-
-impl StateMachine {
-    /// Keeps the state as it is now. Costs time and memory like the snapshot's
-    /// size; what holds the state's lock needs to hold it no longer than this.
-    pub fn freeze(&self) -> Frozen {
-        let mut records = Vec::new();
-        let kept: Result<(), core::convert::Infallible> = self.snapshot(&mut |tag, payload| {
-            records.push((tag, payload.into()));
-            Ok(())
-        });
-        match kept {
-            Ok(()) => Frozen { revision: self.revision, records },
-        }
-    }
-
-    /// The same for an archive: without what only matters to this cluster.
-    pub fn freeze_archive(&self) -> Frozen {
-        let mut frozen = self.freeze();
-        let of_this_cluster = [tag::RESTORED, tag::STAGED, tag::STAGED_RECORD];
-        frozen.records.retain(|(tag, _)| !of_this_cluster.contains(tag));
-        frozen
-    }
-
-    /// Hands the whole state to `sink`, record by record.
+    /// Hands the records to `sink`, in order. Those of the znodes are made on the
+    /// way, which takes time like their size.
     ///
     /// # Errors
     /// The first error of `sink`, at which the stream ends.
-    pub fn snapshot<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+    pub fn each<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        let kept = |records: &Records, sink: Sink<'_, E>| {
+            records.iter().try_for_each(|(tag, payload)| sink(*tag, payload))
+        };
+        kept(&self.before, sink)?;
         let mut scratch = Vec::with_capacity(RECORD_BYTES);
-        self.header().encode(&mut scratch);
-        sink(tag::HEADER, &scratch)?;
-        for (id, session) in self.sessions.iter() {
-            scratch.clear();
-            id.encode(&mut scratch);
-            session.encode(&mut scratch);
-            sink(tag::SESSION, &scratch)?;
-        }
-        scratch.clear();
-        // A staged state may have none yet.
-        let records = (!self.znodes.is_empty()).then(|| self.znodes.records());
-        for (record, acl) in records.into_iter().flatten() {
+        for (record, acl) in self.znodes.records() {
             record.encode(acl, &mut scratch);
             if scratch.len() >= RECORD_BYTES {
                 sink(tag::ZNODES, &scratch)?;
@@ -114,9 +87,72 @@ impl StateMachine {
         if !scratch.is_empty() {
             sink(tag::ZNODES, &scratch)?;
         }
+        kept(&self.after, sink)
+    }
+
+    /// The records, all at once: for a state that is known to be small.
+    pub fn to_records(&self) -> Vec<(u8, Box<[u8]>)> {
+        collected(|sink| self.each(sink))
+    }
+}
+
+fn collected(
+    of: impl FnOnce(Sink<'_, Infallible>) -> Result<(), Infallible>,
+) -> Vec<(u8, Box<[u8]>)> {
+    let mut records = Vec::new();
+    let Ok(()) = of(&mut |tag, payload| {
+        records.push((tag, payload.into()));
+        Ok(())
+    });
+    records
+}
+
+impl StateMachine {
+    /// Keeps the state as it is now. Costs time and memory like what it holds
+    /// beside the znodes; what holds the state's lock needs to hold it no longer
+    /// than this.
+    pub fn freeze(&self) -> Frozen {
+        Frozen {
+            revision: self.revision,
+            before: collected(|sink| self.records_before(sink)),
+            znodes: self.znodes.freeze(),
+            after: collected(|sink| self.records_after(sink)),
+        }
+    }
+
+    /// The same for an archive: without what only matters to this cluster.
+    pub fn freeze_archive(&self) -> Frozen {
+        let mut frozen = self.freeze();
+        let of_this_cluster = [tag::RESTORED, tag::STAGED, tag::STAGED_RECORD];
+        frozen.after.retain(|(tag, _)| !of_this_cluster.contains(tag));
+        frozen
+    }
+
+    /// Hands the whole state to `sink`, record by record.
+    ///
+    /// # Errors
+    /// The first error of `sink`, at which the stream ends.
+    pub fn snapshot<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        self.freeze().each(sink)
+    }
+
+    fn records_before<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        let mut scratch = Vec::new();
+        self.header().encode(&mut scratch);
+        sink(tag::HEADER, &scratch)?;
+        for (id, session) in self.sessions.iter() {
+            scratch.clear();
+            id.encode(&mut scratch);
+            session.encode(&mut scratch);
+            sink(tag::SESSION, &scratch)?;
+        }
+        Ok(())
+    }
+
+    fn records_after<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
         self.consul.snapshot_records(sink)?;
         self.archive_records(sink)?;
-        scratch.clear();
+        let mut scratch = Vec::new();
         self.end().encode(&mut scratch);
         sink(tag::END, &scratch)
     }

@@ -215,7 +215,12 @@ mod tests {
         ] {
             machine.apply(6, command).result.unwrap();
         }
-        machine.freeze().records().map(|(tag, payload)| (tag, payload.to_vec())).collect()
+        machine
+            .freeze()
+            .to_records()
+            .into_iter()
+            .map(|(tag, payload)| (tag, payload.into()))
+            .collect()
     }
 
     fn restore(records: &Records) -> Result<StateMachine, CodecError> {

@@ -9,14 +9,14 @@ use crate::znode::{Ace, Acl, permission};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct AclId(u32);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct AclTable {
     ids: BTreeMap<Acl, AclId>,
     entries: Vec<Option<Entry>>,
     free: Vec<AclId>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     acl: Acl,
     users: u32,

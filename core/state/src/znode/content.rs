@@ -107,9 +107,9 @@ impl Tree {
         while let Some(id) = at {
             // Down only where somebody may be kept out.
             at = if self.below(id).guarded > 0 && !self.is_left_out(top, id) {
-                self.next_below(top, id)
+                self.slab.next_below(top, id)
             } else {
-                self.next_beside(top, id)
+                self.slab.next_beside(top, id)
             };
             if let Some(next) = at.filter(|next| !self.is_left_out(top, *next)) {
                 readable(next)?;

@@ -16,7 +16,7 @@ use crate::znode::{Lifetime, Stat};
 pub(crate) struct ZnodeId(u32);
 
 /// One znode. There are millions of these: every field counts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(super) path: Arc<str>,
     /// Owns its memory: it must not keep the log entry it came in alive.
@@ -39,7 +39,7 @@ pub(crate) struct Record {
 }
 
 /// What only a parent needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Family {
     pub(super) children: Vec<ZnodeId>,
     /// Children ever created: the next sequence number. 64 bits, because
@@ -119,13 +119,15 @@ fn wire_cversion(created: i64, children: usize) -> i32 {
 }
 
 /// How many records are allocated together: the slab grows without moving
-/// what it holds, so no create pays for a million others.
-const CHUNK: usize = 1024;
+/// what it holds, so no create pays for a million others. It is also what the
+/// first change after a [`Slab::share`] copies, so it is not larger than that.
+const CHUNK: usize = 256;
 
-/// Records at places that do not move.
+/// Records at places that do not move. A chunk that a frozen state has, too, is
+/// copied when it is changed here.
 #[derive(Debug, Default)]
 pub(super) struct Slab {
-    chunks: Vec<Vec<Option<Record>>>,
+    chunks: Vec<Arc<Vec<Option<Record>>>>,
     /// Used again last in, first out: undoing changes in reverse order brings
     /// every record back to its old place.
     free: Vec<ZnodeId>,
@@ -145,10 +147,11 @@ impl Slab {
             return id;
         }
         if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
+            self.chunks.push(Arc::new(Vec::with_capacity(CHUNK)));
         }
         let full = (self.chunks.len() - 1) * CHUNK;
         let chunk = self.chunks.last_mut().expect("one was pushed if there was none");
+        let chunk = Arc::make_mut(chunk);
         chunk.push(Some(record));
         let place = u32::try_from(full + chunk.len() - 1);
         ZnodeId(place.expect("memory ends before 2^32 znodes"))
@@ -171,9 +174,37 @@ impl Slab {
         self.slot(id).as_mut().expect("ids of removed records are not kept")
     }
 
+    /// The records as they are now, for reading, whatever is done to these from
+    /// now on. Costs a pointer a chunk.
+    pub(super) fn share(&self) -> Self {
+        Self { chunks: self.chunks.clone(), free: Vec::new(), len: self.len }
+    }
+
+    /// The next record in depth-first order that is `top` or below it, parents
+    /// first, siblings in order. Needs no stack, however deep the tree is.
+    pub(super) fn next_below(&self, top: ZnodeId, at: ZnodeId) -> Option<ZnodeId> {
+        if let Some(first) = self.get(at).children().first() {
+            return Some(*first);
+        }
+        self.next_beside(top, at)
+    }
+
+    /// As [`Slab::next_below`], without what is below `at`.
+    pub(super) fn next_beside(&self, top: ZnodeId, mut at: ZnodeId) -> Option<ZnodeId> {
+        while at != top {
+            let record = self.get(at);
+            let siblings = self.get(record.parent).children();
+            if let Some(next) = siblings.get(record.position as usize + 1) {
+                return Some(*next);
+            }
+            at = record.parent;
+        }
+        None
+    }
+
     fn slot(&mut self, id: ZnodeId) -> &mut Option<Record> {
         let place = id.0 as usize;
-        &mut self.chunks[place / CHUNK][place % CHUNK]
+        &mut Arc::make_mut(&mut self.chunks[place / CHUNK])[place % CHUNK]
     }
 }
 

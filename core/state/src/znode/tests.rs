@@ -82,8 +82,8 @@ fn a_deep_tree_does_not_use_the_stack() {
     assert_eq!(machine.znodes().descendants("/d"), 2999);
     machine.check_invariants().unwrap();
     let mut restore = Restore::new();
-    for (tag, payload) in machine.freeze().records() {
-        restore.record(tag, Bytes::copy_from_slice(payload)).unwrap();
+    for (tag, payload) in machine.freeze().to_records() {
+        restore.record(tag, payload.into()).unwrap();
     }
     let restored = restore.finish().unwrap();
     assert_eq!(restored.znodes().descendants("/"), 3003);

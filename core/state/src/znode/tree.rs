@@ -201,42 +201,12 @@ impl Tree {
         if path.is_empty() { self.find("/") } else { self.find(path) }
     }
 
-    /// The next znode in depth-first order that is `top` or below it, parents
-    /// first, siblings in order. Needs no stack, however deep the tree is.
-    pub(crate) fn next_below(&self, top: ZnodeId, at: ZnodeId) -> Option<ZnodeId> {
-        if let Some(first) = self.slab.get(at).children().first() {
-            return Some(*first);
-        }
-        self.next_beside(top, at)
-    }
-
-    /// As [`Tree::next_below`], without what is below `at`.
-    pub(super) fn next_beside(&self, top: ZnodeId, mut at: ZnodeId) -> Option<ZnodeId> {
-        while at != top {
-            let record = self.slab.get(at);
-            let siblings = self.slab.get(record.parent).children();
-            if let Some(next) = siblings.get(record.position as usize + 1) {
-                return Some(*next);
-            }
-            at = record.parent;
-        }
-        None
-    }
-
     /// Every znode below and including `top`.
     pub(super) fn ids_below(&self, top: ZnodeId) -> impl Iterator<Item = ZnodeId> {
-        core::iter::successors(Some(top), move |at| self.next_below(top, *at))
+        core::iter::successors(Some(top), move |at| self.slab.next_below(top, *at))
     }
 
-    /// Every record with its access list, parents first, siblings in order.
-    pub(crate) fn records(&self) -> impl Iterator<Item = (&Record, &Acl)> {
-        self.ids_below(ZnodeId::ROOT).map(|id| {
-            let record = self.slab.get(id);
-            (record, self.acls.get(record.acl))
-        })
-    }
-
-    /// Puts in the next znode of a snapshot, in the order of [`Tree::records`].
+    /// Puts in the next znode of a snapshot, in the order it was written in.
     pub(crate) fn restore(
         &mut self,
         input: &mut Input,

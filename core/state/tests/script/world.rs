@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use bytes::Bytes;
 use coord_state::snapshot::Restore;
 use coord_state::{
     Attachment, Command, ContentHash, Event, Rejection, Reply, SessionId, StateMachine,
@@ -99,14 +98,14 @@ impl World {
     pub(crate) fn restored(&self) -> Result<StateMachine, String> {
         let frozen = self.machine.freeze();
         let mut restore = Restore::new();
-        for (tag, payload) in frozen.records() {
+        for (tag, payload) in frozen.to_records() {
             restore
-                .record(tag, Bytes::copy_from_slice(payload))
+                .record(tag, payload.into())
                 .map_err(|error| format!("the snapshot does not read back: {error}"))?;
         }
         let restored = restore.finish().map_err(|error| error.to_string())?;
         restored.check_invariants()?;
-        if !restored.freeze().records().eq(frozen.records()) {
+        if restored.freeze().to_records() != frozen.to_records() {
             return Err("the state differs from its snapshot".into());
         }
         Ok(restored)

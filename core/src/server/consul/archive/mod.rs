@@ -59,11 +59,13 @@ impl Front {
         let frozen = self.node.read(StateMachine::freeze_archive);
         let index = frozen.revision().0;
         let saved_s = self.node.clock().wall_ms() / 1000;
-        let meta = self.archive_meta(index, saved_s, container::state_bytes(&frozen));
+        let mut meta = self.archive_meta(index, saved_s);
         let (sender, parts) = mpsc::channel(PARTS_MAX);
         let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
+            // It stands before the state, so the state is gone through twice.
+            meta.size = container::state_bytes(&frozen);
             let mut out = PartWriter { sender, runtime, part: Vec::with_capacity(PART_BYTES) };
             if let Err(error) = container::write(&meta, &frozen, saved_s, &mut out) {
                 tracing::warn!(%error, "an archive was not taken to its end");
@@ -78,7 +80,8 @@ impl Front {
         }))
     }
 
-    fn archive_meta(&self, index: u64, saved_s: u64, size: u64) -> ArchiveMeta {
+    /// All but the size.
+    fn archive_meta(&self, index: u64, saved_s: u64) -> ArchiveMeta {
         let status = self.node.status();
         let servers = status.voters.into_iter().map(|(member, address)| Server {
             suffrage: 0,
@@ -92,7 +95,7 @@ impl Front {
             term: status.term,
             configuration: Configuration { servers: servers.collect() },
             configuration_index: 0,
-            size,
+            size: 0,
         }
     }
 
