@@ -12,11 +12,12 @@ use std::time::Duration;
 use coord_state::consul::{ConsulCommand, ConsulSessionId};
 use coord_state::session::SessionCommand;
 use coord_state::{Command, SessionId, StateMachine};
+use foldhash::fast::RandomState;
 
 /// Touches on their way to the leader, and the leader's deadlines.
 #[derive(Debug, Default)]
 pub(super) struct SessionClock {
-    touched: Mutex<HashSet<SessionId>>,
+    touched: Mutex<HashSet<SessionId, RandomState>>,
     deadlines: Mutex<Deadlines>,
 }
 
@@ -26,8 +27,8 @@ struct Deadlines {
     term: u64,
     /// When they were last looked at.
     looked: Duration,
-    sessions: HashMap<SessionId, Duration>,
-    consul: HashMap<ConsulSessionId, Duration>,
+    sessions: HashMap<SessionId, Duration, RandomState>,
+    consul: HashMap<ConsulSessionId, Duration, RandomState>,
 }
 
 impl SessionClock {
@@ -38,7 +39,7 @@ impl SessionClock {
 
     /// Takes the sessions heard from since the last call.
     pub(super) fn take_touched(&self) -> Vec<SessionId> {
-        std::mem::take(&mut *lock(&self.touched)).into_iter().collect()
+        lock(&self.touched).drain().collect()
     }
 
     /// On the leader: these sessions were heard from, on any member.
@@ -110,8 +111,10 @@ impl SessionClock {
                 commands.push(Command::Consul(destroy));
             }
         }
-        let live = |id: &SessionId| state.sessions().session(*id).is_some();
-        deadlines.sessions.retain(|id, _| live(id));
+        // Every live one has a deadline by now: without more, there is none of others.
+        if deadlines.sessions.len() > state.sessions().len() {
+            deadlines.sessions.retain(|id, _| state.sessions().session(*id).is_some());
+        }
         deadlines.consul.retain(|id, _| state.consul().sessions().session(*id).is_some());
         commands
     }
