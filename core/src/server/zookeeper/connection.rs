@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -52,33 +53,38 @@ struct Connection {
 
 /// Serves one connection until either side ends it.
 pub(super) async fn serve(peer: Arc<Peer>, stream: Stream, stop: watch::Receiver<bool>) {
-    let mut connection = Connection {
+    let connection = Connection {
         socket: Socket::new(stream, Arc::clone(&peer)),
         peer,
         stop,
         outbox: Outbox::default(),
     };
+    // Boxed: the rest of a connection's life would have to keep its room.
+    let Ok(Some((mut connection, owned, standing))) = Box::pin(connection.enter()).await else {
+        return;
+    };
     // An I/O error is the client's leaving: there is nobody to tell.
-    let _ = connection.run().await;
+    let _ = connection.serve_session(owned.owner, standing).await;
 }
 
 impl Connection {
-    async fn run(&mut self) -> io::Result<()> {
+    /// Answers what comes first. Itself, if that opened a session here.
+    async fn enter(mut self) -> io::Result<Option<(Self, Owned, Standing)>> {
         let mut stop = self.stop.clone();
         let first = tokio::select! {
             first = tokio::time::timeout(HANDSHAKE_MAX, self.first_frame()) => first,
-            () = stopped(&mut stop) => return Ok(()),
+            () = stopped(&mut stop) => return Ok(None),
         };
         let counters = &self.peer.shared.counters;
         let Ok(first) = first else {
             counters.sessionless_expired.fetch_add(1, Relaxed);
-            return Ok(());
+            return Ok(None);
         };
-        let Ok(Some(first)) = first else { return Ok(()) };
+        let Ok(Some(first)) = first else { return Ok(None) };
         let payload = match first {
             First::Word(word) => {
                 self.outbox.text(&four_letter::answer(word, &self.peer.shared));
-                return self.say_farewell().await;
+                return self.say_farewell().await.map(|()| None);
             }
             First::Frame(payload) => {
                 counters.connection_requests.fetch_add(1, Relaxed);
@@ -88,28 +94,28 @@ impl Connection {
         let peer = Arc::clone(&self.peer);
         let handshake = tokio::select! {
             handshake = shake_hands(&peer, payload) => handshake,
-            () = stopped(&mut stop) => return Ok(()),
+            () = stopped(&mut stop) => return Ok(None),
         };
         match handshake {
-            Handshake::Refused => Ok(()),
+            Handshake::Refused => Ok(None),
             Handshake::NoSession(response) => {
                 self.outbox.frame(|out| response.encode(out));
-                self.say_farewell().await
+                self.say_farewell().await.map(|()| None)
             }
             Handshake::Accepted(owner, standing, response) => {
                 if !owner.local {
                     let sink: Arc<dyn ConnectionSink> = Arc::clone(&peer.inbox) as _;
                     peer.shared.node.own_session(owner.session, owner.attachment, sink);
                 }
-                let _owned = Owned { peer: Arc::clone(&peer), owner };
+                let owned = Owned { peer: Arc::clone(&peer), owner };
                 if !still_owns(&peer, owner) {
-                    return Ok(());
+                    return Ok(None);
                 }
                 peer.stats.session.store(owner.session.0, Relaxed);
                 let timeout = u64::try_from(response.timeout_ms).unwrap_or(0);
                 peer.stats.timeout_ms.store(timeout, Relaxed);
                 self.outbox.frame(|out| response.encode(out));
-                self.serve_session(owner, standing).await
+                Ok(Some((self, owned, standing)))
             }
         }
     }
@@ -141,6 +147,9 @@ impl Connection {
         let mut pipeline = Pipeline::new(Arc::clone(&peer), owner, standing);
         let mut stands = peer.shared.standing.subscribe();
         let mut stop = self.stop.clone();
+        // Begun once: who is woken a thousand times need not line up anew each time.
+        let mut stopping = pin!(stopped(&mut stop));
+        let mut stands_otherwise = pin!(stands.wait_for(|now| *now != standing));
         loop {
             let starved = self.take_requests(&mut pipeline);
             pipeline.advance(peer.shared.node.clock().monotonic(), &mut self.outbox);
@@ -151,7 +160,7 @@ impl Connection {
                 }
                 Some(End::AfterReplies) => {
                     drop(pipeline);
-                    return self.say_farewell().await;
+                    return Box::pin(self.say_farewell()).await;
                 }
                 None => {}
             }
@@ -162,11 +171,12 @@ impl Connection {
                 continue;
             }
             let wants_to_read = starved && pipeline.has_room();
+            pipeline.rest();
             tokio::select! {
                 biased;
-                () = stopped(&mut stop) => return Ok(()),
+                () = &mut stopping => return Ok(()),
                 // It was promised something else: the client looks for another member.
-                _ = stands.wait_for(|now| *now != standing) => return Ok(()),
+                _ = &mut stands_otherwise => return Ok(()),
                 () = peer.inbox.filled() => {}
                 goes_on = self.socket.exchange(&mut self.outbox, wants_to_read) => {
                     if !goes_on? {

@@ -230,7 +230,8 @@ async fn serve_listed(
 ) {
     let _listed = Listed(Arc::clone(&peer));
     let entered = tokio::select! {
-        entered = entrance.enter(stream) => entered,
+        // Boxed: a handshake is large, and over soon.
+        entered = Box::pin(entrance.enter(stream)) => entered,
         () = stopped(&mut stop) => return,
     };
     match entered {

@@ -153,6 +153,14 @@ impl Pipeline {
                 && counters.outstanding_bytes.load(Relaxed) < limits.proposal_bytes_max / 2)
     }
 
+    /// Gives back what is kept for requests, while there are none.
+    pub(super) fn rest(&mut self) {
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        self.drained = Vec::new();
+    }
+
     /// How the connection ends, if it does.
     pub(super) fn end(&self) -> Option<End> {
         self.end

@@ -1,21 +1,24 @@
 //! A connection's socket, TLS or plain, and what was received through it.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 
 use super::connection::Peer;
 use super::outbox::Outbox;
 use crate::tls::Stream;
 
-/// Room made for what is received next, at first and at most.
-/// Idle connections keep the least, and most connections are idle.
-const RECEIVE_BYTES: std::ops::RangeInclusive<usize> = 512..=256 << 10;
+/// Room made for what is received next, at most.
+const RECEIVE_BYTES_MAX: usize = 256 << 10;
+/// What is expected to be no more than this is received without room of its own:
+/// most connections are idle, and keep none.
+const SMALL: usize = 1 << 10;
 
 /// Every wait here may be given up and begun again: nothing is lost.
 pub(super) struct Socket {
@@ -31,8 +34,7 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(stream: Stream, peer: Arc<Peer>) -> Self {
-        let receive_bytes = *RECEIVE_BYTES.start();
-        Self { stream, received: BytesMut::new(), receive_bytes, unflushed: false, peer }
+        Self { stream, received: BytesMut::new(), receive_bytes: SMALL, unflushed: false, peer }
     }
 
     /// Waits for more. False if the client is done sending.
@@ -81,14 +83,25 @@ impl Socket {
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        self.received.reserve(self.receive_bytes);
-        let reading = pin!(self.stream.read_buf(&mut self.received));
-        let bytes = ready!(reading.poll(context))?;
+        let bytes = if self.receive_bytes > SMALL {
+            self.received.reserve(self.receive_bytes);
+            let reading = pin!(self.stream.read_buf(&mut self.received));
+            ready!(reading.poll(context))?
+        } else {
+            if self.received.is_empty() {
+                self.received = BytesMut::new();
+            }
+            let mut room = [MaybeUninit::uninit(); SMALL];
+            let mut buffer = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            self.received.extend_from_slice(buffer.filled());
+            buffer.filled().len()
+        };
         if bytes > 0 {
             self.peer.shared.counters.bytes_received.fetch_add(bytes as u64, Relaxed);
             // A full buffer says that there is more: take more at a time.
             let next = if bytes >= self.receive_bytes { bytes * 2 } else { bytes };
-            self.receive_bytes = next.clamp(*RECEIVE_BYTES.start(), *RECEIVE_BYTES.end());
+            self.receive_bytes = next.clamp(SMALL, RECEIVE_BYTES_MAX);
         }
         Poll::Ready(Ok(bytes > 0))
     }
