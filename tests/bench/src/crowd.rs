@@ -70,8 +70,12 @@ pub(crate) async fn watch(plan: &Plan) -> Result<Vec<Duration>> {
     Ok(counted)
 }
 
+/// Keeps alive what is open while the rest opens: on a busy machine that takes
+/// longer than a session lasts, and a server rightly closes those it heard nothing of.
 async fn open_all(plan: &Plan) -> Result<Vec<Link>> {
     let mut links = Vec::new();
+    let mut pings = Requests::new(Work::Idle, &plan.folder, 0, 0);
+    let mut heard = Instant::now();
     let mut left = usize::try_from(plan.connections).unwrap_or(usize::MAX);
     while left > 0 {
         let now = left.min(AT_ONCE);
@@ -84,6 +88,13 @@ async fn open_all(plan: &Plan) -> Result<Vec<Link>> {
             .collect();
         for one in opening {
             links.push(one.await.map_err(std::io::Error::other)??);
+        }
+        if heard.elapsed() > PING_EVERY {
+            for link in &mut links {
+                pings.push(&mut link.out);
+                one_reply(link).await?;
+            }
+            heard = Instant::now();
         }
     }
     Ok(links)

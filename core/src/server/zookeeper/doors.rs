@@ -12,8 +12,9 @@ use crate::error::Error;
 use crate::settings::{ListenAddress, Settings};
 use crate::tls::{Acceptor, AcceptorOptions, Stream};
 
-/// Connections the system holds for us until we accept them.
-const BACKLOG: i32 = 1024;
+/// Connections the system holds for us until we accept them; it may hold fewer.
+/// With one too many its client waits seconds, until it tries again.
+const BACKLOG: i32 = 4096;
 
 /// The ports of one server.
 #[derive(Debug)]
