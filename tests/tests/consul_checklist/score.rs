@@ -109,7 +109,6 @@ const POINTS: &[(&str, u32)] = &[
 
 /// Points without a test, and why. They count as missed.
 const NOT_TESTED: &[(&str, &str)] = &[
-    ("B-15", "ten thousand waiters need more file descriptors than a test may expect"),
     ("D-07", "names outside the zone are refused, but not yet forwarded"),
     ("D-09", "lifetimes of answers cannot be set yet"),
     ("H-16", "there is no user interface yet"),

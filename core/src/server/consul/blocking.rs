@@ -11,7 +11,8 @@
 //! change falls between. A wake that moves no index is not passed on, unless an
 //! archive replaced the state: that answers everybody, and no index is told
 //! from then on that is lower than the revision of the restore. The
-//! waiter goes with the request: hyper drops it when the client leaves.
+//! waiter goes with the request: its connection drops it when the client leaves.
+//! What a connection keeps meanwhile is told in `parking`.
 
 use std::time::Duration;
 
@@ -87,7 +88,8 @@ impl Front {
     }
 
     async fn confirm_level(&self, level: ReadLevel) -> Result<Freshness, HttpError> {
-        self.holding(|| self.node.confirm(level)).await
+        // Boxed: who waits for news keeps the room of what it waited for before.
+        Box::pin(self.holding(|| self.node.confirm(level))).await
     }
 
     /// Orders a command and gives its reply; without a leader it tries again

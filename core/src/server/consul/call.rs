@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use coord_wire::consul::filter::{Filter, Shape};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName};
 use hyper::{Method, StatusCode};
 
 use super::error_map::HttpError;
@@ -15,6 +15,9 @@ use super::params::Params;
 
 /// How long a client may pause within a body.
 const BODY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Who asked a proxy, as it tells.
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// One request, routed.
 #[derive(Debug)]

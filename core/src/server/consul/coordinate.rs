@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::Front;
 use super::answer::Answer;
-use super::call::Call;
+use super::call::{Call, FORWARDED_FOR};
 use super::error_map::HttpError;
 
 #[derive(Serialize)]
@@ -89,7 +89,7 @@ impl Front {
 
 /// Who asks: behind a proxy, whoever asked that.
 fn asker(headers: &HeaderMap, peer: Option<SocketAddr>) -> Option<IpAddr> {
-    let forwarded = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    let forwarded = headers.get(FORWARDED_FOR).and_then(|value| value.to_str().ok());
     let first = forwarded.and_then(|list| list.split(',').next());
     first.and_then(|text| text.trim().parse().ok()).or_else(|| peer.map(|peer| peer.ip()))
 }

@@ -40,6 +40,7 @@ mod metrics;
 mod monitor;
 mod operator;
 mod params;
+mod parking;
 mod query;
 mod read_options;
 mod route;

@@ -189,6 +189,34 @@ const ROUTES: &[Route] = &[
 ];
 
 impl Endpoint {
+    /// Whether a read of it may be a blocking query.
+    pub(super) fn can_wait(self) -> bool {
+        matches!(
+            self,
+            Self::Kv
+                | Self::SessionInfo
+                | Self::SessionNode
+                | Self::SessionList
+                | Self::CatalogNodes
+                | Self::CatalogServices
+                | Self::CatalogService
+                | Self::CatalogConnect
+                | Self::CatalogNode
+                | Self::CatalogNodeServices
+                | Self::CatalogGatewayServices
+                | Self::HealthNode
+                | Self::HealthChecks
+                | Self::HealthService
+                | Self::HealthConnect
+                | Self::HealthState
+                | Self::EventList
+                | Self::QueryList
+                | Self::Query
+                | Self::CoordinateNodes
+                | Self::CoordinateNode
+        )
+    }
+
     /// Whether Consul's agent caches it where `?cached` allows.
     pub(super) fn is_cacheable(self) -> bool {
         matches!(
