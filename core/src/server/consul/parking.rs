@@ -222,6 +222,21 @@ impl AsyncWrite for Socket {
         socket.note(sent)
     }
 
+    // Heads and bodies go out together, not copied into one another first.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let socket = self.get_mut();
+        let sent = Pin::new(&mut socket.stream).poll_write_vectored(context, parts);
+        socket.note(sent)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
         let sent = Pin::new(&mut socket.stream).poll_flush(context);
