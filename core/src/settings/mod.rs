@@ -12,6 +12,7 @@ mod secret;
 mod server_line;
 mod text;
 mod tls;
+mod ui;
 mod zoo_cfg;
 mod zoo_cfg_secure;
 mod zookeeper;
@@ -23,6 +24,7 @@ pub use limits::Limits;
 pub use secret::Secret;
 pub use server_line::{ServerAddress, ServerLine};
 pub use tls::{ClientAuth, TlsSettings, TlsVersion};
+pub use ui::UiSettings;
 pub use zoo_cfg::ReadSettings;
 pub use zookeeper::ZookeeperSettings;
 
@@ -80,6 +82,8 @@ pub struct Settings {
     pub datacenter: String,
     /// The DNS interface.
     pub dns: DnsSettings,
+    /// The page in the browser.
+    pub ui: UiSettings,
     /// TLS towards clients.
     pub tls: TlsSettings,
     /// Who ZooKeeper's clients are, beyond what they say themselves.
@@ -206,6 +210,7 @@ impl Default for Settings {
             node_name: None,
             datacenter: "dc1".to_owned(),
             dns: DnsSettings::default(),
+            ui: UiSettings::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),
             agent: AgentSettings::default(),

@@ -11,6 +11,7 @@ mod catalog;
 mod dns;
 mod keys;
 mod operators;
+mod page;
 mod parked;
 mod queries;
 mod score;

@@ -84,8 +84,8 @@ fn find(
     if let Some(clean) = clean_path::redirect(&path) {
         return Ok(Found::Page(redirected(&clean, head.uri.query())));
     }
-    let Some((route, tail)) = Route::find(&path) else {
-        if Route::is_folder(&path) {
+    let Some((route, tail)) = Route::find(&path).filter(|(route, _)| front.has(route)) else {
+        if Route::folder(&path).is_some_and(|route| front.has(route)) {
             return Ok(Found::Page(redirected(&[&path[..], b"/"].concat(), head.uri.query())));
         }
         if let Some(page) = extra_page(front, &head.method, &path) {
@@ -197,6 +197,11 @@ fn check_scope(front: &Front, params: &Params) -> Result<(), HttpError> {
 }
 
 impl Front {
+    /// Whether this member has it: the page is only where it is wanted.
+    fn has(&self, route: &Route) -> bool {
+        route.endpoint != Endpoint::Ui || self.page.is_some()
+    }
+
     /// Refuses what would show a state that is not to be trusted.
     fn check_serves(&self, endpoint: Endpoint) -> Result<(), HttpError> {
         let of_itself = matches!(
@@ -207,6 +212,7 @@ impl Front {
                 | Endpoint::StatusLeader
                 | Endpoint::StatusPeers
                 | Endpoint::Root
+                | Endpoint::Ui
         );
         if of_itself || self.node.serves() {
             return Ok(());
@@ -304,6 +310,8 @@ fn handle(front: &Arc<Front>, endpoint: Endpoint, call: Call) -> Handling<'_> {
         Endpoint::Intentions => at_once(mesh::intentions(&call)),
         Endpoint::NoneOfThem => at_once(Ok(mesh::empty_list(&call))),
         Endpoint::Acl => at_once(fixed::acl_disabled()),
+        Endpoint::Ui => at_once(front.ui(&call)),
+        Endpoint::Root if front.page.is_some() => at_once(Ok(redirected(b"/ui/", None))),
         Endpoint::Root => at_once(Ok(Answer::text(
             "Consul Agent: UI disabled. To enable, set ui_config.enabled=true in the agent configuration and restart.",
         ))),

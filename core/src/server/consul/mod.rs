@@ -14,7 +14,8 @@
 //! key may contain `//` (Consul would redirect and lose the write).
 //!
 //! Not here: the JSON shapes (`coord_wire::consul`), access control (tokens are
-//! accepted and ignored).
+//! accepted and ignored). The page in the browser (`ui`) is a client like
+//! others; here it is only handed out.
 
 mod agent;
 mod agent_health;
@@ -47,6 +48,7 @@ mod route;
 mod session;
 mod status;
 mod txn;
+mod ui;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -79,6 +81,8 @@ struct Front {
     log_feed: OnceLock<Arc<LogFeed>>,
     /// Archives being made.
     saves: Arc<Semaphore>,
+    /// The page in the browser, where it is on.
+    page: Option<ui::Page>,
     stopping: watch::Sender<bool>,
 }
 
@@ -132,6 +136,7 @@ impl ConsulServer {
             events: EventLog::default(),
             metrics: Metrics::default(),
             extra,
+            page: settings.ui.enabled.then(ui::Page::new),
             saves: Arc::new(Semaphore::new(archive::SAVES_MAX)),
             stopping,
         });

@@ -76,6 +76,7 @@ pub(super) enum Endpoint {
     NoneOfThem,
     Acl,
     Root,
+    Ui,
 }
 
 /// A path, or with a slash at its end everything below it.
@@ -186,6 +187,7 @@ const ROUTES: &[Route] = &[
     route("/v1/acl/", ANY, Endpoint::Acl),
     route("/v1/internal/acl/authorize", &["POST"], Endpoint::Acl),
     route("/", GET, Endpoint::Root),
+    route("/ui/", GET, Endpoint::Ui),
 ];
 
 impl Endpoint {
@@ -246,10 +248,10 @@ impl Route {
             .max_by_key(|(route, _)| route.path.len())
     }
 
-    /// Whether this is the path of a folder but for the slash at its end.
-    pub(super) fn is_folder(path: &[u8]) -> bool {
-        let folder = |route: &Self| route.path.as_bytes().strip_suffix(b"/") == Some(path);
-        path.len() > 1 && ROUTES.iter().any(folder)
+    /// The folder whose path this is but for the slash at its end.
+    pub(super) fn folder(path: &[u8]) -> Option<&'static Self> {
+        let folder = |route: &&Self| route.path.as_bytes().strip_suffix(b"/") == Some(path);
+        ROUTES.iter().find(folder).filter(|_| path.len() > 1)
     }
 
     /// As the `Allow` header tells them.
