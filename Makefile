@@ -23,7 +23,7 @@ export CC CARGO_TARGET_DIR
 export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: all demo check conformance conformance-consul bench bench-consul fuzz fix wheel install python \
-        help clean has-cargo has-python has-cc has-cxx has-pip has-java has-client-tools
+        help clean has-cargo has-python has-cc has-cxx has-pip has-java has-client-tools has-browser
 .DEFAULT_GOAL := all
 
 all: has-cargo has-python has-cc ## Build the library, the command and the Python module; check the header
@@ -48,7 +48,7 @@ check: has-cargo has-python has-cc ## Every test and every lint; rewrites nothin
 	PYTHONPATH=$(abspath $(PYTHONS)) COORD_BIN=$(abspath $(TARGET)/debug/coord) \
 		$(PYTHON) -m unittest discover -s tests/python
 
-conformance: has-cargo has-python has-cc has-pip has-java has-client-tools ## Genuine peers and clients against this build
+conformance: has-cargo has-python has-cc has-pip has-java has-client-tools has-browser ## Genuine peers and clients against this build
 	$(CARGO) build --locked --workspace
 	$(call stage_python,debug)
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug
@@ -124,6 +124,9 @@ has-cxx:
 
 has-client-tools:
 	@for tool in javac mvn go node npm; do command -v $$tool >/dev/null || { echo "$$tool is missing: the genuine clients are fetched and built by their own tools. Install them (Debian: apt install default-jdk-headless maven golang-go nodejs npm)." >&2; exit 1; }; done
+
+has-browser:
+	@for tool in chromium chromedriver; do command -v $$tool >/dev/null || { echo "$$tool is missing: the page at /ui/ is tested in a real browser. Install it (Debian: apt install chromium chromium-driver)." >&2; exit 1; }; done
 
 has-pip: has-python
 	@$(PYTHON) -c 'import ensurepip, venv, pip' 2>/dev/null || { echo "$(PYTHON) has no pip or venv, which the genuine clients and the wheel need. Install them (Debian: apt install python3-pip python3-venv)." >&2; exit 1; }

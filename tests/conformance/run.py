@@ -26,6 +26,7 @@ SUITES = [
     ("test_python_consul", "python-consul"),
     ("test_go_consul", None),
     ("test_node_consul", None),
+    ("test_page", None),
     ("test_dig", None),
     ("test_patroni", "patroni"),
     ("test_consul_members", "py-consul"),
