@@ -144,6 +144,28 @@ fn a_connection_goes_on_after_a_query_that_waited() {
 }
 
 #[test]
+fn an_answer_that_was_waited_for_looks_like_one_that_was_not() {
+    let member = member();
+    let others = waiting(&member);
+    let mut kept = Kept::to(&member);
+    let names = |head: &str| -> Vec<String> {
+        head.lines().map(|line| line.split(':').next().unwrap().to_owned()).collect()
+    };
+    for (write, path) in [("1", "/v1/kv/x"), ("2", "/v1/kv/x?raw"), ("3", "/v1/kv/?keys")] {
+        let index = member.get("/v1/kv/x").index();
+        let more = if path.contains('?') { '&' } else { '?' };
+        kept.get(&format!("{path}{more}index={index}&wait=60s"));
+        until_waiting(&member, others + 1);
+        member.put("/v1/kv/x", write).ok();
+        let waited = kept.answer();
+        kept.get(path);
+        let at_once = kept.answer();
+        assert_eq!(waited.body, at_once.body);
+        assert_eq!(names(&waited.head), names(&at_once.head));
+    }
+}
+
+#[test]
 fn what_is_sent_behind_a_query_that_waits_is_answered_after_it() {
     let member = member();
     let others = waiting(&member);

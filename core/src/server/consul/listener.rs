@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -164,8 +164,19 @@ async fn connection(front: Arc<Front>, stream: Stream, peer: Option<SocketAddr>)
         socket = parts.io.into_inner();
         socket.put_back(&parts.read_buf);
         drop((parts.read_buf, parts.service));
-        if !waiting.park(&mut socket, &parking, || *front.stopping.borrow()).await {
+        let date = || UNIX_EPOCH + Duration::from_millis(front.node.clock().wall_ms());
+        let parked = waiting.park(&mut socket, date, || *front.stopping.borrow()).await;
+        if !matches!(parked, Ok(true)) {
             return;
+        }
+        // Nor does a connection whose client has nothing to ask need any buffers.
+        tokio::select! {
+            filled = tokio::time::timeout(HEADER_READ_MAX, socket.filled()) => {
+                if !matches!(filled, Ok(Ok(()))) {
+                    return;
+                }
+            }
+            () = front.stopped() => return,
         }
     }
 }
@@ -194,9 +205,6 @@ async fn answer(
     request: Request<Incoming>,
     parking: &Parking,
 ) -> Result<Response<AnswerBody>, Infallible> {
-    if let Some(answer) = parking.take_answer() {
-        return Ok(answer);
-    }
     let (waits, ends) = (Waiting::is_for(&request), Waiting::ends(&request));
     let begun = dispatch::begin(front, peer, request);
     if !waits {

@@ -49,6 +49,7 @@ mod session;
 mod status;
 mod txn;
 mod ui;
+mod written;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -9,14 +9,14 @@
 //! hyper reads a request -> its answer is not ready -> the answer's future, the
 //!       ^                                             socket and what came behind
 //!       |                                             the request are kept
-//!       +--- another hyper connection reads a         the rest of hyper goes
-//!            stand-in for the request, and answers         |
-//!            it with what was waited for    <--------------+ ready
+//!       +--- the client sends what comes next         the rest of hyper goes
+//!                          ^                               |
+//!                          +--- the answer is written <----+ ready
 //! ```
 //!
-//! The stand-in says of the request what the form of an answer depends on:
-//! method, version, and whether the client wants the connection to end. What
-//! waits is therefore HTTP/1.1, `GET`, and without a body.
+//! So a thousand clients that wake at once need no buffers either. What is
+//! written here, in [`written`], looks as if hyper had written it; requests are
+//! read by hyper alone. What waits is HTTP/1.1, `GET`, and without a body.
 //!
 //! Nothing written is lost: a connection is taken apart only when all it had
 //! to send left.
@@ -26,14 +26,16 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use bytes::{Buf as _, Bytes};
 use hyper::body::Body;
 use hyper::header::CONNECTION;
 use hyper::{Method, Request, Response, Version};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use super::body::AnswerBody;
+use super::written::{Length, chunk, head};
 use crate::tls::Stream;
 
 /// What a parked client may send ahead; it waits in the socket beyond that.
@@ -49,30 +51,24 @@ pub(super) struct Waiting {
     ends: bool,
 }
 
-/// Where the service leaves what waits, and finds what was waited for.
+/// Where the service leaves what waits.
 #[derive(Default)]
 pub(super) struct Parking {
-    places: Mutex<Places>,
+    waiting: Mutex<Option<Waiting>>,
     /// The socket took less than it was given.
     unsent: AtomicBool,
-}
-
-#[derive(Default)]
-struct Places {
-    waiting: Option<Waiting>,
-    answer: Option<Response<AnswerBody>>,
 }
 
 impl Parking {
     /// Waits for an answer here, unless [`Self::take_waiting`] takes it away:
     /// then never again.
     pub(super) async fn wait(&self, waiting: Waiting) -> Response<AnswerBody> {
-        self.places().waiting = Some(waiting);
+        *self.waiting() = Some(waiting);
         std::future::poll_fn(|context| {
-            let mut places = self.places();
-            let Some(waiting) = &mut places.waiting else { return Poll::Pending };
+            let mut place = self.waiting();
+            let Some(waiting) = &mut *place else { return Poll::Pending };
             let answer = ready!(waiting.answering.as_mut().poll(context));
-            places.waiting = None;
+            *place = None;
             Poll::Ready(answer)
         })
         .await
@@ -80,15 +76,11 @@ impl Parking {
 
     /// What waits, to be waited for elsewhere; not while something is unsent.
     pub(super) fn take_waiting(&self) -> Option<Waiting> {
-        if self.unsent.load(Relaxed) { None } else { self.places().waiting.take() }
+        if self.unsent.load(Relaxed) { None } else { self.waiting().take() }
     }
 
-    pub(super) fn take_answer(&self) -> Option<Response<AnswerBody>> {
-        self.places().answer.take()
-    }
-
-    fn places(&self) -> MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,29 +107,30 @@ impl Waiting {
         Self { answering, ends }
     }
 
-    /// Waits for the answer; false if the client leaves first. With true, what
-    /// `socket` reads next is a request that the service of `parking` answers
-    /// with it. It is the connection's last if `stops` says so then.
+    /// Waits for the answer and sends it. False if that was the connection's end:
+    /// the client left, or wanted it, or `stops` says so once there is an answer.
     pub(super) async fn park(
         mut self,
         socket: &mut Socket,
-        parking: &Parking,
+        date: impl FnOnce() -> SystemTime,
         stops: impl FnOnce() -> bool,
-    ) -> bool {
+    ) -> io::Result<bool> {
         let answer = std::future::poll_fn(|context| {
             if let Poll::Ready(answer) = self.answering.as_mut().poll(context) {
-                return Poll::Ready(Some(answer));
+                return Poll::Ready(Ok(answer));
             }
             match socket.poll_ahead(context) {
                 Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
-                Poll::Ready(Err(_)) => Poll::Ready(None),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             }
         })
-        .await;
-        let Some(answer) = answer else { return false };
-        parking.places().answer = Some(answer);
-        socket.put_stand_in(self.ends || stops());
-        true
+        .await?;
+        let ends = self.ends || stops();
+        socket.send(answer, date(), ends).await?;
+        if ends {
+            socket.stream.shutdown().await?;
+        }
+        Ok(!ends)
     }
 }
 
@@ -158,15 +151,37 @@ impl Socket {
         self.before = Bytes::from([unused, &self.before[..]].concat());
     }
 
-    fn put_stand_in(&mut self, ends: bool) {
-        const GOES_ON: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
-        const ENDS: &[u8] = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
-        let stand_in = if ends { ENDS } else { GOES_ON };
-        if self.before.is_empty() {
-            self.before = Bytes::from_static(stand_in);
-        } else {
-            self.put_back(stand_in);
+    /// Waits until the client sends something.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` if it leaves instead.
+    pub(super) async fn filled(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|context| self.poll_ahead(context)).await
+    }
+
+    async fn send(
+        &mut self,
+        answer: Response<AnswerBody>,
+        date: SystemTime,
+        ends: bool,
+    ) -> io::Result<()> {
+        let (parts, body) = answer.into_parts();
+        match body {
+            AnswerBody::Whole(body) => {
+                let head = head(&parts, Length::Known(body.len()), ends, date);
+                self.stream.write_all_buf(&mut Bytes::from(head).chain(body)).await?;
+            }
+            AnswerBody::Parts(mut body) => {
+                let head = head(&parts, Length::Chunked, ends, date);
+                self.stream.write_all(&head).await?;
+                while let Some(part) = body.recv().await.transpose()? {
+                    self.stream.write_all_buf(&mut chunk(part)).await?;
+                    self.stream.flush().await?;
+                }
+                self.stream.write_all_buf(&mut chunk(Bytes::new())).await?;
+            }
         }
+        self.stream.flush().await
     }
 
     /// Takes what a client sends ahead of its answer, which also tells when it

@@ -40,14 +40,17 @@ pub(super) async fn run(plan: &Plan) -> Result<Histogram> {
         .map_err(std::io::Error::other)??;
     let mut tasks = tokio::task::JoinSet::new();
     for mut link in links {
-        tasks.spawn(async move { link.answer().await.map(|_| Instant::now()) });
+        // Kept: to hang up would be work for the server that no waiting client makes.
+        tasks.spawn(async move { link.answer().await.map(|_| (Instant::now(), link)) });
     }
     tokio::task::yield_now().await;
     let began = Instant::now();
     writer.send(&request("PUT", &plan.path, b"after")).await?;
-    let mut latencies = Histogram::new();
+    let (mut latencies, mut kept) = (Histogram::new(), Vec::new());
     while let Some(woken) = tasks.join_next().await {
-        latencies.record(woken.map_err(std::io::Error::other)?? - began);
+        let (at, link) = woken.map_err(std::io::Error::other)??;
+        latencies.record(at - began);
+        kept.push(link);
     }
     Ok(latencies)
 }
