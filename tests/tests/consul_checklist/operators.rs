@@ -259,42 +259,8 @@ fn who_would_take_a_cached_answer_is_told_that_it_is_none() {
 }
 
 #[test]
-fn autopilot_says_who_is_well_and_how_many_may_fail() {
-    let mut cluster = Cluster::start(3, &settings(), LONG).unwrap();
-    let api = Api { address: cluster.servers()[0].addresses().http.unwrap() };
-    let mut nodes = api.get("/v1/catalog/nodes").ok();
-    while nodes.json().as_array().unwrap().len() < 3 {
-        nodes = api.wait("/v1/catalog/nodes", nodes.index(), "10s").end().ok();
-    }
-    let health = api.json("/v1/operator/autopilot/health");
-    assert_eq!((&health["Healthy"], &health["FailureTolerance"]), (&json!(true), &json!(1)));
-    let servers = health["Servers"].as_array().unwrap();
-    assert_eq!(servers.iter().filter(|server| server["Leader"] == true).count(), 1);
-    let state = api.json("/v1/operator/autopilot/state");
-    assert_eq!(state["Voters"].as_array().unwrap().len(), 3);
-    let ids: Vec<_> = servers.iter().map(|server| &server["ID"]).collect();
-    let raft = api.json("/v1/operator/raft/configuration");
-    for server in raft["Servers"].as_array().unwrap() {
-        assert!(ids.contains(&&server["ID"]), "{server}");
-    }
-    cluster.stop_member(2).unwrap();
-    let mut reply = api.get("/v1/health/node/home-3").ok();
-    while !reply.text().contains("critical") {
-        reply = api.wait("/v1/health/node/home-3", reply.index(), "10s").end().ok();
-    }
-    let health = api.get("/v1/operator/autopilot/health");
-    assert_eq!(health.status, 429);
-    assert_eq!(health.json()["FailureTolerance"], 0);
-}
-
-#[test]
-fn autopilots_configuration_is_told_and_stays() {
+fn usage_is_counted_and_there_is_no_gossip_to_encrypt() {
     let member = member();
-    let path = "/v1/operator/autopilot/configuration";
-    let configuration = member.get(path).ok();
-    assert_eq!(configuration.json()["MaxTrailingLogs"], 250);
-    member.put(path, configuration.body).says(200, "true");
-    assert_eq!(member.put(path, r#"{"CleanupDeadServers":true}"#).status, 500);
     let usage = member.json("/v1/operator/usage");
     assert_eq!(usage["Usage"]["dc1"]["Nodes"], 1);
     assert_eq!(usage["Usage"]["dc1"]["BillableServiceInstances"], 0);

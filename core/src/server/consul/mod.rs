@@ -21,6 +21,7 @@ mod agent;
 mod agent_health;
 mod answer;
 mod archive;
+mod autopilot;
 mod blocking;
 mod body;
 mod call;
