@@ -1,9 +1,9 @@
-//! Autopilot.
+//! Autopilot, and leadership that goes over because an operator wants it.
 
 use coord_core::embedded::Cluster;
 use serde_json::{Value, json};
 
-use crate::browser::{Api, LONG, member, settings};
+use crate::browser::{Api, LONG, Reply, member, settings};
 
 const CONFIGURATION: &str = "/v1/operator/autopilot/configuration";
 
@@ -79,6 +79,39 @@ fn autopilot_removes_a_dead_member_where_it_may() {
     wait_for(&api, "/v1/catalog/nodes", |nodes| nodes.as_array().unwrap().len() == 2);
     let raft = api.json("/v1/operator/raft/configuration");
     assert_eq!(raft["Servers"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn leadership_goes_to_whom_it_is_handed() {
+    let cluster = Cluster::start(3, &settings(), LONG).unwrap();
+    let api = Api::of(&cluster.servers()[0]);
+    wait_for(&api, "/v1/catalog/nodes", |nodes| nodes.as_array().unwrap().len() == 3);
+    let transfer = |query: &str| -> Reply {
+        api.send("POST", &format!("/v1/operator/raft/transfer-leader{query}"), &[], b"")
+    };
+    let leader = || api.json("/v1/status/leader");
+    let first = leader();
+    transfer("").says(200, r#"{"Success":true}"#);
+    let second = leader();
+    assert_ne!(second, first);
+    let raft = api.json("/v1/operator/raft/configuration");
+    let servers = raft["Servers"].as_array().unwrap();
+    let third = servers.iter().find(|server| ![&first, &second].contains(&&server["Address"]));
+    let third = third.unwrap();
+    let id = third["ID"].as_str().unwrap();
+    transfer(&format!("?id={id}")).says(200, r#"{"Success":true}"#);
+    assert_eq!(leader(), third["Address"]);
+    // It leads already, and nobody is called so.
+    assert_eq!(transfer(&format!("?id={id}")).status, 500);
+    transfer("?id=nobody").says(500, "id \"nobody\" was not found in the Raft configuration");
+    api.put("/v1/kv/x", "1").says(200, "true");
+}
+
+#[test]
+fn a_lone_member_has_nobody_to_hand_over_to() {
+    let refused = member().put("/v1/operator/raft/transfer-leader", "");
+    assert_eq!(refused.status, 500, "{}", refused.text());
+    assert!(refused.text().contains("no other member with a vote"), "{}", refused.text());
 }
 
 /// Reads until it is as expected.

@@ -323,3 +323,13 @@ fn waits_take_as_long_as_the_settings_say() {
     let took = member.get(&format!("/v1/kv/x?index={index}")).ok().took;
     assert!((500..5000).contains(&took.as_millis()), "{took:?}");
 }
+
+#[test]
+fn what_belongs_to_consul_enterprise_is_not_there() {
+    let member = member();
+    for path in ["license", "utilization", "area", "segment", "audit-hash"] {
+        member
+            .get(&format!("/v1/operator/{path}"))
+            .says(404, "Invalid URL path: not a recognized HTTP API endpoint");
+    }
+}

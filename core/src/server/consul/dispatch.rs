@@ -299,6 +299,7 @@ fn handle(front: &Arc<Front>, endpoint: Endpoint, call: Call) -> Handling<'_> {
         Endpoint::CoordinateUpdate => Box::pin(front.coordinate_update(call)),
         Endpoint::Snapshot => Box::pin(front.snapshot(call)),
         Endpoint::RaftPeer => Box::pin(front.raft_remove_peer(call)),
+        Endpoint::RaftTransferLeader => Box::pin(front.raft_transfer_leader(call)),
         Endpoint::RaftConfiguration => at_once(Ok(front.raft_configuration(&call))),
         Endpoint::AutopilotConfiguration => Box::pin(front.autopilot_configuration(call)),
         Endpoint::AutopilotHealth => at_once(Ok(front.autopilot_health(&call))),

@@ -65,6 +65,7 @@ pub(super) enum Endpoint {
     Snapshot,
     RaftConfiguration,
     RaftPeer,
+    RaftTransferLeader,
     AutopilotConfiguration,
     AutopilotHealth,
     AutopilotState,
@@ -164,6 +165,7 @@ const ROUTES: &[Route] = &[
     route("/v1/snapshot", &["GET", "PUT"], Endpoint::Snapshot),
     route("/v1/operator/raft/configuration", GET, Endpoint::RaftConfiguration),
     route("/v1/operator/raft/peer", &["DELETE"], Endpoint::RaftPeer),
+    route("/v1/operator/raft/transfer-leader", &["POST", "PUT"], Endpoint::RaftTransferLeader),
     route(
         "/v1/operator/autopilot/configuration",
         &["GET", "PUT"],
