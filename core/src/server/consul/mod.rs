@@ -34,6 +34,7 @@ mod events;
 mod fixed;
 mod health;
 mod host;
+mod internal;
 mod kv;
 mod listener;
 mod membership;
