@@ -363,3 +363,15 @@ fn own_pages_see_services_summed_up_and_nodes_with_everything_on_them() {
     nobody.says(404, "");
     assert!(nobody.index() >= 1);
 }
+
+#[test]
+fn joining_is_fine_with_a_member_and_fails_with_anybody_else() {
+    let member = member();
+    let own = member.json("/v1/agent/members")[0]["Addr"].as_str().unwrap().to_owned();
+    for address in [own.clone(), format!("{own}:8301")] {
+        member.put(&format!("/v1/agent/join/{address}"), "").says(200, "");
+    }
+    let stranger = member.put(&format!("/v1/agent/join/{own}9"), "");
+    assert_eq!(stranger.status, 500);
+    assert!(stranger.text().starts_with("1 error occurred:\n\t* Failed to join "));
+}
