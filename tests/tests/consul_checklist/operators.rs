@@ -333,3 +333,31 @@ fn what_belongs_to_consul_enterprise_is_not_there() {
             .says(404, "Invalid URL path: not a recognized HTTP API endpoint");
     }
 }
+
+#[test]
+fn who_waits_for_what_never_changes_waits_the_whole_time() {
+    let member = member();
+    for path in ["/v1/connect/intentions", "/v1/config/service-defaults", "/v1/peerings"] {
+        let empty = member.get(path).ok();
+        assert_eq!((empty.text(), empty.index()), ("[]", 1), "{path}");
+        assert_eq!(empty.header("X-Consul-Knownleader"), Some("true"));
+        let waited = member.wait(path, 1, "300ms").end().ok();
+        assert!(waited.took.as_millis() >= 300, "{path}: {:?}", waited.took);
+    }
+}
+
+#[test]
+fn only_the_catalog_health_and_queries_tell_how_consistent_they_are() {
+    let member = member();
+    for (path, told) in [
+        ("/v1/catalog/nodes?stale", Some("stale")),
+        ("/v1/health/state/any?consistent", Some("consistent")),
+        ("/v1/query", Some("leader")),
+        ("/v1/coordinate/nodes", None),
+        ("/v1/session/list", None),
+        ("/v1/kv/?keys", None),
+    ] {
+        let reply = member.get(path).ok();
+        assert_eq!(reply.header("X-Consul-Effective-Consistency"), told, "{path}");
+    }
+}
