@@ -538,7 +538,8 @@ coord_status coord_zk_connect(const char *hosts,
  * Connects as coord_zk_connect does, secured.
  *
  * options  lines of `name=value`:
- *          `tls=on` trusts whom the system trusts; `tls.ca_file=PATH` those in a PEM file;
+ *          `tls=on` trusts whom the system trusts; `tls.ca_file=PATH` those in a PEM file,
+ *          `tls.ca_path=PATH` those in the files of a folder;
  *          `tls.cert_file=PATH` and `tls.key_file=PATH` are this client's own certificate;
  *          `tls.verify=any_name` takes a good certificate of any host, `nothing` any at all;
  *          `sasl=USER:PASSWORD` proves a user with DIGEST-MD5.
@@ -891,16 +892,38 @@ coord_status coord_ops_check_hash(struct coord_ops *ops,
 /**
  * Makes a client. Nothing is sent yet, so that it succeeds without an agent.
  *
- * address  `host:port`, `http://host:port` or `unix:///path`; NULL for CONSUL_HTTP_ADDR of the
- *          environment, or else 127.0.0.1:8500.
+ * TLS is spoken with `https://`, or where CONSUL_HTTP_SSL is `true` and the address names no
+ * scheme; CONSUL_CACERT, CONSUL_CAPATH, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY,
+ * CONSUL_TLS_SERVER_NAME and CONSUL_HTTP_SSL_VERIFY count as they do for Consul's own client.
+ *
+ * address  `host:port`, `http://host:port`, `https://host:port` or `unix:///path`; NULL for
+ *          CONSUL_HTTP_ADDR of the environment, or else 127.0.0.1:8500.
  * token    sent with every call; NULL for CONSUL_HTTP_TOKEN, or else none.
  * out      receives the client; release with coord_consul_free.
- * Returns  COORD_OK; COORD_INVALID (not an address); COORD_UNAVAILABLE (no thread can be made).
+ * Returns  COORD_OK; COORD_INVALID (not an address, or a file for TLS cannot be used);
+ *          COORD_UNAVAILABLE (no thread can be made).
  */
 coord_status coord_consul_connect(const char *address,
                                   const char *token,
                                   struct coord_consul **out,
                                   struct coord_error **error);
+
+/**
+ * Makes a client as coord_consul_connect does, secured.
+ *
+ * options  lines of `name=value`, which win over the environment:
+ *          `tls=on` trusts whom the system trusts; `tls.ca_file=PATH` those in a PEM file,
+ *          `tls.ca_path=PATH` those in the files of a folder;
+ *          `tls.cert_file=PATH` and `tls.key_file=PATH` are this client's own certificate;
+ *          `tls.verify=any_name` takes a good certificate of any host, `nothing` any at all;
+ *          `tls.server_name=NAME` is whom the server's certificate must name.
+ * Returns  as coord_consul_connect; COORD_INVALID also for an option that cannot be used.
+ */
+coord_status coord_consul_connect_secured(const char *address,
+                                          const char *token,
+                                          const char *options,
+                                          struct coord_consul **out,
+                                          struct coord_error **error);
 
 /**
  * Closes a client. Other calls on it, also those that wait in another thread,

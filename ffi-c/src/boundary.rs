@@ -209,6 +209,23 @@ pub(crate) fn limit(timeout_ms: i64, default: Duration) -> Duration {
     u64::try_from(timeout_ms).map_or(default, Duration::from_millis)
 }
 
+/// Hands on lines of `name=value`. They may hold a password: of one that is
+/// none only the number is told.
+pub(crate) fn for_each_option(
+    options: &str,
+    mut set: impl FnMut(&str, &str) -> Result<(), Error>,
+) -> Result<(), Failure> {
+    for (number, line) in options.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+        let unfit = || {
+            let message = format!("line {} of options is not name=value", number + 1);
+            Failure::new(coord_status::COORD_INVALID, message)
+        };
+        let (name, value) = line.split_once('=').ok_or_else(unfit)?;
+        set(name, value)?;
+    }
+    Ok(())
+}
+
 /// A place for a result, which must be there.
 pub(crate) fn required<T>(out: *const T, name: &str) -> Result<(), Failure> {
     if out.is_null() { Err(Failure::null(name)) } else { Ok(()) }

@@ -26,6 +26,15 @@ fn the_consul_section_holds() {
 }
 
 #[test]
+fn https_is_spoken_from_c() {
+    let certificates = top().join("tests/fixtures/certificates");
+    let certificates = certificates.to_str().expect("a path of text");
+    // Not under valgrind, which takes what the assembly of the ciphers writes for unset.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    try_linkages("tests/c/consul_https.c", &[certificates], folder.path());
+}
+
+#[test]
 fn mistakes_of_the_caller_are_told() {
     try_everywhere("tests/c/errors.c", &[]);
 }
@@ -70,12 +79,7 @@ enum Linkage {
 /// said the last time.
 fn try_everywhere(source: &str, arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut said = String::new();
-    for linkage in [Linkage::Static, Linkage::Shared] {
-        let program = folder.path().join(format!("{linkage:?}"));
-        compile(source, &program, linkage);
-        said = run_program(Command::new(&program).args(arguments));
-    }
+    let said = try_linkages(source, arguments, folder.path());
     if Command::new("valgrind").arg("--version").output().is_ok() {
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["--quiet", "--error-exitcode=9", "--leak-check=full"]);
@@ -86,6 +90,18 @@ fn try_everywhere(source: &str, arguments: &[&str]) -> String {
         run_program(&mut valgrind);
     } else {
         eprintln!("not tried under valgrind, which is not installed");
+    }
+    said
+}
+
+/// Runs a program with either library, from this folder; gives what it said the
+/// last time.
+fn try_linkages(source: &str, arguments: &[&str], folder: &Path) -> String {
+    let mut said = String::new();
+    for linkage in [Linkage::Static, Linkage::Shared] {
+        let program = folder.join(format!("{linkage:?}"));
+        compile(source, &program, linkage);
+        said = run_program(Command::new(&program).args(arguments));
     }
     said
 }

@@ -10,6 +10,7 @@ Works with libcoord's server and with a genuine Consul.
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 
 from libcoord import _native
@@ -38,7 +39,14 @@ class Consul:
 
     ``host`` and ``port``: the agent, 127.0.0.1:8500 if neither is given and
     ``CONSUL_HTTP_ADDR`` is not set. ``token``: sent with every call;
-    ``CONSUL_HTTP_TOKEN`` wins over it. ``consistency``: ``default``,
+    ``CONSUL_HTTP_TOKEN`` wins over it. ``scheme``: ``http`` or ``https``;
+    without it ``CONSUL_HTTP_SSL`` decides. ``verify``: for https, whether the
+    agent's certificate is looked at, or a file or folder of the authorities it
+    comes from (PEM) instead of those the system trusts; without it
+    ``CONSUL_HTTP_SSL_VERIFY`` decides. ``cert``: our own certificate, a file
+    that also holds its key or a pair of files. ``CONSUL_CACERT``,
+    ``CONSUL_CAPATH``, ``CONSUL_CLIENT_CERT``, ``CONSUL_CLIENT_KEY`` and
+    ``CONSUL_TLS_SERVER_NAME`` stand in for them. ``consistency``: ``default``,
     ``consistent`` or ``stale``, for reads that name none. ``dc``: the
     datacenter for calls that name none. ``strict``: give ``agent.service``
     exactly py-consul's meaning (also ``COORD_STRICT=1``).
@@ -60,15 +68,17 @@ class Consul:
         *,
         strict: bool | None = None,
     ) -> None:
-        if scheme not in (None, "http"):
-            raise ConsulException(f"scheme {scheme!r} is not supported: only http is")
+        if scheme not in (None, "http", "https"):
+            raise ConsulException(f"scheme {scheme!r} is not supported: only http and https are")
         address = _address(host, port)
+        https = None if scheme is None else scheme == "https"
         try:
-            native = _native.ConsulClient(address, token, strict)
+            native = _native.ConsulClient(address, token, strict, https, _options(verify, cert))
         except _native.Failure as failure:
             raise translate(failure) from None
         transport = Transport(native, consistency, dc)
-        self.scheme, self.token, self.dc, self.consistency = "http", token, dc, consistency
+        self.scheme = "https" if native.is_secured else "http"
+        self.token, self.dc, self.consistency = token, dc, consistency
         self._native = native
         self.event = Event(transport)
         self.kv = KV(transport)
@@ -103,6 +113,22 @@ def _address(host: str | None, port: int | None) -> str | None:
     host = host or "127.0.0.1"
     bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
     return f"{bracketed}:{port or 8500}"
+
+
+def _options(
+    verify: bool | str | None, cert: str | tuple[str, str] | None
+) -> list[tuple[str, str]]:
+    """What secures the connection, as the native client names it."""
+    options: list[tuple[str, str]] = []
+    if isinstance(verify, str):
+        options.append(("tls.ca_path" if os.path.isdir(verify) else "tls.ca_file", verify))
+    if verify is not None:
+        options.append(("tls.verify", "full" if verify else "nothing"))
+    if isinstance(cert, str):
+        options.append(("tls.cert_file", cert))
+    elif cert is not None:
+        options += [("tls.cert_file", cert[0]), ("tls.key_file", cert[1])]
+    return options
 
 
 __all__ = [

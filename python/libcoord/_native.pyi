@@ -7,7 +7,7 @@ Every call releases the interpreter while it waits and raises
 
 from typing import Any, final
 
-_Addresses = tuple[str | None, str | None, str | None, str | None]
+_Addresses = list[str | None]
 _Stat = tuple[int, int, int, int, int, int, int, int, int, int, int]
 _Ace = tuple[int, str, str]
 _Mode = tuple[str, bool, int]
@@ -91,8 +91,15 @@ class ConsulClient:
     """A Consul client with one thread."""
 
     def __new__(
-        cls, address: str | None, token: str | None, strict: bool | None
+        cls,
+        address: str | None,
+        token: str | None,
+        strict: bool | None,
+        https: bool | None,
+        options: list[tuple[str, str]],
     ) -> ConsulClient: ...
+    @property
+    def is_secured(self) -> bool: ...
     def request(
         self,
         method: str,

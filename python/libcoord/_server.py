@@ -55,7 +55,8 @@ class Server:
             self._native = _native.NativeServer(_settings({**(settings or {}), **named}), timeout)
         except _native.Failure as failure:
             raise from_failure(failure) from None
-        self._zk, self._http, self._dns, self._peer = self._native.addresses()
+        addresses = self._native.addresses()
+        self._zk, self._http, self._dns, self._peer, self._https = addresses
         close_at_exit(self)
 
     @property
@@ -67,6 +68,11 @@ class Server:
     def http(self) -> str | None:
         """Where Consul's HTTP API is, ``host:port``; ``None`` if off."""
         return self._http
+
+    @property
+    def https(self) -> str | None:
+        """Where Consul's HTTP API is over TLS, ``host:port``; ``None`` if off."""
+        return self._https
 
     @property
     def dns(self) -> str | None:
@@ -102,8 +108,8 @@ class Server:
 class Member:
     """Where one member of a :class:`Cluster` listens."""
 
-    def __init__(self, addresses: tuple[str | None, str | None, str | None, str | None]) -> None:
-        self.zk, self.http, self.dns, self.peer = addresses
+    def __init__(self, addresses: list[str | None]) -> None:
+        self.zk, self.http, self.dns, self.peer, self.https = addresses
 
     def __repr__(self) -> str:
         return f"<libcoord.Member zk={self.zk} http={self.http} dns={self.dns}>"

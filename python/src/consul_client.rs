@@ -27,16 +27,34 @@ pub(crate) struct ConsulClient {
 #[pymethods]
 impl ConsulClient {
     #[new]
-    #[pyo3(signature = (address, token, strict))]
-    fn new(address: Option<String>, token: Option<String>, strict: Option<bool>) -> PyResult<Self> {
+    #[pyo3(signature = (address, token, strict, https, options))]
+    fn new(
+        address: Option<String>,
+        token: Option<String>,
+        strict: Option<bool>,
+        https: Option<bool>,
+        options: Vec<(String, String)>,
+    ) -> PyResult<Self> {
         let mut settings = Settings::from_environment();
         if let Some(address) = address {
             settings.address = address;
         }
         settings.token = settings.token.or(token);
+        // Files for TLS may be named although it is not spoken.
+        let https = https.unwrap_or(settings.https);
+        for (name, value) in options {
+            settings.set(&name, &value).map_err(|error| consul_failure(&error))?;
+        }
+        settings.https = https;
         let rules = strict.map_or_else(RegistrationRules::from_environment, RegistrationRules::new);
         let client = blocking::Client::new(settings).map_err(|error| consul_failure(&error))?;
         Ok(Self { client, rules })
+    }
+
+    /// Whether it speaks TLS.
+    #[getter]
+    fn is_secured(&self) -> bool {
+        self.client.inner().is_secured()
     }
 
     /// One request, any answer: status, headers (lower-case names), body.

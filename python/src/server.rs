@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use crate::error::failure;
 use crate::interrupt::without_interpreter;
 
-type AddressTexts = (Option<String>, Option<String>, Option<String>, Option<String>);
+type AddressTexts = [Option<String>; 5];
 
 /// One member.
 #[pyclass(frozen, module = "libcoord._native")]
@@ -37,7 +37,7 @@ impl NativeServer {
         Ok(Self { server: Mutex::new(server), addresses })
     }
 
-    /// Where it listens: zk, http, dns, peer.
+    /// Where it listens: zk, http, dns, peer, https.
     fn addresses(&self) -> AddressTexts {
         address_texts(&self.addresses)
     }
@@ -126,7 +126,8 @@ fn limit(seconds: f64) -> Result<Duration, Error> {
 
 fn address_texts(addresses: &Addresses) -> AddressTexts {
     let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
-    (text(addresses.zk), text(addresses.http), text(addresses.dns), text(addresses.peer))
+    let Addresses { zk, http, dns, peer, https, .. } = *addresses;
+    [zk, http, dns, peer, https].map(text)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

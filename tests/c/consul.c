@@ -112,13 +112,23 @@ static void a_lock_has_one_holder(coord_consul *consul) {
 
 static void an_agent_that_is_not_there_is_told(void) {
     coord_consul *consul = NULL;
-    EXPECT_STATUS(COORD_INVALID, coord_consul_connect("https://a:1", NULL, &consul, &error));
+    EXPECT_STATUS(COORD_INVALID, coord_consul_connect("ftp://a:1", NULL, &consul, &error));
     /* Port 1 is reserved, and nobody's. */
     EXPECT_OK(coord_consul_connect("127.0.0.1:1", NULL, &consul, &error));
     EXPECT_STATUS(COORD_UNAVAILABLE, coord_consul_deregister(consul, "x", &error));
     EXPECT_OK(coord_consul_close(consul, &error));
     EXPECT_OK(coord_consul_close(consul, &error));
     EXPECT_STATUS(COORD_CLOSED, coord_consul_deregister(consul, "x", &error));
+    coord_consul_free(consul);
+}
+
+static void options_that_cannot_be_used_are_told(void) {
+    coord_consul *consul = NULL;
+    const char *unfit[] = {"tls.ca_file=/nowhere", "tls", "tls=hush", "port=1"};
+    for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++)
+        EXPECT_STATUS(COORD_INVALID,
+                      coord_consul_connect_secured("a:1", NULL, unfit[i], &consul, &error));
+    EXPECT_OK(coord_consul_connect_secured("a:1", NULL, "tls=off\n", &consul, &error));
     coord_consul_free(consul);
 }
 
@@ -130,6 +140,7 @@ int main(void) {
     keys_are_set_read_listed_and_deleted(consul);
     a_lock_has_one_holder(consul);
     an_agent_that_is_not_there_is_told();
+    options_that_cannot_be_used_are_told();
     coord_consul_free(consul);
     coord_server_free(server);
     return 0;

@@ -259,9 +259,9 @@ class Errors(WithServer):
         with self.assertRaises(module.exceptions.CoordError):
             client.status.leader()
 
-    def test_https_is_refused_with_a_reason(self):
-        with self.assertRaisesRegex(module.ConsulException, "https"):
-            Consul(scheme="https")
+    def test_another_scheme_is_refused_with_a_reason(self):
+        with self.assertRaisesRegex(module.ConsulException, "http and https"):
+            Consul(scheme="gopher")
 
 
 if __name__ == "__main__":

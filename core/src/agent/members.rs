@@ -6,6 +6,8 @@
 //! | not for [`SILENCE_MAX`] | critical; its services stay listed |
 //! | no more: it was removed from the cluster | gone, and its services with it |
 //!
+//! Who stays dead may be removed: see `cleanup`.
+//!
 //! Consensus hears every member several times a second anyway, so there is no
 //! further traffic. A leader that just took over gives everybody the whole time
 //! again.
@@ -122,7 +124,7 @@ fn left_nodes(catalog: &Catalog, members: &[MemberId]) -> Vec<Box<str>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use coord_state::{Command, StateMachine};
 
     use super::*;
@@ -131,7 +133,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// A catalog with member 2, shown alive or not.
-    fn catalog(alive: bool) -> StateMachine {
+    pub(crate) fn catalog(alive: bool) -> StateMachine {
         let identity = Identity {
             name: "two".into(),
             id: String::new(),

@@ -18,6 +18,7 @@
 //! Not here: the HTTP API.
 
 mod checks;
+mod cleanup;
 mod errors;
 mod identity;
 mod maintenance;
@@ -101,6 +102,7 @@ impl Agent {
             tokio::spawn(Arc::clone(&agent).expire_ttls()),
             tokio::spawn(Arc::clone(&agent).reap_critical_services()),
             tokio::spawn(Arc::clone(&agent).watch_members()),
+            tokio::spawn(Arc::clone(&agent).remove_dead_members()),
         ];
         *agent.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         Ok(agent)

@@ -30,7 +30,6 @@ pub(super) fn service(mut service: ServiceDefinition) -> Result<ServiceDefinitio
         service.id = service.name.clone();
     }
     tag_address(&mut service);
-    service.checks.retain(|check| !check.is_empty());
     let several = service.checks.len() > 1;
     for (at, check) in service.checks.iter_mut().enumerate() {
         self::check(check)?;
@@ -227,6 +226,7 @@ mod tests {
                 r#"{"Name":"w","Check":{"HTTP":"http://x","Interval":"1s","TTL":"1s"}}"#,
                 "Invalid check: Interval and TTL cannot both be specified",
             ),
+            (r#"{"Name":"w","Checks":[{}]}"#, "Invalid check: TTL must be > 0 for TTL checks"),
             (
                 r#"{"Name":"w","Check":{"Notes":"n"}}"#,
                 "Invalid check: TTL must be > 0 for TTL checks",

@@ -15,3 +15,4 @@ pub mod zookeeper;
 
 mod runtime;
 mod time;
+mod tls_options;

@@ -169,7 +169,10 @@ impl Node {
 
 impl Inner {
     /// Asks whoever leads, for as long as nobody has begun with it.
-    async fn ask_leader(self: &Arc<Self>, call: &PeerCall) -> Result<ChangeOutcome, Error> {
+    pub(super) async fn ask_leader(
+        self: &Arc<Self>,
+        call: &PeerCall,
+    ) -> Result<ChangeOutcome, Error> {
         let mut waited = Duration::ZERO;
         loop {
             let answer = match self.known_leader() {
@@ -220,6 +223,7 @@ impl Inner {
         let outcome = match call {
             PeerCall::ChangeMembership(change) => self.change_asked(change).await,
             PeerCall::RemoveMember(member) => self.remove_asked(*member).await,
+            PeerCall::TransferLeadership(to) => self.transfer_asked(*to).await,
             _ => return Err(Error::internal("a change of the members was expected")),
         };
         match outcome {
@@ -388,7 +392,7 @@ impl Inner {
 }
 
 /// Why a change did not come to its end.
-enum Stopped {
+pub(super) enum Stopped {
     Refused(ChangeRefusal),
     Failed(Error),
 }

@@ -16,6 +16,7 @@ mod duties;
 mod fresh_ids;
 mod handle;
 mod integrity;
+mod leadership;
 mod lifecycle;
 mod marks;
 mod membership;

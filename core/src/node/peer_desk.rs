@@ -104,7 +104,9 @@ impl Inner {
                 self.consensus.read_index(lease).await.map(|index| answer(&index))
             }
             PeerCall::ClientAddress => Ok(answer(&self.client_address())),
-            PeerCall::ChangeMembership(_) | PeerCall::RemoveMember(_) => {
+            PeerCall::ChangeMembership(_)
+            | PeerCall::RemoveMember(_)
+            | PeerCall::TransferLeadership(_) => {
                 Ok(answer(&ChangeAnswer(self.change_here(&call).await?)))
             }
             PeerCall::Config => Ok(answer(&self.config_answer())),

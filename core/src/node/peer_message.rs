@@ -46,6 +46,8 @@ pub(super) enum PeerCall {
     Config,
     /// Remove a member. Answer: [`ChangeAnswer`].
     RemoveMember(MemberId),
+    /// Have this voter lead, or whichever is fittest. Answer: [`ChangeAnswer`].
+    TransferLeadership(Option<MemberId>),
     /// To any member: my state was this after a log entry. What was yours?
     /// Answer: `Option<Mark>`, nothing if that was too long ago.
     Mark(Mark),
@@ -123,6 +125,10 @@ impl PeerCall {
                 out.push(7);
                 mark.encode(&mut out);
             }
+            Self::TransferLeadership(to) => {
+                out.push(8);
+                to.encode(&mut out);
+            }
         }
         out.into()
     }
@@ -147,6 +153,7 @@ impl PeerCall {
             5 => Self::Config,
             6 => Self::RemoveMember(Decode::decode(&mut input)?),
             7 => Self::Mark(Decode::decode(&mut input)?),
+            8 => Self::TransferLeadership(Decode::decode(&mut input)?),
             tag => return Err(CodecError::UnknownTag { what: "peer call", tag: tag.into() }),
         };
         input.finish("peer call")?;
@@ -250,6 +257,8 @@ mod tests {
             PeerCall::Config,
             PeerCall::RemoveMember(MemberId(3)),
             PeerCall::Mark(Mark::new(3, Revision(2), Digest(1))),
+            PeerCall::TransferLeadership(None),
+            PeerCall::TransferLeadership(Some(MemberId(2))),
         ] {
             assert_eq!(PeerCall::from_bytes(call.to_bytes()), Ok(call));
         }

@@ -1,7 +1,7 @@
 //! The side that connects.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -40,6 +40,8 @@ pub enum Trust {
     System,
     /// Those in this file.
     File(PathBuf),
+    /// Those in the files that were in this folder at the start.
+    Folder(PathBuf),
 }
 
 /// What must be true of the other side's certificate.
@@ -66,14 +68,19 @@ impl Connector {
     /// # Errors
     /// `Invalid`, naming the file and what is wrong with it.
     pub fn load(options: ConnectorOptions) -> Result<Self, Error> {
-        let mut paths = Vec::new();
-        if let Trust::File(path) = &options.trust {
-            paths.push(path.clone());
-        }
+        let mut paths = match &options.trust {
+            Trust::System => Vec::new(),
+            Trust::File(path) => vec![path.clone()],
+            Trust::Folder(folder) => files_in(folder)?,
+        };
+        let trusted = paths.len();
         if let Some(pair) = &options.key_pair {
             paths.extend([pair.cert_file.clone(), pair.key_path().to_owned()]);
         }
-        let make = move |files: &[PemFile]| config(&options, files).map(Arc::new);
+        let make = move |files: &[PemFile]| {
+            let (trusted, own) = files.split_at(trusted);
+            config(&options, trusted, own).map(Arc::new)
+        };
         Ok(Self { config: Arc::new(Reloading::read(paths, Box::new(make))?) })
     }
 
@@ -101,13 +108,23 @@ impl Connector {
     }
 }
 
-fn config(options: &ConnectorOptions, files: &[PemFile]) -> Result<ClientConfig, Error> {
+fn config(
+    options: &ConnectorOptions,
+    trusted: &[PemFile],
+    own: &[PemFile],
+) -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(options.version_min))
         .map_err(|error| Error::internal("no version of TLS").caused_by(error))?;
-    let (authorities, files) = match (&options.trust, files) {
-        (Trust::File(_), [ca, rest @ ..]) => (ca.authorities()?, rest),
-        (_, files) => (system_authorities(options.verify)?, files),
+    let authorities = match options.trust {
+        Trust::System => system_authorities(options.verify)?,
+        Trust::File(_) | Trust::Folder(_) => {
+            let mut all = RootCertStore::empty();
+            for file in trusted {
+                all.extend(file.authorities()?.roots);
+            }
+            all
+        }
     };
     let authorities = Arc::new(authorities);
     let good = |authorities: Arc<RootCertStore>| {
@@ -124,7 +141,7 @@ fn config(options: &ConnectorOptions, files: &[PemFile]) -> Result<ClientConfig,
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider()))),
     };
-    let mut config = match files {
+    let mut config = match own {
         [cert, key, ..] => builder
             .with_client_auth_cert(cert.certificates()?, key.private_key()?)
             .map_err(|error| {
@@ -135,6 +152,24 @@ fn config(options: &ConnectorOptions, files: &[PemFile]) -> Result<ClientConfig,
     };
     config.alpn_protocols.clone_from(&options.protocols);
     Ok(config)
+}
+
+/// The files in a folder, in order of their names.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed =
+        |error| Error::invalid(format!("cannot read {}", folder.display())).caused_by(error);
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_file() {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(Error::invalid(format!("{} holds no file", folder.display())));
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// What the system trusts; some of it may be unreadable, but not all.

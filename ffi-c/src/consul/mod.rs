@@ -37,11 +37,16 @@ unsafe fn client<'a>(consul: *const coord_consul) -> Result<&'a Client, Failure>
 
 /// Makes a client. Nothing is sent yet, so that it succeeds without an agent.
 ///
-/// address  `host:port`, `http://host:port` or `unix:///path`; NULL for CONSUL_HTTP_ADDR of the
-///          environment, or else 127.0.0.1:8500.
+/// TLS is spoken with `https://`, or where CONSUL_HTTP_SSL is `true` and the address names no
+/// scheme; CONSUL_CACERT, CONSUL_CAPATH, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY,
+/// CONSUL_TLS_SERVER_NAME and CONSUL_HTTP_SSL_VERIFY count as they do for Consul's own client.
+///
+/// address  `host:port`, `http://host:port`, `https://host:port` or `unix:///path`; NULL for
+///          CONSUL_HTTP_ADDR of the environment, or else 127.0.0.1:8500.
 /// token    sent with every call; NULL for CONSUL_HTTP_TOKEN, or else none.
 /// out      receives the client; release with coord_consul_free.
-/// Returns  COORD_OK; COORD_INVALID (not an address); COORD_UNAVAILABLE (no thread can be made).
+/// Returns  COORD_OK; COORD_INVALID (not an address, or a file for TLS cannot be used);
+///          COORD_UNAVAILABLE (no thread can be made).
 ///
 /// # Safety
 /// Pointers are NULL or valid; texts are NUL-terminated.
@@ -55,22 +60,67 @@ pub unsafe extern "C" fn coord_consul_connect(
     let body = || {
         required(out, "out")?;
         // SAFETY: promised by the caller.
-        let (address, token) = unsafe {
-            (boundary::optional_text(address, "address")?, boundary::optional_text(token, "token")?)
-        };
-        let mut settings = Settings::from_environment();
-        if let Some(address) = address {
-            settings.address = address.to_owned();
-        }
-        if let Some(token) = token {
-            settings.token = Some(token.to_owned());
-        }
+        let settings = unsafe { settings(address, token) }?;
         let client = with_signals_blocked(|| Client::new(settings))?;
         // SAFETY: promised by the caller.
         unsafe { handle::give(out, coord_consul { handle: Handle::new(client) }) }
     };
     // SAFETY: promised by the caller.
     unsafe { guard(error, body) }
+}
+
+/// Makes a client as coord_consul_connect does, secured.
+///
+/// options  lines of `name=value`, which win over the environment:
+///          `tls=on` trusts whom the system trusts; `tls.ca_file=PATH` those in a PEM file,
+///          `tls.ca_path=PATH` those in the files of a folder;
+///          `tls.cert_file=PATH` and `tls.key_file=PATH` are this client's own certificate;
+///          `tls.verify=any_name` takes a good certificate of any host, `nothing` any at all;
+///          `tls.server_name=NAME` is whom the server's certificate must name.
+/// Returns  as coord_consul_connect; COORD_INVALID also for an option that cannot be used.
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_consul_connect_secured(
+    address: *const c_char,
+    token: *const c_char,
+    options: *const c_char,
+    out: *mut *mut coord_consul,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        required(out, "out")?;
+        // SAFETY: promised by the caller.
+        let mut settings = unsafe { settings(address, token) }?;
+        // SAFETY: promised by the caller.
+        let options = unsafe { boundary::text(options, "options") }?;
+        boundary::for_each_option(options, |name, value| settings.set(name, value))?;
+        let client = with_signals_blocked(|| Client::new(settings))?;
+        // SAFETY: promised by the caller.
+        unsafe { handle::give(out, coord_consul { handle: Handle::new(client) }) }
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// What the environment says, and what was given instead.
+///
+/// # Safety
+/// As coord_consul_connect.
+unsafe fn settings(address: *const c_char, token: *const c_char) -> Result<Settings, Failure> {
+    // SAFETY: passed on.
+    let (address, token) = unsafe {
+        (boundary::optional_text(address, "address")?, boundary::optional_text(token, "token")?)
+    };
+    let mut settings = Settings::from_environment();
+    if let Some(address) = address {
+        settings.address = address.to_owned();
+    }
+    if let Some(token) = token {
+        settings.token = Some(token.to_owned());
+    }
+    Ok(settings)
 }
 
 /// Closes a client. Other calls on it, also those that wait in another thread,

@@ -95,7 +95,8 @@ pub unsafe extern "C" fn coord_zk_connect(
 /// Connects as coord_zk_connect does, secured.
 ///
 /// options  lines of `name=value`:
-///          `tls=on` trusts whom the system trusts; `tls.ca_file=PATH` those in a PEM file;
+///          `tls=on` trusts whom the system trusts; `tls.ca_file=PATH` those in a PEM file,
+///          `tls.ca_path=PATH` those in the files of a folder;
 ///          `tls.cert_file=PATH` and `tls.key_file=PATH` are this client's own certificate;
 ///          `tls.verify=any_name` takes a good certificate of any host, `nothing` any at all;
 ///          `sasl=USER:PASSWORD` proves a user with DIGEST-MD5.
@@ -120,15 +121,7 @@ pub unsafe extern "C" fn coord_zk_connect_secured(
         // SAFETY: promised by the caller.
         let options = unsafe { boundary::text(options, "options") }?;
         let mut settings = Settings::with_hosts(hosts);
-        for (number, line) in options.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
-            // The line may hold a password: only its number is told.
-            let unfit = || {
-                let message = format!("line {} of options is not name=value", number + 1);
-                Failure::new(coord_status::COORD_INVALID, message)
-            };
-            let (name, value) = line.split_once('=').ok_or_else(unfit)?;
-            settings.set(name, value)?;
-        }
+        boundary::for_each_option(options, |name, value| settings.set(name, value))?;
         let session = connect(settings, session_timeout_ms, timeout_ms)?;
         // SAFETY: promised by the caller.
         unsafe { handle::give(out, coord_zk { handle: Handle::new(session) }) }

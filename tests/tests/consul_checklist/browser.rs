@@ -60,6 +60,10 @@ pub(crate) struct Reply {
 }
 
 impl Api {
+    pub(crate) fn of(server: &Server) -> Self {
+        Self { address: server.addresses().http.unwrap() }
+    }
+
     pub(crate) fn get(&self, path: &str) -> Reply {
         self.send("GET", path, &[], b"")
     }

@@ -329,3 +329,49 @@ fn a_22_service_meta_is_bounded() {
     let many: serde_json::Map<_, _> = (0..65).map(|n| (format!("k{n}"), json!("v"))).collect();
     refused(Value::Object(many));
 }
+
+#[test]
+fn own_pages_see_services_summed_up_and_nodes_with_everything_on_them() {
+    let member = member();
+    for (node, status, tag) in [("n1", "passing", "b"), ("n2", "warning", "a")] {
+        let body = json!({"Node": node, "Address": "10.0.0.1", "NodeMeta": {"rack": "r1"},
+            "Service": {"Service": "web", "Tags": [tag, "all"], "Meta": {"external-source": "k8s"}},
+            "Checks": [{"Name": "c", "ServiceID": "web", "Status": status},
+                       {"Name": "node", "Status": "critical"}]});
+        member.put("/v1/catalog/register", body.to_string()).says(200, "true");
+    }
+    let services = member.get("/v1/internal/ui/services").ok();
+    assert_eq!(
+        services.json()[1].to_string(),
+        json!({"Name": "web", "Tags": ["a", "all", "b"], "Nodes": ["n1", "n2"],
+            "InstanceCount": 2, "ChecksPassing": 1, "ChecksWarning": 1, "ChecksCritical": 2,
+            "ExternalSources": ["k8s"], "GatewayConfig": {}})
+        .to_string()
+    );
+    let some = member.json("/v1/internal/ui/services?filter=Node==n2");
+    assert_eq!((some.as_array().unwrap().len(), &some[0]["InstanceCount"]), (1, &json!(1)));
+
+    let waiting = member.wait("/v1/internal/ui/node/N1", services.index(), "60s");
+    member.put("/v1/catalog/deregister", r#"{"Node":"n1","CheckID":"node"}"#).ok();
+    let node = waiting.end().ok().json();
+    assert_eq!((&node["Node"], &node["Meta"]["rack"]), (&json!("n1"), &json!("r1")));
+    assert_eq!(node["Services"][0]["Service"], "web");
+    assert_eq!(node["Checks"].as_array().unwrap().len(), 1);
+    let nodes = member.json("/v1/internal/ui/nodes?filter=Meta.rack==r1");
+    assert_eq!((nodes.as_array().unwrap().len(), &nodes[0]), (2, &node));
+    let nobody = member.get("/v1/internal/ui/node/nobody");
+    nobody.says(404, "");
+    assert!(nobody.index() >= 1);
+}
+
+#[test]
+fn joining_is_fine_with_a_member_and_fails_with_anybody_else() {
+    let member = member();
+    let own = member.json("/v1/agent/members")[0]["Addr"].as_str().unwrap().to_owned();
+    for address in [own.clone(), format!("{own}:8301")] {
+        member.put(&format!("/v1/agent/join/{address}"), "").says(200, "");
+    }
+    let stranger = member.put(&format!("/v1/agent/join/{own}9"), "");
+    assert_eq!(stranger.status, 500);
+    assert!(stranger.text().starts_with("1 error occurred:\n\t* Failed to join "));
+}

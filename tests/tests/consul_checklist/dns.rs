@@ -1,15 +1,15 @@
 //! DNS, as `dig` sees it.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use coord_core::embedded::Server;
-use coord_core::settings::{ListenAddress, Settings};
+use coord_core::settings::{DnsSettings, ListenAddress, Settings};
 use domain::base::iana::Rcode;
 use domain::base::message::RecordSection;
 use domain::base::message_builder::AdditionalBuilder;
-use domain::base::{Message, MessageBuilder, Name, ParsedName, Record, Rtype};
-use domain::rdata::AllRecordData;
+use domain::base::{Message, MessageBuilder, Name, ParsedName, Record, Rtype, Ttl};
+use domain::rdata::{A, AllRecordData};
 
 use crate::browser::{Api, LONG, settings};
 use crate::score::Point;
@@ -26,6 +26,8 @@ struct World {
 struct Reply {
     rcode: Rcode,
     authoritative: bool,
+    truncated: bool,
+    recursion: bool,
     question: String,
     answers: Vec<String>,
     authority: Vec<String>,
@@ -34,7 +36,11 @@ struct Reply {
 
 impl World {
     fn new() -> Self {
-        let settings = Settings { dns_addr: ListenAddress::loopback(0), ..settings() };
+        Self::with(DnsSettings::default())
+    }
+
+    fn with(dns: DnsSettings) -> Self {
+        let settings = Settings { dns_addr: ListenAddress::loopback(0), dns, ..settings() };
         let server = Server::start_embedded(settings).unwrap();
         server.wait_ready(LONG).unwrap();
         let addresses = server.addresses();
@@ -99,6 +105,8 @@ impl Reply {
         Self {
             rcode: message.header().rcode(),
             authoritative: message.header().aa(),
+            truncated: message.header().tc(),
+            recursion: message.header().ra(),
             question,
             answers: texts(message.answer().unwrap()),
             authority: texts(message.authority().unwrap()),
@@ -245,6 +253,68 @@ fn d_06_metadata_names_of_addresses_and_the_zone_itself_are_told() {
     assert!(world.ask("consul", Rtype::SOA).data()[0].starts_with("ns.consul. hostmaster.consul."));
 }
 
+/// A DNS server of somebody else's, over both transports, that knows one address.
+fn recursor(address: Ipv4Addr) -> SocketAddr {
+    let (datagrams, streams) = loop {
+        let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // Somebody may have the other port of that number.
+        if let Ok(streams) = TcpListener::bind(datagrams.local_addr().unwrap()) {
+            break (datagrams, streams);
+        }
+    };
+    let at = datagrams.local_addr().unwrap();
+    let answer = move |packet: &[u8]| -> Vec<u8> {
+        let question = Message::from_octets(packet.to_vec()).unwrap();
+        let name = question.sole_question().unwrap().into_qname();
+        let builder = MessageBuilder::new_vec();
+        let mut builder = builder.start_answer(&question, Rcode::NOERROR).unwrap();
+        builder.push((name, Ttl::from_secs(77), A::new(address))).unwrap();
+        builder.finish()
+    };
+    std::thread::spawn(move || {
+        let mut packet = [0; 4096];
+        while let Ok((len, client)) = datagrams.recv_from(&mut packet) {
+            datagrams.send_to(&answer(&packet[..len]), client).unwrap();
+        }
+    });
+    std::thread::spawn(move || {
+        for stream in streams.incoming() {
+            let mut stream = stream.unwrap();
+            let mut len = [0; 2];
+            stream.read_exact(&mut len).unwrap();
+            let mut packet = vec![0; u16::from_be_bytes(len).into()];
+            stream.read_exact(&mut packet).unwrap();
+            let reply = answer(&packet);
+            let len = u16::try_from(reply.len()).unwrap();
+            stream.write_all(&[&len.to_be_bytes()[..], &reply].concat()).unwrap();
+        }
+    });
+    at
+}
+
+#[test]
+fn d_07_names_outside_the_zone_are_asked_of_the_recursors_or_refused() {
+    let _point = Point::of("D-07");
+    let alone = World::new();
+    for reply in [alone.ask("example.com", Rtype::A), alone.tcp("example.com", Rtype::A)] {
+        assert_eq!((reply.rcode, reply.authoritative), (Rcode::REFUSED, false));
+        assert!(reply.answers.is_empty() && !reply.recursion, "{reply:?}");
+    }
+    // The first one is gone: its port is closed again.
+    let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let knows = recursor(Ipv4Addr::new(192, 0, 2, 7));
+    let recursors = vec![gone.to_string(), knows.to_string()];
+    let world = World::with(DnsSettings { recursors, ..DnsSettings::default() });
+    for reply in [world.ask("example.com", Rtype::A), world.tcp("example.com", Rtype::A)] {
+        assert_eq!(reply.rcode, Rcode::NOERROR);
+        assert_eq!(reply.answers, ["example.com 77 A 192.0.2.7"]);
+    }
+    // Our own zone is still ours, and says that there is more to be had.
+    let own = world.ask("none.service.consul", Rtype::A);
+    assert_eq!((own.rcode, own.authoritative, own.recursion), (Rcode::NXDOMAIN, true, true));
+    assert!(!alone.ask("none.service.consul", Rtype::A).recursion);
+}
+
 #[test]
 fn d_08_a_host_name_as_address_is_an_alias() {
     let _point = Point::of("D-08");
@@ -252,4 +322,47 @@ fn d_08_a_host_name_as_address_is_an_alias() {
     world.register(r#"{"Node":"alias","Address":"db.example.com"}"#);
     let reply = world.ask("alias.node.consul", Rtype::A);
     assert_eq!(reply.answers, ["alias.node.consul 0 CNAME db.example.com"]);
+}
+
+#[test]
+fn d_09_answers_live_as_long_as_is_set_and_say_when_they_were_cut() {
+    let _point = Point::of("D-09");
+    let service_ttl_s = [("web", 30), ("we*", 20), ("*", 10)];
+    let service_ttl_s = service_ttl_s.map(|(name, ttl)| (name.to_owned(), ttl)).into();
+    let dns =
+        DnsSettings { node_ttl_s: 5, service_ttl_s, soa_min_ttl_s: 4, ..DnsSettings::default() };
+    let world = World::with(dns);
+    for name in ["web", "weather", "db"] {
+        for number in 1..=4 {
+            world.register(&format!(
+                r#"{{"Node":"n{number}","Address":"10.0.0.{number}","Service":{{"Service":"{name}"}}}}"#
+            ));
+        }
+    }
+    for (name, ttl) in [
+        ("web.service.consul", "30"),
+        ("weather.service.consul", "20"),
+        ("db.service.consul", "10"),
+        ("n1.node.consul", "5"),
+    ] {
+        let reply = world.ask(name, Rtype::A);
+        let lifetimes: Vec<_> = reply.answers.iter().filter_map(|a| a.split(' ').nth(1)).collect();
+        assert!(!lifetimes.is_empty() && lifetimes.iter().all(|told| *told == ttl), "{reply:?}");
+    }
+    let absent = world.ask("none.service.consul", Rtype::A);
+    assert!(absent.authority[0].ends_with(" 3600 600 86400 4"), "{absent:?}");
+
+    let cut = world.udp("web.service.consul", Rtype::A, None);
+    assert_eq!((cut.answers.len(), cut.truncated), (3, true));
+    let whole = world.ask("web.service.consul", Rtype::A);
+    assert_eq!((whole.answers.len(), whole.truncated), (4, false));
+    // As Consul has it unless told otherwise.
+    let silent = World::with(DnsSettings { enable_truncate: false, ..DnsSettings::default() });
+    for number in 1..=4 {
+        silent.register(&format!(
+            r#"{{"Node":"n{number}","Address":"10.0.0.{number}","Service":{{"Service":"web"}}}}"#
+        ));
+    }
+    let cut = silent.udp("web.service.consul", Rtype::A, None);
+    assert_eq!((cut.answers.len(), cut.truncated), (3, false));
 }

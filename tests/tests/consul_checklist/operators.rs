@@ -259,42 +259,8 @@ fn who_would_take_a_cached_answer_is_told_that_it_is_none() {
 }
 
 #[test]
-fn autopilot_says_who_is_well_and_how_many_may_fail() {
-    let mut cluster = Cluster::start(3, &settings(), LONG).unwrap();
-    let api = Api { address: cluster.servers()[0].addresses().http.unwrap() };
-    let mut nodes = api.get("/v1/catalog/nodes").ok();
-    while nodes.json().as_array().unwrap().len() < 3 {
-        nodes = api.wait("/v1/catalog/nodes", nodes.index(), "10s").end().ok();
-    }
-    let health = api.json("/v1/operator/autopilot/health");
-    assert_eq!((&health["Healthy"], &health["FailureTolerance"]), (&json!(true), &json!(1)));
-    let servers = health["Servers"].as_array().unwrap();
-    assert_eq!(servers.iter().filter(|server| server["Leader"] == true).count(), 1);
-    let state = api.json("/v1/operator/autopilot/state");
-    assert_eq!(state["Voters"].as_array().unwrap().len(), 3);
-    let ids: Vec<_> = servers.iter().map(|server| &server["ID"]).collect();
-    let raft = api.json("/v1/operator/raft/configuration");
-    for server in raft["Servers"].as_array().unwrap() {
-        assert!(ids.contains(&&server["ID"]), "{server}");
-    }
-    cluster.stop_member(2).unwrap();
-    let mut reply = api.get("/v1/health/node/home-3").ok();
-    while !reply.text().contains("critical") {
-        reply = api.wait("/v1/health/node/home-3", reply.index(), "10s").end().ok();
-    }
-    let health = api.get("/v1/operator/autopilot/health");
-    assert_eq!(health.status, 429);
-    assert_eq!(health.json()["FailureTolerance"], 0);
-}
-
-#[test]
-fn autopilots_configuration_is_told_and_stays() {
+fn usage_is_counted_and_there_is_no_gossip_to_encrypt() {
     let member = member();
-    let path = "/v1/operator/autopilot/configuration";
-    let configuration = member.get(path).ok();
-    assert_eq!(configuration.json()["MaxTrailingLogs"], 250);
-    member.put(path, configuration.body).says(200, "true");
-    assert_eq!(member.put(path, r#"{"CleanupDeadServers":true}"#).status, 500);
     let usage = member.json("/v1/operator/usage");
     assert_eq!(usage["Usage"]["dc1"]["Nodes"], 1);
     assert_eq!(usage["Usage"]["dc1"]["BillableServiceInstances"], 0);
@@ -356,4 +322,42 @@ fn waits_take_as_long_as_the_settings_say() {
     assert!((1000..5000).contains(&took.as_millis()), "{took:?}");
     let took = member.get(&format!("/v1/kv/x?index={index}")).ok().took;
     assert!((500..5000).contains(&took.as_millis()), "{took:?}");
+}
+
+#[test]
+fn what_belongs_to_consul_enterprise_is_not_there() {
+    let member = member();
+    for path in ["license", "utilization", "area", "segment", "audit-hash"] {
+        member
+            .get(&format!("/v1/operator/{path}"))
+            .says(404, "Invalid URL path: not a recognized HTTP API endpoint");
+    }
+}
+
+#[test]
+fn who_waits_for_what_never_changes_waits_the_whole_time() {
+    let member = member();
+    for path in ["/v1/connect/intentions", "/v1/config/service-defaults", "/v1/peerings"] {
+        let empty = member.get(path).ok();
+        assert_eq!((empty.text(), empty.index()), ("[]", 1), "{path}");
+        assert_eq!(empty.header("X-Consul-Knownleader"), Some("true"));
+        let waited = member.wait(path, 1, "300ms").end().ok();
+        assert!(waited.took.as_millis() >= 300, "{path}: {:?}", waited.took);
+    }
+}
+
+#[test]
+fn only_the_catalog_health_and_queries_tell_how_consistent_they_are() {
+    let member = member();
+    for (path, told) in [
+        ("/v1/catalog/nodes?stale", Some("stale")),
+        ("/v1/health/state/any?consistent", Some("consistent")),
+        ("/v1/query", Some("leader")),
+        ("/v1/coordinate/nodes", None),
+        ("/v1/session/list", None),
+        ("/v1/kv/?keys", None),
+    ] {
+        let reply = member.get(path).ok();
+        assert_eq!(reply.header("X-Consul-Effective-Consistency"), told, "{path}");
+    }
 }

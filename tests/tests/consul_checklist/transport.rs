@@ -176,6 +176,8 @@ fn o_07_the_member_counts_its_requests_and_records() {
     let gauge = |name: &str| gauges.iter().find(|gauge| gauge["Name"] == name).unwrap();
     assert_eq!(gauge("consul.state.kv_entries")["Value"], 1);
     assert_eq!(gauge("consul.server.isLeader")["Value"], 1);
+    assert_eq!(gauge("consul.autopilot.healthy")["Value"], 1);
+    assert_eq!(gauge("consul.autopilot.failure_tolerance")["Value"], 0);
     assert!(metrics["Timestamp"].as_str().unwrap().ends_with(" +0000 UTC"));
 
     let scraped = member.get("/v1/agent/metrics?format=prometheus").ok();

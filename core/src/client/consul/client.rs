@@ -10,12 +10,13 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::error::ConsulFailure;
-use super::http::{HttpRequest, Pool};
+use super::http::{HttpRequest, Pool, Security};
 use super::options::{ReadOptions, WriteOptions};
 use super::request::{Answer, Request, Response};
 use super::settings::{Settings, Target};
 use crate::Error;
 use crate::client::time::within;
+use crate::tls::Connector;
 
 /// A client of one agent. Clones share its connections.
 ///
@@ -42,12 +43,20 @@ impl Client {
     /// A client; nothing is connected yet.
     ///
     /// # Errors
-    /// `Invalid` if the address is not one.
+    /// `Invalid` if the address is not one, or a file for TLS cannot be used.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let target = Target::parse(&settings.address)?;
+        let target = Target::parse(&settings.address, settings.https)?;
         let authority = target.authority();
+        let security = match &target {
+            Target::Tcp { host, tls: true, .. } => {
+                let name = settings.tls_server_name.as_ref().unwrap_or(host).clone();
+                Some(Security { connector: Connector::load(settings.tls.clone())?, name })
+            }
+            Target::Tcp { .. } | Target::Unix(_) => None,
+        };
         let pool = Pool::new(
             target,
+            security,
             settings.connect_timeout,
             settings.connections_max,
             settings.response_bytes_max,
@@ -59,6 +68,11 @@ impl Client {
     /// What it was made of.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_secured(&self) -> bool {
+        self.inner.pool.is_secured()
     }
 
     /// Ends all calls in progress with `Closed` and refuses new ones. Twice is fine.

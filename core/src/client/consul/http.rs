@@ -20,6 +20,7 @@ use super::error::ConsulFailure;
 use super::request::Response;
 use super::settings::Target;
 use crate::client::time::within;
+use crate::tls::Connector;
 
 type Sender = SendRequest<Full<Bytes>>;
 pub(super) type HttpRequest = hyper::Request<Full<Bytes>>;
@@ -31,10 +32,18 @@ const IDLE_MAX: usize = 32;
 #[derive(Debug)]
 pub(super) struct Pool {
     target: Target,
+    security: Option<Security>,
     connect_timeout: Duration,
     response_bytes_max: usize,
     idle: Mutex<Vec<Sender>>,
     permits: Arc<Semaphore>,
+}
+
+/// TLS, and whom the server's certificate must name.
+#[derive(Debug, Clone)]
+pub(super) struct Security {
+    pub(super) connector: Connector,
+    pub(super) name: String,
 }
 
 /// Why there is no response, and whether the server may have the request.
@@ -47,6 +56,7 @@ pub(super) struct Broken {
 impl Pool {
     pub(super) fn new(
         target: Target,
+        security: Option<Security>,
         connect_timeout: Duration,
         connections_max: usize,
         response_bytes_max: usize,
@@ -54,11 +64,16 @@ impl Pool {
         let permits = connections_max.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             target,
+            security,
             connect_timeout,
             response_bytes_max,
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(permits)),
         }
+    }
+
+    pub(super) fn is_secured(&self) -> bool {
+        self.security.is_some()
     }
 
     /// Sends `request` and reads the whole answer. Dropping the future closes
@@ -148,7 +163,8 @@ impl Pool {
     /// to the runtime's threads and not to the caller's.
     async fn connect(&self) -> Result<Sender, Broken> {
         let (target, limit) = (self.target.clone(), self.connect_timeout);
-        let opened = tokio::spawn(async move { within(limit, open(target)).await }).await;
+        let security = self.security.clone();
+        let opened = tokio::spawn(async move { within(limit, open(target, security)).await }).await;
         match opened {
             Ok(Some(Ok(sender))) => Ok(sender),
             Ok(Some(Err(cause))) => {
@@ -171,12 +187,17 @@ impl Broken {
     }
 }
 
-async fn open(target: Target) -> Result<Sender, io::Error> {
+async fn open(target: Target, security: Option<Security>) -> Result<Sender, io::Error> {
     match target {
-        Target::Tcp { host, port } => {
+        Target::Tcp { host, port, .. } => {
             let stream = open_tcp(&host, port).await?;
             stream.set_nodelay(true)?;
-            handshake(stream).await
+            match security {
+                None => handshake(stream).await,
+                Some(Security { connector, name }) => {
+                    handshake(connector.connect(&name, stream).await?).await
+                }
+            }
         }
         Target::Unix(path) => handshake(UnixStream::connect(path).await?).await,
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::Error;
+use crate::client::tls_options;
 use crate::settings::Secret;
-use crate::tls::{ConnectorOptions, KeyPair, Trust, Verify};
+use crate::tls::ConnectorOptions;
 
 /// Where the ensemble is and how to behave towards it.
 #[derive(Debug, Clone)]
@@ -107,6 +108,7 @@ impl Settings {
     /// |---|---|
     /// | `tls` | `on`: with the authorities the system trusts; `off` |
     /// | `tls.ca_file` | the authorities the server's certificate comes from, PEM; TLS is on |
+    /// | `tls.ca_path` | a folder of such files; TLS is on |
     /// | `tls.cert_file`, `tls.key_file` | our certificate and its key, PEM; TLS is on |
     /// | `tls.verify` | of the server's certificate: `full`, `any_name`, `nothing` |
     /// | `sasl` | `user:password` |
@@ -120,27 +122,7 @@ impl Settings {
             self.sasl = Some(Login { user: user.to_owned(), password: password.into() });
             return Ok(());
         }
-        if (name, value) == ("tls", "off") {
-            self.tls = None;
-            return Ok(());
-        }
-        let mut tls = self.tls.clone().unwrap_or_default();
-        let mut pair = tls.key_pair.take();
-        let nobody = || KeyPair { cert_file: Default::default(), key_file: None };
-        match (name, value) {
-            ("tls", "on") => {}
-            ("tls.ca_file", path) => tls.trust = Trust::File(path.into()),
-            ("tls.cert_file", path) => pair.get_or_insert_with(nobody).cert_file = path.into(),
-            ("tls.key_file", path) => pair.get_or_insert_with(nobody).key_file = Some(path.into()),
-            ("tls.verify", "full") => tls.verify = Verify::Full,
-            ("tls.verify", "any_name") => tls.verify = Verify::AnyName,
-            ("tls.verify", "nothing") => tls.verify = Verify::Nothing,
-            ("tls" | "tls.verify", _) => return Err(unfit()),
-            _ => return Err(Error::invalid(format!("there is no option named {name}"))),
-        }
-        tls.key_pair = pair;
-        self.tls = Some(tls);
-        Ok(())
+        tls_options::set(&mut self.tls, name, value)
     }
 }
 
@@ -154,6 +136,7 @@ impl fmt::Debug for Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::{KeyPair, Trust, Verify};
 
     #[test]
     fn what_secures_a_connection_is_set_by_name_and_passwords_are_not_shown() {

@@ -223,13 +223,24 @@ impl Front {
     pub(super) fn agent_join(&self, call: &Call) -> Result<Answer, HttpError> {
         let address = call.name();
         // Who is in the cluster is decided by its settings, not by gossip.
-        let known = self.members().iter().any(|member| address.starts_with(&member.addr));
-        if known {
+        let host = host_of(&address);
+        if self.members().iter().any(|member| member.addr == host) {
             return Ok(Answer::empty());
         }
         Err(HttpError::internal(format!(
             "1 error occurred:\n\t* Failed to join {address}: members are named in the settings\n\n"
         )))
+    }
+}
+
+/// Of `host`, `host:port` or `[v6]:port`.
+fn host_of(address: &str) -> &str {
+    if let Some(bracketed) = address.strip_prefix('[') {
+        return bracketed.split(']').next().unwrap_or_default();
+    }
+    match address.split_once(':') {
+        Some((host, port)) if !port.contains(':') => host,
+        _ => address,
     }
 }
 

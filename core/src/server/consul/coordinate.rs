@@ -38,17 +38,29 @@ impl Front {
     }
 
     pub(super) async fn coordinate_nodes(&self, call: Call) -> Result<Answer, HttpError> {
-        self.catalog_read(&call, vec![Topic::Coordinates], coordinates_index, |state| {
+        self.coordinate_read(&call, |state| {
             let all = state.consul().coordinates().iter().map(CoordinateAnswer::from);
             json::encode(&all.collect::<Vec<_>>(), call.pretty())
         })
         .await
     }
 
+    /// A blocking read, which other than the catalog's tells no consistency.
+    async fn coordinate_read(
+        &self,
+        call: &Call,
+        body: impl Fn(&StateMachine) -> Vec<u8>,
+    ) -> Result<Answer, HttpError> {
+        let options = self.read_options(call)?;
+        let topics = vec![Topic::Coordinates];
+        let (meta, body) = self.blocking(&options, topics, coordinates_index, body).await?;
+        Ok(Answer::json_bytes(body).with_meta(meta))
+    }
+
     pub(super) async fn coordinate_node(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing node name")?;
         let answer = self
-            .catalog_read(&call, vec![Topic::Coordinates], coordinates_index, |state| {
+            .coordinate_read(&call, |state| {
                 let found = state.consul().coordinates().of(&name);
                 found.map_or_else(Vec::new, |at| {
                     json::encode(&[CoordinateAnswer::from(at)], call.pretty())

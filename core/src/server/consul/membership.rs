@@ -1,7 +1,9 @@
 //! Members that go: `/v1/operator/raft/peer`, `/v1/agent/leave` and
-//! `/v1/agent/force-leave`.
+//! `/v1/agent/force-leave`. One that leads instead of another:
+//! `/v1/operator/raft/transfer-leader`.
 
 use coord_state::MemberId;
+use serde_json::json;
 
 use super::Front;
 use super::answer::Answer;
@@ -30,13 +32,32 @@ impl Front {
             true => self.id_of_member(*member, &self.name_of_member(*member)) == wanted,
             false => self.address_of(&status, *member) == wanted,
         });
-        let Some(member) = found else {
-            return Err(HttpError::internal(format!(
-                "{kind} \"{wanted}\" was not found in the Raft configuration"
-            )));
-        };
+        let member = found.ok_or_else(|| unknown(kind, wanted))?;
         self.node.remove_member(member).await?;
         Ok(Answer::empty())
+    }
+
+    /// Has another voter lead: the one with this node id, or whichever is fittest.
+    pub(super) async fn raft_transfer_leader(&self, call: Call) -> Result<Answer, HttpError> {
+        let wanted = call.params.nonempty("id");
+        let voters = self.node.status().voters;
+        let mut voters = voters.iter().map(|(member, _)| *member);
+        let heir = match wanted {
+            None => None,
+            Some(id) => Some(
+                voters
+                    .find(|member| self.id_of_member(*member, &self.name_of_member(*member)) == id)
+                    .ok_or_else(|| unknown("id", id))?,
+            ),
+        };
+        self.node.transfer_leadership(heir).await.map_err(|error| {
+            // Nobody leads, or whoever leads says why it goes on doing so.
+            match self.node.status().leader {
+                None => HttpError::from(error),
+                Some(_) => HttpError::internal(error.chain()),
+            }
+        })?;
+        Ok(Answer::json(&json!({"Success": true}), call.pretty()))
     }
 
     /// This member leaves the cluster; its process ends behind the answer.
@@ -67,4 +88,8 @@ impl Front {
         let mut members = status.voters.into_iter().chain(status.observers).map(|(id, _)| id);
         members.find(|member| self.name_of_member(*member) == name)
     }
+}
+
+fn unknown(kind: &str, wanted: &str) -> HttpError {
+    HttpError::internal(format!("{kind} \"{wanted}\" was not found in the Raft configuration"))
 }

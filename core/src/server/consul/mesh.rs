@@ -1,6 +1,7 @@
 //! What a server without a service mesh answers: nothing is connected, nothing
 //! is forbidden, nothing is configured.
 
+use coord_state::event::Topic;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
@@ -18,47 +19,51 @@ pub(super) fn connect_disabled() -> Answer {
     Answer::from(HttpError::internal(NO_CONNECT)).with_meta(meta)
 }
 
-/// Lists that are always empty: peerings, exported and imported services.
-pub(super) fn empty_list(call: &Call) -> Answer {
-    Answer::json::<[(); 0]>(&[], call.pretty())
-}
-
-/// Intentions: there is none, so everything is allowed.
-pub(super) fn intentions(call: &Call) -> Result<Answer, HttpError> {
-    if call.method != Method::GET {
-        return Err(HttpError::internal(NO_CONNECT));
-    }
-    let missing =
-        |name: &str| HttpError::bad_request(format!("required query parameter '{name}' not set"));
-    match call.name().as_str() {
-        "" => Ok(empty_list(call)),
-        "match" => {
-            if !matches!(call.params.get("by"), Some("source" | "destination")) {
-                return Err(HttpError::bad_request(
-                    "'by' parameter must be one of 'source' or 'destination'",
-                ));
-            }
-            let names = call.params.all("name").map(|name| (name.to_owned(), json!([])));
-            let matched: Map<String, Value> = names.collect();
-            if matched.is_empty() {
-                return Err(missing("name"));
-            }
-            Ok(Answer::json(&matched, call.pretty()))
-        }
-        "check" => {
-            for name in ["source", "destination"] {
-                call.params.nonempty(name).ok_or_else(|| missing(name))?;
-            }
-            Ok(Answer::json(&json!({"Allowed": true}), call.pretty()))
-        }
-        "exact" => Err(HttpError::not_found("Intention not found")),
-        _ => Err(HttpError::not_found("Intention not found")),
-    }
-}
-
 impl Front {
+    /// Lists that are always empty: peerings, exported and imported services. Who
+    /// waits for a change waits its whole time, and does not ask in a loop.
+    pub(super) async fn empty_list(&self, call: Call) -> Result<Answer, HttpError> {
+        let options = self.read_options(&call)?;
+        let never = vec![Topic::Restoration];
+        let (meta, ()) = self.blocking(&options, never, |_| 1, |_| ()).await?;
+        Ok(Answer::json::<[(); 0]>(&[], call.pretty()).with_meta(meta))
+    }
+
+    /// Intentions: there is none, so everything is allowed.
+    pub(super) async fn intentions(&self, call: Call) -> Result<Answer, HttpError> {
+        if call.method != Method::GET {
+            return Err(HttpError::internal(NO_CONNECT));
+        }
+        let missing = |name: &str| {
+            HttpError::bad_request(format!("required query parameter '{name}' not set"))
+        };
+        match call.name().as_str() {
+            "" => self.empty_list(call).await,
+            "match" => {
+                if !matches!(call.params.get("by"), Some("source" | "destination")) {
+                    return Err(HttpError::bad_request(
+                        "'by' parameter must be one of 'source' or 'destination'",
+                    ));
+                }
+                let names = call.params.all("name").map(|name| (name.to_owned(), json!([])));
+                let matched: Map<String, Value> = names.collect();
+                if matched.is_empty() {
+                    return Err(missing("name"));
+                }
+                Ok(Answer::json(&matched, call.pretty()))
+            }
+            "check" => {
+                for name in ["source", "destination"] {
+                    call.params.nonempty(name).ok_or_else(|| missing(name))?;
+                }
+                Ok(Answer::json(&json!({"Allowed": true}), call.pretty()))
+            }
+            _ => Err(HttpError::not_found("Intention not found")),
+        }
+    }
+
     /// Configuration entries: none is there, and none is taken.
-    pub(super) fn config_entries(&self, call: &Call) -> Result<Answer, HttpError> {
+    pub(super) async fn config_entries(&self, call: Call) -> Result<Answer, HttpError> {
         let path = call.name();
         let (kind, name) = path.split_once('/').unwrap_or((&path, ""));
         if call.method == Method::PUT {
@@ -69,7 +74,7 @@ impl Front {
         }
         match (call.method == Method::DELETE, name) {
             (true, _) => Ok(Answer::json(&json!({}), call.pretty())),
-            (false, "") => Ok(empty_list(call)),
+            (false, "") => self.empty_list(call).await,
             (false, name) => {
                 Err(HttpError::not_found(format!("Config entry not found for {kind:?} / {name:?}")))
             }

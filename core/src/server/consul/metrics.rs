@@ -147,7 +147,12 @@ impl Front {
         let waiting = self.node.topic_waiters().len();
         let (mismatches, reinstalls) = self.node.divergences();
         let serves = u64::from(self.node.serves());
-        self.node.read(|state| {
+        // Only the leader knows, and so tells, how the others are.
+        let autopilot = leads.then(|| self.autopilot_verdict()).map(|(healthy, tolerance)| {
+            let tolerance = ("consul.autopilot.failure_tolerance", number(tolerance));
+            [tolerance, ("consul.autopilot.healthy", u64::from(healthy))]
+        });
+        let others = self.node.read(|state| {
             let consul = state.consul();
             let catalog = consul.catalog();
             let mut names: Vec<_> = catalog.services().map(|service| &*service.name).collect();
@@ -172,7 +177,8 @@ impl Front {
                 ("consul.state.services", number(names.len())),
                 ("consul.state.sessions", number(consul.sessions().len())),
             ]
-        })
+        });
+        autopilot.into_iter().flatten().chain(others).collect()
     }
 
     fn prometheus(&self) -> String {

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::consul::{
-    CheckStatus, ConsulSessionId, NodeCoordinate, QueryId, SessionBehavior, TaggedAddress, Weights,
+    AutopilotSettings, CheckStatus, ConsulSessionId, NodeCoordinate, QueryId, SessionBehavior,
+    TaggedAddress, Weights,
 };
 
 /// A change to Consul's tables.
@@ -51,6 +52,13 @@ pub enum ConsulCommand {
     },
     /// Set where nodes are. Reply: `Done`, also for unknown nodes.
     UpdateCoordinates(Vec<NodeCoordinate>),
+    /// Configure autopilot. Reply: `Consul(Bool)`.
+    SetAutopilot {
+        /// All of it.
+        settings: Box<AutopilotSettings>,
+        /// Only if it was last changed at this index.
+        cas: Option<u64>,
+    },
 }
 
 /// A prepared query to be made.

@@ -12,7 +12,8 @@ use alloc::vec::Vec;
 
 use crate::codec::{CodecError, Decode, Encode, Input};
 use crate::consul::{
-    ConsulCommand, KvOp, NewCheck, NewNode, NewQuery, NewService, NewSession, Registration, TxnOp,
+    AutopilotSettings, ConsulCommand, KvOp, NewCheck, NewNode, NewQuery, NewService, NewSession,
+    Registration, TxnOp,
 };
 
 const VERSION: u8 = 1;
@@ -98,6 +99,7 @@ verbs! {
     5 => DestroySession { session },
     6 => SetQuery { query, create },
     7 => DeleteQuery { query },
+    17 => SetAutopilot { settings, cas },
 }
 
 verbs! {
@@ -188,4 +190,4 @@ macro_rules! boxed {
     )*};
 }
 
-boxed!(Registration, NewService, NewCheck, NewSession, NewQuery);
+boxed!(Registration, NewService, NewCheck, NewSession, NewQuery, AutopilotSettings);

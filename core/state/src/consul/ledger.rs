@@ -22,8 +22,8 @@ use crate::consul::kv::KvMarks;
 use crate::consul::query::QueryMarks;
 use crate::consul::session::SessionMarks;
 use crate::consul::{
-    CatalogService, ConsulSession, ConsulSessionId, HealthCheck, KvEntry, NodeCoordinate,
-    PreparedQuery, QueryId,
+    Autopilot, CatalogService, ConsulSession, ConsulSessionId, HealthCheck, KvEntry,
+    NodeCoordinate, PreparedQuery, QueryId,
 };
 use crate::digest::{Digest, Hasher};
 
@@ -44,6 +44,7 @@ pub(super) mod tag {
     pub(in crate::consul) const QUERY_MARKS: u8 = 44;
     pub(in crate::consul) const COORDINATE: u8 = 48;
     pub(in crate::consul) const COORDINATE_MARKS: u8 = 49;
+    pub(in crate::consul) const AUTOPILOT: u8 = 50;
 }
 
 /// What one record was before it was changed.
@@ -64,6 +65,7 @@ pub(super) enum Undo {
     QueryMarks(QueryMarks),
     Coordinate(Box<str>, Option<Box<NodeCoordinate>>),
     CoordinateMarks(CoordinateMarks),
+    Autopilot(Box<Autopilot>),
 }
 
 /// The digest of all records, and how to take the latest changes back.

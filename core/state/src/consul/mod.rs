@@ -1,5 +1,5 @@
 //! Consul's tables: keys, catalog, health checks, sessions, prepared queries,
-//! network coordinates.
+//! network coordinates, the configuration of autopilot.
 //!
 //! Every record keeps the revision that created and last changed it; every
 //! table, service name and key prefix can tell the index a blocking query
@@ -26,6 +26,7 @@
 //! Deliberately absent: the expiry of sessions (the leader's clock; it becomes
 //! a `DestroySession`) and who waits for what.
 
+mod autopilot;
 mod catalog;
 mod command;
 mod command_codec;
@@ -44,6 +45,7 @@ mod tests;
 mod tombstone;
 mod write;
 
+pub use autopilot::{Autopilot, AutopilotSettings};
 pub use catalog::{Catalog, CatalogNode, CatalogService, Instance, TaggedAddress, Weights};
 pub use command::{
     ConsulCommand, KvOp, NewCheck, NewNode, NewQuery, NewService, NewSession, Registration, TxnOp,
@@ -78,6 +80,7 @@ pub struct Consul {
     sessions: ConsulSessions,
     queries: PreparedQueries,
     coordinates: Coordinates,
+    autopilot: Autopilot,
     ledger: Ledger,
 }
 
@@ -116,6 +119,11 @@ impl Consul {
         &self.coordinates
     }
 
+    /// How autopilot is configured.
+    pub fn autopilot(&self) -> &Autopilot {
+        &self.autopilot
+    }
+
     /// Does a transaction of which every operation is a read, see
     /// [`TxnOp::is_read`].
     ///
@@ -127,7 +135,7 @@ impl Consul {
 
     /// Takes changes back, the latest first.
     fn roll_back(&mut self, log: Vec<Undo>) {
-        let Self { kv, catalog, sessions, queries, coordinates, ledger } = self;
+        let Self { kv, catalog, sessions, queries, coordinates, autopilot, ledger } = self;
         for undo in log.into_iter().rev() {
             match undo {
                 Undo::Key(key, old) => kv.put(ledger, &key, old),
@@ -151,6 +159,7 @@ impl Consul {
                     coordinates.put(ledger, &name, old.map(|old| *old));
                 }
                 Undo::CoordinateMarks(old) => coordinates.put_marks(ledger, old),
+                Undo::Autopilot(old) => autopilot.put(ledger, *old),
             }
         }
     }

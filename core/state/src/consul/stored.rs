@@ -15,8 +15,8 @@ use crate::consul::name::lower;
 use crate::consul::query::QueryMarks;
 use crate::consul::session::SessionMarks;
 use crate::consul::{
-    CatalogService, Consul, ConsulSession, ConsulSessionId, HealthCheck, KvEntry, NodeCoordinate,
-    PreparedQuery, QueryId,
+    Autopilot, CatalogService, Consul, ConsulSession, ConsulSessionId, HealthCheck, KvEntry,
+    NodeCoordinate, PreparedQuery, QueryId,
 };
 
 impl<V: Encode> Encode for BTreeMap<Box<str>, V> {
@@ -113,7 +113,8 @@ impl Consul {
         for at in self.coordinates.iter() {
             recorder.record(tag::COORDINATE, &*lower(&at.node), at)?;
         }
-        recorder.marks(tag::COORDINATE_MARKS, self.coordinates.marks())
+        recorder.marks(tag::COORDINATE_MARKS, self.coordinates.marks())?;
+        recorder.marks(tag::AUTOPILOT, self.autopilot.clone())
     }
 
     /// Puts one record of a snapshot in.
@@ -147,6 +148,7 @@ impl Consul {
                 let marks = CoordinateMarks::decode(input)?;
                 self.coordinates.put_marks(&mut self.ledger, marks);
             }
+            tag::AUTOPILOT => self.autopilot.put(&mut self.ledger, Autopilot::decode(input)?),
             _ => return Err(CodecError::UnknownTag { what: "Consul record", tag: tag.into() }),
         }
         payload.finish("Consul record")

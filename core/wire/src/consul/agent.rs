@@ -58,7 +58,9 @@ impl ServiceDefinition {
         let mut fields = Fields::parse(body, "structs.ServiceDefinition")?;
         let mut checks = Vec::new();
         if let Some(value) = fields.value("Check") {
-            checks.push(CheckDefinition::take(value)?);
+            let check = CheckDefinition::take(value)?;
+            // An empty one is none, but not one in the list.
+            checks.extend((!check.is_empty()).then_some(check));
         }
         for value in fields.values("Checks")?.unwrap_or_default() {
             checks.push(CheckDefinition::take(value)?);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::decode::{DecodeError, Fields};
 use super::health;
 
-type Texts = BTreeMap<Box<str>, Box<str>>;
+pub(super) type Texts = BTreeMap<Box<str>, Box<str>>;
 
 /// A node as printed.
 #[derive(Debug, Serialize)]

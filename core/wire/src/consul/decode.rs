@@ -106,6 +106,11 @@ impl Fields {
         Self::of(parse(body)?, go_type)
     }
 
+    /// Whether the field is there and not null.
+    pub fn has(&self, name: &str) -> bool {
+        self.rest.iter().any(|(key, value)| same_name(key, name) && !value.is_null())
+    }
+
     /// The field as it stands, if it is there. Null counts as there.
     pub fn raw(&mut self, name: &str) -> Option<Value> {
         let mut found = None;

@@ -25,6 +25,7 @@ pub mod kv;
 pub mod query;
 pub mod session;
 pub mod txn;
+pub mod ui;
 pub mod uuid;
 
 pub use decode::{DecodeError, Fields};

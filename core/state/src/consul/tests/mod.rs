@@ -1,5 +1,6 @@
 //! The rules of Consul's data model, one test per rule.
 
+mod autopilot;
 mod catalog;
 mod coordinate;
 mod index;

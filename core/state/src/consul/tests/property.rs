@@ -12,7 +12,7 @@ use proptest::sample::select;
 use super::*;
 use crate::codec::{CodecError, Decode, Encode};
 use crate::consul::ledger::tag;
-use crate::consul::{NewQuery, QueryId, TaggedAddress};
+use crate::consul::{AutopilotSettings, NewQuery, QueryId, TaggedAddress};
 use crate::digest::Hasher;
 
 const KEYS: [&str; 7] = ["a", "a/", "a/b", "a/b/c", "ab", "b", ""];
@@ -178,6 +178,10 @@ fn command() -> impl Strategy<Value = ConsulCommand> {
             ConsulCommand::SetQuery { query: Box::new(query), create }
         }),
         1 => query_id().prop_map(|query| ConsulCommand::DeleteQuery { query }),
+        1 => (0_u64..2, option::of(index())).prop_map(|(min_quorum, cas)| {
+            let settings = AutopilotSettings { min_quorum, ..AutopilotSettings::default() };
+            ConsulCommand::SetAutopilot { settings: Box::new(settings), cas }
+        }),
     ]
 }
 

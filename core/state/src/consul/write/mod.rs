@@ -4,6 +4,7 @@
 //! revision, and the topics it touches are collected, each once. A command
 //! that may fail half way is taken back whole: see [`Writer::all_or_nothing`].
 
+mod autopilot;
 mod catalog;
 mod check;
 mod coordinate;
@@ -82,6 +83,10 @@ impl<'a> Writer<'a> {
             ConsulCommand::DeleteQuery { query } => {
                 self.delete_query(query)?;
                 Ok(Reply::Done)
+            }
+            ConsulCommand::SetAutopilot { settings, cas } => {
+                let done = self.set_autopilot(*settings, cas);
+                Ok(Reply::Consul(ConsulReply::Bool(done)))
             }
             ConsulCommand::UpdateCoordinates(updates) => {
                 self.update_coordinates(updates);

@@ -1,0 +1,116 @@
+//! Members that stay dead are removed from the cluster, where autopilot's
+//! `CleanupDeadServers` says so. The leader's agent does it.
+//!
+//! A task of its own: removing takes as long as the others need to agree, and
+//! who lives has to be told meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coord_state::MemberId;
+use coord_state::consul::{AutopilotSettings, Catalog, CheckStatus};
+use coord_wire::consul::session::SERF_HEALTH;
+
+use super::Agent;
+use super::identity::{CONSUL_SERVICE, MEMBER_META};
+use crate::clock;
+
+const EVERY: Duration = Duration::from_secs(2);
+/// How long a member is dead before it is removed.
+const REMOVE_AFTER: Duration = Duration::from_secs(10);
+
+impl Agent {
+    pub(super) async fn remove_dead_members(self: Arc<Self>) {
+        let mut ticks = clock::interval(EVERY);
+        let mut leads_since = None;
+        loop {
+            tokio::select! {
+                () = self.stopped() => return,
+                _ = ticks.tick() => {}
+            }
+            let now = self.node.clock().monotonic();
+            let Some(heard) = self.node.members_heard() else {
+                leads_since = None;
+                continue;
+            };
+            let leading = now.saturating_sub(*leads_since.get_or_insert(now));
+            let voters: Vec<_> = self.node.status().voters.into_iter().map(|(id, _)| id).collect();
+            let dead = self.node.read(|state| {
+                let settings = &state.consul().autopilot().settings;
+                removable(settings, state.consul().catalog(), &heard, leading, &voters)
+            });
+            for member in dead {
+                tracing::warn!(member = member.0, "autopilot removes a dead member");
+                tokio::select! {
+                    () = self.stopped() => return,
+                    removed = self.node.remove_member(member) => {
+                        if let Err(error) = removed {
+                            // Seen again at the next tick.
+                            let error = error.chain();
+                            tracing::warn!(error, "a dead member could not be removed");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whom autopilot removes: who is dead for long, as long as those are the lesser
+/// part of the voters and as many stay as must.
+fn removable(
+    settings: &AutopilotSettings,
+    catalog: &Catalog,
+    heard: &[(MemberId, Option<Duration>)],
+    leading: Duration,
+    voters: &[MemberId],
+) -> Vec<MemberId> {
+    if !settings.cleanup_dead_servers {
+        return Vec::new();
+    }
+    let dead = catalog.service_instances(CONSUL_SERVICE).filter_map(|service| {
+        let member: u64 = service.meta.as_ref()?.get(MEMBER_META)?.parse().ok()?;
+        let (member, silence) = heard.iter().find(|(other, _)| other.0 == member)?;
+        let shown = catalog.check(&service.node, SERF_HEALTH)?.status;
+        let long = silence.unwrap_or(leading) >= REMOVE_AFTER;
+        (shown == CheckStatus::Critical && long).then_some(*member)
+    });
+    let mut dead: Vec<MemberId> = dead.collect();
+    let lost = dead.iter().filter(|member| voters.contains(member)).count();
+    let few = lost <= voters.len().saturating_sub(1) / 2;
+    let left = u64::try_from(voters.len() - lost).unwrap_or(u64::MAX);
+    if !few || left < settings.min_quorum {
+        dead.retain(|member| !voters.contains(member));
+    }
+    dead
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::members::tests::catalog;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn autopilot_removes_the_long_dead_if_they_are_few_and_only_if_asked_to() {
+        let wanted = AutopilotSettings { cleanup_dead_servers: true, ..Default::default() };
+        let removed = |settings: &AutopilotSettings, shown, silence: Option<u32>, voters: u64| {
+            let state = catalog(shown);
+            let heard = [(MemberId(2), silence.map(|seconds| SECOND * seconds))];
+            let voters: Vec<_> = (1..=voters).map(MemberId).collect();
+            let catalog = state.consul().catalog();
+            removable(settings, catalog, &heard, SECOND * 60, &voters) == [MemberId(2)]
+        };
+        assert!(removed(&wanted, false, Some(10), 3));
+        assert!(removed(&wanted, false, None, 3));
+        assert!(!removed(&AutopilotSettings::default(), false, Some(10), 3));
+        assert!(!removed(&wanted, false, Some(9), 3));
+        assert!(!removed(&wanted, true, Some(10), 3));
+        // One of two is half of them; one without a vote is none of them.
+        assert!(!removed(&wanted, false, Some(10), 2));
+        assert!(removed(&wanted, false, Some(10), 1));
+        assert!(removed(&AutopilotSettings { min_quorum: 2, ..wanted.clone() }, false, None, 3));
+        assert!(!removed(&AutopilotSettings { min_quorum: 3, ..wanted }, false, None, 3));
+    }
+}
