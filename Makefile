@@ -58,8 +58,8 @@ conformance-consul: has-cargo has-python has-pip has-client-tools ## Build a gen
 	$(CARGO) build --locked -p coord-core --bin coord
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --consul
 
-# Apart from `conformance`, for it takes minutes to build and a new Go: 1.26.
-conformance-heavy: has-cargo has-python has-go ## Build Traefik's providers, try them on this build
+# Apart from `conformance`, for their builds take minutes and a new Go: 1.26 for Traefik.
+conformance-heavy: has-cargo has-python has-go ## Build Traefik's providers and Vault's storage, try them on this build
 	$(CARGO) build --locked -p coord-core --bin coord
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --heavy
 
@@ -129,7 +129,7 @@ has-cxx:
 	@command -v c++ >/dev/null || { echo "c++ is missing: libFuzzer is built from its source. Install it (Debian: apt install g++)." >&2; exit 1; }
 
 has-go:
-	@command -v go >/dev/null || { echo "go is missing: Traefik is built from its module. Install it (Debian: apt install golang-go)." >&2; exit 1; }
+	@command -v go >/dev/null || { echo "go is missing: Traefik and Vault are built from their modules. Install it (Debian: apt install golang-go)." >&2; exit 1; }
 
 has-client-tools:
 	@for tool in javac mvn go node npm; do command -v $$tool >/dev/null || { echo "$$tool is missing: the genuine clients are fetched and built by their own tools. Install them (Debian: apt install default-jdk-headless maven golang-go nodejs npm)." >&2; exit 1; }; done

@@ -45,11 +45,12 @@ SUITES = [
 # With --heavy: what takes minutes to build, and a Go as new as theirs.
 HEAVY = [
     ("test_traefik", None),
+    ("test_vault", None),
 ]
 # With --consul: its command on ours, and these on the genuine one.
 ON_CONSUL = [
     "test_consul_refusals", "test_py_consul", "test_python_consul", "test_go_consul",
-    "test_node_consul", "test_traefik",
+    "test_node_consul", "test_traefik", "test_vault",
 ]
 COMMAND = ("test_consul_command", None)
 SECONDS_MAX = 600
