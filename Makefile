@@ -22,8 +22,9 @@ export CC CARGO_TARGET_DIR
 # Python must not leave compiled files between the sources.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all demo check conformance conformance-consul bench bench-consul fuzz fix wheel install python \
-        help clean has-cargo has-python has-cc has-cxx has-pip has-java has-client-tools has-browser
+.PHONY: all demo check conformance conformance-consul conformance-heavy bench bench-consul fuzz fix wheel \
+        install python help clean has-cargo has-python has-cc has-cxx has-pip has-java has-go has-client-tools \
+        has-browser
 .DEFAULT_GOAL := all
 
 all: has-cargo has-python has-cc ## Build the library, the command and the Python module; check the header
@@ -56,6 +57,11 @@ conformance: has-cargo has-python has-cc has-pip has-java has-client-tools has-b
 conformance-consul: has-cargo has-python has-pip has-client-tools ## Build a genuine Consul, try its command on ours and our tests on it
 	$(CARGO) build --locked -p coord-core --bin coord
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --consul
+
+# Apart from `conformance`, for their builds take minutes and a new Go: 1.26 for Traefik.
+conformance-heavy: has-cargo has-python has-go ## Build Traefik's providers and Vault's storage, try them on this build
+	$(CARGO) build --locked -p coord-core --bin coord
+	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --heavy
 
 bench: has-cargo has-python has-java ## Side by side with a genuine ZooKeeper; ARGS= are passed on
 	$(CARGO) build --locked --release -p coord-core --bin coord
@@ -121,6 +127,9 @@ has-cc:
 
 has-cxx:
 	@command -v c++ >/dev/null || { echo "c++ is missing: libFuzzer is built from its source. Install it (Debian: apt install g++)." >&2; exit 1; }
+
+has-go:
+	@command -v go >/dev/null || { echo "go is missing: Traefik and Vault are built from their modules. Install it (Debian: apt install golang-go)." >&2; exit 1; }
 
 has-client-tools:
 	@for tool in javac mvn go node npm; do command -v $$tool >/dev/null || { echo "$$tool is missing: the genuine clients are fetched and built by their own tools. Install them (Debian: apt install default-jdk-headless maven golang-go nodejs npm)." >&2; exit 1; }; done

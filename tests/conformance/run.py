@@ -42,10 +42,15 @@ SUITES = [
     ("test_zookeeper_clients", None),
     ("test_kazoo_suite", "kazoo-suite"),
 ]
+# With --heavy: what takes minutes to build, and a Go as new as theirs.
+HEAVY = [
+    ("test_traefik", None),
+    ("test_vault", None),
+]
 # With --consul: its command on ours, and these on the genuine one.
 ON_CONSUL = [
     "test_consul_refusals", "test_py_consul", "test_python_consul", "test_go_consul",
-    "test_node_consul",
+    "test_node_consul", "test_traefik", "test_vault",
 ]
 COMMAND = ("test_consul_command", None)
 SECONDS_MAX = 600
@@ -56,6 +61,7 @@ def main():
     arguments.add_argument("--target", default="target", help="where cargo builds")
     arguments.add_argument("--build", default="debug", help="debug or release")
     arguments.add_argument("--consul", action="store_true", help="build and use a genuine Consul")
+    arguments.add_argument("--heavy", action="store_true", help="those that take minutes to build")
     arguments.add_argument("suites", nargs="*", help="only these, as in test_kazoo")
     chosen = arguments.parse_args()
 
@@ -67,10 +73,10 @@ def main():
     os.environ.pop("PYTHONPATH", None)
     from peers import client_python, consul_command
 
-    suites = SUITES
+    suites = HEAVY if chosen.heavy else SUITES
     if chosen.consul:
         os.environ["CONSUL_COMMAND"] = str(consul_command())
-        suites = [COMMAND] + [(suite, client) for suite, client in SUITES if suite in ON_CONSUL]
+        suites = [COMMAND] + [(suite, client) for suite, client in SUITES + HEAVY if suite in ON_CONSUL]
     unknown = set(chosen.suites) - {suite for suite, _ in suites}
     if unknown:
         sys.exit(f"no such suite: {', '.join(sorted(unknown))}")

@@ -24,7 +24,10 @@ REFUSED = [
     ("DELETE", "/v1/kv/", None, 400, "Missing key name"),
     ("PUT", "/v1/kv/k?cas=1&acquire=x", b"v", 400, "Conflicting flags: acquire=x&cas=1"),
     ("DELETE", "/v1/kv/k?cas=1&recurse", None, 400, "Conflicting flags: cas=1&recurse="),
-    ("PUT", "/v1/kv/k", LARGE, 413, "Request body(524289 bytes) too large, max size: 524288 bytes."),
+    ("PUT", "/v1/kv/k", LARGE, 413, "Request body(524289 bytes) too large, max size: 524288 bytes. "
+     "See https://www.consul.io/docs/agent/config/config-files#kv_max_value_size."),
+    ("PUT", "/v1/txn", LARGE, 413, "Request body(524289 bytes) too large, max size: 524288 bytes. "
+     "See https://www.consul.io/docs/agent/config/config-files#txn_max_req_len."),
     ("PUT", "/v1/kv/k?acquire=" + UUID, b"v", 500, f'invalid session "{UUID}"'),
     ("POST", "/v1/kv/k", None, 405, "method POST not allowed"),
     ("DELETE", "/v1/catalog/nodes", None, 405, "method DELETE not allowed"),

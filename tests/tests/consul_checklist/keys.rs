@@ -158,8 +158,9 @@ fn k_11_a_value_over_half_a_mebibyte_is_too_large() {
     member.put("/v1/kv/x", vec![b'x'; 524_288]).says(200, "true");
     let reply = member.put("/v1/kv/x", vec![b'x'; 524_289]);
     assert_eq!(reply.status, 413);
-    let expected = "Request body(524289 bytes) too large, max size: 524288 bytes.";
-    assert!(reply.text().starts_with(expected), "{}", reply.text());
+    let expected = "Request body(524289 bytes) too large, max size: 524288 bytes. \
+         See https://www.consul.io/docs/agent/config/config-files#kv_max_value_size.";
+    assert_eq!(reply.text(), expected);
 }
 
 #[test]

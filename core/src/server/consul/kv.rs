@@ -15,7 +15,8 @@ use super::call::Call;
 use super::error_map::HttpError;
 use super::params::Params;
 
-const LIMIT_DOCUMENT: &str = "https://www.consul.io/docs/agent/options.html#kv_max_value_size";
+const LIMIT_DOCUMENT: &str =
+    "https://www.consul.io/docs/agent/config/config-files#kv_max_value_size";
 const MISSING_KEY: &str = "Missing key name";
 
 impl Front {

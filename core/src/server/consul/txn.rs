@@ -11,7 +11,7 @@ use super::call::Call;
 use super::error_map::HttpError;
 use super::read_options::ReadOptions;
 
-const LIMIT_DOCUMENT: &str = "https://www.consul.io/docs/agent/options.html#txn_max_req_len";
+const LIMIT_DOCUMENT: &str = "https://www.consul.io/docs/agent/config/config-files#txn_max_req_len";
 
 impl Front {
     pub(super) async fn txn(&self, mut call: Call) -> Result<Answer, HttpError> {
