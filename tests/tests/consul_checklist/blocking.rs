@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::browser::{Member, member};
+use crate::browser::{Member, member, until_waiting, waiting};
 use crate::score::Point;
 
 /// Longer than any wake takes, shorter than the waits that must be woken.
@@ -113,17 +113,14 @@ fn b_06_a_missing_key_wakes_when_it_appears() {
     let _point = Point::of("B-06");
     let member = member();
     member.put("/v1/kv/other", "1").ok();
-    // A wait that begins only after the write is answered at once, rightly:
-    // one that slept through a write is looked for.
-    let slept = (0..10).any(|write| {
-        let index = member.get("/v1/kv/x").index();
-        let waiting = member.wait("/v1/kv/x", index, "1s");
-        member.put("/v1/kv/other", write.to_string()).ok();
-        let reply = waiting.end();
-        assert_eq!(reply.status, 404);
-        reply.took >= Duration::from_secs(1)
-    });
-    assert!(slept);
+    // A wait that begins only after the write is answered at once, rightly.
+    let others = waiting(&member);
+    let index = member.get("/v1/kv/x").index();
+    let waits = member.wait("/v1/kv/x", index, "5s");
+    until_waiting(&member, others + 1);
+    member.put("/v1/kv/other", "2").ok();
+    let reply = waits.end();
+    assert!(reply.status == 404 && reply.took >= Duration::from_secs(5), "{:?}", reply.took);
     assert_wakes(&member, "/v1/kv/x", || drop(member.put("/v1/kv/x", "1").ok()));
 }
 

@@ -187,3 +187,20 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
         rest = &rest[end + 2 + size + 2..];
     }
 }
+
+/// How many blocking queries wait at the member.
+pub(crate) fn waiting(member: &Member) -> u64 {
+    let metrics = member.json("/v1/agent/metrics");
+    let gauges = metrics["Gauges"].as_array().unwrap();
+    let gauge = gauges.iter().find(|gauge| gauge["Name"] == "consul.rpc.queries_blocking");
+    gauge.unwrap()["Value"].as_f64().unwrap().to_string().parse().unwrap()
+}
+
+/// Until so many do.
+pub(crate) fn until_waiting(member: &Member, count: u64) {
+    let began = Instant::now();
+    while waiting(member) != count {
+        assert!(began.elapsed() < LONG, "{} instead of {count} wait", waiting(member));
+        std::thread::yield_now();
+    }
+}

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 
-use crate::browser::{LONG, Member, member};
+use crate::browser::{LONG, Member, member, until_waiting, waiting};
 use crate::score::Point;
 
 /// As many as a process with 1,024 file descriptors can have with both ends.
@@ -52,22 +52,6 @@ impl Kept {
 
     fn is_closed(&mut self) -> bool {
         self.stream.read(&mut [0]).unwrap() == 0
-    }
-}
-
-/// How many queries wait.
-fn waiting(member: &Member) -> u64 {
-    let metrics = member.json("/v1/agent/metrics");
-    let gauges = metrics["Gauges"].as_array().unwrap();
-    let gauge = gauges.iter().find(|gauge| gauge["Name"] == "consul.rpc.queries_blocking");
-    gauge.unwrap()["Value"].as_f64().unwrap().to_string().parse().unwrap()
-}
-
-fn until_waiting(member: &Member, count: u64) {
-    let began = std::time::Instant::now();
-    while waiting(member) != count {
-        assert!(began.elapsed() < LONG, "{} instead of {count} wait", waiting(member));
-        std::thread::yield_now();
     }
 }
 
