@@ -224,6 +224,9 @@ impl Endpoint {
                 | Self::Query
                 | Self::CoordinateNodes
                 | Self::CoordinateNode
+                | Self::InternalNode
+                | Self::InternalNodes
+                | Self::InternalServices
         )
     }
 

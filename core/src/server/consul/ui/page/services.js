@@ -5,9 +5,6 @@ import {
   address, badges, check, facts, link, make, meta, narrowed, sync, table, tags, verdicts, worstFirst,
 } from "./screen.js";
 
-/** So many are asked about one by one; a browser asks six at a time. */
-const ASKED_MAX = 200;
-
 export function services() {
   let known = [];
   const list = table("Services", ["Service", "Health", "Instances", "Tags"]);
@@ -16,8 +13,8 @@ export function services() {
     sync(list.body, shown, (item) => item.Name, (item) =>
       list.row(
         link(item.Name, "services", { name: item.Name }),
-        badges(item.Checks),
-        item.Instances ?? "open it",
+        badges(verdictsOf(item)),
+        item.InstanceCount,
         tags(item.Tags),
       ),
     );
@@ -26,28 +23,16 @@ export function services() {
   return {
     title: "Services",
     content: [box.bar, list.element, box.more],
-    question: { path: "/v1/health/state/any", more: summary, wait_s: 5 },
-    shown(answer) {
-      known = answer;
+    question: { path: "/v1/internal/ui/services" },
+    shown({ data }) {
+      known = data.map((item) => ({ ...item, Tags: item.Tags ?? [] }));
       draw();
     },
   };
 }
 
-/** Every service with its tags, and how its instances do. */
-async function summary(_changed, get) {
-  const names = Object.entries((await get("/v1/catalog/services")).data ?? {});
-  names.sort(([a], [b]) => (a < b ? -1 : 1));
-  return Promise.all(
-    names.map(async ([Name, Tags], at) => {
-      const item = { Name, Tags, Checks: {}, Instances: null };
-      if (at >= ASKED_MAX || Name === "." || Name === "..") return item;
-      const { data } = await get(`/v1/health/service/${part(Name)}`);
-      item.Instances = data.length;
-      item.Checks = verdicts(data.flatMap((instance) => instance.Checks));
-      return item;
-    }),
-  );
+function verdictsOf({ ChecksCritical, ChecksWarning, ChecksPassing }) {
+  return { critical: ChecksCritical, warning: ChecksWarning, passing: ChecksPassing };
 }
 
 export function service(name) {
