@@ -369,6 +369,9 @@ async fn start_servers(settings: &ValidSettings, node: &Node) -> Result<Servers,
         ListenAddress::Off => None,
         address => Some(DnsServer::bind(address, node.clone()).await?),
     };
+    if let (Some(consul), Some(dns)) = (&consul, &dns) {
+        consul.tell_dns_times(dns.times());
+    }
     Ok((agent, zookeeper, consul, dns))
 }
 

@@ -15,7 +15,7 @@ use super::peer_message::PeerMessage;
 use super::proposals::PATIENCE;
 use super::standing;
 use crate::clock;
-use crate::consensus::ConsensusStatus;
+use crate::consensus::{ConsensusRole, ConsensusStatus};
 
 /// How often batches in flight are looked after.
 const ROUTER_TICK: Duration = Duration::from_millis(100);
@@ -70,6 +70,12 @@ async fn route_batches(
 impl Inner {
     /// Takes note of who leads, and sends everything in flight there if that changed.
     fn follow_leader(self: &Arc<Self>, status: &ConsensusStatus) {
+        let turns = &self.turns;
+        if status.role == ConsensusRole::Candidate
+            && turns.stood_for.swap(status.term, Ordering::Relaxed) != status.term
+        {
+            turns.stood.fetch_add(1, Ordering::Relaxed);
+        }
         let leader = status.leader.map_or(0, |leader| leader.0);
         let before = self.leader.swap(leader, Ordering::AcqRel);
         if leader == before || leader == 0 {
@@ -79,6 +85,7 @@ impl Inner {
         self.replica.proposals.reopen();
         self.resend();
         if self.is_leader() {
+            turns.led.fetch_add(1, Ordering::Relaxed);
             self.lead_sessions();
         }
     }
@@ -177,6 +184,9 @@ impl Inner {
             commands
         };
         for command in commands {
+            if matches!(command, Command::Consul(_)) {
+                self.turns.ended_by_ttl.fetch_add(1, Ordering::Relaxed);
+            }
             self.submit_quietly(&command);
         }
     }

@@ -53,7 +53,29 @@ pub(super) struct Inner {
     pub(super) left: AtomicBool,
     /// The members are to be looked after now.
     pub(super) membership_due: Notify,
+    pub(super) turns: Turning,
     pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What [`Turns`] are counted in.
+#[derive(Debug, Default)]
+pub(super) struct Turning {
+    pub(super) led: AtomicU64,
+    pub(super) stood: AtomicU64,
+    /// The last term stood for.
+    pub(super) stood_for: AtomicU64,
+    pub(super) ended_by_ttl: AtomicU64,
+}
+
+/// How often, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turns {
+    /// This member came to lead.
+    pub led: u64,
+    /// It stood for election. One that is over at once may be missed.
+    pub stood: u64,
+    /// As the leader it ended a session of Consul's whose TTL ran out.
+    pub ended_by_ttl: u64,
 }
 
 /// How fresh a read must be.
@@ -211,6 +233,13 @@ impl Node {
     pub fn divergences(&self) -> (u64, u64) {
         let integrity = &self.inner.replica.integrity;
         (integrity.mismatches(), integrity.reinstalls())
+    }
+
+    /// How often this member had which part.
+    pub fn turns(&self) -> Turns {
+        let Turning { led, stood, ended_by_ttl, .. } = &self.inner.turns;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Turns { led: read(led), stood: read(stood), ended_by_ttl: read(ended_by_ttl) }
     }
 
     /// On the leader: how long ago each other member answered last, `None` if

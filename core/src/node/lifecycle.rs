@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use super::fresh_ids::FreshIds;
-use super::handle::{Inner, Node};
+use super::handle::{Inner, Node, Turning};
 use super::integrity::Integrity;
 use super::peer_desk::PeerDesk;
 use super::proposals::Proposals;
@@ -111,6 +111,7 @@ impl NodeBuilder {
             tidying: tokio::sync::Mutex::default(),
             left: AtomicBool::new(false),
             membership_due: Notify::new(),
+            turns: Turning::default(),
             tasks: Mutex::new(Vec::new()),
         });
         inner.replica.attach(Arc::downgrade(&inner));

@@ -31,7 +31,7 @@ mod standing;
 mod topic_waiters;
 mod znode_watches;
 
-pub use handle::{Freshness, InTouch, Node, NodeStatus, ReadLevel, Role};
+pub use handle::{Freshness, InTouch, Node, NodeStatus, ReadLevel, Role, Turns};
 pub use lifecycle::NodeBuilder;
 pub use membership::{ChangeRefusal, ChangedConfig, MembershipChange};
 pub use sink::{ConnectionSink, ReplySink};

@@ -5,7 +5,9 @@ pub mod dns;
 mod extra_routes;
 mod log_feed;
 mod prepared_query;
+mod series;
 pub mod zookeeper;
 
 pub use extra_routes::{ExtraRoutes, Page};
 pub use log_feed::{LogFeed, LogLine};
+pub use series::DnsTimes;

@@ -366,3 +366,20 @@ fn d_09_answers_live_as_long_as_is_set_and_say_when_they_were_cut() {
     let cut = silent.udp("web.service.consul", Rtype::A, None);
     assert_eq!((cut.answers.len(), cut.truncated), (3, false));
 }
+
+#[test]
+fn questions_are_timed_by_whether_they_turn_addresses_into_names() {
+    let world = three_webs();
+    for _ in 0..2 {
+        world.ask("web.service.consul", Rtype::A);
+    }
+    world.ask("1.0.0.10.in-addr.arpa", Rtype::PTR);
+    let metrics = world.api.json("/v1/agent/metrics");
+    let samples = metrics["Samples"].as_array().unwrap();
+    let count = |name: &str| {
+        let sample = samples.iter().find(|sample| sample["Name"] == name).unwrap();
+        sample["Count"].as_u64().unwrap()
+    };
+    assert_eq!(count("consul.dns.domain_query"), 2);
+    assert_eq!(count("consul.dns.ptr_query"), 1);
+}

@@ -172,6 +172,23 @@ fn o_07_the_member_counts_its_requests_and_records() {
             && sample["Labels"]["path"] == "v1_kv_"
     });
     assert_eq!(writes.unwrap()["Count"], 2);
+    let sample = |name: &str| samples.iter().find(|sample| sample["Name"] == name).unwrap();
+    for timed in ["consul.kvs.apply", "consul.raft.commitTime"] {
+        assert_eq!(sample(timed)["Count"], 2, "{timed}");
+        assert!(sample(timed)["Mean"].as_f64().unwrap() > 0.0, "{timed}");
+    }
+    let counters = metrics["Counters"].as_array().unwrap();
+    let counter = |name: &str| counters.iter().find(|counter| counter["Name"] == name).unwrap();
+    assert_eq!(counter("consul.raft.apply")["Count"], 2);
+    assert_eq!(counter("consul.raft.state.leader")["Sum"], 1);
+    let queries = || {
+        member.get("/v1/kv/x").ok();
+        let metrics = member.json("/v1/agent/metrics");
+        let counters = metrics["Counters"].as_array().unwrap().iter();
+        let mut queries = counters.filter(|counter| counter["Name"] == "consul.rpc.query");
+        queries.next().unwrap()["Count"].as_u64().unwrap()
+    };
+    assert_eq!(queries() + 1, queries());
     let gauges = metrics["Gauges"].as_array().unwrap();
     let gauge = |name: &str| gauges.iter().find(|gauge| gauge["Name"] == name).unwrap();
     assert_eq!(gauge("consul.state.kv_entries")["Value"], 1);
@@ -184,5 +201,7 @@ fn o_07_the_member_counts_its_requests_and_records() {
     assert!(scraped.header("Content-Type").unwrap().starts_with("text/plain"));
     let lines: Vec<_> = scraped.text().lines().collect();
     assert!(lines.contains(&"consul_state_kv_entries 1"));
+    assert!(lines.contains(&"consul_kvs_apply_count 2"));
+    assert!(lines.contains(&"# TYPE consul_raft_apply counter"));
     assert!(lines.contains(&"consul_api_http_count{method=\"PUT\",path=\"v1_kv_\"} 2"));
 }

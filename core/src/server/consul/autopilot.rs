@@ -68,7 +68,7 @@ impl Front {
         let judged = self.judged(&status);
         let (healthy, tolerance) = verdict(&judged);
         let revision = self.node.read(|state| state.revision().0);
-        let since = super::metrics::rfc3339(self.began_wall_ms);
+        let since = super::times::rfc3339(self.began_wall_ms);
         let servers: Vec<Value> = judged
             .iter()
             .map(|server| {
@@ -92,7 +92,7 @@ impl Front {
         let judged = self.judged(&status);
         let (healthy, tolerance) = verdict(&judged);
         let revision = self.node.read(|state| state.revision().0);
-        let since = super::metrics::rfc3339(self.began_wall_ms);
+        let since = super::times::rfc3339(self.began_wall_ms);
         let servers: serde_json::Map<String, Value> = judged
             .iter()
             .map(|server| {

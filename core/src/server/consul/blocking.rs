@@ -43,6 +43,7 @@ impl Front {
         index: impl Fn(&StateMachine) -> u64,
         answer: impl Fn(&StateMachine) -> T,
     ) -> Result<(Meta, T), HttpError> {
+        self.measured.read();
         let mut freshness = self.confirm(options).await?;
         if options.index > 0 {
             let deadline = tokio::time::sleep(self.with_jitter(options.wait));
@@ -95,7 +96,10 @@ impl Front {
     /// Orders a command and gives its reply; without a leader it tries again
     /// for a while.
     pub(super) async fn change(&self, command: ConsulCommand) -> Result<Reply, HttpError> {
+        let clock = self.node.clock();
+        let began = clock.monotonic();
         let applied = self.holding(|| self.node.propose(Command::Consul(command.clone()))).await?;
+        self.measured.changed(&command, clock.monotonic().saturating_sub(began));
         applied.result.map_err(|rejection| HttpError::from(&rejection))
     }
 

@@ -46,7 +46,7 @@ impl Begun {
                     Err(refused) => Err(refused),
                 };
                 let taken = clock.monotonic().saturating_sub(began);
-                front.metrics.record(method.as_str(), route.path, taken);
+                front.measured.request(method.as_str(), route.path, taken);
                 // It may have waited for long.
                 front.check_serves(route.endpoint).and(answer).map(|answer| match cached {
                     // Nothing is cached, so whoever would be content with less gets the truth.

@@ -32,11 +32,13 @@ mod dispatch;
 mod error_map;
 mod events;
 mod fixed;
+mod gauges;
 mod health;
 mod host;
 mod internal;
 mod kv;
 mod listener;
+mod measured;
 mod membership;
 mod mesh;
 mod metrics;
@@ -49,6 +51,7 @@ mod read_options;
 mod route;
 mod session;
 mod status;
+mod times;
 mod txn;
 mod ui;
 mod written;
@@ -62,11 +65,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use self::events::EventLog;
-use self::metrics::Metrics;
+use self::measured::Measured;
 use crate::agent::Agent;
 use crate::error::Error;
 use crate::node::Node;
-use crate::server::{ExtraRoutes, LogFeed};
+use crate::server::{DnsTimes, ExtraRoutes, LogFeed};
 use crate::settings::ListenAddress;
 
 /// What every request handler can reach.
@@ -75,13 +78,15 @@ struct Front {
     node: Node,
     agent: Arc<Agent>,
     events: EventLog,
-    metrics: Metrics,
+    measured: Measured,
     /// On the node's clock.
     began: Duration,
     extra: Option<Arc<dyn ExtraRoutes>>,
     began_wall_ms: u64,
     /// The log of the program around, if it is handed over.
     log_feed: OnceLock<Arc<LogFeed>>,
+    /// How long DNS took, if it is served beside.
+    dns_times: OnceLock<Arc<DnsTimes>>,
     /// Archives being made.
     saves: Arc<Semaphore>,
     /// The page in the browser, where it is on.
@@ -137,7 +142,8 @@ impl ConsulServer {
             node,
             agent,
             events: EventLog::default(),
-            metrics: Metrics::default(),
+            measured: Measured::default(),
+            dns_times: OnceLock::new(),
             extra,
             page: settings.ui.enabled.then(ui::Page::new),
             saves: Arc::new(Semaphore::new(archive::SAVES_MAX)),
@@ -168,6 +174,11 @@ impl ConsulServer {
     /// Shows this log over HTTP. The first one counts.
     pub fn feed_log(&self, feed: Arc<LogFeed>) {
         self.front.log_feed.get_or_init(|| feed);
+    }
+
+    /// Tells this of DNS among the metrics. The first one counts.
+    pub fn tell_dns_times(&self, times: Arc<DnsTimes>) {
+        self.front.dns_times.get_or_init(|| times);
     }
 
     /// Closes the port, answers blocked queries with what there is, and ends

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! So a thousand clients that wake at once need no buffers either. What is
-//! written here, in [`written`], looks as if hyper had written it; requests are
+//! written here, in `written`, looks as if hyper had written it; requests are
 //! read by hyper alone. What waits is HTTP/1.1, `GET`, and without a body.
 //!
 //! Nothing written is lost: a connection is taken apart only when all it had

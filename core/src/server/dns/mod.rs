@@ -41,12 +41,14 @@ use self::respond::Respond;
 use self::zone::Zones;
 use crate::error::Error;
 use crate::node::Node;
+use crate::server::DnsTimes;
 use crate::settings::ListenAddress;
 
 /// DNS over UDP and TCP, on one port.
 #[derive(Debug)]
 pub struct DnsServer {
     address: SocketAddr,
+    times: Arc<DnsTimes>,
     stopping: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -64,7 +66,9 @@ impl DnsServer {
         let sockets = bind_both(address).await?;
         let local = sockets.1.local_addr().map_err(|error| taken(address, error))?;
         let forwarder = Forwarder::new(&settings.dns, local);
-        Ok(Self::serve(sockets, local, respond::from_node(node, zones, forwarder)))
+        let times = Arc::<DnsTimes>::default();
+        let respond = respond::from_node(node, zones, forwarder, Arc::clone(&times));
+        Ok(Self { times, ..Self::serve(sockets, local, respond) })
     }
 
     fn serve((udp, tcp): (UdpSocket, TcpListener), local: SocketAddr, respond: Respond) -> Self {
@@ -74,12 +78,17 @@ impl DnsServer {
             tokio::spawn(tcp::serve(tcp, respond, stop)),
         ];
         tracing::info!(address = %local, "DNS is served");
-        Self { address: local, stopping, tasks: Mutex::new(tasks) }
+        Self { address: local, times: Arc::default(), stopping, tasks: Mutex::new(tasks) }
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How long it takes to find answers.
+    pub fn times(&self) -> Arc<DnsTimes> {
+        Arc::clone(&self.times)
     }
 
     /// Stops listening and closes every connection. Idempotent. Once it

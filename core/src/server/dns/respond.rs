@@ -12,6 +12,7 @@ use super::forward::Forwarder;
 use super::lookup::Lookup;
 use super::zone::Zones;
 use crate::node::Node;
+use crate::server::DnsTimes;
 
 /// What the listeners have packets answered by.
 pub(super) type Respond = Arc<dyn Fn(&[u8], Transport) -> Response + Send + Sync>;
@@ -38,7 +39,12 @@ const OUTSIDE_MAX: usize = 4;
 
 /// Answers from a member's catalog as applied here, and from other servers if
 /// there are any to ask.
-pub(super) fn from_node(node: Node, zones: Zones, forwarder: Option<Forwarder>) -> Respond {
+pub(super) fn from_node(
+    node: Node,
+    zones: Zones,
+    forwarder: Option<Forwarder>,
+    times: Arc<DnsTimes>,
+) -> Respond {
     let manner = manner(&zones, forwarder.is_some());
     let forwarder = forwarder.map(Arc::new);
     let seeds = Seeds::new(u64::from_ne_bytes(node.random()));
@@ -56,7 +62,10 @@ pub(super) fn from_node(node: Node, zones: Zones, forwarder: Option<Forwarder>) 
         if !node.serves() {
             return Response::Now(Some(Answer::refused().encode(&query, transport, manner)));
         }
+        let began = node.clock().monotonic();
         let answer = node.read(|state| answer(state.consul(), &zones, &query, circumstance));
+        let taken = node.clock().monotonic().saturating_sub(began);
+        times.record(query.rtype == Rtype::PTR, taken);
         let Some(forwarder) = &forwarder else {
             return Response::Now(Some(answer.encode(&query, transport, manner)));
         };
