@@ -123,6 +123,9 @@ impl Link {
                 }
             }
             self.flush().await?;
+            // A server that has answered already would keep this one connection busy,
+            // and the others waiting for the generator.
+            tokio::task::yield_now().await;
         }
         Ok(latencies)
     }
