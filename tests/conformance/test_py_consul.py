@@ -8,6 +8,7 @@ import consul
 import consul.aio
 
 from consul_calls import Calls, catalog_token
+from consul_server import is_genuine
 from member import eventually
 
 
@@ -77,7 +78,17 @@ class NewerCalls(Calls):
     def test_the_agent_reloads_joins_and_counts(self):
         agent = self.consul.agent
         self.assertIs(True, agent.reload())
-        gauges = agent.metrics()
+
+        def metrics():
+            try:
+                return agent.metrics()
+            except consul.ConsulException as refused:
+                # A genuine one has a gauge now and then that JSON cannot tell.
+                if is_genuine() and "unsupported value: NaN" in str(refused):
+                    return None
+                raise
+
+        gauges = eventually("the metrics can be told", metrics)
         self.assertLessEqual({"Timestamp", "Gauges", "Counters", "Samples"}, set(gauges))
         self.assertIn("# TYPE consul_", agent.metrics(format_prometheus=True))
         self.assertIs(True, agent.join("127.0.0.1"))
