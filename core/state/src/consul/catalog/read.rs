@@ -117,17 +117,6 @@ impl Catalog {
         self.instances(name).flat_map(|instance| instance.row.checks_of(&instance.service.id))
     }
 
-    /// The checks that decide about one instance: node-level ones by id, then its own by id.
-    pub fn checks_of_instance(
-        &self,
-        node: &str,
-        service_id: &str,
-    ) -> impl Iterator<Item = &HealthCheck> {
-        let row = self.row(node);
-        let instance = row.and_then(|row| Some((row, row.services.get(service_id)?)));
-        instance.into_iter().flat_map(|(row, service)| Instance { row, service }.checks())
-    }
-
     /// Last change of the nodes table.
     pub fn nodes_index(&self) -> u64 {
         self.marks.nodes
