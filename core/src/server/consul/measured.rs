@@ -28,14 +28,12 @@ impl Measured {
 
     /// Counts a read of the replicated state.
     pub(super) fn read(&self) {
-        self.count("consul.rpc.query");
-        self.count("consul.rpc.request");
+        self.count(["consul.rpc.query", "consul.rpc.request"]);
     }
 
     /// Counts a command that was ordered and applied.
     pub(super) fn changed(&self, command: &ConsulCommand, taken: Duration) {
-        self.count("consul.rpc.request");
-        self.count("consul.raft.apply");
+        self.count(["consul.rpc.request", "consul.raft.apply"]);
         let names = ["consul.raft.commitTime"].into_iter().chain(name_of(command));
         let mut samples = lock(&self.samples);
         for name in names {
@@ -59,8 +57,11 @@ impl Measured {
         requests.chain(samples).collect()
     }
 
-    fn count(&self, name: &'static str) {
-        *lock(&self.counters).entry(name).or_default() += 1;
+    fn count(&self, names: [&'static str; 2]) {
+        let mut counters = lock(&self.counters);
+        for name in names {
+            *counters.entry(name).or_default() += 1;
+        }
     }
 }
 
