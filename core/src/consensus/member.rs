@@ -13,10 +13,11 @@ use openraft::errors::{
 };
 use openraft::metrics::RaftMetrics;
 use openraft::raft::ClientWriteResult;
-use openraft::{Config, Instant as _, ReadPolicy, ServerState, SnapshotPolicy};
+use openraft::{Instant as _, ReadPolicy, ServerState};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::config::config;
 use super::formation::FirstMembers;
 use super::lifetime::Lifetime;
 use super::log_store::LogStore;
@@ -33,8 +34,6 @@ use crate::storage::Storage;
 /// Log kept behind a snapshot for members that are a little late, in parts of
 /// what makes a snapshot due.
 const LOG_KEPT_DIVISOR: u64 = 4;
-/// Proposals waiting for openraft; each is a batch already.
-const PROPOSALS_MAX: u64 = 4096;
 /// Time for what was started to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -412,27 +411,6 @@ impl Consensus {
         let hint = other_leader(forward, self.inner.peers.me).map(|member| member.0);
         Error::new(ErrorKind::NotLeader { hint }, "this member is not the leader")
     }
-}
-
-fn config(options: &ConsensusOptions) -> Result<Arc<Config>, Error> {
-    let config = Config {
-        cluster_name: "coord".to_owned(),
-        heartbeat_interval: options.heartbeat_ms,
-        heartbeat_min_interval: Some(options.heartbeat_ms),
-        election_timeout_min: options.election_min_ms,
-        election_timeout_max: options.election_max_ms,
-        enable_pre_vote: Some(true),
-        max_payload_entries: 1024,
-        snapshot_policy: SnapshotPolicy::Never,
-        // The log is purged by bytes, see `take_snapshot`.
-        max_in_snapshot_log_to_keep: u64::MAX,
-        api_channel_size: Some(PROPOSALS_MAX),
-        ..Config::default()
-    };
-    let config = config
-        .validate()
-        .map_err(|error| Error::invalid("the timing of consensus is wrong").caused_by(error))?;
-    Ok(Arc::new(config))
 }
 
 pub(super) fn fatal_error(fatal: Fatal<TypeConfig>) -> Error {

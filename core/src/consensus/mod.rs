@@ -16,6 +16,7 @@
 //! Not here: batching of commands into payloads, sessions, forwarding to the
 //! leader. Those belong to the node.
 
+mod config;
 mod formation;
 mod lifetime;
 mod log_store;

@@ -14,6 +14,7 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+mod elections;
 mod membership;
 
 use super::lifetime::Lifetime;

@@ -23,10 +23,13 @@ impl Cluster {
         &self.running[&member].consensus
     }
 
-    /// Waits until a member leads and its followers agree.
+    /// Waits until a member leads, its followers agree, and what the leaders before it
+    /// left is committed: a change of the members under way is refused before that.
     async fn leads(&self, member: MemberId) {
         self.running[&member].leads().await;
         assert_eq!(self.leader().await, member);
+        let index = self.at(member).read_index(false).await.unwrap();
+        self.at(member).wait_applied(index).await.unwrap();
     }
 }
 
