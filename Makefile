@@ -22,7 +22,7 @@ export CC CARGO_TARGET_DIR
 # Python must not leave compiled files between the sources.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all demo check conformance conformance-consul conformance-heavy bench bench-consul fuzz fix wheel \
+.PHONY: all demo check conformance conformance-consul conformance-heavy bench bench-consul faults fuzz fix wheel \
         install python help clean has-cargo has-python has-cc has-cxx has-pip has-java has-go has-client-tools \
         has-browser
 .DEFAULT_GOAL := all
@@ -72,6 +72,10 @@ bench-consul: has-cargo has-python ## Consul's protocols; beside the genuine one
 	$(CARGO) build --locked --release -p coord-core --bin coord
 	$(CARGO) build --locked --release -p coord-bench
 	$(PYTHON) tests/bench/consul.py --target $(TARGET) $(ARGS)
+
+faults: has-cargo has-python ## Kill members under load and the like; ARGS="kills --rounds 60", see tests/faults
+	$(CARGO) build --locked --release -p coord-core --bin coord
+	$(PYTHON) tests/faults/run.py --target $(TARGET) $(or $(ARGS),kills)
 
 fuzz: has-cargo has-python has-cxx ## Look for bytes that break a decoder; ARGS="--seconds 600 dns_query"
 	$(PYTHON) tests/fuzz/run.py --target $(TARGET) $(ARGS)

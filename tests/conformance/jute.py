@@ -8,7 +8,8 @@ import socket
 import struct
 import time
 
-CREATE, GET_DATA, SET_DATA, PING, CLOSE = 1, 4, 5, 11, -11
+CREATE, DELETE, EXISTS, GET_DATA, SET_DATA, GET_CHILDREN, SYNC, PING, CLOSE = 1, 2, 3, 4, 5, 8, 9, 11, -11
+EPHEMERAL = 1
 OPEN_ACL = struct.pack(">ii", 1, 31) + struct.pack(">i", 5) + b"world" + struct.pack(
     ">i", 6
 ) + b"anyone"
@@ -20,6 +21,11 @@ def text(value):
     return struct.pack(">i", len(raw)) + raw
 
 
+def create_body(path, data=b"", flags=0):
+    """What follows the head of a create."""
+    return text(path) + text(data) + OPEN_ACL + struct.pack(">i", flags)
+
+
 class Closed(ConnectionError):
     """The server closed the connection."""
 
@@ -27,9 +33,12 @@ class Closed(ConnectionError):
 class Connection:
     """One TCP connection, with a session unless told otherwise."""
 
-    def __init__(self, address, timeout_ms=10000, session=0, password=b"\0" * 16, connect=True):
-        self.socket = socket.create_connection(address, 5)
-        self.socket.settimeout(10)
+    def __init__(self, address, timeout_ms=10000, session=0, password=b"\0" * 16, connect=True, patience=10):
+        """`patience`: seconds to wait for the connection and for each answer."""
+        self.socket = socket.create_connection(address, min(patience, 5))
+        self.socket.settimeout(patience)
+        # A request behind one that is not answered yet must not wait for an ACK.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.xid = 0
         if connect:
             try:
@@ -83,8 +92,23 @@ class Connection:
         _, _, error, answer = self.reply()
         return error, answer
 
-    def create(self, path, data=b""):
-        return self.call(CREATE, text(path) + text(data) + OPEN_ACL + struct.pack(">i", 0))[0]
+    def create(self, path, data=b"", flags=0):
+        return self.call(CREATE, create_body(path, data, flags))[0]
+
+    def children(self, path):
+        """Error and names."""
+        error, body = self.call(GET_CHILDREN, text(path) + b"\0")
+        if error:
+            return error, []
+        count, at, names = struct.unpack(">i", body[:4])[0], 4, []
+        for _ in range(count):
+            length = struct.unpack(">i", body[at : at + 4])[0]
+            names.append(body[at + 4 : at + 4 + length].decode())
+            at += 4 + length
+        return 0, names
+
+    def sync(self):
+        return self.call(SYNC, text("/"))[0]
 
     def get(self, path):
         error, body = self.call(GET_DATA, text(path) + b"\0")

@@ -7,6 +7,7 @@ Everything else it says goes to its log file, shown when a test fails.
 
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -29,10 +30,21 @@ def coord():
 
 
 def free_ports(count):
-    """Ports nobody listens on now; members must know each other's beforehand."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
+    """Ports nobody listens on now; members must know each other's beforehand.
+
+    From below those that outgoing connections get by themselves: otherwise a
+    client that tries the port of a member that is down could be given that very
+    port for its own end, and would hold it when the member comes back.
+    """
+    sockets = []
+    while len(sockets) < count:
+        one = socket.socket()
+        try:
+            one.bind(("127.0.0.1", random.SystemRandom().randrange(20000, 32000)))
+        except OSError:
+            one.close()
+        else:
+            sockets.append(one)
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
         one.close()
@@ -54,13 +66,15 @@ def eventually(what, condition, seconds=30.0):
 class Member:
     """One `coord server` process and its folder."""
 
-    def __init__(self, folder, number=1, members=None, peer=None, settings=(), dns=False):
+    def __init__(self, folder, number=1, members=None, peer=None, settings=(), dns=False, launch=()):
+        """`launch` is put before the command, as in `ip netns exec NAME`."""
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.number = number
         self.members = members
         self.peer_wanted = peer
         self.settings = settings
+        self.launch = launch
         self.zk_wanted = self.http_wanted = "127.0.0.1:0"
         self.dns_wanted = "127.0.0.1:0" if dns else "off"
         self.zk = self.http = self.dns = self.peer = None
@@ -70,7 +84,7 @@ class Member:
     def start(self):
         """Starts the process; it may not serve before a majority runs."""
         arguments = [
-            str(coord()), "server",
+            *self.launch, str(coord()), "server",
             "--data-dir", str(self.folder / "data"),
             "--member-id", str(self.number),
             "--zk-addr", self.zk_wanted,
@@ -119,6 +133,14 @@ class Member:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
+
+    def pause(self):
+        """SIGSTOP: the process stands still, its connections stay open."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
 
     def stop(self):
         """Asks it to stop and insists that it does."""

@@ -149,6 +149,20 @@ class GenuineZookeeper:
         return f"127.0.0.1:{self.port}"
 
 
+def genuine_jars():
+    """The class path of the genuine ZooKeeper, fetched if need be."""
+    folder = target() / "conformance" / "zookeeper"
+    fetched = subprocess.run(
+        [str(HERE / "genuine-zookeeper"), "--jars", str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return fetched.stdout.strip()
+
+
 # Debian's packages hold several ways to log, which do not go together.
 LOGGERS = re.compile(r"slf4j-(?!api|simple)|-over-slf4j")
 

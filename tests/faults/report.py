@@ -1,0 +1,71 @@
+"""What every program here shares: its folder, its output, its verdict."""
+
+import os
+import pathlib
+import random
+import shutil
+import time
+
+from member import target
+
+
+class Run:
+    """One run of a program: a seed, a folder for members and logs, a verdict.
+
+    The folder goes when nothing was broken, and is named when something was.
+    """
+
+    def __init__(self, name, seed=None, keep=False):
+        self.name = name
+        self.seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
+        self.random = random.Random(self.seed)
+        self.keep = keep
+        self.broken = []
+        stamp = time.strftime("%H%M%S")
+        self.folder = target() / "faults" / f"{name}-{stamp}-{os.getpid()}"
+        self.folder.mkdir(parents=True)
+        self.began = time.monotonic()
+        self.say(f"{name}: seed {self.seed}, folder {self.folder}")
+
+    def say(self, text=""):
+        print(text, flush=True)
+
+    def fail(self, text):
+        """A promise was broken: said at once, and again at the end."""
+        self.broken.append(text)
+        self.say(f"BROKEN after {time.monotonic() - self.began:.0f} s: {text}")
+
+    def finish(self):
+        """The exit status."""
+        seconds = time.monotonic() - self.began
+        if not self.broken:
+            if not self.keep:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            self.say(f"\n{self.name}: OK ({seconds:.0f} s)")
+            return 0
+        self.say(f"\n{self.name}: {len(self.broken)} broken ({seconds:.0f} s):")
+        for text in self.broken[:40]:
+            self.say(f"  {text}")
+        self.say(f"logs and data are in {self.folder}")
+        return 1
+
+
+def table(head, rows):
+    """Columns of text, as wide as they must be."""
+    rows = [[str(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def seconds(value):
+    return "-" if value is None else f"{value:.2f}"
+
+
+def options(parser):
+    """What every program can be told."""
+    parser.add_argument("--seed", type=int, help="of everything random; default: a new one, printed")
+    parser.add_argument("--keep", action="store_true", help="keep the folder of a run that broke nothing")
+
+

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Members with real faults: kills, partitions, full disks, attacks.
+
+    run.py [--target DIR] [--build debug|release] PROGRAM [OPTION...]
+
+Each program prints a table and ends with 0 if no promise was broken; README.md
+says what each does, and `PROGRAM --help` what it can be told.
+"""
+
+import argparse
+import importlib
+import os
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROGRAMS = ("kills",)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--target", default="target", help="where cargo builds")
+    parser.add_argument("--build", default="release", help="debug or release")
+    parser.add_argument("program", choices=PROGRAMS)
+    parser.add_argument("options", nargs=argparse.REMAINDER)
+    chosen = parser.parse_args()
+    target = pathlib.Path(chosen.target).resolve()
+    os.environ["CARGO_TARGET_DIR"] = str(target)
+    # COORD_BIN names another command, such as an older one to compare with.
+    os.environ.setdefault("COORD_BIN", str(target / chosen.build / "coord"))
+    sys.path[:0] = [str(HERE), str(HERE.parent / "conformance")]
+    sys.argv = [chosen.program, *chosen.options]
+    return importlib.import_module(chosen.program).main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
