@@ -99,8 +99,10 @@ class Ours(Ensemble):
         self.members = []
         for n, place in enumerate(places):
             member = OurMember(
-                self.folder / f"member-{n + 1}", n + 1, table, peers[n], settings, launch=place.launch
-            )
+                self.folder / f"member-{n + 1}", n + 1, table, peers[n],
+                # Members off loopback have addresses of their own, and so need names of their own.
+                [f"node_name=member-{n + 1}", *settings], launch=place.launch,
+            )  # fmt: skip
             member.zk_wanted = f"{place.host}:{ports.pop()}"
             member.http_wanted = f"{place.host}:{ports.pop()}"
             # Known before it serves: clients look for it meanwhile.

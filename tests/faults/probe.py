@@ -26,11 +26,7 @@ class Prober(threading.Thread):
             try:
                 if connection is None:
                     connection = self.connect()
-                connection.send(jute.SYNC, jute.text("/"))
-                connection.send(jute.GET_DATA, jute.text("/") + b"\0")
-                for _ in range(2):
-                    if connection.reply()[2]:
-                        raise ConnectionError("it answers with an error")
+                self.ask(connection)
                 self.moments.append(time.monotonic())
             except OSError:
                 if connection is not None:
@@ -39,6 +35,13 @@ class Prober(threading.Thread):
             self.done.wait(self.EVERY_S)
         if connection is not None:
             connection.close()
+
+    def ask(self, connection):
+        connection.send(jute.SYNC, jute.text("/"))
+        connection.send(jute.GET_DATA, jute.text("/") + b"\0")
+        for _ in range(2):
+            if connection.reply()[2]:
+                raise ConnectionError("it answers with an error")
 
     def connect(self):
         connection = jute.Connection(

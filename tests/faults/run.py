@@ -14,7 +14,7 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAMS = ("kills", "failover")
+PROGRAMS = ("kills", "failover", "partitions")
 
 
 def main():
