@@ -7,7 +7,8 @@ use coord_wire::zookeeper::request::{CreateForm, Read};
 use coord_wire::zookeeper::{ErrorCode, Reply, Request};
 
 use crate::client::{
-    Client, create, create_as, exists, get_children, get_data, new_session, set_data, shake_hands,
+    Client, Told, create, create_as, exists, get_children, get_data, new_session, set_data,
+    shake_hands,
 };
 use crate::connection::{Member, Wire};
 use crate::ensemble::{Ensemble, eventually};
@@ -72,6 +73,33 @@ fn the_largest_data_is_what_fits_into_one_request_and_can_be_read_back() {
     }
     client.send(&of_bytes("/big", largest + 1));
     assert_eq!(client.told(), None);
+}
+
+#[test]
+fn pipelined_reads_of_more_than_can_wait_to_be_sent_are_all_answered_and_so_is_a_close_behind_them()
+{
+    let member = Member::start();
+    let mut other = Client::open(member.address);
+    other.made("/big");
+    other.call(&of_bytes("/big", 1_000_000)).unwrap();
+    for reads in [2, 4, 8, 20] {
+        let mut client = Client::open(member.address);
+        let owned = create_as("/owned", CreateForm::Plain, 1);
+        client.call(&owned).unwrap();
+        for _ in 0..reads {
+            client.send(&get_data("/big", false));
+        }
+        client.send(&Request::CloseSession);
+        for _ in 0..reads {
+            let Some(Told::Reply(.., Ok(Reply::Data { data, .. }))) = client.told() else {
+                panic!("of {reads} reads one is not answered")
+            };
+            assert_eq!(data.map(|data| data.len()), Some(1_000_000));
+        }
+        assert!(matches!(client.told(), Some(Told::Reply(.., Ok(Reply::Empty)))));
+        assert_eq!(client.told(), None);
+        assert_eq!(other.call(&exists("/owned", false)), Err(ErrorCode::NoNode));
+    }
 }
 
 #[test]

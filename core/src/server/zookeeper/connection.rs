@@ -27,8 +27,10 @@ use crate::tls::Stream;
 /// How long a connection may take to name its session. ZooKeeper:
 /// `nio.sessionlessCnxnTimeout`.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// How long a client may take to receive the last replies.
-const FAREWELL_MAX: Duration = Duration::from_secs(2);
+/// How long a client may take to receive the last replies, and to hang up then.
+const FAREWELL_MAX: Duration = Duration::from_secs(30);
+/// How long it may take none of them.
+const FAREWELL_STALL_MAX: Duration = Duration::from_secs(2);
 
 /// What the parts of a connection share.
 pub(super) struct Peer {
@@ -165,8 +167,9 @@ impl Connection {
                 None => {}
             }
             self.socket.send(&mut self.outbox).await?;
-            // What was answered made room for requests already received.
-            if !starved && pipeline.has_room() {
+            // What was answered made room for requests already received, and what
+            // was just sent for further answers: nothing else would wake us.
+            if !starved && pipeline.has_room() || pipeline.can_answer(&self.outbox) {
                 tokio::task::yield_now().await;
                 continue;
             }
@@ -235,14 +238,23 @@ impl Connection {
     async fn say_farewell(&mut self) -> io::Result<()> {
         self.count_sent();
         let farewell = async {
-            self.socket.send_all(&mut self.outbox).await?;
-            self.socket.shutdown().await?;
-            loop {
-                self.socket.received.clear();
-                if !self.socket.receive().await? {
+            // In steps: a client that goes on taking them gets many large replies, too.
+            while !self.outbox.is_empty() {
+                let step = self.socket.exchange(&mut self.outbox, false);
+                let Ok(sent) = tokio::time::timeout(FAREWELL_STALL_MAX, step).await else {
                     return Ok(());
-                }
+                };
+                sent?;
             }
+            let hung_up = async {
+                self.socket.send_all(&mut self.outbox).await?;
+                self.socket.shutdown().await?;
+                while self.socket.receive().await? {
+                    self.socket.received.clear();
+                }
+                Ok(())
+            };
+            tokio::time::timeout(FAREWELL_STALL_MAX, hung_up).await.unwrap_or(Ok(()))
         };
         tokio::time::timeout(FAREWELL_MAX, farewell).await.unwrap_or(Ok(()))
     }

@@ -332,6 +332,13 @@ impl Pipeline {
         self.next_token
     }
 
+    /// Whether the next request can be answered now, given what waits to be sent.
+    pub(super) fn can_answer(&self, outbox: &Outbox) -> bool {
+        self.end.is_none()
+            && outbox.is_roomy()
+            && matches!(self.queue.front(), Some(Entry { step: Step::Look(_), .. }))
+    }
+
     /// Answers everything that can be answered.
     pub(super) fn advance(&mut self, now: Duration, outbox: &mut Outbox) {
         if let Some(token) = self.unconfirmed.take() {
@@ -470,10 +477,7 @@ impl Pipeline {
             reply_bytes_max: peer.shared.limits.zk_reply_bytes(),
         };
         let zxid = state.revision().zxid();
-        while self.end.is_none()
-            && outbox.is_roomy()
-            && matches!(self.queue.front(), Some(Entry { step: Step::Look(_), .. }))
-        {
+        while self.can_answer(outbox) {
             let Some(Entry { xid, step: Step::Look(look), .. }) = self.pop(now) else { break };
             self.looks -= 1;
             match look {
