@@ -36,4 +36,6 @@ pub use lifecycle::NodeBuilder;
 pub use membership::{ChangeRefusal, ChangedConfig, MembershipChange};
 pub use sink::{ConnectionSink, ReplySink};
 pub use topic_waiters::{TopicWaiter, TopicWaiters};
-pub use znode_watches::{ConnectionId, DataWatchSummary, WatchCounts, WatchKind, ZnodeWatches};
+pub use znode_watches::{
+    ConnectionId, DataWatchSummary, WatchCounts, WatchKind, Watched, ZnodeWatches,
+};

@@ -66,6 +66,18 @@ pub struct DataWatchSummary {
     pub watches: usize,
 }
 
+/// What one connection watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Watched {
+    /// On how many paths it has watches.
+    pub paths: usize,
+    /// About the memory they take: the paths and their places in the tables.
+    pub bytes: usize,
+}
+
+/// What a watched path takes beside its text: its places in both tables.
+const PATH_BYTES: usize = 200;
+
 /// All watches of one member.
 #[derive(Debug, Default)]
 pub struct ZnodeWatches {
@@ -75,15 +87,20 @@ pub struct ZnodeWatches {
 impl ZnodeWatches {
     /// Adds a watch; adding one that is there changes nothing. To lose no
     /// event, add inside the [`super::Node::read`] that made the answer.
-    /// Tells on how many paths the connection has watches now.
+    /// Tells what the connection watches now.
     pub fn add(
         &self,
         connection: ConnectionId,
         sink: &Arc<dyn ConnectionSink>,
         path: &str,
         kind: WatchKind,
-    ) -> usize {
+    ) -> Watched {
         self.lock().add(connection, sink, path, Modes::of(kind))
+    }
+
+    /// What a connection watches.
+    pub fn watched_by(&self, connection: ConnectionId) -> Watched {
+        self.lock().by_connection.get(&connection).map(Watcher::watched).unwrap_or_default()
     }
 
     /// Removes a watch. False if it is not there.
@@ -188,6 +205,15 @@ struct Tables {
 struct Watcher {
     sink: Arc<dyn ConnectionSink>,
     paths: HashSet<Arc<str>, RandomState>,
+    /// Of the texts of the paths.
+    path_bytes: usize,
+}
+
+impl Watcher {
+    fn watched(&self) -> Watched {
+        let paths = self.paths.len();
+        Watched { paths, bytes: self.path_bytes + paths * PATH_BYTES }
+    }
 }
 
 impl Tables {
@@ -202,23 +228,26 @@ impl Tables {
         sink: &Arc<dyn ConnectionSink>,
         path: &str,
         mode: Modes,
-    ) -> usize {
-        let watcher = self
-            .by_connection
-            .entry(connection)
-            .or_insert_with(|| Watcher { sink: Arc::clone(sink), paths: HashSet::default() });
+    ) -> Watched {
+        let watcher = self.by_connection.entry(connection).or_insert_with(|| Watcher {
+            sink: Arc::clone(sink),
+            paths: HashSet::default(),
+            path_bytes: 0,
+        });
         let shared = match self.by_path.get_key_value(path) {
             Some((shared, _)) => Arc::clone(shared),
             None => Arc::from(path),
         };
-        watcher.paths.insert(Arc::clone(&shared));
-        let paths = watcher.paths.len();
+        if watcher.paths.insert(Arc::clone(&shared)) {
+            watcher.path_bytes += path.len();
+        }
+        let watched = watcher.watched();
         let modes = self.by_path.entry(shared).or_default().entry(connection).or_default();
         let before = *modes;
         *modes = before.with(mode);
         let after = *modes;
         self.recount(before, after);
-        paths
+        watched
     }
 
     fn remove(&mut self, connection: ConnectionId, path: &str, mode: Modes) -> bool {
@@ -242,7 +271,9 @@ impl Tables {
                 self.by_path.remove(path);
             }
             if let Some(watcher) = self.by_connection.get_mut(&connection) {
-                watcher.paths.remove(path);
+                if watcher.paths.remove(path) {
+                    watcher.path_bytes -= path.len();
+                }
                 if watcher.paths.is_empty() {
                     self.by_connection.remove(&connection);
                 }

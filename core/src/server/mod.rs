@@ -1,5 +1,6 @@
 //! Protocol front ends: each reads one protocol, translates to the node handle, and answers.
 
+mod byte_budget;
 pub mod consul;
 pub mod dns;
 mod extra_routes;

@@ -39,6 +39,16 @@ pub struct Limits {
     /// Replies and events waiting for a slow ZooKeeper client. Bytes, default
     /// 64 MiB; past it the connection is closed.
     pub zk_outbox_bytes_max: usize,
+    /// What is kept for all ZooKeeper connections together: requests received in
+    /// part or in progress, replies not taken, names watched, identities proven.
+    /// Bytes, default 512 MiB. Where it would be more, the connection that keeps
+    /// most, of the address that keeps most, is closed.
+    pub zk_bytes_max: usize,
+    /// The same for the connections from one address (from one /64 network of
+    /// IPv6 addresses). Bytes, default 256 MiB, and above what one connection may
+    /// keep (`zk_outbox_bytes_max`). Where it would be more, the connection from
+    /// there that keeps most is closed; those from elsewhere are not touched.
+    pub zk_bytes_per_ip_max: usize,
     /// TLS handshakes under way at once on one port; more wait for their turn. Default 256.
     /// ZooKeeper: `netty.server.outstandingHandshake.limit`.
     pub tls_handshakes_max: usize,
@@ -76,6 +86,23 @@ impl Limits {
     pub fn zk_outstanding_total(&self) -> usize {
         self.zk_outstanding_total_max.min(self.proposals_max / 2)
     }
+
+    /// Limits that do not leave each other the room they need.
+    pub(super) fn complain(&self, problems: &mut Vec<String>) {
+        if self.zk_bytes_per_ip_max <= self.zk_outbox_bytes_max {
+            problems.push(format!(
+                "limits.zk_bytes_per_ip_max ({}) must be above limits.zk_outbox_bytes_max ({}): \
+                 one slow client would take what all of its address have",
+                self.zk_bytes_per_ip_max, self.zk_outbox_bytes_max
+            ));
+        }
+        if self.zk_bytes_max < self.zk_bytes_per_ip_max {
+            problems.push(format!(
+                "limits.zk_bytes_max ({}) is below limits.zk_bytes_per_ip_max ({})",
+                self.zk_bytes_max, self.zk_bytes_per_ip_max
+            ));
+        }
+    }
 }
 
 impl Default for Limits {
@@ -91,6 +118,8 @@ impl Default for Limits {
             zk_watches_max: 1_000_000,
             zk_watches_total_max: 10_000_000,
             zk_outbox_bytes_max: 64 << 20,
+            zk_bytes_max: 512 << 20,
+            zk_bytes_per_ip_max: 256 << 20,
             tls_handshakes_max: 256,
             http_connections_max: 50_000,
             http_body_bytes_max: 8 << 20,

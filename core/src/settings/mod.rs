@@ -359,6 +359,7 @@ impl Settings {
             problems.push("datacenter is empty".to_owned());
         }
         self.dns.complain(&mut problems);
+        self.limits.complain(&mut problems);
         if self.queries.default_wait_ms == 0 || self.queries.max_wait_ms == 0 {
             problems.push("queries.default_wait_ms or queries.max_wait_ms is 0".to_owned());
         }

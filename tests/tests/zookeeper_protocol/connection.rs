@@ -86,6 +86,14 @@ impl Wire {
         }
     }
 
+    /// Whether the server closed, of a connection to which it says nothing.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Everything until the server closes.
     pub(crate) fn remainder(&mut self) -> Vec<u8> {
         while self.receive() {}

@@ -151,6 +151,87 @@ fn a_watch_beyond_the_limit_closes_its_connection_and_no_other() {
     }
 }
 
+/// Limits at which a test need not send hundreds of megabytes.
+const FEW_BYTES: [(&str, &str); 4] = [
+    ("limits.zk_bytes_max", "6000000"),
+    ("limits.zk_bytes_per_ip_max", "4000000"),
+    ("limits.zk_outbox_bytes_max", "3900000"),
+    ("limits.zk_reply_bytes_max", "1000000"),
+];
+
+#[test]
+fn a_client_that_floods_the_member_is_cut_off_and_one_from_the_same_address_goes_on() {
+    let member = Member::start_with(&FEW_BYTES);
+    let mut honest = Client::open(member.address);
+    honest.made("/n");
+    // Frames that announce a million bytes, and never get the last one.
+    let mut floods: Vec<Client> = (0..8).map(|_| Client::open(member.address)).collect();
+    for flood in &mut floods {
+        flood.wire.send_bytes(&1_000_000_i32.to_be_bytes());
+        flood.wire.send_bytes(&[0; 900_000]);
+        honest.call(&set_data("/n", Some(b"x"))).unwrap();
+    }
+    eventually("there is room again", || {
+        let open = floods.iter_mut().filter_map(|flood| (!flood.wire.is_closed()).then_some(()));
+        (open.count() < 5).then_some(())
+    });
+    let kept = measure(&member, "zk_connection_bytes");
+    assert!(kept < 4_000_000, "{kept} bytes are kept");
+    assert!(measure(&member, "zk_connection_evicted") >= 4);
+    honest.call(&set_data("/n", Some(b"y"))).unwrap();
+    drop(floods);
+    eventually("nothing is kept", || (measure(&member, "zk_connection_bytes") == 0).then_some(()));
+}
+
+#[test]
+fn a_length_alone_takes_no_memory() {
+    let member = Member::start_with(&FEW_BYTES);
+    let mut clients: Vec<Client> = (0..50).map(|_| Client::open(member.address)).collect();
+    for client in &mut clients {
+        client.wire.send_bytes(&1_000_000_i32.to_be_bytes());
+        client.wire.send_bytes(&[0; 100]);
+    }
+    Client::open(member.address).made("/n");
+    assert_eq!(measure(&member, "zk_connection_bytes"), 0);
+    assert!(clients.iter_mut().all(|client| !client.wire.is_closed()));
+}
+
+#[test]
+fn watches_count_by_the_length_of_what_they_watch() {
+    let member = Member::start_with(&FEW_BYTES);
+    let mut honest = Client::open(member.address);
+    honest.call(&exists("/a", true)).unwrap_err();
+    let mut client = Client::open(member.address);
+    for number in 0..10 {
+        client.send(&exists(&format!("/{}{number}", "x".repeat(900_000)), true));
+    }
+    eventually("the connection ends", || client.told().is_none().then_some(()));
+    Client::open(member.address).made("/a");
+    assert_eq!(honest.events(), [(1, "/a".to_owned())]);
+    // Short ones take little, and those that were used up nothing.
+    let mut client = Client::open(member.address);
+    for round in 0..20 {
+        for number in 0..1000 {
+            client.call(&exists(&format!("/b/{number}"), round % 2 == 0)).unwrap_err();
+        }
+    }
+}
+
+#[test]
+fn a_first_frame_is_no_longer_than_a_handshake() {
+    let member = Member::start();
+    let mut wire = Wire::open(member.address);
+    wire.send_bytes(&2000_i32.to_be_bytes());
+    assert_eq!(wire.frame(), None);
+}
+
+/// A number that `mntr` tells.
+fn measure(member: &Member, name: &str) -> usize {
+    let text = Wire::word(member.address, b"mntr");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
+    line.expect("it is told").parse().unwrap()
+}
+
 /// How many requests each connection of the member has in progress, in order.
 fn queued(ensemble: &Ensemble, place: usize) -> Vec<usize> {
     let text = Wire::word(ensemble.address(place), b"cons");

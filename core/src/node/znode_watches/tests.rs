@@ -238,3 +238,18 @@ fn a_replaced_state_ends_connections_with_watches() {
         watching.told.iter().map(|told| told.replaced.load(Ordering::Relaxed)).collect();
     assert_eq!(ended, [true, false]);
 }
+
+#[test]
+fn what_a_connection_watches_is_counted_in_paths_and_bytes() {
+    let mut watching = Watching::new();
+    let long = format!("/{}", "x".repeat(100_000));
+    let connection = watching.connection(&[("/a", Data), (&long, Child), (&long, Data)]);
+    let other = watching.connection(&[("/a", Data)]);
+    let watched = watching.watches.watched_by(connection);
+    assert_eq!(watched.paths, 2);
+    assert!((100_000..101_000).contains(&watched.bytes), "{watched:?}");
+    watching.happens(Deleted, &long);
+    assert_eq!(watching.watches.watched_by(connection), watching.watches.watched_by(other));
+    watching.watches.remove_connection(connection);
+    assert_eq!(watching.watches.watched_by(connection), Watched::default());
+}

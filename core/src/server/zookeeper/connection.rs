@@ -7,26 +7,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use coord_wire::zookeeper::four_letter::FourLetterWord;
 use coord_wire::zookeeper::frame;
 use tokio::sync::watch;
 
+use super::counters::ConnectionCounters;
 use super::four_letter;
 use super::handshake::{Handshake, shake_hands, still_owns};
 use super::inbox::Inbox;
 use super::listener::{Shared, stopped};
 use super::outbox::Outbox;
-use super::pipeline::{ConnectionCounters, End, Pipeline};
+use super::pipeline::{End, Pipeline};
 use super::socket::Socket;
 use super::standing::Standing;
 use super::translate::Owner;
 use crate::node::{ConnectionId, ConnectionSink};
+use crate::server::byte_budget::{Evicted, Share};
 use crate::tls::Stream;
 
 /// How long a connection may take to name its session. ZooKeeper:
 /// `nio.sessionlessCnxnTimeout`.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Largest first frame: whoever has no session yet needs no more to ask for one.
+const HANDSHAKE_BYTES_MAX: usize = 1 << 10;
 /// How long a client may take to receive the last replies, and to hang up then.
 const FAREWELL_MAX: Duration = Duration::from_secs(30);
 /// How long it may take none of them.
@@ -38,6 +42,8 @@ pub(super) struct Peer {
     pub(super) id: ConnectionId,
     pub(super) address: SocketAddr,
     pub(super) inbox: Arc<Inbox>,
+    /// What is kept for it.
+    pub(super) bytes: Share,
     /// Once it is known.
     pub(super) is_tls: AtomicBool,
     pub(super) stats: ConnectionCounters,
@@ -133,7 +139,7 @@ impl Connection {
             {
                 return Ok(Some(First::Word(word)));
             }
-            match self.take_frame() {
+            match self.take_frame(HANDSHAKE_BYTES_MAX) {
                 Ok(Some(payload)) => return Ok(Some(First::Frame(payload))),
                 Ok(None) => {}
                 Err(Unreadable) => return Ok(None),
@@ -156,6 +162,9 @@ impl Connection {
             let starved = self.take_requests(&mut pipeline);
             pipeline.advance(peer.shared.node.clock().monotonic(), &mut self.outbox);
             self.count_sent();
+            if self.count_kept(pipeline.kept()).is_err() {
+                return Ok(());
+            }
             match pipeline.end() {
                 Some(End::Now) => {
                     return self.socket.send(&mut self.outbox).await;
@@ -181,6 +190,7 @@ impl Connection {
                 // It was promised something else: the client looks for another member.
                 _ = &mut stands_otherwise => return Ok(()),
                 () = peer.inbox.filled() => {}
+                () = peer.bytes.evicted() => {}
                 goes_on = self.socket.exchange(&mut self.outbox, wants_to_read) => {
                     if !goes_on? {
                         return Ok(());
@@ -195,8 +205,9 @@ impl Connection {
     fn take_requests(&mut self, pipeline: &mut Pipeline) -> bool {
         let clock = Arc::clone(self.peer.shared.node.clock());
         let mut now = None;
+        let limit = self.peer.shared.frame_bytes_max;
         while pipeline.has_room() {
-            match self.take_frame() {
+            match self.take_frame(limit) {
                 Ok(Some(frame)) => {
                     let now = *now.get_or_insert_with(|| {
                         let now = clock.monotonic();
@@ -215,8 +226,7 @@ impl Connection {
         false
     }
 
-    fn take_frame(&mut self) -> Result<Option<Bytes>, Unreadable> {
-        let limit = self.peer.shared.frame_bytes_max;
+    fn take_frame(&mut self, limit: usize) -> Result<Option<Bytes>, Unreadable> {
         match frame::take(&mut self.socket.received, limit) {
             Ok(Some(payload)) => {
                 self.peer.stats.received.fetch_add(1, Relaxed);
@@ -232,11 +242,28 @@ impl Connection {
         }
     }
 
+    /// Tells the budget what is kept here, of which `pipeline` bytes for requests.
+    fn count_kept(&self, pipeline: usize) -> Result<(), Evicted> {
+        let kept = pipeline + self.socket.received.capacity() + self.outbox.capacity();
+        self.peer.bytes.hold(kept).inspect_err(|Evicted| {
+            tracing::info!(
+                peer = %self.peer.address,
+                "the client for which most was kept lost its connection \
+                 (limits.zk_bytes_per_ip_max, limits.zk_bytes_max)"
+            );
+        })
+    }
+
     /// Sends everything, says that no more will come, and listens until the
     /// client hangs up, too: closing with bytes unread would take the last
     /// replies back.
     async fn say_farewell(&mut self) -> io::Result<()> {
         self.count_sent();
+        self.socket.received = BytesMut::new();
+        if self.count_kept(0).is_err() {
+            return Ok(());
+        }
+        let peer = Arc::clone(&self.peer);
         let farewell = async {
             // In steps: a client that goes on taking them gets many large replies, too.
             while !self.outbox.is_empty() {
@@ -256,7 +283,10 @@ impl Connection {
             };
             tokio::time::timeout(FAREWELL_STALL_MAX, hung_up).await.unwrap_or(Ok(()))
         };
-        tokio::time::timeout(FAREWELL_MAX, farewell).await.unwrap_or(Ok(()))
+        tokio::select! {
+            said = tokio::time::timeout(FAREWELL_MAX, farewell) => said.unwrap_or(Ok(())),
+            () = peer.bytes.evicted() => Ok(()),
+        }
     }
 
     fn count_sent(&mut self) {

@@ -1,6 +1,6 @@
 //! What the server counts.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::outbox::Appended;
@@ -164,6 +164,22 @@ impl Counters {
         self.response_min.store(0, Relaxed);
         self.response_max.store(0, Relaxed);
     }
+}
+
+/// What `cons` tells about a connection.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionCounters {
+    pub(super) received: AtomicU64,
+    pub(super) sent: AtomicU64,
+    pub(super) outstanding: AtomicUsize,
+    pub(super) session: AtomicI64,
+    pub(super) timeout_ms: AtomicU64,
+    pub(super) last_op: AtomicI32,
+    pub(super) last_xid: AtomicI32,
+    pub(super) last_zxid: AtomicI64,
+    pub(super) last_response_ms: AtomicU64,
+    pub(super) last_latency_ms: AtomicU64,
+    pub(super) latency: Latency,
 }
 
 #[cfg(test)]

@@ -178,6 +178,8 @@ pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
     text.value("global_sessions", sessions);
     text.value("local_sessions", shared.local_sessions.len());
     text.value("connection_rejected", counters.connections_refused.load(Relaxed));
+    text.value("connection_evicted", shared.bytes.evictions());
+    text.value("connection_bytes", shared.bytes.used());
     text.value("connection_drop_probability", "0.0");
     text.value("last_client_response_size", response_size(counters.response_last.load(Relaxed)));
     text.value("min_client_response_size", response_size(counters.response_min.load(Relaxed)));

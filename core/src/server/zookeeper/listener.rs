@@ -13,18 +13,18 @@ use super::admin::Admin;
 use super::authentication::Authority;
 use super::confirmations::Confirmations;
 use super::connection::{Peer, serve};
-use super::counters::{CounterSnapshot, Counters};
+use super::counters::{ConnectionCounters, CounterSnapshot, Counters};
 use super::doors::{Addresses, Doors, Entrance};
 use super::identity;
 use super::inbox::Inbox;
 use super::local_sessions::LocalSessions;
 use super::peers::Peers;
-use super::pipeline::ConnectionCounters;
 use super::standing::{self, Standing};
 use super::whitelist::Whitelist;
 use crate::error::Error;
 use crate::node::Node;
 use crate::server::ExtraRoutes;
+use crate::server::byte_budget::ByteBudget;
 use crate::settings::{Limits, ListenAddress};
 
 /// How long to wait when the system has no file descriptor for a connection.
@@ -49,6 +49,8 @@ pub(super) struct Shared {
     addresses: Addresses,
     pub(super) started: Duration,
     pub(super) counters: Counters,
+    /// What is kept for connections.
+    pub(super) bytes: Arc<ByteBudget>,
     pub(super) confirmations: Confirmations,
     pub(super) local_sessions: LocalSessions,
     pub(super) standing: watch::Sender<Standing>,
@@ -72,6 +74,7 @@ impl ZookeeperServer {
         node.announce_zk_addr(local_addr);
         let limits = node.settings().limits.clone();
         let shared = Arc::new(Shared {
+            bytes: ByteBudget::new(limits.zk_bytes_max, limits.zk_bytes_per_ip_max),
             frame_bytes_max: usize::try_from(limits.zk_frame_bytes_max).unwrap_or(usize::MAX),
             limits,
             authority,
@@ -211,6 +214,7 @@ fn admit(shared: &Arc<Shared>, stream: &TcpStream, address: SocketAddr) -> Optio
         id,
         address,
         inbox: Arc::new(Inbox::new(identity::of_peer(address), shared.limits.zk_outbox_bytes_max)),
+        bytes: shared.bytes.share(address.ip()),
         is_tls: AtomicBool::new(false),
         stats: ConnectionCounters::default(),
         established_ms: shared.node.clock().wall_ms(),

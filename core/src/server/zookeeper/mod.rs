@@ -42,6 +42,7 @@ mod pipeline;
 mod read;
 mod reconfig;
 mod reply;
+mod request;
 mod requirements;
 mod room;
 mod sasl;

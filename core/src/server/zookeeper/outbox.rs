@@ -105,6 +105,11 @@ impl Outbox {
         self.bytes.len() - self.sent
     }
 
+    /// How much memory it takes.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// What was appended since this was last asked.
     pub(super) fn take_appended(&mut self) -> Appended {
         std::mem::take(&mut self.appended)

@@ -2,25 +2,25 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
 use coord_state::session::SessionCommand;
 use coord_state::{Applied, Command, StateMachine};
 use coord_wire::zookeeper::header::{RequestHeader, xid};
-use coord_wire::zookeeper::{ErrorCode, OpCode, Request, Text, jute};
+use coord_wire::zookeeper::{ErrorCode, OpCode, Request, jute};
 
 use super::authentication::Authentication;
 use super::confirmations;
 use super::connection::Peer;
-use super::counters::Latency;
 use super::inbox::Item;
 use super::local_sessions::{Claim, LocalKind};
 use super::outbox::Outbox;
 use super::read::Reader;
 use super::reconfig;
 use super::reply::put_outcome;
+use super::request::{Entry, Look, Step};
 use super::requirements::{makes_ephemerals, needs_a_leader, tells_state};
 use super::standing::Standing;
 use super::translate::{Owner, Plan, Shape, plan};
@@ -30,21 +30,8 @@ use crate::node::{ChangeRefusal, ChangedConfig, ConnectionSink, ReplySink};
 /// Bytes of requests one connection may have in progress, on top of one frame.
 const BYTES_MAX: usize = 4 << 20;
 
-/// What `cons` tells about a connection.
-#[derive(Debug, Default)]
-pub(super) struct ConnectionCounters {
-    pub(super) received: AtomicU64,
-    pub(super) sent: AtomicU64,
-    pub(super) outstanding: AtomicUsize,
-    pub(super) session: AtomicI64,
-    pub(super) timeout_ms: AtomicU64,
-    pub(super) last_op: AtomicI32,
-    pub(super) last_xid: AtomicI32,
-    pub(super) last_zxid: AtomicI64,
-    pub(super) last_response_ms: AtomicU64,
-    pub(super) last_latency_ms: AtomicU64,
-    pub(super) latency: Latency,
-}
+/// Watches for which less is kept are not counted again when some have fired.
+const WATCH_BYTES_RECOUNTED: usize = 64 << 10;
 
 /// Why and how the connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +52,10 @@ pub(super) struct Pipeline {
     authentication: Authentication,
     queue: VecDeque<Entry>,
     queue_bytes: usize,
+    /// What is kept for the queue, requests taken apart included.
+    queue_kept: usize,
+    /// What is kept for the watches of the connection.
+    watch_bytes: usize,
     /// How many of the queue are answered from the state as it is at their turn.
     /// Writes behind them are held: neither their effect nor an event of it may
     /// be told before.
@@ -81,40 +72,6 @@ pub(super) struct Pipeline {
     drained: Vec<Item>,
 }
 
-struct Entry {
-    xid: i32,
-    op: i32,
-    bytes: usize,
-    since: Duration,
-    step: Step,
-}
-
-enum Step {
-    /// Waits until everything before it that looks at the state was answered.
-    Held(Box<Command>, Shape),
-    /// Being ordered.
-    Submitted(u64, Shape),
-    /// Applied; its turn to be answered has not come.
-    Applied(Box<Applied>, Shape),
-    /// Waits for this member to catch up with the leader.
-    Confirming(u64, Look),
-    /// Waits for a change of the members.
-    Reconfiguring(u64),
-    /// Ready to be answered from the state as it is then.
-    Look(Look),
-}
-
-enum Look {
-    Read(Request),
-    Synced(Option<Text>),
-    Reconfigured(Box<Result<ChangedConfig, ChangeRefusal>>),
-    Refuse(ErrorCode),
-    /// Of a session that only this member knows.
-    CloseHere,
-    /// Answered as unimplemented, with no revision, and the last of its connection.
-    Unknown,
-}
-
 impl Pipeline {
     pub(super) fn new(peer: Arc<Peer>, owner: Owner, standing: Standing) -> Self {
         let replies: Arc<dyn ReplySink> = Arc::clone(&peer.inbox) as _;
@@ -128,6 +85,8 @@ impl Pipeline {
             standing,
             queue: VecDeque::new(),
             queue_bytes: 0,
+            queue_kept: 0,
+            watch_bytes: 0,
             looks: 0,
             next_token: 0,
             unconfirmed: None,
@@ -150,7 +109,13 @@ impl Pipeline {
             || (self.queue.len() < limits.zk_outstanding_max
                 && self.queue_bytes < BYTES_MAX
                 && counters.outstanding.load(Relaxed) < limits.zk_outstanding_total()
-                && counters.outstanding_bytes.load(Relaxed) < limits.proposal_bytes_max / 2)
+                && counters.outstanding_bytes.load(Relaxed) < limits.proposal_bytes_max / 2
+                && !self.peer.bytes.is_pressed())
+    }
+
+    /// About how many bytes are kept for what the client asked for.
+    pub(super) fn kept(&self) -> usize {
+        self.queue_kept + self.watch_bytes
     }
 
     /// Gives back what is kept for requests, while there are none.
@@ -216,7 +181,9 @@ impl Pipeline {
         }
         // A ping is answered with its own number, whatever it was sent with.
         let xid = if header.op == OpCode::Ping.code() { xid::PING } else { header.xid };
-        self.queue.push_back(Entry { xid, op: header.op, bytes, since: now, step });
+        let kept = bytes + step.kept();
+        self.queue_kept += kept;
+        self.queue.push_back(Entry { xid, op: header.op, bytes, kept, since: now, step });
         self.peer.stats.outstanding.store(self.queue.len(), Relaxed);
     }
 
@@ -365,6 +332,7 @@ impl Pipeline {
     /// a write is told after its reply.
     fn drain(&mut self, now: Duration, outbox: &mut Outbox) {
         let mut items = std::mem::take(&mut self.drained);
+        let mut fired = false;
         if !self.peer.inbox.drain(&mut items) {
             self.end = Some(End::Now);
         }
@@ -374,6 +342,7 @@ impl Pipeline {
             }
             match item {
                 Item::Event { revision, kind, path } => {
+                    fired = true;
                     outbox.event(Some(revision), kind, &path);
                 }
                 Item::Outcome { token, outcome: Ok(applied) } if self.upgrade == Some(token) => {
@@ -398,6 +367,11 @@ impl Pipeline {
             }
         }
         self.drained = items;
+        // Where few are kept, that some are used up is found out with the next.
+        if fired && self.watch_bytes > WATCH_BYTES_RECOUNTED {
+            let Peer { shared, id, .. } = &*self.peer;
+            self.watch_bytes = shared.node.znode_watches().watched_by(*id).bytes;
+        }
     }
 
     fn applied(&mut self, token: u64, applied: Applied) {
@@ -467,8 +441,14 @@ impl Pipeline {
         let identities = peer.inbox.identities();
         let limit = peer.shared.limits.zk_watches_max;
         let total_max = peer.shared.limits.zk_watches_total_max;
-        let watches =
-            Registrar::new(peer.shared.node.znode_watches(), peer.id, &sink, limit, total_max);
+        let watches = Registrar::new(
+            peer.shared.node.znode_watches(),
+            peer.id,
+            &sink,
+            limit,
+            total_max,
+            self.watch_bytes,
+        );
         let reader = Reader {
             state,
             identities: &identities,
@@ -510,6 +490,7 @@ impl Pipeline {
                 self.end = Some(End::Now);
             }
         }
+        self.watch_bytes = watches.bytes();
         peer.stats.last_zxid.store(zxid, Relaxed);
     }
 
@@ -536,6 +517,7 @@ impl Pipeline {
     fn pop(&mut self, now: Duration) -> Option<Entry> {
         let entry = self.queue.pop_front()?;
         self.queue_bytes -= entry.bytes;
+        self.queue_kept -= entry.kept;
         let taken = now.saturating_sub(entry.since);
         let Peer { shared, stats, .. } = &*self.peer;
         shared.counters.end(entry.bytes);

@@ -21,6 +21,8 @@ pub(super) struct Registrar<'a> {
     /// How many more the member takes, all connections together.
     left: Cell<usize>,
     exceeded: Cell<bool>,
+    /// What is kept for the connection's watches, as far as known.
+    bytes: Cell<usize>,
 }
 
 impl<'a> Registrar<'a> {
@@ -30,10 +32,17 @@ impl<'a> Registrar<'a> {
         sink: &'a Arc<dyn ConnectionSink>,
         limit: usize,
         total_max: usize,
+        bytes: usize,
     ) -> Self {
         let counts = watches.counts();
         let left = Cell::new(total_max.saturating_sub(counts.data + counts.child));
-        Self { watches, connection, sink, limit, left, exceeded: Cell::new(false) }
+        let (exceeded, bytes) = (Cell::new(false), Cell::new(bytes));
+        Self { watches, connection, sink, limit, left, exceeded, bytes }
+    }
+
+    /// What is kept for the connection's watches.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.get()
     }
 
     /// Whether the connection watches more than it may.
@@ -46,7 +55,9 @@ impl<'a> Registrar<'a> {
             return self.exceeded.set(true);
         };
         self.left.set(left);
-        if self.watches.add(self.connection, self.sink, path, kind) > self.limit {
+        let watched = self.watches.add(self.connection, self.sink, path, kind);
+        self.bytes.set(watched.bytes);
+        if watched.paths > self.limit {
             self.exceeded.set(true);
         }
     }
@@ -72,6 +83,7 @@ impl<'a> Registrar<'a> {
         let kinds = kinds(kind)?.iter();
         let removed =
             kinds.filter(|kind| self.watches.remove(self.connection, path, **kind)).count();
+        self.bytes.set(self.watches.watched_by(self.connection).bytes);
         if removed > 0 { Ok(()) } else { Err(ErrorCode::NoWatcher) }
     }
 
