@@ -11,8 +11,9 @@
 //! states are not, because the next heartbeat brings them again.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::registrations::{LocalCheck, Registrations};
 use crate::error::Error;
+use crate::storage::permissions::{FILE_MODE, create_directory};
 
 /// The kinds of file; each has its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +78,7 @@ impl Store {
     pub(super) fn open(root: &Path) -> Result<Self, Error> {
         for kind in [Kind::Service, Kind::Check, Kind::State] {
             let folder = root.join(kind.folder());
-            fs::create_dir_all(&folder).map_err(|error| unusable(&folder, error))?;
+            create_directory(&folder).map_err(|error| unusable(&folder, error))?;
         }
         Ok(Self { root: root.to_owned(), files: Mutex::default() })
     }
@@ -164,7 +166,9 @@ pub(super) fn unusable(path: &Path, error: io::Error) -> Error {
 /// Puts `bytes` at `path` so that a crash leaves the old or the new content.
 pub(super) fn write_atomically(path: &Path, bytes: &[u8], durably: bool) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(FILE_MODE);
+    let mut file = options.open(&temporary)?;
     file.write_all(bytes)?;
     if durably {
         file.sync_all()?;

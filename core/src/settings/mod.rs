@@ -39,7 +39,9 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where log, snapshots and the agent's registrations are kept. Created if missing.
+    /// Where log, snapshots and the agent's registrations are kept. Created if missing. Only the
+    /// user the member runs as may read it: directories have mode 0700 and files 0600, and what is
+    /// wider is narrowed at the start. Refused if another user owns it and others may write there.
     /// Default `coord-data`. ZooKeeper: `dataDir`; Consul: `data_dir`.
     pub data_dir: PathBuf,
     /// This member's number, 1 to 254, unique in the cluster. Default 1. ZooKeeper: `myid`.

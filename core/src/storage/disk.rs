@@ -4,13 +4,16 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::permissions::{self, FILE_MODE};
+
 /// A file system.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
-    /// Creates a file that must not exist yet, for reading and writing.
+    /// Creates a file that must not exist yet, for reading and writing, by this
+    /// user alone.
     ///
     /// # Errors
     /// As the system reports.
@@ -40,7 +43,7 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// As the system reports.
     fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
 
-    /// Creates a directory and its parents, if missing.
+    /// Creates a directory and its parents, if missing, for this user alone.
     ///
     /// # Errors
     /// As the system reports.
@@ -93,8 +96,9 @@ pub struct SystemDisk;
 
 impl Disk for SystemDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        Ok(Arc::new(SystemFile(file)))
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(FILE_MODE);
+        Ok(Arc::new(SystemFile(options.open(path)?)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -121,7 +125,7 @@ impl Disk for SystemDisk {
     }
 
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(directory)
+        permissions::create_directory(directory)
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {

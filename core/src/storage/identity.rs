@@ -1,12 +1,14 @@
 //! Whose directory this is: one member's, and one process at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use bytes::Bytes;
 use coord_state::codec::{Decode, Encode, Input};
 
 use super::disk::Disk;
+use super::permissions::FILE_MODE;
 use crate::error::Error;
 
 const MAGIC: &[u8; 8] = b"coordmbr";
@@ -34,6 +36,7 @@ impl DirectoryLock {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(FILE_MODE)
             .open(&path)
             .map_err(unusable)?;
         match file.try_lock() {

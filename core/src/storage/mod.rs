@@ -9,6 +9,8 @@
 //!   reinstall   only while the state is not to be trusted
 //! ```
 //!
+//! Only the user the member runs as may look into it; see [`permissions`].
+//!
 //! Invariants:
 //! 1. A completion is called only after an fsync of everything it covers.
 //! 2. A failed fsync is final: the log refuses everything after it.
@@ -23,6 +25,7 @@ pub(crate) mod faulty_disk;
 mod identity;
 mod log_index;
 mod log_writer;
+pub mod permissions;
 mod raft_log;
 mod record;
 mod recovery;
@@ -83,8 +86,9 @@ impl Storage {
     /// Opens a data directory, creating what is missing, and reads it back.
     ///
     /// # Errors
-    /// `Invalid` if the directory is in use or another member's; `Corrupt` if
-    /// something in it is damaged; `Unavailable` if the disk fails.
+    /// `Invalid` if the directory is in use, another member's, or open to other
+    /// users; `Corrupt` if something in it is damaged; `Unavailable` if the disk
+    /// fails.
     pub fn open(options: &StorageOptions) -> Result<Self, Error> {
         let directory = &options.directory;
         let unusable = |error: std::io::Error| {
@@ -94,10 +98,12 @@ impl Storage {
         let disk = &options.disk;
         let log_directory = directory.join("log");
         let snapshot_directory = directory.join("snapshots");
+        disk.create_directory(directory).map_err(unusable)?;
+        let lock = DirectoryLock::take(directory)?;
+        permissions::narrow(directory)?;
         disk.create_directory(&log_directory).map_err(unusable)?;
         disk.create_directory(&snapshot_directory).map_err(unusable)?;
         disk.sync_directory(directory).map_err(unusable)?;
-        let lock = DirectoryLock::take(directory)?;
         let incarnation =
             identity::begin_incarnation(&**disk, directory, options.member, options.wall_ms)?;
         let snapshots = SnapshotStore::open(disk.clone(), snapshot_directory)?;
