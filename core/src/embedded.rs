@@ -144,12 +144,21 @@ impl Server {
         };
         running.runtime.block_on(async {
             clock::timeout(limit, ready).await.unwrap_or_else(|| {
+                let why = running.obstacle();
                 Err(Error::unavailable(format!(
-                    "the member does not serve after {} s: a majority of the members must run and reach each other",
+                    "the member does not serve after {} s: {why}",
                     limit.as_secs()
                 )))
             })
         })
+    }
+
+    /// Why it does not serve yet, in words for an operator.
+    ///
+    /// # Errors
+    /// `Closed` once stopped.
+    pub fn obstacle(&self) -> Result<String, Error> {
+        self.running().map(Running::obstacle)
     }
 
     /// The node, for calls without a socket between.
@@ -204,6 +213,22 @@ impl Server {
 
     fn running(&self) -> Result<&Running, Error> {
         self.running.as_ref().ok_or_else(|| Error::closed("this member was stopped"))
+    }
+}
+
+impl Running {
+    fn obstacle(&self) -> String {
+        let status = self.node.status();
+        if let Some(why) = status.failed.or(status.withdrawn) {
+            return why;
+        }
+        if status.outside {
+            return "a reconfig has to add this member".to_owned();
+        }
+        // Only where there is a leader has the agent been told no.
+        self.agent
+            .obstacle()
+            .unwrap_or_else(|| "a majority of the members must run and reach each other".to_owned())
     }
 }
 

@@ -96,3 +96,24 @@ fn only_its_user_can_read_a_data_directory_whatever_the_umask() {
     assert_private(&directory);
     server.stop();
 }
+
+#[test]
+fn a_node_id_that_was_lost_or_changed_is_taken_back_from_the_catalog() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("node-id");
+    start(directory.path()).stop();
+    let id = fs::read_to_string(&file).unwrap();
+    let mut changed = id.clone().into_bytes();
+    changed[0] = if changed[0] == b'1' { b'2' } else { b'1' };
+    for damage in [None, Some(&changed[..]), Some(b"nonsense"), Some(b"")] {
+        match damage {
+            None => fs::remove_file(&file).unwrap(),
+            Some(bytes) => fs::write(&file, bytes).unwrap(),
+        }
+        let mut server = start(directory.path());
+        let agent = client(&server).agent_self().unwrap();
+        server.stop();
+        assert_eq!(agent["Config"]["NodeID"], id.as_str(), "{damage:?}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), id, "{damage:?}");
+    }
+}

@@ -1,10 +1,23 @@
 //! Who this agent is in the catalog: its node.
+//!
+//! Name and UUID belong together: the catalog refuses one with another holder's
+//! other. The UUID is in the file `node-id`, which may be lost or damaged while
+//! the rest of the data directory is whole; the catalog has it too, under this
+//! node's name. So before the agent registers it compares the two:
+//!
+//! | under this node's name the catalog has | then |
+//! |---|---|
+//! | nothing, or the UUID of the file | it registers |
+//! | another UUID, and a `consul` service of this member | the catalog's is taken over, and the file rewritten |
+//! | another UUID, and a `consul` service of another member | refused: two members were given one name |
+//! | another UUID without such a service | the catalog decides |
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use coord_state::consul::{CheckStatus, NewCheck, NewNode, NewService};
+use coord_state::consul::{Catalog, CheckStatus, NewCheck, NewNode, NewService};
 use coord_wire::consul::session::SERF_HEALTH;
 use coord_wire::consul::uuid;
 
@@ -23,12 +36,13 @@ const SERVER_PORT: u16 = 8300;
 const NODE_ID_FILE: &str = "node-id";
 
 /// This agent's node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Identity {
     /// Its name.
     pub name: String,
-    /// Its UUID, kept in the data directory.
-    pub id: String,
+    id: Mutex<String>,
+    /// Where the UUID is kept.
+    id_file: PathBuf,
     /// Its address.
     pub address: String,
     /// The port other members connect to, or Consul's own.
@@ -56,14 +70,69 @@ impl Identity {
             // Where the others are is not known to one that joins.
             default_name(settings.member_id, shares_machine || settings.join)
         });
+        let id_file = settings.data_dir.join(NODE_ID_FILE);
+        let id = node_id(&id_file, || uuid::format(uuid::from_random(node.random())))?;
         Ok(Self {
             name,
-            id: node_id(&settings.data_dir, || uuid::format(uuid::from_random(node.random())))?,
+            id: Mutex::new(id),
+            id_file,
             address: address.to_owned(),
             port,
             datacenter: settings.datacenter.clone(),
             member: settings.member_id,
         })
+    }
+
+    /// Its UUID, kept in the data directory.
+    pub fn id(&self) -> String {
+        self.id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The UUID that the catalog has for this member, if it is another one than the
+    /// file's; see the head of this file.
+    ///
+    /// # Errors
+    /// `Invalid` if the name is another member's.
+    pub(super) fn lost_id(&self, catalog: &Catalog) -> Result<Option<String>, Error> {
+        let Some(registered) = catalog.node(&self.name) else { return Ok(None) };
+        if registered.id.is_empty() || *registered.id == *self.id() {
+            return Ok(None);
+        }
+        match member_of(catalog, &registered.name) {
+            Some(member) if member == self.member => Ok(Some(registered.id.to_string())),
+            Some(member) => Err(Error::invalid(format!(
+                "the name {} is that of member {member} in the catalog: give this member a name \
+                 of its own (node_name)",
+                self.name
+            ))),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes the UUID of [`Self::lost_id`] back, durably.
+    ///
+    /// # Errors
+    /// `Unavailable` if the file cannot be written.
+    pub(super) fn take_back(&self, id: &str) -> Result<(), Error> {
+        tracing::warn!(
+            file = %self.id_file.display(), found = self.id(), registered = id,
+            "the node id in the file is not the one this member is registered with: it was lost \
+             or changed, and is taken back from the catalog"
+        );
+        super::store::write_atomically(&self.id_file, id.as_bytes(), true)
+            .map_err(|error| super::store::unusable(&self.id_file, error))?;
+        id.clone_into(&mut self.id.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    }
+
+    /// What to say when the catalog does not take this node.
+    pub(super) fn refused(&self, error: &Error) -> String {
+        format!(
+            "the catalog does not take this member as node {} with the id in {}: {}",
+            self.name,
+            self.id_file.display(),
+            error.chain()
+        )
     }
 
     pub(super) fn catalog_node(&self) -> NewNode {
@@ -73,7 +142,7 @@ impl Identity {
             .map(|(key, value)| (key.into(), value.into()));
         NewNode {
             name: self.name.as_str().into(),
-            id: self.id.as_str().into(),
+            id: self.id().as_str().into(),
             address: self.address.as_str().into(),
             datacenter: Box::default(),
             tagged_addresses: Some(BTreeMap::from(tagged)),
@@ -132,40 +201,124 @@ fn default_name(member: u64, shares_machine: bool) -> String {
     if shares_machine { format!("{machine}-{member}") } else { machine }
 }
 
-/// The UUID in the data directory, made at the first start.
-fn node_id(data_dir: &Path, fresh: impl FnOnce() -> String) -> Result<String, Error> {
-    let file = data_dir.join(NODE_ID_FILE);
-    if let Ok(text) = fs::read_to_string(&file) {
-        let id = text.trim().to_ascii_lowercase();
-        uuid::parse(&id).map_err(|problem| {
-            Error::corrupt(format!("{} holds no node id: {problem}", file.display()))
-        })?;
-        return Ok(id);
+/// Which member the node of this name is, by its `consul` service.
+fn member_of(catalog: &Catalog, node: &str) -> Option<u64> {
+    let service = catalog.service(node, CONSUL_SERVICE)?;
+    service.meta.as_ref()?.get(MEMBER_META)?.parse().ok()
+}
+
+/// The UUID in the file, made at the first start. One that is damaged is replaced
+/// as one that is lost: what the catalog knows comes back later.
+fn node_id(file: &Path, fresh: impl FnOnce() -> String) -> Result<String, Error> {
+    let unusable = |error| super::store::unusable(file, error);
+    match fs::read(file) {
+        Ok(bytes) => {
+            let id = String::from_utf8_lossy(&bytes).trim().to_ascii_lowercase();
+            match uuid::parse(&id) {
+                Ok(_) => return Ok(id),
+                Err(problem) => tracing::warn!(
+                    file = %file.display(), %problem,
+                    "the file holds no node id: it gets the one this member is registered with, \
+                     or a new one"
+                ),
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(unusable(error)),
     }
     let id = fresh();
-    super::store::write_atomically(&file, id.as_bytes(), true)
-        .map_err(|error| super::store::unusable(&file, error))?;
+    super::store::write_atomically(file, id.as_bytes(), true).map_err(unusable)?;
     Ok(id)
 }
 
 #[cfg(test)]
+impl Identity {
+    /// Member 1, named `here`, with this UUID in the directory.
+    pub(super) fn member_one(dir: &Path, id: &str) -> Self {
+        Self::of_member(1, "here", dir, id)
+    }
+
+    pub(super) fn of_member(member: u64, name: &str, dir: &Path, id: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            id: Mutex::new(id.to_owned()),
+            id_file: dir.join(NODE_ID_FILE),
+            address: "127.0.0.1".to_owned(),
+            port: 8300,
+            datacenter: "dc1".to_owned(),
+            member,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use coord_state::batch::{Batch, BatchWriter};
+    use coord_state::consul::{ConsulCommand, Registration};
+    use coord_state::{Command, MemberId, StateMachine};
+
     use super::*;
 
     #[test]
     fn the_node_id_is_made_once_and_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let fresh = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
-        assert_eq!(node_id(dir.path(), || fresh.to_owned()).unwrap(), fresh);
-        assert_eq!(node_id(dir.path(), || unreachable!("it is kept")).unwrap(), fresh);
+        let file = dir.path().join(NODE_ID_FILE);
+        assert_eq!(node_id(&file, || OURS.to_owned()).unwrap(), OURS);
+        assert_eq!(node_id(&file, || unreachable!("it is kept")).unwrap(), OURS);
     }
 
     #[test]
-    fn a_damaged_node_id_is_reported_not_replaced() {
+    fn a_damaged_node_id_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(NODE_ID_FILE), "nonsense").unwrap();
-        let error = node_id(dir.path(), || unreachable!("nobody asks")).unwrap_err();
-        assert!(error.to_string().contains("holds no node id"), "{error}");
+        let file = dir.path().join(NODE_ID_FILE);
+        for damage in [&b"nonsense"[..], b"", b"\xff\xfe", &OURS.as_bytes()[..30]] {
+            fs::write(&file, damage).unwrap();
+            assert_eq!(node_id(&file, || OURS.to_owned()).unwrap(), OURS);
+            assert_eq!(fs::read_to_string(&file).unwrap(), OURS);
+        }
+    }
+
+    const OURS: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    const OTHER: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf7";
+
+    /// A state in which `identity` is registered.
+    fn registered(identity: &Identity, service: bool) -> StateMachine {
+        let mut state = StateMachine::new();
+        let registration = Registration {
+            node: identity.catalog_node(),
+            skip_node_update: false,
+            services: if service { vec![identity.consul_service()] } else { Vec::new() },
+            checks: Vec::new(),
+        };
+        let command = Command::Consul(ConsulCommand::Register(Box::new(registration)));
+        let mut writer = BatchWriter::new(MemberId(1), 1);
+        writer.push(&command);
+        state.apply_batch(Batch::from_bytes(writer.seal(1).into()).unwrap());
+        state
+    }
+
+    #[test]
+    fn a_node_id_that_was_lost_comes_back_from_the_catalog() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = registered(&Identity::member_one(dir.path(), OURS), true);
+        let identity = Identity::member_one(dir.path(), OTHER);
+        let lost = identity.lost_id(state.consul().catalog()).unwrap();
+        identity.take_back(&lost.unwrap()).unwrap();
+        assert_eq!(identity.id(), OURS);
+        assert_eq!(identity.lost_id(state.consul().catalog()).unwrap(), None);
+        assert_eq!(fs::read_to_string(dir.path().join(NODE_ID_FILE)).unwrap(), OURS);
+    }
+
+    #[test]
+    fn a_name_that_is_another_members_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = Identity { member: 2, ..Identity::member_one(dir.path(), OTHER) };
+        let state = registered(&other, true);
+        let identity = Identity::member_one(dir.path(), OURS);
+        let error = identity.lost_id(state.consul().catalog()).unwrap_err();
+        assert!(error.to_string().contains("member 2"), "{error}");
+        let unowned = registered(&other, false);
+        assert_eq!(identity.lost_id(unowned.consul().catalog()).unwrap(), None);
     }
 
     #[test]

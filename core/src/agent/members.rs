@@ -127,6 +127,8 @@ fn left_nodes(catalog: &Catalog, members: &[MemberId]) -> Vec<Box<str>> {
 pub(super) mod tests {
     use coord_state::{Command, StateMachine};
 
+    use std::path::Path;
+
     use super::*;
     use crate::agent::Identity;
 
@@ -134,14 +136,7 @@ pub(super) mod tests {
 
     /// A catalog with member 2, shown alive or not.
     pub(crate) fn catalog(alive: bool) -> StateMachine {
-        let identity = Identity {
-            name: "two".into(),
-            id: String::new(),
-            address: "127.0.0.1".into(),
-            port: 8300,
-            datacenter: "dc1".into(),
-            member: 2,
-        };
+        let identity = Identity::of_member(2, "two", Path::new("."), "");
         let mut state = StateMachine::new();
         let registration = Registration {
             node: identity.catalog_node(),

@@ -65,6 +65,8 @@ pub struct Agent {
     /// A deadline of a TTL check is nearer than the one waited for.
     deadline_moved: Notify,
     registered: watch::Sender<bool>,
+    /// What keeps this agent's node out of the catalog and does not go by itself.
+    obstacle: Mutex<Option<String>>,
     stopping: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -93,6 +95,7 @@ impl Agent {
             connectors,
             deadline_moved: Notify::new(),
             registered: watch::Sender::new(false),
+            obstacle: Mutex::default(),
             stopping: watch::Sender::new(false),
             tasks: Mutex::new(Vec::new()),
         });
@@ -140,6 +143,11 @@ impl Agent {
             _ = registered.wait_for(|registered| *registered) => Ok(()),
             () = self.stopped() => Err(Error::closed("the agent stopped")),
         }
+    }
+
+    /// What keeps this agent's node out of the catalog, if more than time is needed.
+    pub fn obstacle(&self) -> Option<String> {
+        self.obstacle.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn local(&self) -> MutexGuard<'_, Registrations> {

@@ -7,7 +7,7 @@
 //! | no | yes | deregistered, but for `consul` and `serfHealth` |
 //! | `EnableTagOverride` | other tags | the catalog's tags are taken over |
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use coord_state::StateMachine;
@@ -23,7 +23,7 @@ use super::identity::{CONSUL_SERVICE, serf_health};
 use super::ordering::order;
 use super::registrations::Registrations;
 use super::{Agent, Identity};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::node::ReadLevel;
 
 const EVERY: Duration = Duration::from_secs(60);
@@ -37,6 +37,7 @@ impl Agent {
             let mut restored = self.node.topic_waiters().register(vec![Topic::Restoration]);
             let wait = match self.synchronise().await {
                 Ok(()) => {
+                    *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     self.registered.send_replace(true);
                     EVERY
                 }
@@ -45,7 +46,7 @@ impl Agent {
                     RETRY
                 }
                 Err(error) => {
-                    tracing::debug!(error = error.chain(), "not in the catalog yet");
+                    self.note_obstacle(&error);
                     FIRST_RETRY
                 }
             };
@@ -62,6 +63,18 @@ impl Agent {
         }
     }
 
+    /// Remembers what keeps this member out of the catalog, unless time will cure it.
+    fn note_obstacle(&self, error: &Error) {
+        let lasting = !error.is_retryable() && *error.kind() != ErrorKind::Closed;
+        let obstacle = lasting.then(|| self.identity.refused(error));
+        let mut noted = self.obstacle.lock().unwrap_or_else(PoisonError::into_inner);
+        match &obstacle {
+            Some(new) if noted.as_ref() != Some(new) => tracing::error!("{new}"),
+            _ => tracing::debug!(error = error.chain(), "not in the catalog yet"),
+        }
+        *noted = obstacle;
+    }
+
     /// Compares everything with the catalog and repairs the difference.
     async fn synchronise(&self) -> Result<(), Error> {
         tokio::select! {
@@ -70,6 +83,10 @@ impl Agent {
         };
         let ordered: Vec<_> = {
             let _writer = self.writer.lock().await;
+            let lost = self.node.read(|state| self.identity.lost_id(state.consul().catalog()));
+            if let Some(id) = lost? {
+                self.identity.take_back(&id)?;
+            }
             let now = self.node.clock().monotonic();
             let mut local = self.local();
             let commands = self.node.read(|state: &StateMachine| {
@@ -199,25 +216,16 @@ fn same_check(ours: &NewCheck, theirs: &HealthCheck, output_may_lag: bool) -> bo
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
 
-    fn identity() -> Identity {
-        Identity {
-            name: "here".into(),
-            id: String::new(),
-            address: "127.0.0.1".into(),
-            port: 8300,
-            datacenter: "dc1".into(),
-            member: 1,
-        }
-    }
+    use super::*;
 
     #[test]
     fn an_empty_catalog_gets_node_consul_service_and_serf_health_in_one_command() {
         let commands = differences(
             &Registrations::default(),
             StateMachine::new().consul().catalog(),
-            &identity(),
+            &Identity::member_one(Path::new("."), ""),
             Duration::ZERO,
         );
         let [ConsulCommand::Register(registration)] = &commands[..] else { panic!("{commands:?}") };

@@ -134,11 +134,7 @@ fn wait_ready(server: &Server, stop: &mpsc::Receiver<i32>) -> Result<bool, Error
         }
         waited += READY_LOOK;
         if waited.as_millis().is_multiple_of(5000) {
-            let why = match server.node()?.status().outside {
-                true => "waiting for a reconfig that adds this member",
-                false => "waiting for a majority of the members to run and reach each other",
-            };
-            tracing::warn!(seconds = waited.as_secs(), "{why}");
+            tracing::warn!(seconds = waited.as_secs(), "not serving yet: {}", server.obstacle()?);
         }
     }
 }

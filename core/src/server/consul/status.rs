@@ -106,7 +106,7 @@ impl Front {
     /// The UUID of that catalog node; before it is registered, the member's number as one.
     pub(super) fn id_of_member(&self, member: MemberId, name: &str) -> String {
         if member == self.node.member() {
-            return self.agent.identity().id.clone();
+            return self.agent.identity().id();
         }
         let registered = self.node.read(|state| {
             let node = state.consul().catalog().node(name);
@@ -162,7 +162,7 @@ impl Front {
                 "Datacenter": settings.datacenter,
                 "PrimaryDatacenter": settings.datacenter,
                 "NodeName": identity.name,
-                "NodeID": identity.id,
+                "NodeID": identity.id(),
                 "Revision": "",
                 "Server": true,
                 "Version": CONSUL_VERSION,
@@ -171,7 +171,7 @@ impl Front {
             "DebugConfig": {
                 "Datacenter": settings.datacenter,
                 "NodeName": identity.name,
-                "NodeID": identity.id,
+                "NodeID": identity.id(),
                 "ServerMode": true,
                 "KVMaxValueSize": limits.kv_value_bytes_max,
                 "TxnMaxReqLen": limits.txn_bytes_max,
