@@ -254,6 +254,28 @@ class Setter(ZookeeperWriter):
         return [wanted] if there < int(wanted[:7]) else []
 
 
+class Bulk(ZookeeperWriter):
+    """Sets one znode to much data, so that the log grows and the state does not."""
+
+    BYTES = 50000
+
+    def __init__(self, name, addresses, first, tally, rate=30):
+        super().__init__(name, addresses, first, tally, rate, window=2)
+
+    def prepare(self):
+        for path in (TOP, f"{TOP}/{self.name}"):
+            self.connection.create(path)
+
+    def ask(self):
+        body = jute.text(f"{TOP}/{self.name}") + jute.text(b"x" * self.BYTES) + struct.pack(">i", -1)
+        self.under_way.append((self.connection.send(jute.SET_DATA, body), ""))
+
+    def answered(self, name, zxid, error, _):
+        if error:
+            raise ConnectionError(f"set answered {error}")
+        self.last = time.monotonic()
+
+
 class KeyWriter(Writer):
     """Puts one key after the other over Consul's HTTP API."""
 

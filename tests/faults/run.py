@@ -14,7 +14,7 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAMS = ("kills", "failover", "partitions")
+PROGRAMS = ("kills", "failover", "partitions", "disk")
 
 
 def main():
