@@ -11,10 +11,12 @@ import signal
 import socket
 import subprocess
 
-from member import Member, eventually, free_ports, mode
+from member import Member, coord, eventually, free_ports, mode
 from peers import genuine_jars
 
 LOOPBACK = "127.0.0.1"
+# Among members of one ensemble; a stranger does not know it.
+SECRET = "of-these-members-alone-and-long-enough"
 
 
 class Place:
@@ -91,9 +93,11 @@ class Ours(Ensemble):
 
     kind = "coord"
 
-    def __init__(self, folder, places, settings=()):
+    def __init__(self, folder, places, settings=(), dns=False):
         self.folder = pathlib.Path(folder)
         ports = free_ports(3 * len(places))
+        if supports("peers.secret", SECRET):
+            settings = [f"peers.secret={SECRET}", *settings]
         peers = [f"{place.host}:{ports.pop()}" for place in places]
         table = ",".join(f"{n + 1}={peer}" for n, peer in enumerate(peers)) if len(places) > 1 else None
         self.members = []
@@ -101,7 +105,7 @@ class Ours(Ensemble):
             member = OurMember(
                 self.folder / f"member-{n + 1}", n + 1, table, peers[n],
                 # Members off loopback have addresses of their own, and so need names of their own.
-                [f"node_name=member-{n + 1}", *settings], launch=place.launch,
+                [f"node_name=member-{n + 1}", *settings], dns, launch=place.launch,
             )  # fmt: skip
             member.zk_wanted = f"{place.host}:{ports.pop()}"
             member.http_wanted = f"{place.host}:{ports.pop()}"
@@ -189,6 +193,15 @@ class Genuine(Ensemble):
                 *(servers if len(places) > 1 else ()),
             ]  # fmt: skip
             self.members.append(GenuineMember(folder, n + 1, place, port, config, jars))
+
+
+def supports(setting, value):
+    """Whether the command knows this setting; an older one may be under test."""
+    told = subprocess.run(
+        [str(coord()), "server", "--set", f"{setting}={value}", "--member-id", "0", "--data-dir", os.devnull],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    return f"no setting named {setting}" not in told.stderr
 
 
 def resident_kib(pid):

@@ -22,7 +22,8 @@ class Run:
         self.keep = keep
         self.broken = []
         stamp = time.strftime("%H%M%S")
-        self.folder = target() / "faults" / f"{name}-{stamp}-{os.getpid()}"
+        top = os.environ.get("FAULTS_FOLDER")
+        self.folder = (pathlib.Path(top) if top else target() / "faults") / f"{name}-{stamp}-{os.getpid()}"
         self.folder.mkdir(parents=True)
         self.began = time.monotonic()
         self.say(f"{name}: seed {self.seed}, folder {self.folder}")

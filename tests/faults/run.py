@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Members with real faults: kills, partitions, full disks, attacks.
 
-    run.py [--target DIR] [--build debug|release] PROGRAM [OPTION...]
+    run.py [--target DIR] [--build debug|release] [--folder DIR] PROGRAM [OPTION...]
 
 Each program prints a table and ends with 0 if no promise was broken; README.md
 says what each does, and `PROGRAM --help` what it can be told.
@@ -14,7 +14,7 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAMS = ("kills", "failover", "partitions", "disk")
+PROGRAMS = ("kills", "failover", "partitions", "disk", "attacks")
 
 
 def main():
@@ -23,6 +23,7 @@ def main():
     )
     parser.add_argument("--target", default="target", help="where cargo builds")
     parser.add_argument("--build", default="release", help="debug or release")
+    parser.add_argument("--folder", help="where members keep their data; default: faults in the target")
     parser.add_argument("program", choices=PROGRAMS)
     parser.add_argument("options", nargs=argparse.REMAINDER)
     chosen = parser.parse_args()
@@ -30,6 +31,8 @@ def main():
     os.environ["CARGO_TARGET_DIR"] = str(target)
     # COORD_BIN names another command, such as an older one to compare with.
     os.environ.setdefault("COORD_BIN", str(target / chosen.build / "coord"))
+    if chosen.folder:
+        os.environ["FAULTS_FOLDER"] = str(pathlib.Path(chosen.folder).resolve())
     sys.path[:0] = [str(HERE), str(HERE.parent / "conformance")]
     sys.argv = [chosen.program, *chosen.options]
     return importlib.import_module(chosen.program).main()
