@@ -261,9 +261,14 @@ impl ZkClient {
         self.client.last_zxid()
     }
 
-    /// Ends the session and joins the thread; twice is fine.
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.client.close()).map_err(|error| failure(&error))
+    /// Ends the session and joins the thread; twice is fine. Whether the
+    /// session is known to be over.
+    fn close(&self, py: Python<'_>) -> PyResult<bool> {
+        match py.detach(|| self.client.close()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.may_have_applied() => Ok(false),
+            Err(error) => Err(failure(&error)),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ Works with libcoord's server and with a genuine ZooKeeper.
 
 from __future__ import annotations
 
+import warnings
 from types import TracebackType
 from typing import Any, Callable, Iterable, Optional, Sequence, Union
 
@@ -93,7 +94,8 @@ class ZK:
 
     Connects by itself and comes back to its session after a lost connection;
     calls wait for the connection. May be shared by threads; a context manager:
-    leaving the block ends the session and with it its ephemerals.
+    leaving the block ends the session and with it its ephemerals, and warns
+    (``RuntimeWarning``) if no server confirmed that.
 
     Errors are those of :mod:`zk.exceptions`, one class per ZooKeeper code. A
     write that was sent and not answered raises ``ConnectionLoss``: it may or
@@ -137,10 +139,15 @@ class ZK:
         call waits for the connection."""
         self._call(self._native.wait_connected, timeout)
 
-    def close(self) -> None:
-        """Ends the session, and with it its ephemerals. Twice is fine."""
+    def close(self) -> bool:
+        """Ends the session, and with it its ephemerals. Twice is fine.
+
+        Whether the server confirmed it. If not, the client is closed all the
+        same, but the session, its ephemerals and the locks they stand for may
+        live on until the session's timeout.
+        """
         self._dispatcher.close()
-        self._call(self._native.close)
+        return bool(self._call(self._native.close))
 
     stop = close
 
@@ -352,7 +359,13 @@ class ZK:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        self.close()
+        if not self.close() and kind is None:
+            warnings.warn(
+                "no server confirmed the end of a ZooKeeper session: it and its ephemerals may "
+                f"live on for {self.session_timeout:g} s",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 def _only_one_condition(version: int, recursive: bool = False) -> None:

@@ -1,5 +1,7 @@
 """zk.ZK: every call, what it gives and what it raises."""
 
+import contextlib
+import threading
 import unittest
 
 import zk
@@ -337,6 +339,53 @@ class Connections(WithServer):
         self.assertEqual(events.wait_for(1), [("CHANGED", "/kept")])
         self.assertEqual(client.get("/kept")[0], b"changed meanwhile")
         self.assertEqual(client.client_id, session)
+
+    def test_closing_says_whether_a_server_confirmed_it(self):
+        client = self.zk(hosts=self.relay.address)
+        client.create("/owned", ephemeral=True)
+        self.assertIs(client.close(), True)
+        self.assertIs(client.close(), True)
+        self.assertIsNone(self.zk().exists("/owned"))
+        client = self.zk(hosts=self.relay.address)
+        client.create("/owned", ephemeral=True)
+        self.relay.cut()
+        eventually("the client knows", lambda: client.state == "suspended")
+        self.assertIs(client.close(), False)
+        self.assertIs(client.close(), False)
+        self.relay.mend()
+        with self.zk(hosts=self.relay.address) as client:
+            client.start()
+        with self.assertWarnsRegex(RuntimeWarning, "may live on for"):
+            with self.zk(hosts=self.relay.address) as client:
+                client.start()
+                self.relay.cut()
+                eventually("the client knows", lambda: client.state == "suspended")
+        self.relay.mend()
+        with self.assertRaises(KeyError), self.zk(hosts=self.relay.address) as client:
+            client.start()
+            self.relay.cut()
+            raise KeyError
+
+    def test_closing_while_large_answers_are_on_their_way_is_confirmed(self):
+        other = self.zk()
+        other.create("/big", b"x" * 1_000_000)
+        client = self.zk()
+        client.create("/owned", ephemeral=True)
+        seen = []
+
+        def read():
+            with contextlib.suppress(exceptions.ZookeeperError):
+                while True:
+                    seen.append(len(client.get("/big")[0]))
+
+        readers = [threading.Thread(target=read) for _ in range(8)]
+        for reader in readers:
+            reader.start()
+        eventually("they read", lambda: len(seen) > 8)
+        self.assertIs(client.close(), True)
+        self.assertIsNone(other.exists("/owned"))
+        for reader in readers:
+            reader.join()
 
     def test_an_expired_session_says_so_and_tells_its_watches(self):
         client, other = self.zk(hosts=self.relay.address, timeout=0.4), self.zk()

@@ -143,9 +143,12 @@ fn connect(
 }
 
 /// Ends the session, and with it its ephemerals and watches. Other calls on it,
-/// also those that wait in another thread, return COORD_CLOSED. Twice is fine.
+/// also those that wait in another thread, return COORD_CLOSED. Twice is fine,
+/// and returns the same.
 ///
-/// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
+/// Returns  COORD_OK once the server has confirmed it; COORD_INDETERMINATE if no server did: the
+///          client is closed, but the session, its ephemerals and the locks they stand for may
+///          live on until its timeout; COORD_INVALID, COORD_FORKED.
 ///
 /// # Safety
 /// Pointers are NULL or valid.

@@ -99,18 +99,16 @@ impl Client {
     /// thread. Twice is fine.
     ///
     /// # Errors
-    /// `Invalid` on a thread of an async runtime: closing is started, but not
-    /// waited for.
+    /// As [`super::Client::close`]; `Invalid` on a thread of an async runtime:
+    /// closing is started, but not waited for.
     pub fn close(&self) -> Result<(), Error> {
         self.client.start_closing();
-        let closing = self.runtime.run(async {
-            self.client.close().await;
-            Ok(())
-        });
-        match closing {
-            Err(error) if *error.kind() != crate::ErrorKind::Closed => Err(error),
-            _ => self.runtime.close(),
+        match self.runtime.run(self.client.close()) {
+            Err(error) if *error.kind() == crate::ErrorKind::Invalid => return Err(error),
+            // Confirmed or not, or closed before: nothing is left to do.
+            Ok(()) | Err(_) => self.runtime.close()?,
         }
+        self.client.confirmed()
     }
 }
 

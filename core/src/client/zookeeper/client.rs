@@ -115,13 +115,31 @@ impl Client {
     }
 
     /// Ends the session, and with it its ephemerals, and every call and watch.
-    /// Waits for the server to hear of it, not longer than
-    /// [`Settings::close_timeout`]. Twice is fine.
-    pub async fn close(&self) {
+    /// What was asked before is still answered. Waits for the server to confirm
+    /// it, not longer than [`Settings::close_timeout`]. Twice is fine, and gives
+    /// the same.
+    ///
+    /// # Errors
+    /// `Indeterminate` if no server confirmed it. The client is closed all the
+    /// same; the session, with its ephemerals and the locks they stand for, may
+    /// live on until its timeout.
+    pub async fn close(&self) -> Result<(), Error> {
         self.inner.closing.send_replace(true);
         // The task itself keeps to the limit; this is for a runtime that is gone.
         let limit = self.inner.close_timeout.saturating_add(Duration::from_secs(1));
-        let _ = within(limit, self.inner.shared.reached(|state| *state == State::Closed)).await;
+        let closed = self.inner.shared.reached(|state| *state == State::Closed);
+        match within(limit, closed).await {
+            Some(_) => self.confirmed(),
+            None => Err(unconfirmed(&self.session())),
+        }
+    }
+
+    /// How closing ended, once it did.
+    pub(super) fn confirmed(&self) -> Result<(), Error> {
+        match self.inner.shared.is_over() {
+            true => Ok(()),
+            false => Err(unconfirmed(&self.session())),
+        }
     }
 
     /// Starts closing without waiting.
@@ -215,6 +233,15 @@ impl Client {
             None => Err(error_of_code(ErrorCode::RequestTimeout, what)),
         }
     }
+}
+
+fn unconfirmed(session: &SessionInfo) -> Error {
+    let SessionInfo { id, timeout, .. } = session;
+    let what = format!(
+        "closing session 0x{id:x}: no server confirmed it, so it and its ephemerals may live on \
+         for its timeout of {timeout:?}"
+    );
+    Error::indeterminate(what).caused_by(ErrorCode::ConnectionLoss)
 }
 
 /// Whether sending it twice could do something twice.

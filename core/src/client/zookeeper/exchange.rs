@@ -33,8 +33,8 @@ pub(super) type Unanswered = VecDeque<Option<Call>>;
 /// Why the talk is over.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// The client was closed, and the server knows.
-    Closed,
+    /// The client was closed, and the server said that the session is over, or not.
+    Closed { confirmed: bool },
     /// An identity was refused; so would it be on the next connection.
     AuthFailed,
     /// Anything else.
@@ -148,7 +148,7 @@ impl<'a> Exchange<'a> {
         self.pending.push_back((number, OpCode::CloseSession, None));
         let limit = self.session.settings.close_timeout;
         // Whether or not the server answers in time, the client is closed.
-        let _ = within(limit, async {
+        let said = within(limit, async {
             while self.pending.iter().any(|(other, ..)| *other == number) {
                 let has_output = self.has_output();
                 tokio::select! {
@@ -166,7 +166,11 @@ impl<'a> Exchange<'a> {
             io::Result::Ok(())
         })
         .await;
-        Ok(Ended::Closed)
+        if let Some(Err(cause)) = said {
+            tracing::debug!(%cause, "the connection broke while it was closed");
+        }
+        let confirmed = self.pending.iter().all(|(other, ..)| *other != number);
+        Ok(Ended::Closed { confirmed })
     }
 
     fn has_output(&self) -> bool {

@@ -153,14 +153,21 @@ impl Session {
                 Ok(link) => link,
                 Err(Unattached::Expired) => return Some(ErrorCode::SessionExpired),
                 Err(Unattached::Refused(code)) => return Some(code),
-                Err(Unattached::Closing) => return None,
+                Err(Unattached::Closing) => {
+                    // With no server in reach nobody learns of it.
+                    self.shared.note_closed(self.info.id == 0);
+                    return None;
+                }
             };
             self.info = link.session.clone();
             self.shared.set_session(self.info.clone());
             let (ended, unanswered) = Exchange::run(self, link).await;
             self.settle(unanswered, &ended);
             match ended {
-                Ended::Closed => return None,
+                Ended::Closed { confirmed } => {
+                    self.shared.note_closed(confirmed);
+                    return None;
+                }
                 Ended::AuthFailed => return Some(ErrorCode::AuthFailed),
                 Ended::Broken(cause) => {
                     tracing::info!(%cause, session = self.info.id, "ZooKeeper connection lost");
@@ -175,7 +182,7 @@ impl Session {
     fn settle(&mut self, unanswered: Unanswered, ended: &Ended) {
         let mut again = Vec::new();
         for call in unanswered.into_iter().flatten() {
-            if call.writes || matches!(ended, Ended::Closed) {
+            if call.writes || matches!(ended, Ended::Closed { .. }) {
                 let _ = call.reply.send(Err(ErrorCode::ConnectionLoss));
             } else if !call.reply.is_closed() {
                 again.push(call);

@@ -60,6 +60,8 @@ struct Inner {
     last_zxid: i64,
     /// Why the last session was lost.
     lost: ErrorCode,
+    /// Whether the session was known to be over when the client was closed.
+    over: bool,
     /// Why a server was last not reached.
     failure: Option<String>,
     subscribers: Vec<Sender<State>>,
@@ -100,6 +102,7 @@ impl Shared {
             session: SessionInfo::default(),
             last_zxid: 0,
             lost: ErrorCode::SessionExpired,
+            over: true,
             failure: None,
             subscribers: Vec::new(),
         };
@@ -132,6 +135,16 @@ impl Shared {
 
     pub(super) fn note_failure(&self, failure: String) {
         self.lock().failure = Some(failure);
+    }
+
+    /// The client is about to be closed: whether its session is known to be over.
+    pub(super) fn note_closed(&self, over: bool) {
+        self.lock().over = over;
+    }
+
+    /// Whether the session was known to be over when the client was closed.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().over
     }
 
     /// Why the last session was lost.

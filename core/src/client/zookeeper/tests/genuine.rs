@@ -42,7 +42,7 @@ async fn in_fresh_root(server: &str) -> Client {
     let path = fresh_path();
     let client = connected(server.to_owned()).await;
     client.ensure_path(&path, None).await.unwrap();
-    client.close().await;
+    client.close().await.unwrap();
     connected(format!("{server}{path}")).await
 }
 
@@ -95,7 +95,7 @@ async fn znodes_are_created_read_set_and_deleted() {
     assert_eq!(client.exists("/a").await.unwrap(), None);
     assert_eq!(rejection(&client.get("/a").await.unwrap_err()), &Rejection::NoNode);
     client.sync("/").await.unwrap();
-    client.close().await;
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn parents_containers_and_times_to_live_are_made() {
     assert_eq!(client.create("/c", None, &container).await.unwrap().path, "/c");
     let ttl = CreateOptions::mode(CreateMode::Ttl { sequential: true, ttl_ms: 60_000 });
     assert_eq!(client.create("/t-", None, &ttl).await.unwrap().path, "/t-0000000002");
-    client.close().await;
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -130,10 +130,10 @@ async fn ephemerals_go_with_the_session() {
     let below = client.create(&format!("{path}/x"), None, &ephemeral()).await.unwrap_err();
     assert_eq!(rejection(&below), &Rejection::NoChildrenForEphemerals);
     let (_, gone) = other.exists_watched(&path).await.unwrap();
-    client.close().await;
+    client.close().await.unwrap();
     assert_eq!(next(&gone).await, (EventKind::Deleted, path.clone()));
     assert_eq!(other.exists(&path).await.unwrap(), None);
-    other.close().await;
+    other.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn a_multi_happens_as_a_whole_or_tells_what_failed() {
     assert_eq!(rejection(&failed), &Rejection::MultiFailed { index: 1, cause });
     assert_eq!(client.exists("/c").await.unwrap(), None);
     assert_eq!(client.multi(&[]).await.unwrap(), []);
-    client.close().await;
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn hashes_are_told_or_said_to_be_unknown() {
             assert_eq!(client.get("/a").await.unwrap().data, bytes("1"), "nothing was done");
         }
     }
-    client.close().await;
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -219,8 +219,8 @@ async fn access_lists_bind_others_and_proofs_open_them() {
     let refused = other.add_auth("nobody", Bytes::new()).await.unwrap_err();
     assert_eq!(rejection(&refused), &Rejection::NoAuth);
     other.get(&root).await.expect("back, with the identity that was accepted");
-    other.close().await;
-    client.close().await;
+    other.close().await.unwrap();
+    client.close().await.unwrap();
 }
 
 // A ZooKeeper before 3.9 keeps one kind of watch per path and connection, so
@@ -264,7 +264,7 @@ async fn watches_tell_what_happens() {
     assert_eq!(next(&lasting).await, at(EventKind::WatchRemoved, "/lasting"));
     let none = client.remove_watches("/lasting", WatcherKind::Any).await.unwrap_err();
     assert_eq!(none.kind(), &ErrorKind::Invalid);
-    client.close().await;
+    client.close().await.unwrap();
     tree.next(None).await.expect_err("ends with the client");
 }
 
@@ -280,7 +280,7 @@ async fn many_calls_are_under_way_at_once_and_keep_their_order() {
         assert_eq!(made.unwrap().path, format!("/q/n-{number:010}"));
     }
     client.delete_recursive("/q").await.unwrap();
-    client.close().await;
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -312,8 +312,8 @@ async fn a_cut_connection_costs_neither_session_nor_watches() {
     assert!(client.exists(&path).await.unwrap().is_some());
     other.create(&format!("{root}/n"), None, &ephemeral()).await.unwrap();
     assert_eq!(next(&children).await, (EventKind::ChildrenChanged, root.clone()));
-    other.close().await;
-    client.close().await;
+    other.close().await.unwrap();
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -330,10 +330,10 @@ async fn a_session_is_handed_over_and_its_end_is_noticed() {
     relay.stop();
     let second = Client::connect(settings.clone(), Duration::from_secs(10)).await.unwrap();
     assert_eq!(second.session().id, info.id);
-    second.close().await;
+    second.close().await.unwrap();
     let gone = Client::connect(settings, Duration::from_secs(10)).await.unwrap_err();
     assert_eq!(rejection(&gone), &Rejection::SessionExpired);
-    first.close().await;
+    first.close().await.unwrap();
 }
 
 #[test]

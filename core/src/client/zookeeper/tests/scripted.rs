@@ -150,8 +150,8 @@ async fn an_expired_session_fails_every_call_and_ends_every_watch() {
     let error = client.get("/a").await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Rejected(Rejection::SessionExpired));
     assert_eq!(zookeeper_code(&error), Some(-112));
-    client.close().await;
-    client.close().await;
+    client.close().await.unwrap();
+    client.close().await.unwrap();
     assert_eq!(states.next(None).await.unwrap(), Some(State::Closed));
     let error = client.get("/a").await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Closed);
@@ -228,6 +228,61 @@ async fn a_silent_server_is_left_after_two_thirds_of_the_timeout() {
     let talk = peer.attach(TIMEOUT_MS).await;
     assert_eq!(talk.greeting.session, 7);
     drop(silent);
+}
+
+#[tokio::test]
+async fn closing_is_confirmed_behind_the_answers_to_what_was_asked_before() {
+    let (client, _peer, mut talk) = started(Settings::default()).await;
+    let reading = tokio::spawn({
+        let client = client.clone();
+        async move { client.get("/a").await }
+    });
+    let (read, _) = talk.request().await.unwrap();
+    let closing = tokio::spawn({
+        let client = client.clone();
+        async move { client.close().await }
+    });
+    let (close, request) = talk.request().await.unwrap();
+    assert_eq!(request, Request::CloseSession);
+    talk.reply(read, 5, Ok(data())).await;
+    talk.reply(close, 6, Ok(Reply::Empty)).await;
+    reading.await.unwrap().unwrap();
+    closing.await.unwrap().unwrap();
+    client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn closing_that_no_server_confirms_is_told_and_closes_the_client_all_the_same() {
+    let settings = || Settings { close_timeout: Duration::from_millis(50), ..Settings::default() };
+    // Silent, hung up, and gone before.
+    for hangs_up in [None, Some(false), Some(true)] {
+        let (client, peer, mut talk) = started(settings()).await;
+        let states = client.states();
+        if hangs_up == Some(true) {
+            drop((peer, talk));
+            assert_eq!(states.next(None).await.unwrap(), Some(State::Suspended));
+            assert_unconfirmed(client.close().await);
+        } else {
+            let closing = tokio::spawn({
+                let client = client.clone();
+                async move { client.close().await }
+            });
+            talk.request().await.unwrap();
+            let kept = hangs_up.is_none().then_some(talk);
+            assert_unconfirmed(closing.await.unwrap());
+            drop(kept);
+        }
+        assert_unconfirmed(client.close().await);
+        assert_eq!(client.state(), State::Closed);
+        assert_eq!(client.get("/a").await.unwrap_err().kind(), &ErrorKind::Closed);
+    }
+}
+
+fn assert_unconfirmed(closed: Result<(), crate::Error>) {
+    let error = closed.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Indeterminate);
+    assert_eq!(zookeeper_code(&error), Some(-4));
+    assert!(error.to_string().contains("timeout of 30s"), "{error}");
 }
 
 #[test]
