@@ -1,6 +1,7 @@
 //! One member of the cluster, running.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -141,6 +142,7 @@ impl Consensus {
         let transport = PeerTransport {
             lifetime: lifetime.clone(),
             frame_bytes_max: options.peer_frame_bytes_max,
+            too_large: Arc::default(),
             tls: options.peer_tls.map(Arc::new),
         };
         let peers = Arc::new(Peers::new(options.member, transport.clone()));
@@ -268,6 +270,11 @@ impl Consensus {
         let metrics = inner.raft.metrics();
         let metrics = metrics.borrow_watched();
         status_of(&metrics, inner.contact.age_ms(), inner.peers.dropped())
+    }
+
+    /// Frames that were too large to go from or to another member, since the start.
+    pub fn frames_too_large(&self) -> u64 {
+        self.inner.peers.transport.too_large.load(Ordering::Relaxed)
     }
 
     /// As the leader: how long ago each other member answered last, `None` if

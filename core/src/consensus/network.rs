@@ -132,6 +132,11 @@ where
                         self.unanswered += 1;
                         let rider = self.client.service.rider();
                         let frame = framed(|out| encode_append(request, &rider, out));
+                        let transport = &self.client.peers.transport;
+                        let sendable = transport.check_frame(self.client.peer, frame.len() - 4);
+                        if let Err(error) = sendable {
+                            return Some(Err(rpc_error(error)));
+                        }
                         let sent = timeout(STALL, connection.writer.send(&frame)).await;
                         match sent {
                             Some(Ok(())) => {}

@@ -142,7 +142,15 @@ impl PeerServer {
         // openraft reads the requests in a task of its own, which has to end too.
         let state = (reader, self.clone(), living);
         let requests = stream::unfold(state, move |(mut reader, server, living)| async move {
-            let frame = server.transport.lifetime.until_end(reader.next()).await?.ok()??;
+            let frame = match server.transport.lifetime.until_end(reader.next()).await? {
+                Ok(frame) => frame?,
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::InvalidData {
+                        server.transport.note_too_large(&format!("member {from}: {error}"));
+                    }
+                    return None;
+                }
+            };
             let (request, rider) = match decode_append(frame) {
                 Ok(decoded) => decoded,
                 Err(error) => {

@@ -9,14 +9,18 @@
 //! either form, then everybody connects over TLS, then nobody takes the other
 //! form any more.
 
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use coord_state::MemberId;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use super::lifetime::Lifetime;
+use super::peer_frame::PeerError;
 use crate::error::Error;
 use crate::settings::{ClientAuth, Limits, TlsSettings};
 use crate::tls::{
@@ -70,10 +74,36 @@ impl PeerTls {
 pub(super) struct PeerTransport {
     pub(super) lifetime: Lifetime,
     pub(super) frame_bytes_max: usize,
+    /// Frames that were too large to be sent or taken, since the start.
+    pub(super) too_large: Arc<AtomicU64>,
     pub(super) tls: Option<Arc<PeerTls>>,
 }
 
 impl PeerTransport {
+    /// Refuses what the peer would not take. What cannot be sent is never sent,
+    /// however often it is tried, so whoever runs the member has to hear of it.
+    pub(super) fn check_frame(&self, to: MemberId, bytes: usize) -> Result<(), PeerError> {
+        if bytes <= self.frame_bytes_max {
+            return Ok(());
+        }
+        let what = format!("{bytes} bytes for member {to}");
+        self.note_too_large(&what);
+        Err(PeerError::Unreachable(format!("{what} are more than a frame may have")))
+    }
+
+    /// Says that a frame is too large: the first time, the second, the fourth …
+    pub(super) fn note_too_large(&self, what: &dyn Display) {
+        let times = self.too_large.fetch_add(1, Ordering::Relaxed) + 1;
+        if times.is_power_of_two() {
+            tracing::error!(
+                limit = self.frame_bytes_max,
+                times,
+                "too large to go from one member to another, so members fall behind: {what}; \
+                 raise limits.peer_frame_bytes_max, to the same on all members, and restart them"
+            );
+        }
+    }
+
     /// Connects to `HOST:PORT`.
     pub(super) async fn open(&self, address: &str) -> io::Result<Stream> {
         let stream = TcpStream::connect(address).await?;

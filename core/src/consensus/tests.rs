@@ -357,6 +357,24 @@ fn snapshots_keep_the_log_short_and_a_restart_whole() {
     });
 }
 
+/// It cannot come from a client, whose commands are measured first; members of
+/// different settings, or of an earlier release, may have left it in the log.
+#[test]
+fn an_entry_too_large_for_any_peer_is_counted_and_told() {
+    within_time(async {
+        let mut cluster = Cluster::start(3, 1 << 20).await;
+        let leader = cluster.leader().await;
+        let consensus = cluster.running[&leader].consensus.clone();
+        assert_eq!(consensus.frames_too_large(), 0);
+        consensus.propose(Bytes::from(vec![0; 17 << 20]), |_| {});
+        while consensus.frames_too_large() == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(consensus);
+        cluster.stop_all().await;
+    });
+}
+
 #[test]
 fn three_members_replicate_and_survive_the_loss_of_their_leader() {
     within_time(async {

@@ -235,6 +235,12 @@ impl Node {
         (integrity.mismatches(), integrity.reinstalls())
     }
 
+    /// Frames that were too large to go from or to another member, since the
+    /// start. Unless there are none, members fall behind for good.
+    pub fn frames_too_large(&self) -> u64 {
+        self.inner.consensus.frames_too_large()
+    }
+
     /// How often this member had which part.
     pub fn turns(&self) -> Turns {
         let Turning { led, stood, ended_by_ttl, .. } = &self.inner.turns;

@@ -73,6 +73,17 @@ impl Inner {
             tracing::warn!(peer = from.0, "a member forwarded a batch this release cannot read");
             return;
         };
+        // It would go into the log and then to no other member, nor would
+        // anything behind it.
+        if batch.len() > self.settings.limits.entry_bytes_max() {
+            tracing::error!(
+                peer = from.0,
+                bytes = batch.len(),
+                "a member forwarded more than fits into a log entry here: \
+                 are its limits.peer_frame_bytes_max and limits.batch_bytes_max the same?"
+            );
+            return;
+        }
         let refused = PeerMessage::Refused { sequence }.to_bytes();
         if !self.is_leader() {
             self.consensus.send(from, refused);

@@ -20,6 +20,8 @@
 //! 2. Outcomes of applied commands reach the sinks in the order of submission;
 //!    a refusal may overtake them.
 //! 3. Waiting commands and their bytes never exceed the limits.
+//! 4. No batch is larger than one member can send another: a command that would
+//!    make it so is refused before it is queued.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +52,7 @@ pub(super) struct Proposals {
     waiting_max: usize,
     waiting_bytes_max: usize,
     batch_bytes_max: usize,
+    command_bytes_max: usize,
     queue: Mutex<Queue>,
 }
 
@@ -90,6 +93,7 @@ impl Proposals {
             waiting_max: limits.proposals_max,
             waiting_bytes_max: limits.proposal_bytes_max,
             batch_bytes_max: limits.batch_bytes_max,
+            command_bytes_max: limits.command_bytes_max(),
             queue: Mutex::new(Queue {
                 next_sequence: 1,
                 waiting: 0,
@@ -119,12 +123,27 @@ impl Proposals {
         let gathering = queue.gathering.back_mut().expect("one was just made sure of");
         // The header counts with the first command, so that sealing gives back what was taken.
         let before = if gathering.waiters.is_empty() { 0 } else { gathering.writer.len() };
-        gathering.writer.push(command);
+        if let Err(bytes) = gathering.writer.push_within(command, self.command_bytes_max) {
+            if gathering.waiters.is_empty() {
+                queue.gathering.pop_back();
+            }
+            drop(queue);
+            let (sink, token) = waiter;
+            return sink.complete(token, Err(self.too_large(bytes)));
+        }
         gathering.waiters.push(waiter);
         let grown = gathering.writer.len() - before;
         queue.waiting += 1;
         queue.waiting_bytes += grown;
         queue.seal(route);
+    }
+
+    fn too_large(&self, bytes: usize) -> Error {
+        Error::invalid(format!(
+            "a change of {bytes} bytes is larger than the {} that members can send each other \
+             at once (limits.peer_frame_bytes_max)",
+            self.command_bytes_max
+        ))
     }
 
     fn refusal(&self, queue: &Queue) -> Option<Error> {
@@ -327,5 +346,98 @@ impl Queue {
 fn fail(waiters: Vec<Waiter>, error: impl Fn() -> Error) {
     for (sink, token) in waiters {
         sink.complete(token, Err(error()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coord_state::session::SessionCommand;
+    use coord_state::znode::{Caller, MultiOp, ZnodeCommand, ZnodeOp};
+    use coord_state::{Applied, Attachment, Batch, SessionId};
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::node::ReplySink;
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<(u64, Result<Applied, Error>)>>);
+
+    impl ReplySink for Told {
+        fn complete(&self, token: u64, outcome: Result<Applied, Error>) {
+            self.0.lock().unwrap().push((token, outcome));
+        }
+    }
+
+    fn of_bytes(bytes: usize) -> Command {
+        let data = Some(vec![0; bytes].into());
+        let op = MultiOp::SetData { path: "/a".into(), data, version: -1 };
+        let caller = Caller { session: None, identities: Box::default() };
+        Command::Znode(ZnodeCommand { caller, op: ZnodeOp::Single(op) })
+    }
+
+    #[test]
+    fn a_command_that_no_member_could_be_sent_is_refused_and_the_others_are_not() {
+        let limits = Limits::default();
+        let proposals = Proposals::new(MemberId(1), 1, &limits);
+        let told = Arc::new(Told::default());
+        let mut routed = Vec::new();
+        for (token, bytes) in [10, limits.command_bytes_max(), limits.peer_frame_bytes_max, 20]
+            .into_iter()
+            .enumerate()
+        {
+            let sink: Arc<dyn ReplySink> = Arc::clone(&told) as _;
+            let waiter = (sink, token as u64);
+            proposals.submit(&of_bytes(bytes), waiter, |batch| routed.push(batch.clone()));
+        }
+        let refused = std::mem::take(&mut *told.0.lock().unwrap());
+        let tokens: Vec<_> = refused.iter().map(|(token, _)| *token).collect();
+        assert_eq!(tokens, [1, 2]);
+        for (_, outcome) in refused {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind(), &ErrorKind::Invalid);
+            assert!(error.to_string().contains("peer_frame_bytes_max"), "{error}");
+        }
+        let sequences: Vec<_> =
+            routed.into_iter().map(|batch| Batch::from_bytes(batch).unwrap().sequence).collect();
+        assert_eq!(sequences, [1, 2]);
+    }
+
+    #[test]
+    fn no_batch_is_larger_than_a_batch_may_be_and_one_command_more() {
+        let limits = Limits::default();
+        let proposals = Proposals::new(MemberId(1), 1, &limits);
+        let told = Arc::new(Told::default());
+        let mut routed = Vec::new();
+        for token in 0..200 {
+            let sink: Arc<dyn ReplySink> = Arc::clone(&told) as _;
+            let command = of_bytes(if token % 10 == 9 { 5 << 20 } else { 500_000 });
+            proposals.submit(&command, (sink, token), |batch| routed.push(batch.clone()));
+        }
+        for sequence in 1..=200 {
+            proposals.applied(1, sequence);
+            proposals.pump(|batch| routed.push(batch.clone()));
+        }
+        let commands: usize = routed
+            .iter()
+            .map(|batch| Batch::from_bytes(batch.clone()).unwrap().commands.len())
+            .sum();
+        let refused = told.0.lock().unwrap().len();
+        assert_eq!(commands + refused, 200);
+        let largest = routed.iter().map(Bytes::len).max().unwrap();
+        assert!(largest <= limits.batch_bytes_max + limits.command_bytes_max(), "{largest}");
+        assert!(largest < limits.peer_frame_bytes_max);
+    }
+
+    #[test]
+    fn a_command_that_was_refused_leaves_no_trace_in_the_numbering() {
+        let proposals = Proposals::new(MemberId(1), 1, &Limits::default());
+        let told: Arc<dyn ReplySink> = Arc::new(Told::default());
+        let too_large = of_bytes(Limits::default().peer_frame_bytes_max);
+        proposals.submit(&too_large, (Arc::clone(&told), 1), |_| panic!("nothing is sent"));
+        let close = SessionCommand::Close { session: SessionId(1), attachment: Attachment(1) };
+        let mut routed = Vec::new();
+        proposals.submit(&Command::Session(close), (told, 2), |batch| routed.push(batch.clone()));
+        assert_eq!(Batch::from_bytes(routed.remove(0)).unwrap().sequence, 1);
+        assert_eq!(proposals.applied(1, 1).len(), 1);
     }
 }

@@ -2,6 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What may go with a log entry in one frame: entries before it (1 MiB at most,
+/// see `consensus::log_store`), numbers, and what the leader tells beside them.
+const BESIDE_ENTRY_BYTES: usize = 2 << 20;
+/// What a command may have beside what came in its request.
+const REQUEST_OVERHEAD_BYTES: usize = 64 << 10;
+/// Lengths of frames have 32 bits.
+const PEER_FRAME_BYTES_MAX: usize = 1 << 30;
+
 /// Bounds, and what happens when one is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -39,6 +47,14 @@ pub struct Limits {
     /// Replies and events waiting for a slow ZooKeeper client. Bytes, default
     /// 64 MiB; past it the connection is closed.
     pub zk_outbox_bytes_max: usize,
+    /// Identities that one ZooKeeper connection may prove, by auth packets and SASL; one more is
+    /// refused as an authentication that failed (-115), which ends the connection. Default 64.
+    pub zk_identities_max: usize,
+    /// The same in bytes, scheme and id together. Default 16384.
+    pub zk_identity_bytes_max: usize,
+    /// Identities of all ZooKeeper sessions of the cluster that are kept with their sessions, because
+    /// they are too long to come with each command. Bytes, default 64 MiB; refused in the same way.
+    pub zk_identity_bytes_total_max: usize,
     /// What is kept for all ZooKeeper connections together: requests received in
     /// part or in progress, replies not taken, names watched, identities proven.
     /// Bytes, default 512 MiB. Where it would be more, the connection that keeps
@@ -71,7 +87,11 @@ pub struct Limits {
     pub proposal_bytes_max: usize,
     /// Largest log entry made of several commands. Bytes, default 1 MiB.
     pub batch_bytes_max: usize,
-    /// Largest frame between members. Bytes, default 64 MiB.
+    /// Largest frame between members, the same for all of them. Bytes, default
+    /// 64 MiB, at most 1 GiB. A change that would not fit into one, with
+    /// `batch_bytes_max` and 2 MiB beside it, is refused; so is a configuration in
+    /// which the largest request (`zk_frame_bytes_max`, `http_body_bytes_max`)
+    /// would not. To lower it, stop all members first.
     pub peer_frame_bytes_max: usize,
 }
 
@@ -87,8 +107,50 @@ impl Limits {
         self.zk_outstanding_total_max.min(self.proposals_max / 2)
     }
 
+    /// The largest command that can be ordered: a log entry has to fit into one
+    /// frame between members, with whatever else goes with it.
+    pub const fn command_bytes_max(&self) -> usize {
+        self.peer_frame_bytes_max.saturating_sub(self.batch_bytes_max + BESIDE_ENTRY_BYTES)
+    }
+
+    /// The largest log entry: commands that gathered, and one more.
+    pub fn entry_bytes_max(&self) -> usize {
+        self.command_bytes_max() + self.batch_bytes_max
+    }
+
+    /// The largest command that clients can make of a request, and a bit.
+    const fn request_bytes_max(&self) -> usize {
+        let frame = self.zk_frame_bytes_max as usize + self.zk_identity_bytes_max;
+        let sizes = [frame, self.http_body_bytes_max, self.kv_value_bytes_max, self.txn_bytes_max];
+        let (mut largest, mut place) = (0, 0);
+        while place < sizes.len() {
+            if sizes[place] > largest {
+                largest = sizes[place];
+            }
+            place += 1;
+        }
+        largest + REQUEST_OVERHEAD_BYTES
+    }
+
+    /// The smallest frame between members that these limits allow.
+    pub const fn peer_frame_bytes_min(&self) -> usize {
+        self.request_bytes_max() + self.batch_bytes_max + BESIDE_ENTRY_BYTES
+    }
+
     /// Limits that do not leave each other the room they need.
     pub(super) fn complain(&self, problems: &mut Vec<String>) {
+        if !(self.peer_frame_bytes_min()..=PEER_FRAME_BYTES_MAX)
+            .contains(&self.peer_frame_bytes_max)
+        {
+            problems.push(format!(
+                "limits.peer_frame_bytes_max is {}, but must be {} to {PEER_FRAME_BYTES_MAX}, so that \
+                 members can send each other the largest request (limits.zk_frame_bytes_max, \
+                 limits.http_body_bytes_max, limits.kv_value_bytes_max, limits.txn_bytes_max) and \
+                 limits.batch_bytes_max",
+                self.peer_frame_bytes_max,
+                self.peer_frame_bytes_min()
+            ));
+        }
         if self.zk_bytes_per_ip_max <= self.zk_outbox_bytes_max {
             problems.push(format!(
                 "limits.zk_bytes_per_ip_max ({}) must be above limits.zk_outbox_bytes_max ({}): \
@@ -105,32 +167,82 @@ impl Limits {
     }
 }
 
+impl Limits {
+    const DEFAULT: Self = Self {
+        zk_frame_bytes_max: 0xf_ffff,
+        zk_reply_bytes_max: 32 << 20,
+        zk_connections_max: 50_000,
+        zk_connections_per_ip_max: 0,
+        zk_sessions_max: 1_000_000,
+        zk_outstanding_max: 1000,
+        zk_outstanding_total_max: 32_768,
+        zk_watches_max: 1_000_000,
+        zk_watches_total_max: 10_000_000,
+        zk_outbox_bytes_max: 64 << 20,
+        zk_identities_max: 64,
+        zk_identity_bytes_max: 16 << 10,
+        zk_identity_bytes_total_max: 64 << 20,
+        zk_bytes_max: 512 << 20,
+        zk_bytes_per_ip_max: 256 << 20,
+        tls_handshakes_max: 256,
+        http_connections_max: 50_000,
+        http_body_bytes_max: 8 << 20,
+        kv_value_bytes_max: 512 << 10,
+        archive_bytes_max: 4 << 30,
+        txn_ops_max: 128,
+        txn_bytes_max: 512 << 10,
+        proposals_max: 65_536,
+        proposal_bytes_max: 256 << 20,
+        batch_bytes_max: 1 << 20,
+        peer_frame_bytes_max: 64 << 20,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            zk_frame_bytes_max: 0xf_ffff,
-            zk_reply_bytes_max: 32 << 20,
-            zk_connections_max: 50_000,
-            zk_connections_per_ip_max: 0,
-            zk_sessions_max: 1_000_000,
-            zk_outstanding_max: 1000,
-            zk_outstanding_total_max: 32_768,
-            zk_watches_max: 1_000_000,
-            zk_watches_total_max: 10_000_000,
-            zk_outbox_bytes_max: 64 << 20,
-            zk_bytes_max: 512 << 20,
-            zk_bytes_per_ip_max: 256 << 20,
-            tls_handshakes_max: 256,
-            http_connections_max: 50_000,
-            http_body_bytes_max: 8 << 20,
-            kv_value_bytes_max: 512 << 10,
-            archive_bytes_max: 4 << 30,
-            txn_ops_max: 128,
-            txn_bytes_max: 512 << 10,
-            proposals_max: 65_536,
-            proposal_bytes_max: 256 << 20,
-            batch_bytes_max: 1 << 20,
-            peer_frame_bytes_max: 64 << 20,
+        Self::DEFAULT
+    }
+}
+
+const _: () = assert!(
+    Limits::DEFAULT.peer_frame_bytes_min() <= Limits::DEFAULT.peer_frame_bytes_max,
+    "the largest request can be sent from one member to another"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(limits: &Limits) -> Vec<String> {
+        let mut problems = Vec::new();
+        limits.complain(&mut problems);
+        problems
+    }
+
+    #[test]
+    fn a_request_that_members_could_not_send_each_other_is_a_problem_of_the_settings() {
+        assert_eq!(problems(&Limits::default()), [""; 0]);
+        for limits in [
+            Limits { zk_frame_bytes_max: 64 << 20, ..Limits::default() },
+            Limits { http_body_bytes_max: 62 << 20, ..Limits::default() },
+            Limits { kv_value_bytes_max: 62 << 20, ..Limits::default() },
+            Limits { batch_bytes_max: 60 << 20, ..Limits::default() },
+            Limits { peer_frame_bytes_max: 8 << 20, ..Limits::default() },
+            Limits { peer_frame_bytes_max: 2 << 30, ..Limits::default() },
+        ] {
+            let [problem] = &problems(&limits)[..] else { panic!("{limits:?}") };
+            assert!(problem.contains("limits.peer_frame_bytes_max"), "{problem}");
         }
+        let frame = Limits { zk_frame_bytes_max: 64 << 20, ..Limits::default() };
+        let larger = Limits { peer_frame_bytes_max: frame.peer_frame_bytes_min(), ..frame };
+        assert_eq!(problems(&larger), [""; 0]);
+    }
+
+    #[test]
+    fn what_one_address_may_keep_is_more_than_one_connection_may() {
+        let limits = Limits { zk_bytes_per_ip_max: 1 << 20, ..Limits::default() };
+        assert!(problems(&limits)[0].contains("limits.zk_outbox_bytes_max"));
+        let limits = Limits { zk_bytes_max: 128 << 20, ..Limits::default() };
+        assert!(problems(&limits)[0].contains("limits.zk_bytes_per_ip_max"));
     }
 }

@@ -143,7 +143,13 @@ impl ZooCfg {
             "globalOutstandingLimit" => {
                 settings.limits.zk_outstanding_total_max = parse(key, value)?;
             }
-            "jute.maxbuffer" => settings.limits.zk_frame_bytes_max = parse(key, value)?,
+            "jute.maxbuffer" => {
+                let limits = &mut settings.limits;
+                limits.zk_frame_bytes_max = parse(key, value)?;
+                // ZooKeeper knows no such limit: it is as large as is needed.
+                let needed = limits.peer_frame_bytes_min();
+                limits.peer_frame_bytes_max = limits.peer_frame_bytes_max.max(needed);
+            }
             "znode.container.checkIntervalMs" => {
                 settings.session.sweep_interval_ms = parse(key, value)?;
             }

@@ -94,6 +94,23 @@ impl BatchWriter {
         self.count += 1;
     }
 
+    /// The same, unless the command takes more than `bytes_max`.
+    ///
+    /// # Errors
+    /// How many bytes it takes; nothing was added.
+    pub fn push_within(&mut self, command: &Command, bytes_max: usize) -> Result<(), usize> {
+        let before = self.stored.len();
+        command.encode(&mut self.stored);
+        let bytes = self.stored.len() - before;
+        if bytes > bytes_max {
+            self.stored.truncate(before);
+            self.stored.shrink_to(before.max(512));
+            return Err(bytes);
+        }
+        self.count += 1;
+        Ok(())
+    }
+
     /// Its size so far, in bytes.
     pub fn len(&self) -> usize {
         self.stored.len()
@@ -214,6 +231,19 @@ mod tests {
         Batch::stamp(&mut stored, 99);
         assert_eq!(Batch::from_bytes(stored.into()).unwrap(), Batch { time_ms: 99, ..batch(1, 1) });
         Batch::stamp(&mut [], 99);
+    }
+
+    #[test]
+    fn a_command_that_is_too_large_is_not_in_the_batch() {
+        let [command, ..] = &batch(1, 1).commands[..] else { unreachable!("it has one") };
+        let mut alone = Vec::new();
+        command.encode(&mut alone);
+        let mut writer = BatchWriter::new(MemberId(1), 1);
+        assert_eq!(writer.push_within(command, alone.len() - 1), Err(alone.len()));
+        assert!(writer.is_empty());
+        assert_eq!(writer.push_within(command, alone.len()), Ok(()));
+        let stored = writer.seal(1);
+        assert_eq!(Batch::from_bytes(stored.into()).unwrap().commands, batch(1, 1).commands);
     }
 
     #[test]

@@ -99,17 +99,21 @@ fn znode_command() -> impl Strategy<Value = Command> {
 }
 
 fn session_command() -> impl Strategy<Value = Command> {
-    (any::<i64>(), any::<[u8; 16]>(), any::<u32>(), any::<u64>(), 0..4).prop_map(
-        |(session, password, timeout_ms, attachment, kind)| {
-            let (session, attachment) = (SessionId(session), Attachment(attachment));
-            Command::Session(match kind {
-                0 => SessionCommand::Open { session, password, timeout_ms, attachment },
-                1 => SessionCommand::Attach { session, password, timeout_ms, attachment },
-                2 => SessionCommand::Close { session, attachment },
-                _ => SessionCommand::Expire { session, attachment },
-            })
-        },
-    )
+    let parts =
+        (any::<i64>(), any::<[u8; 16]>(), any::<u32>(), any::<u64>(), vec(identity(), 0..3), 0..5);
+    parts.prop_map(|(session, password, timeout_ms, attachment, identities, kind)| {
+        let (session, attachment) = (SessionId(session), Attachment(attachment));
+        Command::Session(match kind {
+            0 => SessionCommand::Open { session, password, timeout_ms, attachment },
+            1 => SessionCommand::Attach { session, password, timeout_ms, attachment },
+            2 => SessionCommand::Close { session, attachment },
+            3 => SessionCommand::Expire { session, attachment },
+            _ => {
+                let identities = identities.into();
+                SessionCommand::Identify { session, attachment, identities }
+            }
+        })
+    })
 }
 
 fn batch() -> impl Strategy<Value = Batch> {

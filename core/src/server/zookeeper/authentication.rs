@@ -12,6 +12,7 @@ use coord_wire::zookeeper::{ErrorCode, OpCode, Request};
 
 use super::connection::Peer;
 use super::identity;
+use super::introduction::CARRIED_BYTES_MAX;
 use super::outbox::Outbox;
 use super::sasl::{Exchange, Step, Users};
 use crate::error::Error;
@@ -130,9 +131,9 @@ impl Authentication {
             self.count_failure();
             return false;
         };
-        self.add(proven);
-        outbox.reply(xid, 0, |_| Ok(()));
-        true
+        let added = self.add(proven);
+        outbox.reply(xid, 0, |_| if added { Ok(()) } else { Err(ErrorCode::AuthFailed) });
+        added
     }
 
     fn negotiate(&mut self, xid: i32, token: &[u8], outbox: &mut Outbox) -> bool {
@@ -140,11 +141,11 @@ impl Authentication {
         let authority = &shared.authority;
         let answer = match self.sasl.step(token, &authority.users, shared.node.random()) {
             Step::Challenge(answer) => Some(answer),
-            Step::Proven { user, answer } => {
+            Step::Proven { user, answer } if self.add(authority.of_sasl_user(&user)) => {
                 tracing::debug!(peer = %self.peer.address, user, "proven by SASL");
-                self.add(authority.of_sasl_user(&user));
                 Some(answer)
             }
+            Step::Proven { .. } => None,
             Step::Refused(reason) => {
                 tracing::info!(peer = %self.peer.address, reason, "SASL failed");
                 self.count_failure();
@@ -166,10 +167,23 @@ impl Authentication {
         error == ErrorCode::Ok
     }
 
-    fn add(&self, proven: Vec<Identity>) {
-        for identity in proven {
-            self.peer.inbox.add_identity(identity);
+    /// False if there are too many by now.
+    fn add(&self, proven: Vec<Identity>) -> bool {
+        let Peer { shared, inbox, address, .. } = &*self.peer;
+        let limits = &shared.limits;
+        let told = shared.node.read(|state| state.sessions().identity_bytes());
+        let room = limits.zk_identity_bytes_total_max.saturating_sub(told);
+        let bytes_max = limits.zk_identity_bytes_max.min(room.max(CARRIED_BYTES_MAX));
+        let added = inbox.add_identities(proven, limits.zk_identities_max, bytes_max);
+        if !added {
+            tracing::info!(
+                peer = %address,
+                "a client proved too many identities (limits.zk_identities_max, \
+                 limits.zk_identity_bytes_max, limits.zk_identity_bytes_total_max)"
+            );
+            self.count_failure();
         }
+        added
     }
 
     fn count_failure(&self) {

@@ -198,6 +198,7 @@ pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
     let (mismatches, reinstalls) = shared.node.divergences();
     text.value("digest_mismatches_count", mismatches);
     text.value("state_reinstalls_count", reinstalls);
+    text.value("peer_frames_too_large", shared.node.frames_too_large());
     if status.role == Role::Leader
         && let Some(in_touch) = shared.node.in_touch()
     {

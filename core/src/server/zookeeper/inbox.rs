@@ -1,7 +1,7 @@
 //! What the apply task has for a connection: watch events and outcomes, in the
 //! order they were made.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use coord_state::event::ZnodeEventKind;
@@ -36,6 +36,7 @@ pub(super) struct Inbox {
     queue: Mutex<Queue>,
     wake: Notify,
     identities: RwLock<Arc<[Identity]>>,
+    identity_bytes: AtomicUsize,
     attachment: AtomicU64,
     bytes_max: usize,
 }
@@ -53,6 +54,7 @@ impl Inbox {
             queue: Mutex::default(),
             wake: Notify::new(),
             identities: RwLock::new(Arc::new([identity])),
+            identity_bytes: AtomicUsize::new(0),
             attachment: AtomicU64::new(0),
             bytes_max,
         }
@@ -90,11 +92,37 @@ impl Inbox {
         Arc::clone(&self.identities.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Adds what came with the connection, such as its certificate's.
     pub(super) fn add_identity(&self, identity: Identity) {
+        self.add_identities(vec![identity], usize::MAX, usize::MAX);
+    }
+
+    /// Adds identities that are not there yet. False, and nothing changes, if
+    /// all would be more than `count_max` or longer than `bytes_max` together.
+    pub(super) fn add_identities(
+        &self,
+        proven: Vec<Identity>,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> bool {
         let mut identities = self.identities.write().unwrap_or_else(PoisonError::into_inner);
-        if !identities.contains(&identity) {
-            *identities = identities.iter().cloned().chain([identity]).collect();
+        let fresh: Vec<_> =
+            proven.into_iter().filter(|identity| !identities.contains(identity)).collect();
+        if fresh.is_empty() {
+            return true;
         }
+        let all = || identities.iter().chain(&fresh);
+        if all().count() > count_max || all().map(Identity::bytes).sum::<usize>() > bytes_max {
+            return false;
+        }
+        self.identity_bytes.store(all().map(Identity::bytes).sum(), Relaxed);
+        *identities = all().cloned().collect();
+        true
+    }
+
+    /// How long they are, once any was added.
+    pub(super) fn identity_bytes(&self) -> usize {
+        self.identity_bytes.load(Relaxed)
     }
 
     fn push(&self, item: Item) {
@@ -207,5 +235,16 @@ mod tests {
         inbox.add_identity(digest.clone());
         assert_eq!(inbox.identities().len(), 2);
         assert_eq!(inbox.identities()[1], digest);
+    }
+
+    #[test]
+    fn identities_beyond_the_limits_are_not_added_and_those_that_are_there_pass() {
+        let inbox = inbox(1000);
+        let digest = |id: &str| vec![Identity { scheme: "digest".into(), id: id.into() }];
+        assert!(inbox.add_identities(digest("a:h"), 2, 100));
+        assert!(!inbox.add_identities(digest("b:h"), 2, 100));
+        assert!(!inbox.add_identities(digest(&"c".repeat(100)), 9, 100));
+        assert!(inbox.add_identities(digest("a:h"), 2, 100));
+        assert_eq!(inbox.identities().len(), 2);
     }
 }

@@ -34,6 +34,7 @@ mod four_letter;
 mod handshake;
 mod identity;
 mod inbox;
+mod introduction;
 mod listener;
 mod local_sessions;
 mod outbox;

@@ -15,6 +15,7 @@ use super::authentication::Authentication;
 use super::confirmations;
 use super::connection::Peer;
 use super::inbox::Item;
+use super::introduction::Introduction;
 use super::local_sessions::{Claim, LocalKind};
 use super::outbox::Outbox;
 use super::read::Reader;
@@ -25,6 +26,7 @@ use super::requirements::{makes_ephemerals, needs_a_leader, tells_state};
 use super::standing::Standing;
 use super::translate::{Owner, Plan, Shape, plan};
 use super::watch::Registrar;
+use crate::error::ErrorKind;
 use crate::node::{ChangeRefusal, ChangedConfig, ConnectionSink, ReplySink};
 
 /// Bytes of requests one connection may have in progress, on top of one frame.
@@ -50,6 +52,7 @@ pub(super) struct Pipeline {
     owner: Owner,
     standing: Standing,
     authentication: Authentication,
+    introduction: Introduction,
     queue: VecDeque<Entry>,
     queue_bytes: usize,
     /// What is kept for the queue, requests taken apart included.
@@ -78,6 +81,7 @@ impl Pipeline {
         let sink: Arc<dyn ConnectionSink> = Arc::clone(&peer.inbox) as _;
         Self {
             authentication: Authentication::new(Arc::clone(&peer)),
+            introduction: Introduction::default(),
             peer,
             replies,
             sink,
@@ -115,7 +119,7 @@ impl Pipeline {
 
     /// About how many bytes are kept for what the client asked for.
     pub(super) fn kept(&self) -> usize {
-        self.queue_kept + self.watch_bytes
+        self.queue_kept + self.watch_bytes + self.peer.inbox.identity_bytes()
     }
 
     /// Gives back what is kept for requests, while there are none.
@@ -216,7 +220,8 @@ impl Pipeline {
                 if request == Request::CloseSession {
                     self.no_more = true;
                 }
-                match plan(request, self.owner, &self.peer.inbox.identities()) {
+                let identities = self.peer.inbox.identities();
+                match plan(request, self.owner, Introduction::carried(self.owner, &identities)) {
                     Plan::Read(request) if self.must_be_fresh(&request) => {
                         self.confirm(Look::Read(request))
                     }
@@ -272,10 +277,24 @@ impl Pipeline {
     }
 
     fn submit(&mut self, command: Command, shape: Shape) -> Step {
+        if matches!(command, Command::Znode(_)) {
+            self.introduce();
+        }
         let token = self.fresh_token();
         self.closing_session |= matches!(command, Command::Session(_));
         self.peer.shared.node.submit(command, Arc::clone(&self.replies), token);
         Step::Submitted(token, shape)
+    }
+
+    /// Tells the cluster who asks, before what it has to know that for. If it
+    /// is refused, so is what comes behind it.
+    fn introduce(&mut self) {
+        let identities = self.peer.inbox.identities();
+        if let Some(command) = self.introduction.due(self.owner, &identities) {
+            let token = self.fresh_token();
+            let replies = Arc::clone(&self.replies);
+            self.peer.shared.node.submit(Command::Session(command), replies, token);
+        }
     }
 
     fn must_be_fresh(&self, request: &Request) -> bool {
@@ -352,6 +371,12 @@ impl Pipeline {
                     self.applied(token, applied);
                     self.answer_writes(now, outbox);
                 }
+                // Nothing was ordered, and never will be.
+                Item::Outcome { token, outcome: Err(error) }
+                    if *error.kind() == ErrorKind::Invalid =>
+                {
+                    self.refused(token);
+                }
                 // Whether it was applied is unknown or no leader takes it: the
                 // client finds out on its next connection.
                 Item::Outcome { outcome: Err(_), .. } | Item::Confirmed { reached: false, .. } => {
@@ -384,6 +409,15 @@ impl Pipeline {
         {
             let shape = std::mem::replace(shape, Shape::Empty);
             *step = Step::Applied(Box::new(applied), shape);
+        }
+    }
+
+    /// A command was not taken in, because it is too large to be ordered.
+    fn refused(&mut self, token: u64) {
+        let waits = |entry: &&mut Entry| matches!(entry.step, Step::Submitted(t, _) if t == token);
+        if let Some(entry) = self.queue.iter_mut().find(waits) {
+            entry.step = Step::Look(Look::Refuse(ErrorCode::MarshallingError));
+            self.looks += 1;
         }
     }
 

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_carries_the_session_and_the_proven_identities() {
+    fn a_command_carries_the_session_and_the_identities_it_is_given() {
         let identity = Identity { scheme: "ip".into(), id: "127.0.0.1".into() };
         let request = Request::Delete { path: "/a".into(), version: 3 };
         let Plan::Write(Command::Znode(command), Shape::Empty) =

@@ -1,9 +1,11 @@
 //! Commands on sessions.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::codec::{CodecError, Decode, Encode, Input};
+use crate::codec::{CodecError, Decode, Encode, Input, decode_items, encode_items};
 use crate::id::{Attachment, SessionId};
+use crate::znode::Identity;
 
 /// A change to the set of live sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,18 @@ pub enum SessionCommand {
         /// The attachment the leader judged by.
         attachment: Attachment,
     },
+    /// The connection has proven to be all this, and every command that comes
+    /// over it from now on is by somebody who is; replaces what was told before.
+    /// Told once and kept with the session, because commands would repeat it
+    /// each time. Reply: `Done`.
+    Identify {
+        /// Which.
+        session: SessionId,
+        /// The connection; refused as `SessionMoved` from an older one.
+        attachment: Attachment,
+        /// What it has proven to be, apart from what its commands say.
+        identities: Box<[Identity]>,
+    },
 }
 
 impl Encode for SessionCommand {
@@ -77,6 +91,12 @@ impl Encode for SessionCommand {
                 session.encode(out);
                 attachment.encode(out);
             }
+            Self::Identify { session, attachment, identities } => {
+                out.push(4);
+                session.encode(out);
+                attachment.encode(out);
+                encode_items(identities, out);
+            }
         }
     }
 }
@@ -102,6 +122,11 @@ impl Decode for SessionCommand {
             3 => {
                 Self::Expire { session: Decode::decode(input)?, attachment: Decode::decode(input)? }
             }
+            4 => Self::Identify {
+                session: Decode::decode(input)?,
+                attachment: Decode::decode(input)?,
+                identities: decode_items(input)?.into_boxed_slice(),
+            },
             tag => return Err(CodecError::UnknownTag { what: "session command", tag: tag.into() }),
         })
     }

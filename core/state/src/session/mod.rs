@@ -13,14 +13,14 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::codec::{CodecError, Decode, Encode, Input};
+use crate::codec::{CodecError, Decode, Encode, Input, encode_items};
 use crate::digest::{Digest, Hasher, kind};
 use crate::event::Event;
 use crate::id::{Attachment, Revision, SessionId};
 use crate::machine::Stamp;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
-use crate::znode::{Lifetime, Tree};
+use crate::znode::{Identity, Lifetime, Tree};
 
 /// A session as every member knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,10 @@ pub struct Session {
     pub attachment: Attachment,
     /// The ephemerals it owns.
     pub ephemerals: BTreeSet<Arc<str>>,
+    /// What its connection has proven to be, beyond what each of its commands
+    /// says. Told once, so that commands need not repeat it; gone when another
+    /// connection takes the session over.
+    pub identities: Arc<[Identity]>,
 }
 
 /// All live sessions.
@@ -41,6 +45,7 @@ pub struct Sessions {
     live: BTreeMap<SessionId, Session>,
     hasher: Hasher,
     digest: Digest,
+    identity_bytes: usize,
 }
 
 impl Sessions {
@@ -53,8 +58,7 @@ impl Sessions {
     ) -> Result<Reply, Rejection> {
         match command {
             SessionCommand::Open { session, password, timeout_ms, attachment } => {
-                let ephemerals = BTreeSet::new();
-                self.open(session, Session { password, timeout_ms, attachment, ephemerals })
+                self.open(session, Session::new(password, timeout_ms, attachment))
             }
             SessionCommand::Attach { session, password, timeout_ms, attachment } => {
                 self.attach(session, password, timeout_ms, attachment, events)
@@ -65,7 +69,22 @@ impl Sessions {
                 self.end(stamp, session, znodes, events);
                 Ok(Reply::Done)
             }
+            SessionCommand::Identify { session, attachment, identities } => {
+                self.check_attached(session, attachment)?;
+                self.identify(session, identities.into());
+                Ok(Reply::Done)
+            }
         }
+    }
+
+    /// Replaces what the session's connection has proven to be.
+    pub(crate) fn identify(&mut self, id: SessionId, identities: Arc<[Identity]>) {
+        let Some(session) = self.live.get_mut(&id) else { return };
+        self.digest.toggle(session.content_hash(id, self.hasher));
+        self.identity_bytes -= bytes_of(&session.identities);
+        self.identity_bytes += bytes_of(&identities);
+        session.identities = identities;
+        self.digest.toggle(session.content_hash(id, self.hasher));
     }
 
     fn open(&mut self, id: SessionId, session: Session) -> Result<Reply, Rejection> {
@@ -99,6 +118,9 @@ impl Sessions {
         self.digest.toggle(session.content_hash(id, self.hasher));
         session.timeout_ms = timeout_ms;
         session.attachment = attachment;
+        // Another connection proves itself anew.
+        self.identity_bytes -= bytes_of(&session.identities);
+        session.identities = Arc::default();
         self.digest.toggle(session.content_hash(id, self.hasher));
         events.push(Event::SessionAttached { session: id, attachment });
         Ok(Reply::Session { timeout_ms })
@@ -107,6 +129,7 @@ impl Sessions {
     /// Takes a session out, and with it its ephemerals, in path order.
     fn end(&mut self, stamp: Stamp, id: SessionId, znodes: &mut Tree, events: &mut Vec<Event>) {
         let Some(session) = self.live.remove(&id) else { return };
+        self.identity_bytes -= bytes_of(&session.identities);
         self.digest.toggle(session.content_hash(id, self.hasher));
         for path in &session.ephemerals {
             znodes.delete_ephemeral(stamp.revision, path, events);
@@ -124,6 +147,7 @@ impl Sessions {
             }
         }
         self.digest = Digest::default();
+        self.identity_bytes = 0;
     }
 
     /// Refuses what comes for a session that is gone, or over a connection
@@ -135,6 +159,20 @@ impl Sessions {
     ) -> Result<(), Rejection> {
         let session = self.live.get(&id).ok_or(Rejection::SessionExpired)?;
         if session.attachment == attachment { Ok(()) } else { Err(Rejection::SessionMoved) }
+    }
+
+    /// What the connection that a command came over has proven to be, beyond
+    /// what the command says itself.
+    pub(crate) fn identities(&self, owner: Option<(SessionId, Attachment)>) -> Arc<[Identity]> {
+        let session = owner.and_then(|(id, attachment)| {
+            self.live.get(&id).filter(|session| session.attachment == attachment)
+        });
+        session.map(|session| Arc::clone(&session.identities)).unwrap_or_default()
+    }
+
+    /// How many bytes the sessions' identities take.
+    pub fn identity_bytes(&self) -> usize {
+        self.identity_bytes
     }
 
     /// An ephemeral of this session was created.
@@ -198,6 +236,11 @@ impl Sessions {
                 return Err(format!("{id} lists {path}, which is not its ephemeral"));
             }
         }
+        let identity_bytes: usize =
+            self.live.values().map(|session| bytes_of(&session.identities)).sum();
+        if identity_bytes != self.identity_bytes {
+            return Err("the bytes of the sessions' identities were counted wrongly".into());
+        }
         if self.computed_digest() != self.digest {
             return Err("the digest of the sessions is not as computed from scratch".into());
         }
@@ -206,11 +249,20 @@ impl Sessions {
 }
 
 impl Session {
+    fn new(password: [u8; 16], timeout_ms: u32, attachment: Attachment) -> Self {
+        let (ephemerals, identities) = Default::default();
+        Self { password, timeout_ms, attachment, ephemerals, identities }
+    }
+
     /// Its ephemerals are not in it: they are in the digest of the tree, with their owner.
     fn content_hash(&self, id: SessionId, hasher: Hasher) -> Digest {
         let mut stored = Vec::with_capacity(48);
         id.encode(&mut stored);
         self.encode(&mut stored);
+        // As it was before there were any.
+        if !self.identities.is_empty() {
+            encode_items(&self.identities, &mut stored);
+        }
         hasher.entry(kind::SESSION, &stored)
     }
 }
@@ -223,14 +275,15 @@ impl Encode for Session {
     }
 }
 
-/// Its ephemerals are not in the stored form: they come back with the tree.
+/// Its ephemerals are not in the stored form: they come back with the tree. Nor
+/// are its identities, which have a record of their own.
 impl Decode for Session {
     fn decode(input: &mut Input) -> Result<Self, CodecError> {
-        Ok(Self {
-            password: Decode::decode(input)?,
-            timeout_ms: Decode::decode(input)?,
-            attachment: Decode::decode(input)?,
-            ephemerals: BTreeSet::new(),
-        })
+        let (password, timeout_ms) = (Decode::decode(input)?, Decode::decode(input)?);
+        Ok(Self::new(password, timeout_ms, Decode::decode(input)?))
     }
+}
+
+fn bytes_of(identities: &[Identity]) -> usize {
+    identities.iter().map(Identity::bytes).sum()
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! header     format, revision, time, foundation, origins      once, first
 //! session    id and record                                    once each
+//! identities of a session, where it told any
 //! znodes     as many as fill a record, parents before children
 //! 32 to 63   Consul's
 //! restored   when an archive replaced the state, if one did
@@ -20,7 +21,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
-use crate::codec::{CodecError, Decode, Encode, Input};
+use crate::codec::{CodecError, Decode, Encode, Input, encode_items};
 use crate::id::{MemberId, Revision};
 use crate::machine::{Foundation, Origin, StateMachine};
 use crate::znode::FrozenTree;
@@ -34,6 +35,8 @@ mod tag {
     pub(super) const HEADER: u8 = 0;
     pub(super) const SESSION: u8 = 1;
     pub(super) const ZNODES: u8 = 2;
+    /// Added to format 1: only where a session told any.
+    pub(super) const IDENTITIES: u8 = 3;
     /// Added to format 1: only where an archive was ever restored.
     pub(super) const RESTORED: u8 = 16;
     pub(super) const STAGED: u8 = 17;
@@ -145,6 +148,12 @@ impl StateMachine {
             id.encode(&mut scratch);
             session.encode(&mut scratch);
             sink(tag::SESSION, &scratch)?;
+            if !session.identities.is_empty() {
+                scratch.clear();
+                id.encode(&mut scratch);
+                encode_items(&session.identities, &mut scratch);
+                sink(tag::IDENTITIES, &scratch)?;
+            }
         }
         Ok(())
     }

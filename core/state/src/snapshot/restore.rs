@@ -1,16 +1,18 @@
 //! Reading a snapshot back.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::archive::{Progress, Staging};
-use crate::codec::{CodecError, Decode, Input};
+use crate::codec::{CodecError, Decode, Input, decode_items};
 use crate::consul::Consul;
 use crate::digest::Hasher;
 use crate::id::{Revision, SessionId};
 use crate::machine::StateMachine;
 use crate::session::Session;
 use crate::snapshot::{End, Header, tag};
-use crate::znode::Tree;
+use crate::znode::{Identity, Tree};
 
 /// A state being read from a snapshot's records.
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl Restore {
         match (&self.next, tag) {
             (Next::Header, tag::HEADER) => self.header(&mut input)?,
             (Next::Content, tag::SESSION) => self.session(&mut input)?,
+            (Next::Content, tag::IDENTITIES) => self.identities(&mut input)?,
             (Next::Content, tag::ZNODES) => self.znodes(&mut input)?,
             (Next::Content, tag::RESTORED) => {
                 self.machine.archives.restored_at = Decode::decode(&mut input)?;
@@ -141,6 +144,17 @@ impl Restore {
         Ok(())
     }
 
+    fn identities(&mut self, input: &mut Input) -> Result<(), CodecError> {
+        let id = SessionId::decode(input)?;
+        let identities: Vec<Identity> = decode_items(input)?;
+        let session = self.machine.sessions.session(id);
+        if identities.is_empty() || !session.is_some_and(|session| session.identities.is_empty()) {
+            return Err(CodecError::Invalid { what: "the identities of a session" });
+        }
+        self.machine.sessions.identify(id, identities.into());
+        Ok(())
+    }
+
     fn znodes(&mut self, input: &mut Input) -> Result<(), CodecError> {
         while !input.is_empty() {
             self.machine.znodes.restore(input, &mut self.machine.sessions)?;
@@ -180,7 +194,6 @@ impl Restore {
 #[cfg(test)]
 mod tests {
     use alloc::boxed::Box;
-    use alloc::vec::Vec;
 
     use super::*;
     use crate::command::Command;
@@ -201,6 +214,12 @@ mod tests {
             timeout_ms: 4000,
             attachment: owner.1,
         };
+        let bob = Identity { scheme: "digest".into(), id: "bob:h".into() };
+        let identify = SessionCommand::Identify {
+            session: owner.0,
+            attachment: owner.1,
+            identities: [bob].into(),
+        };
         let create = MultiOp::Create {
             path: "/e".into(),
             data: Some(Bytes::from_static(b"data")),
@@ -211,6 +230,7 @@ mod tests {
         for command in [
             Command::Found(foundation),
             Command::Session(open),
+            Command::Session(identify),
             Command::Znode(ZnodeCommand { caller, op: ZnodeOp::Single(create) }),
         ] {
             machine.apply(6, command).result.unwrap();
@@ -234,10 +254,12 @@ mod tests {
     #[test]
     fn a_restored_state_is_the_same_state() {
         let restored = restore(&records()).unwrap();
-        assert_eq!(restored.revision(), Revision(3));
+        assert_eq!(restored.revision(), Revision(4));
         assert_eq!(restored.time_ms(), 6);
         assert_eq!(restored.foundation(), Some(Foundation { cluster: 3, digest_key: 4 }));
-        assert_eq!(restored.sessions().session(SessionId(1)).unwrap().ephemerals.len(), 1);
+        let session = restored.sessions().session(SessionId(1)).unwrap();
+        assert_eq!((session.ephemerals.len(), session.identities.len()), (1, 1));
+        assert_eq!(restored.sessions().identity_bytes(), 11);
         restored.check_invariants().unwrap();
     }
 

@@ -64,6 +64,13 @@ impl Ace {
     }
 }
 
+impl Identity {
+    /// How long it is, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.scheme.len() + self.id.len()
+    }
+}
+
 impl Acl {
     /// Everything to everybody.
     pub fn open() -> Self {

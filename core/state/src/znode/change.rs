@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::event::{Event, ZnodeEventKind};
-use crate::id::Revision;
+use crate::id::{Attachment, Revision, SessionId};
 use crate::machine::Stamp;
 use crate::rejection::Rejection;
 use crate::reply::{MultiReply, Reply};
@@ -18,7 +18,7 @@ use crate::znode::lifetime::TTL_MS_MAX;
 use crate::znode::record::{Record, ZnodeId};
 use crate::znode::undo::Undo;
 use crate::znode::{
-    Ace, Caller, CreateMode, Lifetime, MultiOp, Stat, Tree, ZnodeCommand, ZnodeOp, acl, path,
+    Ace, CreateMode, Identity, Lifetime, MultiOp, Stat, Tree, ZnodeCommand, ZnodeOp, acl, path,
     permission,
 };
 
@@ -31,7 +31,18 @@ impl Tree {
         events: &mut Vec<Event>,
     ) -> Result<Reply, Rejection> {
         let ZnodeCommand { caller, op } = command;
-        let mut change = Change { tree: self, sessions, stamp, caller: &caller, events };
+        let told_before = sessions.identities(caller.session);
+        let both;
+        let identities = match (&*caller.identities, &*told_before) {
+            (carried, []) => carried,
+            ([], told_before) => told_before,
+            (carried, told_before) => {
+                both = [carried, told_before].concat();
+                &both
+            }
+        };
+        let session = caller.session;
+        let mut change = Change { tree: self, sessions, stamp, session, identities, events };
         match op {
             ZnodeOp::Single(op) => change.single(op),
             ZnodeOp::SetAcl { path, acl, version } => change.set_acl(&path, acl, version),
@@ -87,7 +98,9 @@ pub(super) struct Change<'a> {
     pub(super) tree: &'a mut Tree,
     sessions: &'a mut Sessions,
     stamp: Stamp,
-    pub(super) caller: &'a Caller,
+    session: Option<(SessionId, Attachment)>,
+    /// Everything the caller has proven to be.
+    pub(super) identities: &'a [Identity],
     events: &'a mut Vec<Event>,
 }
 
@@ -163,7 +176,7 @@ impl Change<'_> {
             return Err(Rejection::BadArguments("a sequential znode is never there already"));
         }
         let parent_path = path::parent(asked)?;
-        let acl = acl::fix_up(acl, &self.caller.identities)?;
+        let acl = acl::fix_up(acl, self.identities)?;
         let parent = self.tree.find_parent(parent_path).ok_or(Rejection::NoNode)?;
         self.check_allowed(parent, permission::CREATE)?;
         let path: Arc<str> = if sequential {
@@ -293,7 +306,7 @@ impl Change<'_> {
     ) -> Result<Reply, Rejection> {
         self.check_session()?;
         path::validate(path)?;
-        let acl = acl::fix_up(acl, &self.caller.identities)?;
+        let acl = acl::fix_up(acl, self.identities)?;
         let id = self.tree.find(path).ok_or(Rejection::NoNode)?;
         self.check_allowed(id, permission::ADMIN)?;
         let aversion = self.tree.slab.get(id).aversion;
@@ -306,7 +319,7 @@ impl Change<'_> {
     }
 
     fn set_config(&mut self, lines: &str) -> Result<Reply, Rejection> {
-        if self.caller.session.is_some() {
+        if self.session.is_some() {
             return Err(Rejection::NoAuth);
         }
         let id = self.tree.find(path::CONFIG).ok_or(Rejection::NoNode)?;
@@ -347,7 +360,7 @@ impl Change<'_> {
     }
 
     fn check_session(&self) -> Result<(), Rejection> {
-        match self.caller.session {
+        match self.session {
             Some((session, attachment)) => self.sessions.check_attached(session, attachment),
             None => Ok(()),
         }
@@ -357,7 +370,7 @@ impl Change<'_> {
         Ok(match mode {
             CreateMode::Persistent { sequential } => (Lifetime::Persistent, sequential),
             CreateMode::Ephemeral { sequential } => {
-                let (session, _) = self.caller.session.ok_or(Rejection::SessionExpired)?;
+                let (session, _) = self.session.ok_or(Rejection::SessionExpired)?;
                 (Lifetime::Ephemeral(session), sequential)
             }
             CreateMode::Container => (Lifetime::Container, false),
@@ -367,7 +380,7 @@ impl Change<'_> {
 
     pub(super) fn check_allowed(&self, id: ZnodeId, perms: u32) -> Result<(), Rejection> {
         let acl = self.tree.acls.get(self.tree.slab.get(id).acl);
-        if acl.allows(perms, &self.caller.identities) { Ok(()) } else { Err(Rejection::NoAuth) }
+        if acl.allows(perms, self.identities) { Ok(()) } else { Err(Rejection::NoAuth) }
     }
 
     fn stat(&self, id: ZnodeId) -> Stat {

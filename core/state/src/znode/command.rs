@@ -26,7 +26,9 @@ pub struct Caller {
     /// another connection owns it now. `None` is the system itself (sweeps,
     /// in-process callers): no session, no ephemerals.
     pub session: Option<(SessionId, Attachment)>,
-    /// Everything the connection has proven to be, apart from `world`.
+    /// What the connection has proven to be, apart from `world` and from what
+    /// it told before, which counts, too: see
+    /// [`crate::session::SessionCommand::Identify`].
     pub identities: Box<[Identity]>,
 }
 

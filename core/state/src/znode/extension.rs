@@ -24,7 +24,7 @@ impl Change<'_> {
         expected: ContentHash,
     ) -> Result<(MultiReply, Undo), Rejection> {
         path::validate(path)?;
-        if self.tree.hash_for(path, reach, &self.caller.identities)? == expected {
+        if self.tree.hash_for(path, reach, self.identities)? == expected {
             Ok((MultiReply::Checked, Undo::Nothing))
         } else {
             Err(Rejection::BadVersion)

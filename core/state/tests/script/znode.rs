@@ -34,6 +34,7 @@ pub(crate) fn verb(name: &str) -> Option<Verb> {
         "attach" => attach,
         "close" => close,
         "expire" => expire,
+        "identify" => identify,
         "sessions" => sessions,
         "ephemerals" => ephemerals,
         "create" | "delete" | "set" | "check" => single,
@@ -101,6 +102,12 @@ fn close(world: &mut World, line: &mut Line) -> Result<(), String> {
 fn expire(world: &mut World, line: &mut Line) -> Result<(), String> {
     let (session, attachment) = owner(world, &line.argument("a session")?)?;
     world.apply(Command::Session(SessionCommand::Expire { session, attachment }))
+}
+
+fn identify(world: &mut World, line: &mut Line) -> Result<(), String> {
+    let (session, attachment) = owner(world, &line.argument("a session")?)?;
+    let identities = identities(line)?;
+    world.apply(Command::Session(SessionCommand::Identify { session, attachment, identities }))
 }
 
 fn sessions(world: &mut World, _line: &mut Line) -> Result<(), String> {
