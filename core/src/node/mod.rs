@@ -34,8 +34,9 @@ mod znode_watches;
 pub use handle::{Freshness, InTouch, Node, NodeStatus, ReadLevel, Role, Turns};
 pub use lifecycle::NodeBuilder;
 pub use membership::{ChangeRefusal, ChangedConfig, MembershipChange};
+pub use proposals::TooLarge;
 pub use sink::{ConnectionSink, ReplySink};
 pub use topic_waiters::{TopicWaiter, TopicWaiters};
 pub use znode_watches::{
-    ConnectionId, DataWatchSummary, WatchCounts, WatchKind, Watched, ZnodeWatches,
+    ConnectionId, DataWatchSummary, DataWatches, WatchCounts, WatchKind, Watched, ZnodeWatches,
 };

@@ -42,6 +42,19 @@ const WINDOW: usize = 3;
 /// How long waiters wait through a missing leader.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A command that no member could send another; the source of an `Invalid`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a change of {bytes} bytes is larger than the {bytes_max} that members can send each other \
+     at once (limits.peer_frame_bytes_max)"
+)]
+pub struct TooLarge {
+    /// Its size.
+    pub bytes: usize,
+    /// The largest.
+    pub bytes_max: usize,
+}
+
 /// Who gets an outcome.
 pub(super) type Waiter = (Arc<dyn ReplySink>, u64);
 
@@ -139,11 +152,8 @@ impl Proposals {
     }
 
     fn too_large(&self, bytes: usize) -> Error {
-        Error::invalid(format!(
-            "a change of {bytes} bytes is larger than the {} that members can send each other \
-             at once (limits.peer_frame_bytes_max)",
-            self.command_bytes_max
-        ))
+        let cause = TooLarge { bytes, bytes_max: self.command_bytes_max };
+        Error::invalid(cause.to_string()).caused_by(cause)
     }
 
     fn refusal(&self, queue: &Queue) -> Option<Error> {
@@ -359,8 +369,10 @@ mod tests {
     use crate::error::ErrorKind;
     use crate::node::ReplySink;
 
+    type Outcomes = Vec<(u64, Result<Applied, Error>)>;
+
     #[derive(Default)]
-    struct Told(Mutex<Vec<(u64, Result<Applied, Error>)>>);
+    struct Told(Mutex<Outcomes>);
 
     impl ReplySink for Told {
         fn complete(&self, token: u64, outcome: Result<Applied, Error>) {

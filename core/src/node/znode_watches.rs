@@ -66,6 +66,9 @@ pub struct DataWatchSummary {
     pub watches: usize,
 }
 
+/// Paths, and the connections that watch them in the data table.
+pub type DataWatches = Vec<(Arc<str>, Vec<ConnectionId>)>;
+
 /// What one connection watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Watched {
@@ -75,8 +78,11 @@ pub struct Watched {
     pub bytes: usize,
 }
 
-/// What a watched path takes beside its text: its places in both tables.
+/// What a watched path takes beside its text: its places in the tables.
 const PATH_BYTES: usize = 200;
+
+/// Places that are looked at or cleared while others wait.
+const AT_ONCE: usize = 1000;
 
 /// All watches of one member.
 #[derive(Debug, Default)]
@@ -113,9 +119,15 @@ impl ZnodeWatches {
         self.lock().modes(connection, path).intersects(Modes::of(kind))
     }
 
-    /// Drops everything a connection watches.
+    /// Drops everything a connection watches. It is told nothing more from the
+    /// beginning; the places of many watches are cleared a few at a time, so that
+    /// nobody has to wait for all of them.
     pub fn remove_connection(&self, connection: ConnectionId) {
-        self.lock().remove_connection(connection);
+        let Some(watcher) = self.lock().take_connection(connection) else { return };
+        let paths: Vec<Arc<str>> = watcher.paths.into_iter().collect();
+        for some in paths.chunks(AT_ONCE) {
+            self.lock().forget(connection, some);
+        }
     }
 
     /// Delivers one event to those who watch for it. Events that are not about
@@ -134,14 +146,17 @@ impl ZnodeWatches {
         self.lock().counts
     }
 
-    /// Summarizes the data table. Looks at every watch.
+    /// Summarizes the data table.
     pub fn data_summary(&self) -> DataWatchSummary {
         self.lock().data_summary()
     }
 
-    /// The data table: every path and its connections, in no particular order.
-    pub fn data_watches(&self) -> Vec<(Arc<str>, Vec<ConnectionId>)> {
-        self.lock().data_watches()
+    /// Some of the data table, from `place` on, which is 0 at first: paths and
+    /// their connections, in no particular order, and where to go on, if there
+    /// are more. What is added or removed between two of these calls may or may
+    /// not be among them; everything else is there once.
+    pub fn data_watches(&self, place: usize) -> (DataWatches, Option<usize>) {
+        self.lock().data_watches(place)
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -195,11 +210,24 @@ impl Modes {
 
 #[derive(Default)]
 struct Tables {
-    by_path: HashMap<Arc<str>, BTreeMap<ConnectionId, Modes>, RandomState>,
+    by_path: HashMap<Arc<str>, Path, RandomState>,
     by_connection: HashMap<ConnectionId, Watcher, RandomState>,
+    /// Every watched path, so that all can be looked at piece by piece.
+    places: Vec<Option<Arc<str>>>,
+    vacant: Vec<usize>,
     counts: WatchCounts,
+    /// Paths, and connections, with a watch in the data table.
+    data_paths: usize,
+    data_connections: usize,
     /// With none of them, no event has to look at the ancestors of its path.
     recursive: usize,
+}
+
+struct Path {
+    place: usize,
+    watchers: BTreeMap<ConnectionId, Modes>,
+    /// How many of them watch in the data table.
+    data: usize,
 }
 
 struct Watcher {
@@ -207,6 +235,8 @@ struct Watcher {
     paths: HashSet<Arc<str>, RandomState>,
     /// Of the texts of the paths.
     path_bytes: usize,
+    /// On how many of them it watches in the data table.
+    data: usize,
 }
 
 impl Watcher {
@@ -218,8 +248,8 @@ impl Watcher {
 
 impl Tables {
     fn modes(&self, connection: ConnectionId, path: &str) -> Modes {
-        let watchers = self.by_path.get(path);
-        watchers.and_then(|watchers| watchers.get(&connection)).copied().unwrap_or_default()
+        let watched = self.by_path.get(path);
+        watched.and_then(|path| path.watchers.get(&connection)).copied().unwrap_or_default()
     }
 
     fn add(
@@ -233,6 +263,7 @@ impl Tables {
             sink: Arc::clone(sink),
             paths: HashSet::default(),
             path_bytes: 0,
+            data: 0,
         });
         let shared = match self.by_path.get_key_value(path) {
             Some((shared, _)) => Arc::clone(shared),
@@ -242,11 +273,17 @@ impl Tables {
             watcher.path_bytes += path.len();
         }
         let watched = watcher.watched();
-        let modes = self.by_path.entry(shared).or_default().entry(connection).or_default();
-        let before = *modes;
-        *modes = before.with(mode);
-        let after = *modes;
-        self.recount(before, after);
+        if !self.by_path.contains_key(path) {
+            let place = self.vacant.pop().unwrap_or_else(|| {
+                self.places.push(None);
+                self.places.len() - 1
+            });
+            self.places[place] = Some(Arc::clone(&shared));
+            let path = Path { place, watchers: BTreeMap::new(), data: 0 };
+            self.by_path.insert(Arc::clone(&shared), path);
+        }
+        let before = self.modes(connection, path);
+        self.set(connection, path, before, before.with(mode));
         watched
     }
 
@@ -260,37 +297,70 @@ impl Tables {
 
     /// Takes `mode` off one connection's watches on `path`.
     fn clear(&mut self, connection: ConnectionId, path: &str, mode: Modes) {
-        let Some(watchers) = self.by_path.get_mut(path) else { return };
-        let Some(modes) = watchers.get_mut(&connection) else { return };
-        let before = *modes;
+        let before = self.modes(connection, path);
+        if before.is_empty() {
+            return;
+        }
         let after = before.without(mode);
-        *modes = after;
-        if after.is_empty() {
-            watchers.remove(&connection);
-            if watchers.is_empty() {
-                self.by_path.remove(path);
+        self.set(connection, path, before, after);
+        if after.is_empty()
+            && let Some(watcher) = self.by_connection.get_mut(&connection)
+        {
+            if watcher.paths.remove(path) {
+                watcher.path_bytes -= path.len();
             }
-            if let Some(watcher) = self.by_connection.get_mut(&connection) {
-                if watcher.paths.remove(path) {
-                    watcher.path_bytes -= path.len();
-                }
-                if watcher.paths.is_empty() {
-                    self.by_connection.remove(&connection);
-                }
+            if watcher.paths.is_empty() {
+                self.by_connection.remove(&connection);
             }
         }
-        self.recount(before, after);
     }
 
-    fn remove_connection(&mut self, connection: ConnectionId) {
-        let Some(watcher) = self.by_connection.remove(&connection) else { return };
-        for path in watcher.paths {
-            let Some(watchers) = self.by_path.get_mut(&path) else { continue };
-            let before = watchers.remove(&connection).unwrap_or_default();
-            if watchers.is_empty() {
-                self.by_path.remove(&path);
+    /// Where all changes of watches come together: what is on `path` for the
+    /// connection, and everything that is counted.
+    fn set(&mut self, connection: ConnectionId, path: &str, before: Modes, after: Modes) {
+        let Some(watched) = self.by_path.get_mut(path) else { return };
+        if after.is_empty() {
+            watched.watchers.remove(&connection);
+        } else {
+            watched.watchers.insert(connection, after);
+        }
+        let adjust = |count: &mut usize, table: Modes| {
+            *count = *count + after.count_in(table) - before.count_in(table);
+        };
+        adjust(&mut self.counts.data, Modes::DATA_TABLE);
+        adjust(&mut self.counts.child, Modes::CHILD_TABLE);
+        adjust(&mut self.recursive, Modes::RECURSIVE);
+        let (was, is) = (before.intersects(Modes::DATA_TABLE), after.intersects(Modes::DATA_TABLE));
+        if was != is {
+            count_one(&mut watched.data, is, &mut self.data_paths);
+            if let Some(watcher) = self.by_connection.get_mut(&connection) {
+                count_one(&mut watcher.data, is, &mut self.data_connections);
             }
-            self.recount(before, Modes::default());
+        }
+        if watched.watchers.is_empty() {
+            self.places[watched.place] = None;
+            self.vacant.push(watched.place);
+            self.by_path.remove(path);
+        }
+        if self.by_path.is_empty() {
+            self.places = Vec::new();
+            self.vacant = Vec::new();
+        }
+    }
+
+    /// Takes a connection out; its watches are still in their places, and tell
+    /// nobody any more.
+    fn take_connection(&mut self, connection: ConnectionId) -> Option<Watcher> {
+        let watcher = self.by_connection.remove(&connection)?;
+        self.data_connections -= usize::from(watcher.data > 0);
+        Some(watcher)
+    }
+
+    /// Clears the places of a connection that was taken out.
+    fn forget(&mut self, connection: ConnectionId, paths: &[Arc<str>]) {
+        for path in paths {
+            let before = self.modes(connection, path);
+            self.set(connection, path, before, Modes::default());
         }
     }
 
@@ -325,9 +395,9 @@ impl Tables {
     }
 
     fn watchers_of(&self, path: &str, table: Modes, found: &mut Vec<ConnectionId>) {
-        let Some(watchers) = self.by_path.get(path) else { return };
+        let Some(path) = self.by_path.get(path) else { return };
         found.extend(
-            watchers
+            path.watchers
                 .iter()
                 .filter(|(_, modes)| modes.intersects(table))
                 .map(|(connection, _)| *connection),
@@ -352,38 +422,36 @@ impl Tables {
         }
     }
 
-    fn recount(&mut self, before: Modes, after: Modes) {
-        let adjust = |count: &mut usize, table: Modes| {
-            *count = *count + after.count_in(table) - before.count_in(table);
-        };
-        adjust(&mut self.counts.data, Modes::DATA_TABLE);
-        adjust(&mut self.counts.child, Modes::CHILD_TABLE);
-        adjust(&mut self.recursive, Modes::RECURSIVE);
-    }
-
-    fn data_watches(&self) -> Vec<(Arc<str>, Vec<ConnectionId>)> {
-        let watchers_of = |path: &Arc<str>| {
+    fn data_watches(&self, from: usize) -> (DataWatches, Option<usize>) {
+        let end = self.places.len().min(from.saturating_add(AT_ONCE));
+        let mut found = Vec::new();
+        for path in self.places.get(from..end).into_iter().flatten().flatten() {
             let mut watchers = Vec::new();
             self.watchers_of(path, Modes::DATA_TABLE, &mut watchers);
-            (Arc::clone(path), watchers)
-        };
-        let watched = self.by_path.keys().map(watchers_of);
-        watched.filter(|(_, watchers)| !watchers.is_empty()).collect()
+            if !watchers.is_empty() {
+                found.push((Arc::clone(path), watchers));
+            }
+        }
+        (found, (end < self.places.len()).then_some(end))
     }
 
     fn data_summary(&self) -> DataWatchSummary {
-        let mut connections = HashSet::new();
-        let mut paths = 0;
-        for watchers in self.by_path.values() {
-            let mut any = false;
-            for (connection, _) in watchers.iter().filter(|(_, m)| m.intersects(Modes::DATA_TABLE))
-            {
-                connections.insert(*connection);
-                any = true;
-            }
-            paths += usize::from(any);
+        DataWatchSummary {
+            connections: self.data_connections,
+            paths: self.data_paths,
+            watches: self.counts.data,
         }
-        DataWatchSummary { connections: connections.len(), paths, watches: self.counts.data }
+    }
+}
+
+/// Counts one more, or one less, of `own`, and in `all` whether there is any.
+fn count_one(own: &mut usize, more: bool, all: &mut usize) {
+    if more {
+        *own += 1;
+        *all += usize::from(*own == 1);
+    } else {
+        *own -= 1;
+        *all -= usize::from(*own == 0);
     }
 }
 

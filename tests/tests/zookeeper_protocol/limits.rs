@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use coord_core::settings::Limits;
+use coord_wire::zookeeper::extension::ChildFilter;
 use coord_wire::zookeeper::multi::MultiResult;
 use coord_wire::zookeeper::request::{CreateForm, Read};
-use coord_wire::zookeeper::{ErrorCode, Reply, Request};
+use coord_wire::zookeeper::{ErrorCode, Extension, Reply, Request};
 
 use crate::client::{
     Client, Told, create, create_as, exists, get_children, get_data, new_session, set_data,
@@ -223,6 +224,84 @@ fn a_first_frame_is_no_longer_than_a_handshake() {
     let mut wire = Wire::open(member.address);
     wire.send_bytes(&2000_i32.to_be_bytes());
     assert_eq!(wire.frame(), None);
+}
+
+#[test]
+fn watches_are_told_piece_by_piece_while_others_go_on() {
+    let member = Member::start();
+    let mut client = Client::open(member.address);
+    for number in 0..3000 {
+        client.send(&exists(&format!("/{}/{number:04}", "x".repeat(1000)), true));
+    }
+    for _ in 0..3000 {
+        client.told().unwrap();
+    }
+    let session = format!("0x{:x}", client.session.session);
+    let by_path = Wire::word(member.address, b"wchp");
+    assert_eq!(by_path.lines().filter(|line| line.starts_with('/')).count(), 3000);
+    assert_eq!(by_path.lines().filter(|line| line.trim() == session).count(), 3000);
+    let by_session = Wire::word(member.address, b"wchc");
+    let lines: Vec<&str> = by_session.lines().collect();
+    assert_eq!((lines[0], lines.len()), (&*session, 3002));
+    assert!(lines[1..3001].is_sorted() && lines[3001].is_empty());
+    // One who asks and takes nothing keeps nobody waiting.
+    let mut idle: Vec<Wire> = (0..4).map(|_| Wire::open(member.address)).collect();
+    for (wire, word) in idle.iter_mut().zip([b"wchp", b"wchc", b"wchp", b"wchc"]) {
+        wire.send_bytes(word);
+    }
+    client.made("/n");
+    let mut other = Client::open(member.address);
+    assert!(other.call(&exists("/n", true)).is_ok());
+    assert_eq!(Wire::word(member.address, b"wchs").lines().count(), 3);
+    drop(client);
+    eventually("its watches are gone", || {
+        Wire::word(member.address, b"wchs").contains("Total watches:1").then_some(())
+    });
+}
+
+fn ephemerals_of(path: &str) -> Request {
+    let filter = ChildFilter::Ephemeral;
+    Request::Extension(Extension::FilteredList { path: path.into(), watch: false, filter })
+}
+
+#[test]
+fn many_reads_that_look_at_much_hold_up_nobody_who_changes_something() {
+    let member = Member::start();
+    let mut client = Client::open(member.address);
+    client.made("/many");
+    for lot in 0..20 {
+        let creates = (0..1000).map(|number| create(&format!("/many/{lot}-{number}")));
+        client.call(&Request::Multi(creates.collect())).unwrap();
+    }
+    let mut other = Client::open(member.address);
+    // Each looks at 20,000 names and finds none.
+    for _ in 0..900 {
+        client.send(&ephemerals_of("/many"));
+    }
+    other.made("/n");
+    let text = Wire::word(member.address, b"cons");
+    let id = format!("sid=0x{:x},", client.session.session);
+    let line = text.lines().find(|line| line.contains(&id)).unwrap();
+    assert!(!line.contains("queued=0,"), "all were answered before the others: {line}");
+    for _ in 0..900 {
+        assert!(matches!(client.told(), Some(Told::Reply(.., Ok(_)))));
+    }
+}
+
+#[test]
+fn of_many_lists_in_one_request_no_more_are_looked_at_than_a_member_can_bear() {
+    let member = Member::start();
+    let mut client = Client::open(member.address);
+    client.made("/many");
+    for lot in 0..20 {
+        let creates = (0..1000).map(|number| create(&format!("/many/{lot}-{number}")));
+        client.call(&Request::Multi(creates.collect())).unwrap();
+    }
+    let lists = Request::MultiRead(vec![ephemerals_of("/many"); 1000]);
+    let Ok(Reply::Multi(results)) = client.call(&lists) else { panic!("results") };
+    let refused = MultiResult::Error(ErrorCode::MarshallingError);
+    let refused = results.iter().position(|one| *one == refused).expect("not all are looked at");
+    assert_eq!(refused, 1_000_000 / 20_000);
 }
 
 /// A number that `mntr` tells.

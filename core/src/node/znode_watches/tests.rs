@@ -253,3 +253,76 @@ fn what_a_connection_watches_is_counted_in_paths_and_bytes() {
     watching.watches.remove_connection(connection);
     assert_eq!(watching.watches.watched_by(connection), Watched::default());
 }
+
+fn all_data_watches(watches: &ZnodeWatches) -> Vec<(String, Vec<u64>)> {
+    let mut all = Vec::new();
+    let mut place = Some(0);
+    while let Some(from) = place {
+        let (found, next) = watches.data_watches(from);
+        all.extend(found.into_iter().map(|(path, connections)| {
+            (path.to_string(), connections.into_iter().map(|id| id.0).collect())
+        }));
+        place = next;
+    }
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn all_watches_are_told_piece_by_piece_and_each_once() {
+    let mut watching = Watching::new();
+    let names: Vec<String> = (0..2500).map(|number| format!("/{number:04}")).collect();
+    let on: Vec<(&str, WatchKind)> = names.iter().map(|name| (name.as_str(), Data)).collect();
+    let connection = watching.connection(&on);
+    let other = watching.connection(&[("/0007", Persistent), ("/0008", Child), ("/x", Child)]);
+    for name in &names[..1000] {
+        watching.happens(DataChanged, name);
+    }
+    let mut expected: Vec<(String, Vec<u64>)> =
+        names[1000..].iter().map(|name| (name.clone(), vec![connection.0])).collect();
+    expected.insert(0, ("/0007".to_owned(), vec![other.0]));
+    assert_eq!(all_data_watches(&watching.watches), expected);
+    assert_eq!(
+        watching.watches.data_summary(),
+        DataWatchSummary { connections: 2, paths: 1501, watches: 1501 }
+    );
+    watching.watches.remove_connection(connection);
+    assert_eq!(all_data_watches(&watching.watches), expected[..1]);
+    watching.watches.remove_connection(other);
+    assert_eq!(watching.watches.data_watches(0), (Vec::new(), None));
+    assert_eq!(watching.watches.counts(), WatchCounts::default());
+}
+
+#[test]
+fn what_is_counted_is_what_is_there() {
+    let mut watching = Watching::new();
+    let kinds = [Data, Child, Persistent, PersistentRecursive];
+    let connections: Vec<_> = (0..3).map(|_| watching.connection(&[])).collect();
+    let sinks: Vec<Arc<dyn ConnectionSink>> =
+        watching.told.iter().map(|told| Arc::clone(told) as _).collect();
+    let mut random = 1_u32;
+    let mut draw = |below: usize| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 16) as usize % below
+    };
+    for _ in 0..5000 {
+        let (who, path) = (draw(3), format!("/{}", draw(5)));
+        match draw(8) {
+            0 => watching.happens(DataChanged, &path),
+            1 => watching.deletes("/", &path),
+            2 if draw(10) == 0 => watching.watches.remove_connection(connections[who]),
+            2 | 3 => {
+                watching.watches.remove(connections[who], &path, kinds[draw(4)]);
+            }
+            _ => {
+                watching.watches.add(connections[who], &sinks[who], &path, kinds[draw(4)]);
+            }
+        }
+        let all = all_data_watches(&watching.watches);
+        let summary = watching.watches.data_summary();
+        let mut watchers: Vec<u64> = all.iter().flat_map(|(_, ids)| ids.clone()).collect();
+        watchers.sort_unstable();
+        watchers.dedup();
+        assert_eq!((summary.paths, summary.connections), (all.len(), watchers.len()));
+    }
+}

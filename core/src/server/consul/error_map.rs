@@ -8,6 +8,7 @@ use hyper::StatusCode;
 
 use crate::agent::AgentError;
 use crate::error::{Error, ErrorKind};
+use crate::node::TooLarge;
 
 /// A failed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,11 +64,16 @@ impl From<Error> for HttpError {
             }
             ErrorKind::Indeterminate => Self::internal("leadership lost while committing log"),
             ErrorKind::Closed => Self::internal("server is shutting down"),
+            ErrorKind::Invalid if is_too_large(&error) => Self::too_large(error.to_string()),
             ErrorKind::Invalid => Self::bad_request(error.to_string()),
             ErrorKind::Corrupt | ErrorKind::Internal => Self::internal(error.chain()),
             ErrorKind::Rejected(rejection) => rejection.into(),
         }
     }
+}
+
+fn is_too_large(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<TooLarge>())
 }
 
 impl From<&Rejection> for HttpError {
@@ -117,6 +123,13 @@ mod tests {
         let error = HttpError::from(Error::from(rejection));
         assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(error.text(), "invalid session \"x\"");
+    }
+
+    #[test]
+    fn a_change_that_is_too_large_to_be_ordered_is_a_413() {
+        let too_large = Error::invalid("x").caused_by(TooLarge { bytes: 9, bytes_max: 8 });
+        assert_eq!(HttpError::from(too_large).status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(HttpError::from(Error::invalid("x")).status(), StatusCode::BAD_REQUEST);
     }
 
     #[test]

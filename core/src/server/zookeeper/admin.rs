@@ -17,7 +17,7 @@ use super::connection::Peer;
 use super::four_letter::{self, TRACE_MASK, VERSION};
 use super::listener::Shared;
 use super::standing::Standing;
-use super::watch_words::watched;
+use super::watch_words;
 use crate::node::Role;
 use crate::server::{ExtraRoutes, Page};
 use crate::settings::ServerAddress;
@@ -296,20 +296,30 @@ fn watch_summary(shared: &Shared) -> Result<Value, &'static str> {
 
 fn watches(shared: &Shared) -> Result<Value, &'static str> {
     let mut paths_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (path, sessions) in watched(shared) {
+    let (watched, truncated) = watch_words::some(shared);
+    for (path, sessions) in watched {
         for session in sessions {
             paths_of.entry(format!("0x{session:x}")).or_default().push(path.to_string());
         }
     }
-    Ok(json!({ "session_id_to_watched_paths": paths_of }))
+    Ok(with_note(json!({ "session_id_to_watched_paths": paths_of }), truncated))
 }
 
 fn watches_by_path(shared: &Shared) -> Result<Value, &'static str> {
-    let sessions_of: BTreeMap<String, Vec<String>> = watched(shared)
+    let (watched, truncated) = watch_words::some(shared);
+    let sessions_of: BTreeMap<String, Vec<String>> = watched
         .into_iter()
         .map(|(path, sessions)| {
             (path.to_string(), sessions.iter().map(|session| format!("0x{session:x}")).collect())
         })
         .collect();
-    Ok(json!({ "path_to_session_ids": sessions_of }))
+    Ok(with_note(json!({ "path_to_session_ids": sessions_of }), truncated))
+}
+
+/// Says so if not all watches are shown; ZooKeeper's pages show all, at any cost.
+fn with_note(mut fields: Value, truncated: bool) -> Value {
+    if truncated {
+        fields["truncated"] = "these are not all; wchc and wchp tell the others, too".into();
+    }
+    fields
 }

@@ -22,6 +22,7 @@ use super::pipeline::{End, Pipeline};
 use super::socket::Socket;
 use super::standing::Standing;
 use super::translate::Owner;
+use super::watch_words::{self, Taker};
 use crate::node::{ConnectionId, ConnectionSink};
 use crate::server::byte_budget::{Evicted, Share};
 use crate::tls::Stream;
@@ -33,6 +34,10 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 const HANDSHAKE_BYTES_MAX: usize = 1 << 10;
 /// How long a client may take to receive the last replies, and to hang up then.
 const FAREWELL_MAX: Duration = Duration::from_secs(30);
+/// How long telling all watches may take: others may wait for their turn.
+const TELLING_MAX: Duration = Duration::from_secs(60);
+/// Text that waits for whoever asked for more of it.
+const TEXT_BYTES_MAX: usize = 256 << 10;
 /// How long it may take none of them.
 const FAREWELL_STALL_MAX: Duration = Duration::from_secs(2);
 
@@ -91,7 +96,7 @@ impl Connection {
         let Ok(Some(first)) = first else { return Ok(None) };
         let payload = match first {
             First::Word(word) => {
-                self.outbox.text(&four_letter::answer(word, &self.peer.shared));
+                self.answer_word(word, &mut stop).await?;
                 return self.say_farewell().await.map(|()| None);
             }
             First::Frame(payload) => {
@@ -128,6 +133,30 @@ impl Connection {
         }
     }
 
+    async fn answer_word(
+        &mut self,
+        word: FourLetterWord,
+        stop: &mut watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        let peer = Arc::clone(&self.peer);
+        let answer = four_letter::answer(word, &peer.shared);
+        if !answer.is_empty() || !four_letter::is_told_in_pieces(word) {
+            self.outbox.text(&answer);
+            return Ok(());
+        }
+        let telling = async {
+            match word {
+                FourLetterWord::Wchc => watch_words::by_session(&peer.shared, self).await,
+                _ => watch_words::by_path(&peer.shared, self).await,
+            }
+        };
+        tokio::select! {
+            told = tokio::time::timeout(TELLING_MAX, telling) => told?,
+            () = stopped(stop) => Err(io::ErrorKind::ConnectionAborted.into()),
+            () = peer.bytes.evicted() => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+
     /// Four bytes that are a word, or a whole frame. `None` if the client left.
     async fn first_frame(&mut self) -> io::Result<Option<First>> {
         loop {
@@ -157,6 +186,7 @@ impl Connection {
         let mut stop = self.stop.clone();
         // Begun once: who is woken a thousand times need not line up anew each time.
         let mut stopping = pin!(stopped(&mut stop));
+        let mut evicted = pin!(peer.bytes.evicted());
         let mut stands_otherwise = pin!(stands.wait_for(|now| *now != standing));
         loop {
             let starved = self.take_requests(&mut pipeline);
@@ -190,7 +220,7 @@ impl Connection {
                 // It was promised something else: the client looks for another member.
                 _ = &mut stands_otherwise => return Ok(()),
                 () = peer.inbox.filled() => {}
-                () = peer.bytes.evicted() => {}
+                () = &mut evicted => {}
                 goes_on = self.socket.exchange(&mut self.outbox, wants_to_read) => {
                     if !goes_on? {
                         return Ok(());
@@ -293,6 +323,20 @@ impl Connection {
         let appended = self.outbox.take_appended();
         self.peer.stats.sent.fetch_add(appended.frames, Relaxed);
         self.peer.shared.counters.sent(&appended);
+    }
+}
+
+impl Taker for Connection {
+    async fn take(&mut self, text: &str) -> io::Result<()> {
+        self.outbox.text(text);
+        // Whoever takes nothing for a while has left, or might as well.
+        while self.outbox.len() > TEXT_BYTES_MAX {
+            let evicted = |Evicted| io::Error::from(io::ErrorKind::ConnectionAborted);
+            self.count_kept(0).map_err(evicted)?;
+            let step = self.socket.exchange(&mut self.outbox, false);
+            tokio::time::timeout(FAREWELL_STALL_MAX, step).await??;
+        }
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use coord_wire::zookeeper::record;
 
 use super::error_map::error_code;
 use super::read::{Reader, STAT_BYTES};
-use super::room::Room;
+use super::room::{Room, Work};
 use crate::node::WatchKind;
 
 /// What is served without being in the tree.
@@ -56,11 +56,12 @@ impl Reader<'_> {
         watch: bool,
         filter: ChildFilter,
         room: Room,
+        work: &Work,
         out: &mut Vec<u8>,
     ) -> Result<(), ErrorCode> {
         let znode = self.readable(path)?;
-        let names: Vec<&str> = znode
-            .children_with_lifetimes()
+        let names: Vec<&str> = work
+            .counted(znode.children_with_lifetimes())
             .filter(|(_, lifetime)| match filter {
                 ChildFilter::All => true,
                 ChildFilter::Persistent => !matches!(lifetime, Lifetime::Ephemeral(_)),

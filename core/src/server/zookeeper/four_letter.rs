@@ -77,8 +77,6 @@ pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
             text.line(format_args!("logdir_size: {bytes}"));
         }
         FourLetterWord::Wchs => watch_words::count(&mut text, shared),
-        FourLetterWord::Wchc => watch_words::by_session(&mut text, shared),
-        FourLetterWord::Wchp => watch_words::by_path(&mut text, shared),
         FourLetterWord::Hash => digests(&mut text, shared),
         FourLetterWord::Crst => {
             for peer in shared.connections() {
@@ -94,9 +92,18 @@ pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
         | FourLetterWord::Isro
         | FourLetterWord::Envi
         | FourLetterWord::Gtmk
-        | FourLetterWord::Stmk => {}
+        | FourLetterWord::Stmk
+        // Told piece by piece: see `is_told_in_pieces`.
+        | FourLetterWord::Wchc
+        | FourLetterWord::Wchp => {}
     }
     text.0
+}
+
+/// Whether the answer has no bound and so is not made at once. It is empty
+/// here then; but a refusal is not.
+pub(super) fn is_told_in_pieces(word: FourLetterWord) -> bool {
+    matches!(word, FourLetterWord::Wchc | FourLetterWord::Wchp)
 }
 
 /// ZooKeeper's words, and why if there is more to say than that no leader is known.

@@ -51,6 +51,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     /// What is kept for connections.
     pub(super) bytes: Arc<ByteBudget>,
+    /// Held by whoever collects all watches.
+    pub(super) watch_listing: tokio::sync::Mutex<()>,
     pub(super) confirmations: Confirmations,
     pub(super) local_sessions: LocalSessions,
     pub(super) standing: watch::Sender<Standing>,
@@ -83,6 +85,7 @@ impl ZookeeperServer {
             local_addr,
             started: node.clock().monotonic(),
             counters: Counters::default(),
+            watch_listing: tokio::sync::Mutex::default(),
             confirmations: Confirmations::default(),
             local_sessions: LocalSessions::default(),
             standing: watch::Sender::new(Standing::ReadWrite),

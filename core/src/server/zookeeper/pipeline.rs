@@ -32,6 +32,10 @@ use crate::node::{ChangeRefusal, ChangedConfig, ConnectionSink, ReplySink};
 /// Bytes of requests one connection may have in progress, on top of one frame.
 const BYTES_MAX: usize = 4 << 20;
 
+/// How long one look at the state may hold up whoever changes it, when many
+/// reads wait to be answered.
+const LOOK_MAX: Duration = Duration::from_millis(2);
+
 /// Watches for which less is kept are not counted again when some have fired.
 const WATCH_BYTES_RECOUNTED: usize = 64 << 10;
 
@@ -335,8 +339,12 @@ impl Pipeline {
             match self.queue.front().map(|entry| &entry.step) {
                 Some(Step::Applied(..)) => self.answer_writes(now, outbox),
                 Some(Step::Look(_)) if outbox.is_roomy() => {
-                    self.look(now, outbox);
+                    let whole = self.look(now, outbox);
                     self.release();
+                    // Others have their turn first.
+                    if !whole {
+                        break;
+                    }
                 }
                 _ => break,
             }
@@ -459,17 +467,18 @@ impl Pipeline {
         self.peer.stats.last_zxid.store(applied.revision.zxid(), Relaxed);
     }
 
-    /// Answers the run of reads at the front, all at one revision.
-    fn look(&mut self, now: Duration, outbox: &mut Outbox) {
+    /// Answers the run of reads at the front, all at one revision. False if it
+    /// took so long that the rest has to wait.
+    fn look(&mut self, now: Duration, outbox: &mut Outbox) -> bool {
         let peer = Arc::clone(&self.peer);
         peer.shared.node.read(|state| {
             // Events up to this revision are all there now, and they go first.
             self.drain(now, outbox);
-            self.look_at(state, now, outbox);
-        });
+            self.look_at(state, now, outbox)
+        })
     }
 
-    fn look_at(&mut self, state: &StateMachine, now: Duration, outbox: &mut Outbox) {
+    fn look_at(&mut self, state: &StateMachine, now: Duration, outbox: &mut Outbox) -> bool {
         let peer = Arc::clone(&self.peer);
         let sink = Arc::clone(&self.sink);
         let identities = peer.inbox.identities();
@@ -491,7 +500,10 @@ impl Pipeline {
             reply_bytes_max: peer.shared.limits.zk_reply_bytes(),
         };
         let zxid = state.revision().zxid();
-        while self.can_answer(outbox) {
+        let clock = peer.shared.node.clock();
+        let until = clock.monotonic() + LOOK_MAX;
+        let mut whole = true;
+        while whole && self.can_answer(outbox) {
             let Some(Entry { xid, step: Step::Look(look), .. }) = self.pop(now) else { break };
             self.looks -= 1;
             match look {
@@ -523,9 +535,11 @@ impl Pipeline {
             if watches.exceeded() {
                 self.end = Some(End::Now);
             }
+            whole = clock.monotonic() < until;
         }
         self.watch_bytes = watches.bytes();
         peer.stats.last_zxid.store(zxid, Relaxed);
+        whole
     }
 
     /// Submits the writes that no longer have anything before them that looks.

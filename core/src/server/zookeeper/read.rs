@@ -11,7 +11,7 @@ use coord_wire::zookeeper::{ErrorCode, Extension, OpCode, Request, multi, record
 use super::extension::Served;
 use super::identity;
 use super::outbox::Outbox;
-use super::room::Room;
+use super::room::{Room, Work};
 use super::translate::Owner;
 use super::watch::Registrar;
 use crate::node::WatchKind;
@@ -51,14 +51,15 @@ impl Reader<'_> {
 
     fn put_body(&self, request: &Request, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
         let room = Room::behind_header(out, self.reply_bytes_max);
+        let work = &Work::default();
         match request {
             Request::Exists(read) => self.put_exists(read, out)?,
             Request::GetData(read) => self.put_data(read, room, out)?,
             Request::GetChildren(read) => {
-                self.put_children(read, 0, room, out)?;
+                self.put_children(read, 0, room, work, out)?;
             }
             Request::GetChildren2(read) => {
-                let znode = self.put_children(read, STAT_BYTES, room, out)?;
+                let znode = self.put_children(read, STAT_BYTES, room, work, out)?;
                 record::put_stat(out, &znode.stat());
             }
             Request::GetAcl { path } => self.put_acl(path, out)?,
@@ -71,7 +72,7 @@ impl Reader<'_> {
                 self.put_ephemerals(prefix.as_deref(), room, out)?
             }
             Request::WhoAmI => self.put_identities(out),
-            Request::MultiRead(requests) => self.put_multi_read(requests, room, out)?,
+            Request::MultiRead(requests) => self.put_multi_read(requests, room, work, out)?,
             Request::AddWatch { path, mode } => {
                 let kind = match mode {
                     0 => WatchKind::Persistent,
@@ -84,7 +85,7 @@ impl Reader<'_> {
             Request::CheckWatches { path, kind } => self.watches.check(path, *kind)?,
             Request::RemoveWatches { path, kind } => self.watches.remove(path, *kind)?,
             Request::Extension(Extension::FilteredList { path, watch, filter }) => {
-                self.put_filtered_list(path, *watch, *filter, room, out)?;
+                self.put_filtered_list(path, *watch, *filter, room, work, out)?;
             }
             Request::Extension(Extension::GetHash { path, reach }) => {
                 self.put_hash(path, *reach, out)?;
@@ -151,10 +152,11 @@ impl Reader<'_> {
         read: &Read,
         behind: usize,
         room: Room,
+        work: &Work,
         out: &mut Vec<u8>,
     ) -> Result<Znode<'_>, ErrorCode> {
         let znode = self.readable(&read.path)?;
-        room.less(behind).hold_texts(out, znode.children())?;
+        room.less(behind).hold_texts(out, work.counted(znode.children()))?;
         if read.watch {
             self.watches.add(&read.path, WatchKind::Child);
         }
@@ -212,11 +214,12 @@ impl Reader<'_> {
     }
 
     /// Errors are each operation's own, also where its result leaves no room
-    /// for those behind it, and no watch is left.
+    /// for those behind it or enough was looked at, and no watch is left.
     fn put_multi_read(
         &self,
         requests: &[Request],
         room: Room,
+        work: &Work,
         out: &mut Vec<u8>,
     ) -> Result<(), ErrorCode> {
         let mut errors = requests.len() * ERROR_BYTES + END_BYTES;
@@ -234,19 +237,21 @@ impl Reader<'_> {
             );
             let put = match request {
                 Request::GetData(read) => self.put_data(&unwatched(read), room, out),
-                Request::GetChildren(read) => {
-                    self.put_children(&unwatched(read), 0, room, out).map(|_| ())
-                }
+                Request::GetChildren(read) => work.go_on().and_then(|()| {
+                    self.put_children(&unwatched(read), 0, room, work, out).map(|_| ())
+                }),
                 Request::Exists(read) => {
                     room.hold(out, STAT_BYTES).and_then(|()| self.put_exists(&unwatched(read), out))
                 }
                 Request::GetChildren2(read) => {
-                    let znode = self.put_children(&unwatched(read), STAT_BYTES, room, out);
+                    let znode = work.go_on().and_then(|()| {
+                        self.put_children(&unwatched(read), STAT_BYTES, room, work, out)
+                    });
                     znode.map(|znode| record::put_stat(out, &znode.stat()))
                 }
-                Request::Extension(Extension::FilteredList { path, filter, .. }) => {
-                    self.put_filtered_list(path, false, *filter, room, out)
-                }
+                Request::Extension(Extension::FilteredList { path, filter, .. }) => work
+                    .go_on()
+                    .and_then(|()| self.put_filtered_list(path, false, *filter, room, work, out)),
                 _ => Err(ErrorCode::MarshallingError),
             };
             if let Err(error) = put {

@@ -1,6 +1,8 @@
-//! How large a reply may become. What would be larger is refused before it is
+//! How large a reply may become, and how much may be looked at for it. What would be larger is refused before it is
 //! built: a client whose buffer is smaller than a reply loses its connection,
 //! asks again, and loses it again.
+
+use std::cell::Cell;
 
 use coord_wire::zookeeper::ErrorCode;
 
@@ -12,6 +14,34 @@ const TOO_LARGE: ErrorCode = ErrorCode::MarshallingError;
 const LENGTH_BYTES: usize = 4;
 /// Bytes of a reply's header.
 const HEADER_BYTES: usize = 16;
+
+/// Names that one read of many reads looks at, however few of them its reply
+/// gets: some tens of milliseconds, in which nothing can be changed.
+const WORK_MAX: usize = 1_000_000;
+
+/// What is still to be looked at for one reply.
+#[derive(Debug)]
+pub(super) struct Work {
+    left: Cell<usize>,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self { left: Cell::new(WORK_MAX) }
+    }
+}
+
+impl Work {
+    /// Refuses if enough was looked at. One list may have any length.
+    pub(super) fn go_on(&self) -> Result<(), ErrorCode> {
+        if self.left.get() > 0 { Ok(()) } else { Err(TOO_LARGE) }
+    }
+
+    /// The same items, counted.
+    pub(super) fn counted<T>(&self, items: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+        items.inspect(|_| self.left.set(self.left.get().saturating_sub(1)))
+    }
+}
 
 /// The end of the largest reply.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +93,15 @@ mod tests {
         assert_eq!(room.hold(&out, 85), Err(TOO_LARGE));
         out.extend([0; 80]);
         assert_eq!(room.hold(&out, 5), Err(TOO_LARGE));
+    }
+
+    #[test]
+    fn what_was_looked_at_counts_whether_or_not_it_was_put() {
+        let work = Work::default();
+        assert_eq!(work.counted(0..WORK_MAX - 1).filter(|_| false).count(), 0);
+        assert_eq!(work.go_on(), Ok(()));
+        assert_eq!(work.counted(0..10).count(), 10);
+        assert_eq!(work.go_on(), Err(TOO_LARGE));
     }
 
     #[test]

@@ -1,12 +1,18 @@
-//! The answers to `wchs`, `wchc` and `wchp`. As in ZooKeeper they tell of the
-//! data table only: watches for children alone are not among them.
+//! `wchs`, `wchc` and `wchp`: which watches there are. As ZooKeeper tells it,
+//! watches for children alone are not among them.
+//!
+//! There can be millions, on names of any length. They are looked at a few at a
+//! time, so that whoever changes or watches something meanwhile need not wait,
+//! and sent as they are found, as fast as whoever asked takes them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::four_letter::Lines;
 use super::listener::Shared;
+use crate::node::ConnectionId;
 
 /// How many.
 pub(super) fn count(text: &mut Lines, shared: &Shared) {
@@ -17,44 +23,114 @@ pub(super) fn count(text: &mut Lines, shared: &Shared) {
     text.line(format_args!(""));
 }
 
+/// Takes the text piece by piece; an error ends it.
+pub(super) trait Taker {
+    /// Returns once there is room for more.
+    async fn take(&mut self, text: &str) -> io::Result<()>;
+}
+
 /// The paths of every session.
-pub(super) fn by_session(text: &mut Lines, shared: &Shared) {
+pub(super) async fn by_session(shared: &Shared, taker: &mut impl Taker) -> io::Result<()> {
+    // One at a time: of millions, pointers alone take much.
+    let _turn = shared.watch_listing.lock().await;
     let mut paths_of: BTreeMap<i64, Vec<Arc<str>>> = BTreeMap::new();
-    for (path, sessions) in watched(shared) {
-        for session in sessions {
-            paths_of.entry(session).or_default().push(Arc::clone(&path));
+    let mut pieces = Pieces::new(shared);
+    while let Some(piece) = pieces.next() {
+        for (path, sessions) in piece {
+            for session in sessions {
+                paths_of.entry(session).or_default().push(Arc::clone(&path));
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    for (session, mut paths) in paths_of {
+        if paths.len() <= SORTED_MAX {
+            paths.sort_unstable();
+        }
+        taker.take(&format!("0x{session:x}\n")).await?;
+        for some in paths.chunks(LINES_AT_ONCE) {
+            let mut text = Lines::default();
+            for path in some {
+                text.line(format_args!("\t{path}"));
+            }
+            taker.take(&text.0).await?;
         }
     }
-    for (session, paths) in paths_of {
-        text.line(format_args!("0x{session:x}"));
-        for path in paths {
-            text.line(format_args!("\t{path}"));
-        }
-    }
-    text.line(format_args!(""));
+    taker.take("\n").await
 }
 
 /// The sessions of every path.
-pub(super) fn by_path(text: &mut Lines, shared: &Shared) {
-    for (path, sessions) in watched(shared) {
-        text.line(format_args!("{path}"));
-        for session in sessions {
-            text.line(format_args!("\t0x{session:x}"));
+pub(super) async fn by_path(shared: &Shared, taker: &mut impl Taker) -> io::Result<()> {
+    let mut pieces = Pieces::new(shared);
+    while let Some(mut piece) = pieces.next() {
+        piece.sort_unstable();
+        for some in piece.chunks(LINES_AT_ONCE) {
+            let mut text = Lines::default();
+            for (path, sessions) in some {
+                text.line(format_args!("{path}"));
+                for session in sessions {
+                    text.line(format_args!("\t0x{session:x}"));
+                }
+            }
+            taker.take(&text.0).await?;
         }
     }
-    text.line(format_args!(""));
+    taker.take("\n").await
 }
 
-/// Every path with watches in the data table, and their sessions.
-pub(super) fn watched(shared: &Shared) -> BTreeMap<Arc<str>, BTreeSet<i64>> {
-    let sessions: HashMap<_, _> = shared
-        .connections()
-        .into_iter()
-        .map(|peer| (peer.id, peer.stats.session.load(Relaxed)))
-        .collect();
-    let watches = shared.node.znode_watches().data_watches();
-    let known = |connections: Vec<_>| {
-        connections.iter().filter_map(|connection| sessions.get(connection).copied()).collect()
-    };
-    watches.into_iter().map(|(path, connections)| (path, known(connections))).collect()
+/// A few lines can have a few megabytes.
+const LINES_AT_ONCE: usize = 16;
+/// Longer lists come as they are: sorting would hold others up.
+const SORTED_MAX: usize = 10_000;
+/// Text that a page shows at most.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Paths and sessions for a page, in order, and whether there are more than a
+/// page shows.
+pub(super) fn some(shared: &Shared) -> (BTreeMap<Arc<str>, Vec<i64>>, bool) {
+    let mut found = BTreeMap::new();
+    let mut bytes = 0;
+    let mut pieces = Pieces::new(shared);
+    while let Some(piece) = pieces.next() {
+        for (path, sessions) in piece {
+            // As the longer of the two pages shows it.
+            bytes += sessions.len() * (path.len() + 24) + path.len();
+            if bytes > PAGE_BYTES_MAX {
+                return (found, true);
+            }
+            found.insert(path, sessions);
+        }
+    }
+    (found, false)
+}
+
+/// Paths, and the sessions that watch them.
+type Watches = Vec<(Arc<str>, Vec<i64>)>;
+
+/// The data table, piece by piece, with sessions instead of connections.
+struct Pieces<'a> {
+    shared: &'a Shared,
+    sessions: HashMap<ConnectionId, i64>,
+    place: Option<usize>,
+}
+
+impl<'a> Pieces<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let connections = shared.connections().into_iter();
+        let sessions = connections.map(|peer| (peer.id, peer.stats.session.load(Relaxed)));
+        Self { shared, sessions: sessions.collect(), place: Some(0) }
+    }
+
+    fn next(&mut self) -> Option<Watches> {
+        let (found, place) = self.shared.node.znode_watches().data_watches(self.place?);
+        self.place = place;
+        let session = |connection: ConnectionId| self.sessions.get(&connection).copied();
+        let known = |connections: Vec<_>| {
+            let mut sessions: Vec<i64> = connections.into_iter().filter_map(session).collect();
+            sessions.sort_unstable();
+            sessions.dedup();
+            sessions
+        };
+        Some(found.into_iter().map(|(path, connections)| (path, known(connections))).collect())
+    }
 }
