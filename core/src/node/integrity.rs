@@ -19,7 +19,7 @@
 //! Members are equal here: a leader that is the odd one out is overruled as any
 //! other, and hands leadership over first. Two of two, or two of four, cannot
 //! tell who is right: all of them withdraw until an operator decides, by the
-//! note of [`Distrust`] in the directory of the one that is to follow.
+//! [`Note`] in the directory of the one that is to follow.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -35,7 +35,7 @@ use super::marks::{Mark, Mismatch};
 use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
 use crate::error::Error;
-use crate::storage::Distrust;
+use crate::storage::Note;
 
 /// How long a dispute may last before this member stops serving on the chance
 /// that it is the one that is wrong.
@@ -47,10 +47,12 @@ const RETRY: Duration = Duration::from_millis(100);
 /// How this member stands with itself.
 #[derive(Debug)]
 pub(super) struct Integrity {
-    distrust: Distrust,
+    distrust: Note,
     /// Whether its state may decide for others.
     pub(super) trusted: AtomicBool,
     withdrawn: Mutex<Option<String>>,
+    /// Why its log is not to be trusted, if it is not; see `recovery`.
+    pub(super) recovering: Mutex<Option<String>>,
     dispute: Mutex<Option<Mismatch>>,
     opened: Notify,
     mismatches: AtomicU64,
@@ -74,7 +76,7 @@ pub(super) enum Verdict {
 impl Integrity {
     /// # Errors
     /// `Unavailable` if the directory cannot be read.
-    pub(super) fn new(distrust: Distrust) -> Result<Self, Error> {
+    pub(super) fn new(distrust: Note) -> Result<Self, Error> {
         let noted = distrust.is_noted().map_err(|error| {
             Error::unavailable("the data directory cannot be read").caused_by(error)
         })?;
@@ -83,6 +85,7 @@ impl Integrity {
             distrust,
             trusted: AtomicBool::new(!noted),
             withdrawn: Mutex::new(noted.then(|| why.to_owned())),
+            recovering: Mutex::default(),
             dispute: Mutex::default(),
             opened: Notify::new(),
             mismatches: AtomicU64::new(0),
@@ -92,11 +95,16 @@ impl Integrity {
 
     /// Why clients are turned away, if they are.
     pub(super) fn withdrawn(&self) -> Option<String> {
-        lock(&self.withdrawn).clone()
+        lock(&self.recovering).clone().or_else(|| lock(&self.withdrawn).clone())
+    }
+
+    /// Whether its state is the reason to turn clients away.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        lock(&self.withdrawn).is_some()
     }
 
     pub(super) fn serves(&self) -> bool {
-        lock(&self.withdrawn).is_none()
+        lock(&self.recovering).is_none() && lock(&self.withdrawn).is_none()
     }
 
     /// Marks that differed since the start.
@@ -122,7 +130,7 @@ impl Integrity {
 
 /// Settles disputes, one after the other, beginning with a note on disk.
 pub(super) async fn keep(weak: Weak<Inner>) {
-    let distrusted = weak.upgrade().is_some_and(|inner| !inner.replica.integrity.serves());
+    let distrusted = weak.upgrade().is_some_and(|inner| inner.replica.integrity.is_withdrawn());
     if distrusted {
         settle(&weak, true).await;
     }
@@ -319,7 +327,9 @@ impl Inner {
         let served = lock(&integrity.withdrawn).take().is_none();
         integrity.trusted.store(true, Ordering::Relaxed);
         self.settle_electable();
-        self.replica.proposals.serve_again();
+        if integrity.serves() {
+            self.replica.proposals.serve_again();
+        }
         if served {
             tracing::warn!(member = self.member.0, "another member's state is not the cluster's");
         } else {

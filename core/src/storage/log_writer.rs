@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::durable_mark::{DurableMark, MarkFile};
 use super::log_index::Location;
 use super::raft_log::{Completion, LogShared, Request};
 use super::record::{
@@ -38,6 +41,12 @@ pub(super) struct LogWriter {
     pub(super) last_frame: Option<usize>,
     /// Where the entries of the batch went.
     pub(super) placed: Vec<(LogPosition, Location)>,
+    /// Says after each sync how far the log is durable.
+    pub(super) marks: MarkFile,
+    /// Not while the marks prove that something was lost.
+    pub(super) marks_allowed: Arc<AtomicBool>,
+    /// The index after the last entry.
+    pub(super) next: u64,
 }
 
 impl LogWriter {
@@ -125,10 +134,14 @@ impl LogWriter {
         self.begin_batch();
         match &record {
             Record::Vote(vote) => self.vote = Some(*vote),
-            Record::Purge(upto) => self.purged = self.purged.max(Some(*upto)),
+            Record::Purge(upto) => {
+                self.purged = self.purged.max(Some(*upto));
+                self.next = self.next.max(upto.index + 1);
+            }
             Record::Committed(position) => self.committed = *position,
             Record::Entry(entry) => self.place(entry),
-            Record::Checkpoint { .. } | Record::Truncate { .. } | Record::Seal => {}
+            Record::Truncate { from } => self.next = self.next.min(*from),
+            Record::Checkpoint { .. } | Record::Seal => {}
         }
         self.frame(&record)
     }
@@ -147,6 +160,7 @@ impl LogWriter {
         let offset = self.active.end + self.buffer.len() as u64;
         let location = Location { segment: self.active.number, offset };
         self.placed.push((entry.position, location));
+        self.next = entry.position.index + 1;
         if let Some(segment) = self.segments.get_mut(&self.active.number) {
             segment.index_max = segment.index_max.max(Some(entry.position.index));
         }
@@ -182,7 +196,15 @@ impl LogWriter {
         self.batch = 0;
         self.segments.insert(number, WrittenSegment { size: self.active.size, index_max: None });
         shared.state().files.insert(number, self.active.file.clone());
+        self.mark();
         Ok(())
+    }
+
+    fn mark(&mut self) {
+        if self.marks_allowed.load(Ordering::Acquire) {
+            let ActiveSegment { number: segment, size, end, .. } = self.active;
+            self.marks.note(DurableMark { segment, size, end, next: self.next });
+        }
     }
 
     fn make_durable(&mut self, shared: &LogShared) -> io::Result<()> {
@@ -192,6 +214,7 @@ impl LogWriter {
             self.buffer.clear();
             self.active.file.sync()?;
             self.batch += 1;
+            self.mark();
         }
         let mut state = shared.state();
         for (position, location) in self.placed.drain(..) {

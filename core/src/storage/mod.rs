@@ -4,9 +4,12 @@
 //! data directory
 //!   lock        held while a member runs
 //!   member      whose directory this is, and how often it was started
+//!   peers       what other members' directories were
+//!   durable     how far the log is known to be durable
 //!   log/        segments of the log: entries, votes, truncations, purges in one stream
 //!   snapshots/  the current snapshot of the state machine
 //!   reinstall   only while the state is not to be trusted
+//!   recovering  only while log and vote are not to be trusted
 //! ```
 //!
 //! Only the user the member runs as may look into it; see [`permissions`].
@@ -15,16 +18,20 @@
 //! 1. A completion is called only after an fsync of everything it covers.
 //! 2. A failed fsync is final: the log refuses everything after it.
 //! 3. Nothing damaged is used; only the unconfirmed end of the log is cut off.
+//! 4. A log that ends before it was durable is told from one that a crash cut
+//!    short: its [`Loss`] is for the layer above to judge.
 //!
 //! Nothing here knows Raft's rules; the layer above keeps them.
 
 pub mod disk;
-mod distrust;
+mod durable_mark;
 #[cfg(test)]
 pub(crate) mod faulty_disk;
 mod identity;
 mod log_index;
 mod log_writer;
+mod note;
+mod peer_memory;
 pub mod permissions;
 mod raft_log;
 mod record;
@@ -38,13 +45,18 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use distrust::Distrust;
+pub use durable_mark::Loss;
+pub use identity::{DirectoryIdentity, OwnIdentity};
+pub use note::Note;
+pub use peer_memory::{PeerMemory, RememberedPeer};
 pub use raft_log::{Completion, RaftLog};
 pub use record::{LogEntry, LogPosition, StoredVote};
 pub use snapshot_store::{Snapshot, SnapshotReceiver, SnapshotStore, SnapshotWriter};
 
 use self::disk::Disk;
+use self::durable_mark::{DurableMark, MarkFile};
 use self::identity::DirectoryLock;
 use self::log_writer::{LogWriter, WrittenSegment};
 use self::raft_log::LogState;
@@ -77,8 +89,18 @@ pub struct Storage {
     pub snapshots: SnapshotStore,
     /// Greater at every start of this member; never reused.
     pub incarnation: u64,
-    /// Whether the state is to be trusted.
-    pub distrust: Distrust,
+    /// Which directory this is.
+    pub identity: OwnIdentity,
+    /// Which ones other members had.
+    pub peer_memory: PeerMemory,
+    /// That the state is not to be trusted.
+    pub distrust: Note,
+    /// That log and vote are not to be trusted.
+    pub recovering: Note,
+    /// What the log lost since it was durable. Found again at every start until it
+    /// is accepted.
+    pub loss: Option<Loss>,
+    loss_accepted: Arc<AtomicBool>,
     _lock: DirectoryLock,
 }
 
@@ -104,10 +126,19 @@ impl Storage {
         disk.create_directory(&log_directory).map_err(unusable)?;
         disk.create_directory(&snapshot_directory).map_err(unusable)?;
         disk.sync_directory(directory).map_err(unusable)?;
-        let incarnation =
-            identity::begin_incarnation(&**disk, directory, options.member, options.wall_ms)?;
+        let identity =
+            OwnIdentity::begin(disk.clone(), directory, options.member, options.wall_ms)?;
+        let incarnation = identity.current().incarnation;
+        let peer_memory = PeerMemory::open(disk.clone(), directory)?;
         let snapshots = SnapshotStore::open(disk.clone(), snapshot_directory)?;
-        let recovered = recovery::recover(&**disk, &log_directory, options.held_bytes_max)?;
+        let mark = MarkFile::read(&**disk, directory)?;
+        let recovered = recovery::recover(&**disk, directory, mark, options.held_bytes_max)?;
+        let loss = recovered.loss.clone().or_else(|| {
+            // Whoever takes a snapshot over has a vote before.
+            let empty = recovered.vote.is_none() && recovered.index.last().is_none();
+            let snapshot = snapshots.current().filter(|_| empty)?;
+            Some(Loss::of_everything(directory, snapshot.position().map(|at| at.index + 1)))
+        });
 
         let thread_name = format!("coord-{}-wal", options.member);
         let mut pool =
@@ -123,13 +154,25 @@ impl Storage {
         let (active, batch) = match recovered.active {
             Some(active) => active,
             None => {
-                let number = segments.last_key_value().map_or(0, |(number, _)| number + 1);
+                let number = recovered.next_segment;
                 let active = pool.start_segment(number, 0).map_err(unusable)?;
                 segments.insert(number, WrittenSegment { size: active.size, index_max: None });
                 files.insert(number, active.file.clone());
                 (active, 0)
             }
         };
+        let next = recovered.index.next();
+        let whole =
+            DurableMark { segment: active.number, size: active.size, end: active.end, next };
+        let marks = match (&loss, mark) {
+            (None, _) => MarkFile::start(&**disk, directory, whole)?,
+            // What proves the loss stays until the layer above has judged it.
+            (Some(_), Some(_)) => MarkFile::open(&**disk, directory)?,
+            (Some(_), None) => {
+                MarkFile::start(&**disk, directory, DurableMark { end: whole.end + 1, ..whole })?
+            }
+        };
+        let loss_accepted = Arc::new(AtomicBool::new(loss.is_none()));
         let state = LogState {
             vote: recovered.vote,
             committed: recovered.committed,
@@ -148,10 +191,33 @@ impl Storage {
             buffer: Vec::new(),
             last_frame: None,
             placed: Vec::new(),
+            marks,
+            marks_allowed: loss_accepted.clone(),
+            next,
         };
         let log = RaftLog::start(state, writer, &thread_name).map_err(unusable)?;
-        let distrust = Distrust::new(disk.clone(), directory.clone());
-        Ok(Self { log, snapshots, incarnation, distrust, _lock: lock })
+        let note = |file| Note::new(disk.clone(), directory.clone(), file);
+        let (distrust, recovering) = (note(note::REINSTALL), note(note::RECOVERING));
+        Ok(Self {
+            log,
+            snapshots,
+            incarnation,
+            identity,
+            peer_memory,
+            distrust,
+            recovering,
+            loss,
+            loss_accepted,
+            _lock: lock,
+        })
+    }
+}
+
+impl Storage {
+    /// Goes on without what the log lost: from the next write on there is no proof
+    /// of it any more.
+    pub fn accept_loss(&self) {
+        self.loss_accepted.store(true, Ordering::Release);
     }
 }
 

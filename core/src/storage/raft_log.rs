@@ -234,6 +234,14 @@ impl RaftLog {
         self.shared.state().index.last()
     }
 
+    /// Whether everything up to and including `index` is on disk, or was and is purged.
+    pub fn is_durable_to(&self, index: u64) -> bool {
+        let state = self.shared.state();
+        let purged = state.index.purged().is_some_and(|purged| purged.index >= index);
+        // Entries become durable in their order.
+        purged || state.index.position(index).is_some_and(|at| state.index.is_durable(at))
+    }
+
     /// The position of one entry, if the log holds it.
     pub fn position(&self, index: u64) -> Option<LogPosition> {
         self.shared.state().index.position(index)

@@ -5,6 +5,10 @@
 //! batches are written one after the other, each after the one before was
 //! durable, so then the disk lost or changed something it had confirmed. That,
 //! and any damage in an older segment, is refused.
+//!
+//! What follows and was acknowledged all the same is a [`Loss`]: the log ends
+//! before its mark, or its newest file is empty. It is reported to the caller,
+//! who knows whether others have what is missing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::disk::{Disk, DiskFile};
+use super::durable_mark::{DurableMark, Found, Loss, compare};
 use super::log_index::{Location, LogIndex};
 use super::record::{
     FRAME_HEADER_BYTES, FrameHeader, LogPosition, Record, SEGMENT_HEADER_BYTES, StoredVote,
@@ -39,17 +44,25 @@ pub(super) struct Recovered {
     pub(super) segments: std::collections::BTreeMap<u64, KnownSegment>,
     /// Where to go on writing, and the batch to write next; None to start a new segment.
     pub(super) active: Option<(ActiveSegment, u32)>,
+    /// The number of that.
+    pub(super) next_segment: u64,
+    /// What was acknowledged and is not there any more.
+    pub(super) loss: Option<Loss>,
 }
 
-/// Reads all segments in `directory`.
+/// Reads all segments in the data directory `root`, and compares what they hold
+/// with how far they were durable.
 ///
 /// # Errors
 /// `Corrupt`, naming file and offset; `Unavailable` if the disk cannot be read.
 pub(super) fn recover(
     disk: &dyn Disk,
-    directory: &Path,
+    root: &Path,
+    mark: Option<DurableMark>,
     held_bytes_max: usize,
 ) -> Result<Recovered, Error> {
+    let directory = root.join("log");
+    let directory = directory.as_path();
     let unreadable = |error: std::io::Error| {
         Error::unavailable(format!("the log in {} cannot be read", directory.display()))
             .caused_by(error)
@@ -70,7 +83,10 @@ pub(super) fn recover(
         committed: None,
         segments: std::collections::BTreeMap::new(),
         active: None,
+        next_segment: 0,
+        loss: None,
     };
+    let mut end_of_newest = None;
     for (at, &number) in numbers.iter().enumerate() {
         if at > 0 && numbers[at - 1] + 1 != number {
             return Err(corrupt(
@@ -85,17 +101,38 @@ pub(super) fn recover(
         let size = file.size().map_err(unreadable)?;
         let mut content = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
         file.read_at(0, &mut content).map_err(unreadable)?;
-        let mut scan = Scan { number, path, content: content.into(), index_max: None };
+        let mut scan =
+            Scan { number, path, content: content.into(), index_max: None, whole_until: 0 };
+        if newest && scan.holds_nothing() {
+            // Its header was durable before it got its name.
+            recovered.loss = Some(Loss::of_segment(root, number, recovered.index.next()));
+            recovered.next_segment = number;
+            break;
+        }
         let end = scan.run(newest, &mut recovered)?;
         recovered.index.shrink();
+        recovered.next_segment = number + 1;
+        if newest {
+            end_of_newest = Some((number, scan.whole_until, size));
+        }
         if newest && let Tail::Open { end, stale_until, batch } = end {
             let active = ActiveSegment { number, file: file.clone(), end, size, filled: size };
+            let acknowledged = mark.is_some_and(|mark| mark.segment == number && mark.end > end);
+            if stale_until > end && !acknowledged {
+                tracing::warn!(
+                    file = %scan.path.display(), byte = end, bytes = stale_until - end,
+                    log_ends_before = recovered.index.next(),
+                    "a write that was not finished is cut off"
+                );
+            }
             clear_stale(&*file, end, stale_until).map_err(unreadable)?;
             recovered.active = Some((active, batch));
         }
         recovered.segments.insert(number, KnownSegment { file, size, index_max: scan.index_max });
     }
     check_start(&recovered, directory, numbers.first().copied())?;
+    let found = Found { newest: end_of_newest, next: recovered.index.next() };
+    recovered.loss = compare(root, mark, &found).or(recovered.loss);
     Ok(recovered)
 }
 
@@ -139,9 +176,16 @@ struct Scan {
     path: PathBuf,
     content: Bytes,
     index_max: Option<u64>,
+    /// The end of the last whole batch.
+    whole_until: u64,
 }
 
 impl Scan {
+    /// Whether there is nothing but zeros where header and frames must be.
+    fn holds_nothing(&self) -> bool {
+        self.content.len() < SEGMENT_HEADER_BYTES || self.content.iter().all(|byte| *byte == 0)
+    }
+
     fn run(&mut self, newest: bool, recovered: &mut Recovered) -> Result<Tail, Error> {
         let mut end = 0;
         let mut next_batch = 0;
@@ -151,6 +195,7 @@ impl Scan {
         let mut offset = SEGMENT_HEADER_BYTES;
         if header_ok {
             end = offset;
+            self.whole_until = end as u64;
         }
         while header_ok && let Some((record, header)) = self.frame(offset, next_batch) {
             let location = Location { segment: self.number, offset: offset as u64 };
@@ -162,6 +207,7 @@ impl Scan {
                     self.replay(record, location, recovered)?;
                 }
                 end = offset;
+                self.whole_until = end as u64;
                 next_batch += 1;
                 if sealed {
                     return Ok(Tail::Sealed);
@@ -254,9 +300,8 @@ impl Scan {
 fn corrupt(path: &Path, offset: usize, what: &str) -> Error {
     Error::corrupt(format!(
         "{} is damaged at byte {offset}: {what}. This member must not vote with it. To repair, \
-         restore the file from an intact copy of the disk, or, if a majority of the other members \
-         is intact, remove this member from the cluster and add it again with an empty data \
-         directory",
+         restore the file from an intact copy of the disk, or, if the other members are intact, \
+         start this one with an empty data directory: it gets everything from them",
         path.display()
     ))
 }

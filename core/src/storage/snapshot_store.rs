@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -83,8 +83,8 @@ impl SnapshotStore {
             let snapshot = store.verify(file, path.clone(), Some(position)).map_err(|error| {
                 Error::corrupt(format!(
                     "the snapshot {} is damaged. To repair, restore the file from an intact copy \
-                     of the disk, or, if a majority of the other members is intact, remove this \
-                     member from the cluster and add it again with an empty data directory",
+                     of the disk, or, if the other members are intact, start this one with an \
+                     empty data directory: it gets everything from them",
                     path.display()
                 ))
                 .caused_by(error)
@@ -94,6 +94,11 @@ impl SnapshotStore {
             store.inner.remove_others(position).map_err(unreadable)?;
         }
         Ok(store)
+    }
+
+    /// Where they are.
+    pub fn directory(&self) -> &Path {
+        &self.inner.directory
     }
 
     /// The newest snapshot.
