@@ -9,8 +9,8 @@
 //! | it has nothing either, and names the same members | counts it |
 //! | it has nothing either, and names others | tells the user, and goes on asking |
 //!
-//! When a majority of the voters, itself included, stand like it, it writes the
-//! first membership into its log. Nothing is lost by waiting for them: without a
+//! When a majority of the voters, itself included, stand like it, and all others
+//! have answered or cannot be reached, it writes the first membership into its log. Nothing is lost by waiting for them: without a
 //! majority nobody could lead. So a member that names three running ones and
 //! itself never forms a second cluster, and needs no setting to say so.
 
@@ -54,7 +54,7 @@ pub(super) enum Standing {
 }
 
 impl FirstMembers {
-    fn voters(&self) -> impl Iterator<Item = MemberId> + '_ {
+    pub(super) fn voters(&self) -> impl Iterator<Item = MemberId> + '_ {
         self.addresses.keys().copied().filter(|member| !self.observers.contains(member))
     }
 }
@@ -99,6 +99,8 @@ impl Consensus {
         let me = self.inner.peers.me;
         if raft.is_initialized().await.map_err(fatal_error)? {
             self.tell_difference(&first);
+        } else if self.inner.acquaintance.is_recovering() {
+            tracing::info!(member = me.0, "waiting for the leader of the cluster this one was in");
         } else if first.voters().eq([me]) {
             self.initialize(&first).await?;
         } else if first.voters().any(|voter| voter == me) {
@@ -107,7 +109,7 @@ impl Consensus {
         } else {
             tracing::info!(member = me.0, "waiting for the leader of a cluster to come here");
         }
-        if raft.voter_ids().eq([me.0]) {
+        if raft.voter_ids().eq([me.0]) && self.inner.acquaintance.may_stand() {
             raft.trigger().elect(false).await.map_err(fatal_error)?;
         }
         Ok(())
@@ -157,6 +159,10 @@ impl Consensus {
         let majority = first.voters().count() / 2 + 1;
         let mut alike = BTreeSet::from([me]);
         let mut complained = BTreeSet::new();
+        // Whoever belongs to a cluster must have the time to say so, even if a
+        // majority lost its directories at once and stands like this one.
+        let mut unasked: BTreeSet<_> =
+            first.addresses.keys().copied().filter(|other| *other != me).collect();
         let ask = |other, after| async move {
             pause(after).await;
             (other, self.standing_of(other).await)
@@ -164,8 +170,9 @@ impl Consensus {
         let others = first.addresses.keys().copied().filter(|other| *other != me);
         let mut asked: FuturesUnordered<_> =
             others.map(|other| ask(other, Duration::ZERO)).collect();
-        while alike.len() < majority {
+        while alike.len() < majority || !unasked.is_empty() {
             let Some((other, standing)) = asked.next().await else { break };
+            unasked.remove(&other);
             match standing {
                 Some(Standing::Formed) => return false,
                 Some(Standing::Fresh(named)) => {
@@ -183,7 +190,9 @@ impl Consensus {
                 None => {}
             }
             // A leader may have come here meanwhile.
-            if self.inner.raft.is_initialized().await.unwrap_or(true) {
+            if self.inner.raft.is_initialized().await.unwrap_or(true)
+                || self.inner.acquaintance.is_recovering()
+            {
                 return false;
             }
             asked.push(ask(other, ASK_AGAIN));

@@ -18,6 +18,7 @@ use openraft::{Instant as _, ReadPolicy, ServerState};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::acquaintance::Acquaintance;
 use super::config::config;
 use super::formation::FirstMembers;
 use super::lifetime::Lifetime;
@@ -119,6 +120,7 @@ pub(super) struct Inner {
     pub(super) progress: Arc<Progress>,
     pub(super) peers: Arc<Peers>,
     contact: Arc<LeaderContact>,
+    pub(super) acquaintance: Arc<Acquaintance>,
     pub(super) lifetime: Lifetime,
     /// Held while a snapshot is taken, and while none may be.
     pub(super) snapshotting: Arc<tokio::sync::Mutex<()>>,
@@ -150,6 +152,7 @@ impl Consensus {
             peers.learn(*member, address);
         }
         let storage = options.storage;
+        check_snapshot(&storage)?;
         let state_machine = StateMachine::new(
             options.machine,
             storage.snapshots.clone(),
@@ -165,6 +168,14 @@ impl Consensus {
         )
         .await
         .map_err(|fatal| Error::unavailable("the member cannot start").caused_by(fatal))?;
+        // Who it is must be settled first.
+        raft.runtime_config().elect(false);
+        let acquaintance = Arc::new(Acquaintance::new(peers.clone(), raft.clone(), &storage)?);
+        if let Err(error) = settle_start(&acquaintance, &storage, &options.first).await {
+            // It did nothing yet that could fail to end.
+            let _ = raft.shutdown().await;
+            return Err(error);
+        }
         let contact = Arc::new(LeaderContact::new(Instant::now()));
         let snapshotting = Arc::<tokio::sync::Mutex<()>>::default();
         if let Some(listener) = options.peer_listener {
@@ -177,6 +188,7 @@ impl Consensus {
                 first: Arc::new(options.first.clone()),
                 transport,
                 snapshotting: snapshotting.clone(),
+                acquaintance: acquaintance.clone(),
             };
             lifetime.spawn(server.run(listener));
         }
@@ -185,6 +197,7 @@ impl Consensus {
             progress,
             peers,
             contact,
+            acquaintance: acquaintance.clone(),
             lifetime,
             snapshotting,
             status: watch::Sender::default(),
@@ -193,6 +206,11 @@ impl Consensus {
         });
         let consensus = Self { inner };
         consensus.watch_over(snapshot_log_bytes);
+        acquaintance.settle_election();
+        let lifetime = &consensus.inner.lifetime;
+        lifetime.spawn(acquaintance.clone().meet_all());
+        lifetime.spawn(acquaintance.recover());
+        lifetime.spawn(consensus.clone().watch_over_recovery());
         consensus.form(options.first).await?;
         consensus.publish();
         Ok(consensus)
@@ -332,6 +350,7 @@ impl Consensus {
         let inner = &self.inner;
         let _one_at_a_time = inner.stopping.lock().await;
         inner.lifetime.end();
+        inner.acquaintance.save().await;
         if inner.raft.shutdown().await.is_err() {
             tracing::warn!(member = inner.peers.me.0, "consensus ended by a panic");
         }
@@ -411,6 +430,7 @@ impl Consensus {
         for (member, address) in status.voters.iter().chain(&status.learners) {
             self.inner.peers.learn(*member, address);
         }
+        self.inner.acquaintance.look_around();
         self.inner.status.send_replace(status);
     }
 
@@ -418,6 +438,54 @@ impl Consensus {
         let hint = other_leader(forward, self.inner.peers.me).map(|member| member.0);
         Error::new(ErrorKind::NotLeader { hint }, "this member is not the leader")
     }
+}
+
+/// The log begins where a snapshot ends. Without that there is no state to apply it
+/// to, though log and vote are whole.
+fn check_snapshot(storage: &Storage) -> Result<(), Error> {
+    let Some(purged) = storage.log.purged() else { return Ok(()) };
+    let held = storage.snapshots.current().and_then(|snapshot| snapshot.position());
+    if held.is_some_and(|held| held.index >= purged.index) {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!(
+        "the snapshot of the state up to entry {} is gone from {}, and the log begins behind it. \
+         To repair, restore it from an intact copy of the disk, or, if the other members are \
+         intact, start this one with an empty data directory: it gets everything from them",
+        purged.index,
+        storage.snapshots.directory().display()
+    )))
+}
+
+/// Whether what the directory holds is what the member had, as far as that shows.
+async fn settle_start(
+    acquaintance: &Acquaintance,
+    storage: &Storage,
+    first: &FirstMembers,
+) -> Result<(), Error> {
+    let me = acquaintance.peers.me;
+    let mut voters: Vec<MemberId> = acquaintance.raft.voter_ids().map(MemberId).collect();
+    if voters.is_empty() {
+        voters = first.voters().collect();
+    }
+    let alone = voters == [me];
+    if let Some(loss) = &storage.loss {
+        if alone {
+            return Err(loss.refusal());
+        }
+        acquaintance.begin_recovering(&loss.to_string()).await;
+        storage.accept_loss();
+    }
+    let noted = storage.recovering.is_noted().map_err(|error| {
+        Error::unavailable("the data directory cannot be read").caused_by(error)
+    })?;
+    if noted && !acquaintance.is_recovering() {
+        acquaintance.go_on_recovering();
+    }
+    if alone {
+        acquaintance.is_alone();
+    }
+    Ok(())
 }
 
 pub(super) fn fatal_error(fatal: Fatal<TypeConfig>) -> Error {

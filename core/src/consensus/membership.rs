@@ -145,7 +145,7 @@ impl Consensus {
     /// Whether this member may ask to become leader: not if it was removed, nor if its
     /// state is not to be trusted.
     pub fn allow_election(&self, allowed: bool) {
-        self.inner.raft.runtime_config().elect(allowed);
+        self.inner.acquaintance.allow_leading(allowed);
     }
 
     /// Asks a voter to take over leadership. Whether it did shows in the status.

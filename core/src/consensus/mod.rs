@@ -16,6 +16,7 @@
 //! Not here: batching of commands into payloads, sessions, forwarding to the
 //! leader. Those belong to the node.
 
+mod acquaintance;
 mod config;
 mod formation;
 mod lifetime;
@@ -28,6 +29,7 @@ mod peer_link;
 mod peer_message;
 mod peer_server;
 mod peer_transport;
+mod recovery;
 mod reinstall;
 mod snapshot_transfer;
 mod state_machine;

@@ -29,6 +29,9 @@ pub(super) const CALL_PRE_VOTE: u8 = 2;
 pub(super) const CALL_TRANSFER: u8 = 3;
 pub(super) const CALL_SERVICE: u8 = 4;
 pub(super) const CALL_STANDING: u8 = 5;
+pub(super) const CALL_MEET: u8 = 6;
+pub(super) const CALL_CONFIRM: u8 = 7;
+pub(super) const CALL_VOTED: u8 = 8;
 pub(super) const ANSWERED: u8 = 0;
 
 /// All peers of a member.
@@ -79,6 +82,22 @@ impl Peers {
         if known.address != address {
             *known = Known { address: address.to_owned(), calls: None, messages: None };
         }
+    }
+
+    /// Learns where a peer is unless that is known. True if it was not.
+    pub(super) fn learn_if_unknown(&self, peer: MemberId, address: &str) -> bool {
+        let unknown = self.known().get(&peer).is_none_or(|known| known.address.is_empty());
+        if unknown {
+            self.learn(peer, address);
+        }
+        unknown
+    }
+
+    /// All peers whose address is known.
+    pub(super) fn members(&self) -> Vec<MemberId> {
+        let known = self.known();
+        let others = known.iter().filter(|(id, at)| **id != self.me && !at.address.is_empty());
+        others.map(|(member, _)| *member).collect()
     }
 
     /// Messages that were dropped because a peer was away or slow.

@@ -14,11 +14,13 @@ use futures_util::stream::{self, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
+use super::acquaintance::Acquaintance;
 use super::formation::{FirstMembers, Standing};
 use super::lifetime::pause;
 use super::peer_frame::{Connection, FrameReader, FrameWriter, PeerError, Purpose, framed};
 use super::peer_link::{
-    ANSWERED, CALL_PRE_VOTE, CALL_SERVICE, CALL_STANDING, CALL_TRANSFER, CALL_VOTE,
+    ANSWERED, CALL_CONFIRM, CALL_MEET, CALL_PRE_VOTE, CALL_SERVICE, CALL_STANDING, CALL_TRANSFER,
+    CALL_VOTE, CALL_VOTED,
 };
 use super::peer_message::{
     decode_append, decode_snapshot_offer, decode_transfer, decode_vote_request,
@@ -98,6 +100,7 @@ pub(super) struct PeerServer {
     pub(super) transport: PeerTransport,
     /// Held while a snapshot is taken, and while none may be.
     pub(super) snapshotting: Arc<tokio::sync::Mutex<()>>,
+    pub(super) acquaintance: Arc<Acquaintance>,
 }
 
 impl PeerServer {
@@ -132,13 +135,16 @@ impl PeerServer {
             Purpose::Append => self.serve_append(connection, from).await,
             Purpose::Control => self.serve_control(connection, from).await,
             Purpose::Messages => self.serve_messages(connection.reader, from).await,
-            Purpose::Snapshot => self.serve_snapshots(connection).await,
+            Purpose::Snapshot => self.serve_snapshots(connection, from).await,
             Purpose::Fetch => self.serve_fetch(connection).await,
         }
     }
 
     async fn serve_append(&self, connection: Connection, from: MemberId) -> Result<(), PeerError> {
         let Connection { reader, mut writer, living } = connection;
+        if !self.acquaintance.knows(from).await {
+            return Err(PeerError::Unreachable(format!("member {from} cannot be met")));
+        }
         // openraft reads the requests in a task of its own, which has to end too.
         let state = (reader, self.clone(), living);
         let requests = stream::unfold(state, move |(mut reader, server, living)| async move {
@@ -158,6 +164,9 @@ impl PeerServer {
                     return None;
                 }
             };
+            if !server.acquaintance.takes_from(&request.vote) {
+                return None;
+            }
             server.contact.note();
             if !rider.is_empty() {
                 server.service.on_rider(from, rider);
@@ -234,6 +243,9 @@ impl PeerServer {
         match kind {
             CALL_VOTE | CALL_PRE_VOTE => {
                 let request = decode_vote_request(request).map_err(|error| error.to_string())?;
+                if !self.acquaintance.may_vote_for(from).await {
+                    return Err(format!("member {} has no vote for now", self.me));
+                }
                 let answer = match kind {
                     CALL_VOTE => self.raft.vote(request).await,
                     _ => self.raft.pre_vote(request).await,
@@ -242,6 +254,9 @@ impl PeerServer {
             }
             CALL_TRANSFER => {
                 let request = decode_transfer(request).map_err(|error| error.to_string())?;
+                if !self.acquaintance.may_stand() {
+                    return Err(format!("member {} may not lead for now", self.me));
+                }
                 let answer = self.raft.handle_transfer_leader(request).await;
                 answer
                     .map_err(|fatal| fatal.to_string())?
@@ -249,12 +264,16 @@ impl PeerServer {
             }
             CALL_STANDING => {
                 let formed = self.raft.is_initialized().await.map_err(|fatal| fatal.to_string())?;
-                let standing = match formed {
+                // One that recovers lost what it belonged to.
+                let standing = match formed || self.acquaintance.is_recovering() {
                     true => Standing::Formed,
                     false => Standing::Fresh((*self.first).clone()),
                 };
                 standing.encode(&mut out);
             }
+            CALL_MEET => return self.acquaintance.welcome(from, request).await,
+            CALL_CONFIRM => return self.acquaintance.confirm_for(from).await,
+            CALL_VOTED => return Ok(self.acquaintance.voted()),
             CALL_SERVICE => {
                 let answer = self.service.on_call(from, request).await;
                 return answer.map_err(|error| error.chain());
@@ -264,10 +283,18 @@ impl PeerServer {
         Ok(out.into())
     }
 
-    async fn serve_snapshots(&self, connection: Connection) -> Result<(), PeerError> {
+    async fn serve_snapshots(
+        &self,
+        connection: Connection,
+        from: MemberId,
+    ) -> Result<(), PeerError> {
         let Connection { mut reader, mut writer, living: _living } = connection;
         while let Some(offer) = reader.next().await? {
             let (vote, size) = decode_snapshot_offer(offer)?;
+            if !self.acquaintance.knows(from).await || !self.acquaintance.takes_from(&vote) {
+                let why = "this member recovers, and not by that leader";
+                return Err(PeerError::Unreachable(why.to_owned()));
+            }
             let living = Arc::new(self.transport.lifetime.enter());
             let receiving = receive_snapshot(&mut reader, self.snapshots.clone(), living, size);
             let snapshot = receiving.await?;

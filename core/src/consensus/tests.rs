@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 mod elections;
 mod membership;
+mod recovery;
 
 use super::lifetime::Lifetime;
 use super::log_store::LogStore;
@@ -25,6 +26,7 @@ use super::{
     CallAnswer, CommittedEntry, Consensus, ConsensusOptions, ConsensusRole, FirstMembers,
     FrozenState, Machine, PeerService, Refusal,
 };
+use crate::error::Error;
 use crate::storage::disk::{Disk, SystemDisk};
 use crate::storage::faulty_disk::FaultyDisk;
 use crate::storage::{Storage, StorageOptions};
@@ -201,7 +203,15 @@ impl Cluster {
         cluster
     }
 
+    fn at(&self, member: MemberId) -> &Consensus {
+        &self.running[&member].consensus
+    }
+
     async fn run(&mut self, member: MemberId, listener: TcpListener) {
+        self.try_run(member, listener).await.unwrap();
+    }
+
+    async fn try_run(&mut self, member: MemberId, listener: TcpListener) -> Result<(), Error> {
         let machine = Arc::new(Recorder::default());
         let service = Arc::new(Echo::default());
         let directory = &self.directories[usize::try_from(member.0 - 1).unwrap()];
@@ -222,15 +232,19 @@ impl Cluster {
             machine: machine.clone(),
             service: service.clone(),
         })
-        .await
-        .unwrap();
+        .await?;
         self.running.insert(member, Running { consensus, machine, service });
+        Ok(())
     }
 
     /// Starts a stopped member on its old address, as a restart would.
     async fn restart(&mut self, member: MemberId) {
+        self.try_restart(member).await.unwrap();
+    }
+
+    async fn try_restart(&mut self, member: MemberId) -> Result<(), Error> {
         let listener = TcpListener::bind(&self.members[&member]).await.unwrap();
-        self.run(member, listener).await;
+        self.try_run(member, listener).await
     }
 
     async fn stop(&mut self, member: MemberId) {

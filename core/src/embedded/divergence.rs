@@ -18,6 +18,8 @@ use crate::settings::Settings;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
+mod recovery;
+
 struct Members {
     directories: Vec<TempDir>,
     addresses: Vec<SocketAddr>,

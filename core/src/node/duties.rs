@@ -13,7 +13,7 @@ use super::handle::{Inner, NoReply, random};
 use super::integrity;
 use super::peer_message::PeerMessage;
 use super::proposals::PATIENCE;
-use super::standing;
+use super::{recovery, standing};
 use crate::clock;
 use crate::consensus::{ConsensusRole, ConsensusStatus};
 
@@ -39,6 +39,7 @@ pub(super) fn start(inner: &Arc<Inner>) {
     inner.spawn(sweep_znodes(Arc::downgrade(inner)));
     inner.spawn(standing::keep(Arc::downgrade(inner)));
     inner.spawn(integrity::keep(Arc::downgrade(inner)));
+    inner.spawn(recovery::keep(Arc::downgrade(inner)));
 }
 
 /// Sends batches in flight again when the leader changes, refuses or is silent.

@@ -117,13 +117,14 @@ impl NodeBuilder {
         inner.replica.attach(Arc::downgrade(&inner));
         desk.open(Arc::downgrade(&inner));
         inner.follow_standing();
-        if !inner.replica.integrity.serves() {
+        if inner.replica.integrity.is_withdrawn() {
             inner.replica.turn_away();
             // There is nobody else to ask.
             let alone = inner.consensus.status().voters.len() <= 1;
             inner.replica.integrity.trusted.store(alone, Ordering::Relaxed);
             inner.settle_electable();
         }
+        inner.follow_recovery(inner.consensus.watch_recovery().borrow().clone());
         duties::start(&inner);
         Ok(Node { inner })
     }

@@ -24,6 +24,7 @@ mod peer_desk;
 mod peer_message;
 mod proposals;
 mod read;
+mod recovery;
 mod replica;
 mod session_clock;
 mod sink;

@@ -1,0 +1,42 @@
+//! A member that recovers what it lost turns its clients away meanwhile.
+//!
+//! What it lost, and how it gets back, is for consensus to know; see there. Here
+//! its clients are let go, so that they find another member, and are taken again.
+
+use std::sync::{PoisonError, Weak};
+
+use super::handle::Inner;
+
+/// Follows whether this member recovers.
+pub(super) async fn keep(weak: Weak<Inner>) {
+    let Some(mut recovery) = weak.upgrade().map(|inner| inner.consensus.watch_recovery()) else {
+        return;
+    };
+    loop {
+        let why = recovery.borrow_and_update().clone();
+        let Some(inner) = weak.upgrade() else { return };
+        inner.follow_recovery(why);
+        drop(inner);
+        if recovery.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Inner {
+    /// Turns clients away while there is a reason to.
+    pub(super) fn follow_recovery(&self, why: Option<String>) {
+        let integrity = &self.replica.integrity;
+        let why = why.map(|why| format!("this member recovers what it lost: {why}"));
+        let recovers = why.is_some();
+        let recovered = {
+            let mut noted = integrity.recovering.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *noted, why).is_some()
+        };
+        if recovers && !recovered {
+            self.replica.turn_away();
+        } else if recovered && integrity.serves() {
+            self.replica.proposals.serve_again();
+        }
+    }
+}
