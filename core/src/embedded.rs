@@ -9,7 +9,9 @@
 #[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod divergence;
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -411,7 +413,10 @@ fn runtime(settings: &ValidSettings) -> Result<Runtime, Error> {
 }
 
 fn in_temporary_directory(mut settings: Settings) -> Result<(Settings, TempDir), Error> {
-    let directory = TempDir::with_prefix("coord-")
+    let directory = tempfile::Builder::new()
+        .prefix("coord-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
         .map_err(|error| Error::internal("no temporary directory can be made").caused_by(error))?;
     settings.data_dir = Path::to_path_buf(directory.path());
     Ok((settings, directory))

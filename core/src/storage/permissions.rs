@@ -58,16 +58,20 @@ pub(super) fn narrow(directory: &Path) -> Result<(), Error> {
     let mut narrowed = Vec::new();
     // The directory itself may be a link, which its owner chose.
     check(directory, &fs::metadata(directory).map_err(unreadable)?, me, &mut narrowed)?;
-    for path in entries(directory).map_err(unreadable)? {
-        match fs::symlink_metadata(&path) {
+    let found = entries(directory).map_err(unreadable)?;
+    for path in &found {
+        match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_symlink() => {}
-            Ok(metadata) => check(&path, &metadata, me, &mut narrowed)?,
+            Ok(metadata) => check(path, &metadata, me, &mut narrowed)?,
             // A temporary file of an earlier run that somebody removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(unreadable(error)),
         }
     }
-    if let Some(first) = narrowed.first() {
+    // One that was made for this member and is still empty, but for the lock.
+    if narrowed == [directory] && found.len() <= 1 {
+        tracing::info!(directory = %directory.display(), "the data directory is now this user's alone");
+    } else if let Some(first) = narrowed.first() {
         tracing::warn!(
             entries = narrowed.len(), first = %first.display(),
             "the data directory could be read by other users: it is now this user's alone"
