@@ -92,7 +92,7 @@ class Kills(unittest.TestCase):
         done = subprocess.run(
             [
                 sys.executable, str(FAULTS / "run.py"), "--target", str(target()), "kills", "--rounds", "3",
-                "--disturb", "leader,follower,two", "--rate", "50",
+                "--disturb", "leader,follower,two", "--rate", "50", "--only-promises",
             ],
             env={**os.environ, "COORD_BIN": str(coord())},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,

@@ -17,10 +17,12 @@ def auth_body(name):
     return struct.pack(">i", 0) + jute.text("digest") + jute.text(name)
 
 
-def connections(address, count):
-    """As many as can be made, sockets only."""
-    made = []
+def connections(address, count, seconds=6):
+    """As many as can be made in that time, sockets only."""
+    made, until = [], time.monotonic() + seconds
     for _ in range(count):
+        if time.monotonic() > until:
+            break
         try:
             made.append(socket.create_connection(address, 2))
         except OSError:
@@ -61,9 +63,11 @@ def push(sockets, data, seconds=15):
 def auth_long(trial):
     """80 identities with names of 900 KB on one connection, then one ordinary create"""
     connection = jute.Connection(trial.leader.zk_address, patience=20)
-    accepted = 0
+    accepted, until = 0, time.monotonic() + 20
     try:
         for number in range(80):
+            if time.monotonic() > until:
+                break
             error, _ = connection.call(AUTH, auth_body(b"x" * LONG + f"{number}:secret".encode()), xid=-4)
             if error:
                 break
@@ -79,9 +83,11 @@ def auth_long(trial):
 def auth_many(trial):
     """10,000 small identities on one connection, and creates with them"""
     connection = jute.Connection(trial.leader.zk_address, patience=20)
-    accepted, created = 0, 0
+    accepted, created, until = 0, 0, time.monotonic() + 15
     try:
         for start in range(0, 10_000, 100):
+            if time.monotonic() > until:
+                break
             for number in range(start, start + 100):
                 connection.send(AUTH, auth_body(f"user{number}:secret".encode()), xid=-4)
             for _ in range(100):
@@ -163,9 +169,11 @@ def unread_replies(trial):
 def long_watches(trial):
     """Watches on 800 names of 900 KB"""
     connection = jute.Connection(trial.follower.zk_address, patience=10)
-    left = 0
+    left, until = 0, time.monotonic() + 20
     try:
         for number in range(800):
+            if time.monotonic() > until:
+                break
             name = f"/{number}".encode() + b"x" * LONG
             error, _ = connection.call(EXISTS_OP, jute.text(name) + b"\1")
             left += error in (0, -101)

@@ -36,7 +36,7 @@ def main():
     options(parser)
     chosen = parser.parse_args()
     allow_open_files()
-    run = Run("failover", chosen.seed, chosen.keep)
+    run = Run("failover", chosen)
     places = [Place()] * chosen.members
     with contextlib.ExitStack() as stack:
         ensembles = [Ours(run.folder, places, chosen.set)]
@@ -65,7 +65,7 @@ def main():
         if trial.lost:
             run.fail(f"{trial.kind} lost {len(trial.lost)} acknowledged writes, such as {trial.lost[0]}")
     median = statistics.median(trials[0].gaps)
-    if chosen.median_max and median > chosen.median_max:
+    if chosen.median_max and median > chosen.median_max and not chosen.only_promises:
         run.fail(f"the median gap is {median:.3f} s, more than {chosen.median_max} s")
     return run.finish()
 

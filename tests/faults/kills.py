@@ -42,7 +42,7 @@ def main():
     parser.add_argument(
         "--disturb", default="leader,follower,two,stop-leader,stop-follower", help="in turns, comma between"
     )
-    parser.add_argument("--rate", type=float, default=0, help="writes per second and connection; 0: no limit")
+    parser.add_argument("--rate", type=float, default=200, help="writes per second and connection; 0: no limit")
     parser.add_argument("--pause", type=float, default=1.0, help="seconds of undisturbed load per round, up to")
     parser.add_argument("--go-on", action="store_true", help="with a new cluster, when one is broken for good")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of members")
@@ -53,7 +53,7 @@ def main():
         if kind not in DISTURBANCES:
             parser.error(f"--disturb {kind}: one of {', '.join(DISTURBANCES)}")
     allow_open_files()
-    run = Run("kills", chosen.seed, chosen.keep)
+    run = Run("kills", chosen)
     rounds, part, sums = 0, 0, Sums(chosen.members)
     while rounds < chosen.rounds and (part == 0 or chosen.go_on):
         part += 1
@@ -141,7 +141,7 @@ class Kills:
             f"lost {lost}, gap {gap:.2f} s, silent {silent}"
         )
         for n, silence in silences.items():
-            if silence > SILENT_MAX_S:
+            if self.run.too_long(silence, SILENT_MAX_S, began, until):
                 self.run.fail(f"round {number} ({kind}): member {n} was silent for {silence:.1f} s")
         for text in contradictions:
             self.run.fail(f"round {number} ({kind}): {text}")
@@ -175,7 +175,7 @@ class Kills:
     def wait_until_well(self, began, back=None):
         """Until every member serves and every writer is acknowledged again."""
         back = back or {}
-        deadline = max([began, *back.values()]) + BACK_MAX_S
+        deadline = max([began, *back.values()]) + (4 if self.run.only_promises else 1) * BACK_MAX_S
         while True:
             silent = [n for n, prober in self.probers.items() if prober.last() <= back.get(n, began)]
             idle = [writer.name for writer in self.writers if writer.last <= max([began, *back.values()])]
@@ -186,8 +186,9 @@ class Kills:
                 return False
             if not silent and not idle:
                 return True
-            if time.monotonic() > deadline:
-                self.run.fail(f"after {BACK_MAX_S:.0f} s silent members: {silent}; idle writers: {idle}")
+            # Slow is a matter of the machine; that it comes back is a promise.
+            if time.monotonic() > deadline + self.run.held_up.total(began, time.monotonic()):
+                self.run.fail(f"after {time.monotonic() - began:.0f} s silent members: {silent}; idle writers: {idle}")
                 return False
             time.sleep(0.01)
 
@@ -199,7 +200,7 @@ class Kills:
         for place, member in enumerate(self.ensemble.members):
             try:
                 reader = Reader(member)
-            except (OSError, AssertionError) as error:
+            except OSError as error:
                 self.run.fail(f"member {member.number} cannot be read from: {error!r}")
                 continue
             for writer in self.writers:
@@ -241,6 +242,6 @@ class Kills:
         sums.terms += self.agreement.terms()
         sums.compared += self.agreement.compared
         ended = sum(getattr(client, "sessions_ended", 0) for client in [*self.writers, *self.probers.values()])
-        if ended:
+        if ended and not self.run.only_promises:
             self.run.fail(f"{ended} sessions ended though their clients looked for a member all the time")
-            sums.ended += ended
+        sums.ended += ended

@@ -330,11 +330,20 @@ class Reader:
 
     def __init__(self, member, patience=20.0):
         self.member = member
-        self.connection = jute.Connection(member.zk_address, patience=patience)
         self.patience = patience
-        error = self.connection.sync()
-        if error:
-            raise AssertionError(f"sync on member {member.number}: {error}")
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self.connection = jute.Connection(member.zk_address, patience=patience)
+                error = self.connection.sync()
+                if error:
+                    raise ConnectionError(f"sync answered {error}")
+                return
+            except OSError:
+                # Between two leaders it closes: what counts is what it has afterwards.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def children(self, path):
         return self.connection.children(path)

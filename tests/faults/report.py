@@ -4,6 +4,7 @@ import os
 import pathlib
 import random
 import shutil
+import threading
 import time
 
 from member import target
@@ -15,8 +16,11 @@ class Run:
     The folder goes when nothing was broken, and is named when something was.
     """
 
-    def __init__(self, name, seed=None, keep=False):
+    def __init__(self, name, chosen):
         self.name = name
+        self.only_promises = chosen.only_promises
+        self.held_up = HeldUp()
+        seed, keep = chosen.seed, chosen.keep
         self.seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
         self.random = random.Random(self.seed)
         self.keep = keep
@@ -36,9 +40,17 @@ class Run:
         self.broken.append(text)
         self.say(f"BROKEN after {time.monotonic() - self.began:.0f} s: {text}")
 
+    def too_long(self, took, limit, since, until):
+        """Whether `took` seconds are more than this machine allows for."""
+        return not self.only_promises and took > limit + self.held_up.total(since, until)
+
     def finish(self):
         """The exit status."""
-        seconds = time.monotonic() - self.began
+        now = time.monotonic()
+        seconds = now - self.began
+        late = self.held_up.total(self.began, now)
+        if late > 1:
+            self.say(f"\nthis program waited {late:.1f} s for a processor: read all times as upper bounds")
         if not self.broken:
             if not self.keep:
                 shutil.rmtree(self.folder, ignore_errors=True)
@@ -49,6 +61,31 @@ class Run:
             self.say(f"  {text}")
         self.say(f"logs and data are in {self.folder}")
         return 1
+
+
+class HeldUp(threading.Thread):
+    """How long this program itself had to wait for a processor.
+
+    On a busy machine members wait as well: a limit of seconds is longer by that.
+    """
+
+    EVERY_S = 0.02
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.late = []  # (until when, for how long), from a tenth of a second on
+        self.start()
+
+    def run(self):
+        while True:
+            begun = time.monotonic()
+            time.sleep(self.EVERY_S)
+            now = time.monotonic()
+            if now - begun > self.EVERY_S + 0.1:
+                self.late.append((now, now - begun - self.EVERY_S))
+
+    def total(self, since, until):
+        return sum(late for moment, late in self.late if since <= moment <= until)
 
 
 def table(head, rows):
@@ -67,6 +104,9 @@ def seconds(value):
 def options(parser):
     """What every program can be told."""
     parser.add_argument("--seed", type=int, help="of everything random; default: a new one, printed")
+    parser.add_argument(
+        "--only-promises", action="store_true", help="show times and judge none of them: for a busy machine"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder of a run that broke nothing")
 
 

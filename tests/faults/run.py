@@ -11,6 +11,7 @@ import argparse
 import importlib
 import os
 import pathlib
+import signal
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -34,6 +35,8 @@ def main():
     if chosen.folder:
         os.environ["FAULTS_FOLDER"] = str(pathlib.Path(chosen.folder).resolve())
     sys.path[:0] = [str(HERE), str(HERE.parent / "conformance")]
+    # Told to stop, it stops its members and takes its networks down first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.argv = [chosen.program, *chosen.options]
     return importlib.import_module(chosen.program).main()
 
