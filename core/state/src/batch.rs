@@ -51,6 +51,12 @@ pub enum Outcome {
         /// The sequence number that would have been applied.
         expected: u64,
     },
+    /// A leader decided it in another term than the one it was ordered in: see
+    /// [`crate::LeaderBatch`].
+    OutOfTerm {
+        /// The term of the decision.
+        decided_in: u64,
+    },
 }
 
 impl Outcome {
@@ -176,9 +182,14 @@ impl Batch {
 
     /// Writes the leader's time into a stored batch.
     pub fn stamp(stored: &mut [u8], time_ms: u64) {
-        if let Some(place) = stored.get_mut(TIME_AT..TIME_AT + 8) {
-            place.copy_from_slice(&time_ms.to_le_bytes());
-        }
+        stamp(stored, time_ms);
+    }
+}
+
+/// The time stands at the same place in every kind of batch.
+pub(crate) fn stamp(stored: &mut [u8], time_ms: u64) {
+    if let Some(place) = stored.get_mut(TIME_AT..TIME_AT + 8) {
+        place.copy_from_slice(&time_ms.to_le_bytes());
     }
 }
 

@@ -9,7 +9,9 @@ use coord_state::session::SessionCommand;
 use coord_state::znode::{
     Ace, Caller, CreateMode, Identity, MultiOp, Reach, ZnodeCommand, ZnodeOp,
 };
-use coord_state::{Attachment, Batch, Command, ContentHash, MemberId, SessionId};
+use coord_state::{
+    Attachment, Batch, Command, ContentHash, LeaderBatch, MemberId, SessionId, StoredBatch,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -123,6 +125,17 @@ fn batch() -> impl Strategy<Value = Batch> {
     })
 }
 
+fn leader_batch() -> impl Strategy<Value = LeaderBatch> {
+    let command = prop_oneof![1 => znode_command(), 2 => session_command()];
+    (any::<u64>(), any::<u64>(), any::<u64>(), vec(command, 0..3)).prop_map(
+        |(time_ms, term, ticket, commands)| LeaderBatch { time_ms, term, ticket, commands },
+    )
+}
+
+fn stored_batch() -> impl Strategy<Value = StoredBatch> {
+    prop_oneof![batch().prop_map(StoredBatch::Member), leader_batch().prop_map(StoredBatch::Leader),]
+}
+
 proptest! {
     #[test]
     fn a_command_reads_back_as_it_was(command in znode_command()) {
@@ -134,19 +147,19 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_cut_anywhere_is_an_error(batch in batch()) {
+    fn a_batch_cut_anywhere_is_an_error(batch in stored_batch()) {
         let stored = Bytes::from(batch.to_bytes());
-        prop_assert_eq!(Batch::from_bytes(stored.clone()), Ok(batch));
+        prop_assert_eq!(StoredBatch::from_bytes(stored.clone()), Ok(batch));
         for end in 0..stored.len() {
-            prop_assert!(Batch::from_bytes(stored.slice(..end)).is_err(), "cut at {}", end);
+            prop_assert!(StoredBatch::from_bytes(stored.slice(..end)).is_err(), "cut at {}", end);
         }
     }
 
     #[test]
-    fn a_damaged_batch_does_not_panic(batch in batch(), at: usize, to: u8) {
+    fn a_damaged_batch_does_not_panic(batch in stored_batch(), at: usize, to: u8) {
         let mut stored = batch.to_bytes();
         let place = at % stored.len();
         stored[place] = to;
-        drop(Batch::from_bytes(stored.into()));
+        drop(StoredBatch::from_bytes(stored.into()));
     }
 }

@@ -2,15 +2,19 @@
 
 use bytes::Bytes;
 use coord_state::snapshot::Restore;
-use coord_state::{Batch, StateMachine};
+use coord_state::{Batch, LeaderBatch, StateMachine, StoredBatch};
 
 /// A log entry: read, written, applied to a fresh state, and the state kept.
 pub(crate) fn batch(input: &[u8]) {
-    let Ok(batch) = Batch::from_bytes(Bytes::copy_from_slice(input)) else { return };
-    assert_eq!(Batch::from_bytes(batch.to_bytes().into()).as_ref(), Ok(&batch));
+    let Ok(batch) = StoredBatch::from_bytes(Bytes::copy_from_slice(input)) else { return };
+    assert_eq!(StoredBatch::from_bytes(batch.to_bytes().into()).as_ref(), Ok(&batch));
     let mut machine = StateMachine::new();
-    // Else nothing but the first of an incarnation would be looked at.
-    machine.apply_batch(Batch { sequence: 1, ..batch });
+    // Else nothing but the first of an incarnation, or of this term, would be looked at.
+    let batch = match batch {
+        StoredBatch::Member(batch) => StoredBatch::Member(Batch { sequence: 1, ..batch }),
+        StoredBatch::Leader(batch) => StoredBatch::Leader(LeaderBatch { term: 1, ..batch }),
+    };
+    machine.apply_stored(1, batch);
     machine.check_invariants().unwrap();
     let mut restore = Restore::new();
     for (tag, payload) in machine.freeze().to_records() {

@@ -57,7 +57,10 @@ pub(crate) fn play(script: &str) -> Result<String, String> {
 }
 
 fn perform(world: &mut World, text: &str) -> Result<(), String> {
-    let mut line = Line::parse(text)?;
+    perform_line(world, Line::parse(text)?)
+}
+
+fn perform_line(world: &mut World, mut line: Line) -> Result<(), String> {
     let verb = AREAS
         .iter()
         .find_map(|area| area(line.verb()))

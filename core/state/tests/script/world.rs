@@ -3,22 +3,29 @@
 //! - `time 5000`, `advance 100`: the leader's clock, in milliseconds
 //! - `digest`: the digest of everything (pins the stored forms)
 //! - `restart`: goes on with the state as its snapshot has it
+//! - `term 5`: the term of the log entries that follow
+//! - `decide term=3 ; expire 1 ; …`: a leader's batch, decided in that term
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use coord_state::batch::Outcome;
 use coord_state::snapshot::Restore;
 use coord_state::{
-    Attachment, Command, ContentHash, Event, Rejection, Reply, SessionId, StateMachine,
+    Applied, Attachment, Command, ContentHash, Event, LeaderBatch, Rejection, Reply, SessionId,
+    StateMachine,
 };
 
 use super::line::number;
-use super::{Line, Verb};
+use super::{Line, Verb, perform_line};
 
 /// A state machine, a clock, and who is connected.
 pub(crate) struct World {
     pub(crate) machine: StateMachine,
     pub(crate) time_ms: u64,
+    term: u64,
+    /// Commands are gathered here instead of applied, while there is such a place.
+    deciding: Option<Vec<Command>>,
     /// The newest attachment of every session the script opened.
     pub(crate) attachments: BTreeMap<SessionId, Attachment>,
     /// What `hash` was asked to note.
@@ -33,6 +40,8 @@ pub(crate) fn verb(name: &str) -> Option<Verb> {
         "advance" => advance,
         "digest" => digest,
         "restart" => restart,
+        "term" => term,
+        "decide" => decide,
         _ => return None,
     })
 }
@@ -57,11 +66,33 @@ fn restart(world: &mut World, _line: &mut Line) -> Result<(), String> {
     Ok(())
 }
 
+fn term(world: &mut World, line: &mut Line) -> Result<(), String> {
+    world.term = number(&line.argument("a term")?)?;
+    Ok(())
+}
+
+fn decide(world: &mut World, line: &mut Line) -> Result<(), String> {
+    let term = line.number("term")?.ok_or("`decide` needs a term")?;
+    world.deciding = Some(Vec::new());
+    for part in line.parts() {
+        perform_line(world, part)?;
+    }
+    let commands = world.deciding.take().unwrap_or_default();
+    let batch = LeaderBatch { time_ms: world.time_ms, term, ticket: 1, commands };
+    match world.machine.apply_leader_batch(world.term, batch) {
+        Outcome::Applied(applied) => applied.iter().for_each(|one| world.tell(one)),
+        skipped => world.say(&format!("{skipped:?}")),
+    }
+    world.check()
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self {
             machine: StateMachine::new(),
             time_ms: 1000,
+            term: 1,
+            deciding: None,
             attachments: BTreeMap::new(),
             hashes: BTreeMap::new(),
             answer: String::new(),
@@ -81,15 +112,27 @@ impl World {
 
     /// Applies a command, says what came of it, and checks the state.
     pub(crate) fn apply(&mut self, command: Command) -> Result<(), String> {
+        if let Some(decided) = &mut self.deciding {
+            decided.push(command);
+            return Ok(());
+        }
         let applied = self.machine.apply(self.time_ms, command);
-        let outcome = match applied.result {
-            Ok(reply) => reply_text(&reply),
-            Err(rejection) => rejection_text(&rejection),
+        self.tell(&applied);
+        self.check()
+    }
+
+    fn tell(&mut self, applied: &Applied) {
+        let outcome = match &applied.result {
+            Ok(reply) => reply_text(reply),
+            Err(rejection) => rejection_text(rejection),
         };
         self.say(&format!("@{} {outcome}", applied.revision));
         for event in &applied.events {
             self.say(&format!("   {}", event_text(event)));
         }
+    }
+
+    fn check(&self) -> Result<(), String> {
         self.machine.check_invariants()?;
         self.restored().map(drop)
     }
