@@ -175,10 +175,11 @@ impl Registrations {
         now: Duration,
     ) {
         if let Some(check) = self.checks.get_mut(id)
-            && check.deadline.is_some()
+            && let Some(whole_ttl) = check.deadline
         {
             check.judge(status, output, now);
-            check.deadline = Some(until);
+            // The wall clock may have been set back since.
+            check.deadline = Some(until.min(whole_ttl));
         }
     }
 

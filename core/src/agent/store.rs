@@ -234,6 +234,19 @@ mod tests {
     }
 
     #[test]
+    fn a_wall_clock_that_was_ahead_gives_a_ttl_check_no_more_than_its_ttl() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.put(Kind::Check, "c", &ttl_check("c")).unwrap();
+        let (status, output) = ("passing".into(), "ok".into());
+        let state = CheckState { status, output, expires_ms: 3_600_000 };
+        store.put(Kind::State, "c", &state).unwrap();
+        let restored = Store::open(dir.path()).unwrap().restore(NOW, 1).unwrap();
+        let ttl = Duration::from_nanos(ttl_check("c").ttl_ns.try_into().unwrap());
+        assert_eq!(restored.check("c").unwrap().deadline, Some(NOW + ttl));
+    }
+
+    #[test]
     fn a_damaged_file_is_reported_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
