@@ -13,6 +13,11 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
 
     /// Time since some fixed moment; never goes backwards.
     fn monotonic(&self) -> Duration;
+
+    /// The same, and it also goes on while the machine sleeps.
+    fn boot_time(&self) -> Duration {
+        self.monotonic()
+    }
 }
 
 /// The machine's own clocks.
@@ -35,6 +40,15 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> Duration {
         self.origin.elapsed()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn boot_time(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let (Ok(seconds), Ok(nanos)) = (now.tv_sec.try_into(), now.tv_nsec.try_into()) else {
+            return self.monotonic();
+        };
+        Duration::new(seconds, nanos)
     }
 }
 

@@ -13,6 +13,7 @@ use coord_wire::consul::session::SERF_HEALTH;
 
 use super::Agent;
 use super::identity::{CONSUL_SERVICE, MEMBER_META};
+use super::members::Leading;
 use crate::clock;
 
 const EVERY: Duration = Duration::from_secs(2);
@@ -28,12 +29,9 @@ impl Agent {
                 () = self.stopped() => return,
                 _ = ticks.tick() => {}
             }
-            let now = self.node.clock().monotonic();
-            let Some(heard) = self.node.members_heard() else {
-                leads_since = None;
+            let Some(Leading { leading, heard, .. }) = self.leading(&mut leads_since) else {
                 continue;
             };
-            let leading = now.saturating_sub(*leads_since.get_or_insert(now));
             let voters: Vec<_> = self.node.status().voters.into_iter().map(|(id, _)| id).collect();
             let dead = self.node.read(|state| {
                 let settings = &state.consul().autopilot().settings;
@@ -72,7 +70,8 @@ fn removable(
         let member: u64 = service.meta.as_ref()?.get(MEMBER_META)?.parse().ok()?;
         let (member, silence) = heard.iter().find(|(other, _)| other.0 == member)?;
         let shown = catalog.check(&service.node, SERF_HEALTH)?.status;
-        let long = silence.unwrap_or(leading) >= REMOVE_AFTER;
+        // A leader that was cut off itself heard nobody for as long.
+        let long = silence.unwrap_or(leading).min(leading) >= REMOVE_AFTER;
         (shown == CheckStatus::Critical && long).then_some(*member)
     });
     let mut dead: Vec<MemberId> = dead.collect();
@@ -112,5 +111,16 @@ mod tests {
         assert!(removed(&wanted, false, Some(10), 1));
         assert!(removed(&AutopilotSettings { min_quorum: 2, ..wanted.clone() }, false, None, 3));
         assert!(!removed(&AutopilotSettings { min_quorum: 3, ..wanted }, false, None, 3));
+    }
+
+    #[test]
+    fn a_leader_that_was_cut_off_itself_removes_nobody_for_it() {
+        let wanted = AutopilotSettings { cleanup_dead_servers: true, ..Default::default() };
+        let (state, voters) = (catalog(false), [1, 2, 3].map(MemberId));
+        let heard = [(MemberId(2), Some(SECOND * 60))];
+        let removed =
+            |leading| removable(&wanted, state.consul().catalog(), &heard, leading, &voters);
+        assert!(removed(SECOND * 9).is_empty());
+        assert_eq!(removed(SECOND * 10), [MemberId(2)]);
     }
 }

@@ -10,18 +10,18 @@
 //!
 //! Consensus hears every member several times a second anyway, so there is no
 //! further traffic. A leader that just took over gives everybody the whole time
-//! again.
+//! again, and so does one that heard no majority for a while: it was cut off, not
+//! they. What it says counts in its own term only.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use coord_state::MemberId;
 use coord_state::consul::{Catalog, CheckStatus, ConsulCommand, NewNode, Registration};
+use coord_state::{Command, MemberId};
 use coord_wire::consul::session::SERF_HEALTH;
 
 use super::Agent;
 use super::identity::{CONSUL_SERVICE, MEMBER_META, serf_health};
-use super::ordering::{Ordered, order};
 use crate::clock;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -38,34 +38,44 @@ impl Agent {
                 () = self.stopped() => return,
                 _ = ticks.tick() => {}
             }
-            let now = self.node.clock().monotonic();
-            let Some(heard) = self.node.members_heard() else {
-                leads_since = None;
+            let Some(Leading { term, leading, heard }) = self.leading(&mut leads_since) else {
                 continue;
             };
-            let leading = now.saturating_sub(*leads_since.get_or_insert(now));
             let changed =
                 self.node.read(|state| changed_nodes(state.consul().catalog(), &heard, leading));
-            let ordered = changed.into_iter().map(|(node, alive)| self.order_liveness(node, alive));
             let gone = self
                 .node
                 .read(|state| left_nodes(state.consul().catalog(), &self.members_and_newcomers()));
-            let gone = gone.into_iter().map(|node| self.order_departure(node));
-            let ordered = ordered.chain(gone).collect();
+            let changed = changed.into_iter().map(|(node, alive)| liveness(node, alive));
+            let commands: Vec<_> = changed.chain(gone.into_iter().map(departure)).collect();
+            if commands.is_empty() {
+                continue;
+            }
+            let decided = self.node.decide(term, commands);
             tokio::select! {
                 () = self.stopped() => return,
-                () = self.settle_or_repeat(ordered) => {}
+                decided = decided => if let Err(error) = decided {
+                    // Seen and decided again at the next tick.
+                    let error = error.chain();
+                    tracing::warn!(error, "a member's liveness is not in the catalog");
+                }
             }
         }
     }
 
-    fn order_liveness(&self, name: Box<str>, alive: bool) -> Ordered {
-        tracing::info!(node = &*name, alive, "another member's liveness changed");
-        let node = NewNode { name, ..NewNode::default() };
-        let checks = vec![serf_health(alive)];
-        let services = Vec::new();
-        let registration = Registration { node, skip_node_update: true, services, checks };
-        order(&self.node, ConsulCommand::Register(Box::new(registration)))
+    /// That this member leads with a majority behind it; nothing if it does not.
+    pub(super) fn leading(&self, since: &mut Option<(u64, Duration)>) -> Option<Leading> {
+        let now = self.node.clock().monotonic();
+        let Some((term, heard)) = self.node.deciding_term().zip(self.node.members_heard()) else {
+            *since = None;
+            return None;
+        };
+        let began = match *since {
+            Some((same, began)) if same == term => began,
+            _ => now,
+        };
+        *since = Some((term, began));
+        Some(Leading { term, leading: now.saturating_sub(began), heard })
     }
 
     /// Who takes part; nobody until that is known.
@@ -76,21 +86,28 @@ impl Agent {
         let status = self.node.status();
         status.voters.into_iter().chain(status.observers).map(|(member, _)| member).collect()
     }
+}
 
-    fn order_departure(&self, node: Box<str>) -> Ordered {
-        tracing::info!(node = &*node, "a member left: its node goes");
-        let command = ConsulCommand::Deregister { node, service_id: None, check_id: None };
-        order(&self.node, command)
-    }
+/// In which term this member leads, for how long, and when it heard the others.
+#[derive(Debug)]
+pub(super) struct Leading {
+    term: u64,
+    pub(super) leading: Duration,
+    pub(super) heard: Vec<(MemberId, Option<Duration>)>,
+}
 
-    /// Waits for commands; what failed is seen and ordered again at the next tick.
-    async fn settle_or_repeat(&self, ordered: Vec<Ordered>) {
-        for command in ordered {
-            if let Err(error) = command.outcome().await {
-                tracing::warn!(error = error.chain(), "a member's liveness is not in the catalog");
-            }
-        }
-    }
+fn liveness(name: Box<str>, alive: bool) -> Command {
+    tracing::info!(node = &*name, alive, "another member's liveness changed");
+    let node = NewNode { name, ..NewNode::default() };
+    let checks = vec![serf_health(alive)];
+    let services = Vec::new();
+    let registration = Registration { node, skip_node_update: true, services, checks };
+    Command::Consul(ConsulCommand::Register(Box::new(registration)))
+}
+
+fn departure(node: Box<str>) -> Command {
+    tracing::info!(node = &*node, "a member left: its node goes");
+    Command::Consul(ConsulCommand::Deregister { node, service_id: None, check_id: None })
 }
 
 /// The nodes of members whose liveness the catalog has wrong, with what is right.
@@ -103,11 +120,9 @@ fn changed_nodes(
         let member: u64 = service.meta.as_ref()?.get(MEMBER_META)?.parse().ok()?;
         let (_, silence) = heard.iter().find(|(other, _)| other.0 == member)?;
         let shown = catalog.check(&service.node, SERF_HEALTH)?.status == CheckStatus::Passing;
-        let alive = match silence {
-            Some(silence) => *silence < SILENCE_MAX,
-            // Not heard yet by this leader: so far it may be as it was.
-            None => shown && leading < SILENCE_MAX,
-        };
+        let lately = silence.is_some_and(|silence| silence < SILENCE_MAX);
+        // Not heard yet since this member leads: so far it may be as it was.
+        let alive = lately || (shown && leading < SILENCE_MAX);
         (alive != shown).then(|| (service.node.clone(), alive))
     });
     nodes.collect()
@@ -171,6 +186,12 @@ pub(super) mod tests {
         assert_eq!(change(true, None, SECOND * 4), None);
         assert_eq!(change(true, None, SECOND * 5), Some(false));
         assert_eq!(change(false, None, SECOND), None);
+    }
+
+    #[test]
+    fn a_leader_that_was_cut_off_itself_gives_the_others_the_whole_time() {
+        assert_eq!(change(true, Some(SECOND * 60), SECOND * 4), None);
+        assert_eq!(change(true, Some(SECOND * 60), SECOND * 5), Some(false));
     }
 
     #[test]

@@ -309,6 +309,21 @@ impl Consensus {
         )
     }
 
+    /// As the leader: how long ago a majority was heard, itself included. `None`
+    /// if none was since it leads, and on any other member. Cheap.
+    pub fn majority_heard(&self) -> Option<Duration> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if metrics.state != ServerState::Leader {
+            return None;
+        }
+        let mut voters = metrics.membership_config.membership().voter_ids();
+        if voters.next() == Some(metrics.id) && voters.next().is_none() {
+            return Some(Duration::ZERO);
+        }
+        metrics.last_quorum_acked.map(|acked| acked.elapsed())
+    }
+
     /// The status, whenever role, leader, term, membership or failure changes.
     /// Its other fields are as of that change.
     pub fn watch_status(&self) -> watch::Receiver<ConsensusStatus> {

@@ -1,5 +1,8 @@
 //! What a member does by itself: follow the leader with its batches, tell it
 //! which sessions live, and, as leader, end sessions and sweep znodes.
+//!
+//! A leader decides about others only while a majority is behind it, and what it
+//! decides holds in its own term: see `verdicts`.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -9,7 +12,7 @@ use coord_state::machine::Foundation;
 use coord_state::znode::{Caller, ZnodeCommand, ZnodeOp};
 use coord_state::{Command, MemberId, StateMachine};
 
-use super::handle::{Inner, NoReply, random};
+use super::handle::{Inner, random};
 use super::integrity;
 use super::peer_message::PeerMessage;
 use super::proposals::PATIENCE;
@@ -95,11 +98,6 @@ impl Inner {
         self.replica.proposals.resend(|batch| self.route(batch));
         self.pump();
     }
-
-    pub(super) fn submit_quietly(self: &Arc<Self>, command: &Command) {
-        let waiter: super::proposals::Waiter = (Arc::new(NoReply), 0);
-        self.replica.proposals.submit(command, waiter, |batch| self.route(batch));
-    }
 }
 
 /// How long things have stood still.
@@ -173,23 +171,25 @@ impl Inner {
     }
 
     fn lead_sessions(self: &Arc<Self>) {
+        let status = self.consensus.status();
+        let deciding = self.deciding_term();
         let now = self.clock.monotonic();
-        let term = self.consensus.status().term;
         let touched = self.session_clock.take_touched();
-        let commands = {
+        let (overdue, found) = {
             let state = self.replica.state();
             self.session_clock.renew(&touched, &state, now);
             let multiplier = self.settings.session.consul_ttl_multiplier_percent;
-            let mut commands = self.session_clock.overdue(term, &state, now, multiplier);
-            commands.extend(found(&state));
-            commands
+            let overdue = self.session_clock.overdue(deciding, &state, now, multiplier);
+            (overdue, found(&state))
         };
-        for command in commands {
-            if matches!(command, Command::Consul(_)) {
-                self.turns.ended_by_ttl.fetch_add(1, Ordering::Relaxed);
-            }
-            self.submit_quietly(&command);
+        // Founding judges nobody: it need not wait until a majority was heard.
+        if let Some(found) = found.filter(|_| status.role == ConsensusRole::Leader) {
+            drop(self.decide(status.term, vec![found]));
         }
+        let Some(term) = deciding.filter(|_| !overdue.is_empty()) else { return };
+        let by_ttl = overdue.iter().filter(|command| matches!(command, Command::Consul(_))).count();
+        self.turns.ended_by_ttl.fetch_add(by_ttl as u64, Ordering::Relaxed);
+        drop(self.decide(term, overdue));
     }
 }
 
@@ -213,24 +213,22 @@ async fn sweep_znodes(weak: Weak<Inner>) {
     loop {
         ticks.tick().await;
         let Some(inner) = weak.upgrade() else { return };
-        if !inner.is_leader() {
-            continue;
-        }
+        let Some(term) = inner.deciding_term() else { continue };
         let session = &inner.settings.session;
         let pause = Duration::from_secs(60) / session.sweep_per_minute_max;
         for op in overdue_znodes(&inner) {
-            if !inner.is_leader() {
+            if inner.deciding_term() != Some(term) {
                 break;
             }
             let caller = Caller { session: None, identities: Box::new([]) };
-            inner.submit_quietly(&Command::Znode(ZnodeCommand { caller, op }));
+            drop(inner.decide(term, vec![Command::Znode(ZnodeCommand { caller, op })]));
             clock::sleep(pause).await;
         }
     }
 }
 
 fn overdue_znodes(inner: &Inner) -> Vec<ZnodeOp> {
-    let now_ms = inner.clock.wall_ms();
+    let now_ms = inner.replica.state_time.lead();
     let unused_ms = inner.settings.session.container_never_used_ms;
     let state = inner.replica.state();
     let outlived = state.znodes().reap_candidates(now_ms, SWEEP_MAX);

@@ -9,12 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use coord_state::consul::ConsulSessionId;
 use coord_state::{
-    Applied, Attachment, Batch, Command, Digest, MemberId, Revision, SessionId, StateMachine,
+    Applied, Attachment, Command, Digest, MemberId, Revision, SessionId, StateMachine, StoredBatch,
 };
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::fresh_ids::FreshIds;
+use super::lease::MajorityContact;
 use super::peer_message::PeerMessage;
 use super::replica::Replica;
 use super::session_clock::SessionClock;
@@ -38,6 +39,7 @@ pub(super) struct Inner {
     pub(super) replica: Arc<Replica>,
     pub(super) consensus: Consensus,
     pub(super) session_clock: SessionClock,
+    pub(super) majority: MajorityContact,
     pub(super) fresh: FreshIds,
     /// Where ZooKeeper clients reach this member, once it listens.
     pub(super) zk_addr: OnceLock<SocketAddr>,
@@ -412,10 +414,10 @@ impl Inner {
         }
     }
 
-    /// Stamps a batch with this member's time and appends it to the log.
+    /// Stamps a batch with the state's time and appends it to the log.
     pub(super) fn append(&self, batch: &[u8], on_refused: impl FnOnce() + Send + 'static) {
         let mut stored = batch.to_vec();
-        Batch::stamp(&mut stored, self.clock.wall_ms());
+        StoredBatch::stamp(&mut stored, self.replica.state_time.lead());
         self.consensus.propose(stored.into(), move |_refusal| on_refused());
     }
 
@@ -456,13 +458,6 @@ impl ReplySink for OneReply {
             let _ = sender.send(outcome);
         }
     }
-}
-
-/// For commands whose outcome nobody waits for.
-pub(super) struct NoReply;
-
-impl ReplySink for NoReply {
-    fn complete(&self, _token: u64, _outcome: Result<Applied, Error>) {}
 }
 
 impl fmt::Debug for Node {

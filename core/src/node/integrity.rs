@@ -25,7 +25,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use coord_state::MemberId;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Notify;
@@ -210,24 +209,8 @@ pub(super) fn verdict(
 }
 
 impl Inner {
-    /// What goes out with every append request.
-    pub(super) fn rider(&self) -> Bytes {
-        match self.replica.marks.latest() {
-            Some(latest) => super::peer_message::answer(&latest),
-            None => Bytes::new(),
-        }
-    }
-
-    pub(super) fn take_rider(&self, from: MemberId, rider: Bytes) {
-        match read_answer::<Mark>(rider) {
-            Ok(theirs) => self.compare(from, theirs),
-            Err(error) => {
-                tracing::warn!(peer = from.0, %error, "a leader sent what this release cannot read");
-            }
-        }
-    }
-
-    fn compare(&self, peer: MemberId, theirs: Mark) {
+    /// Another member's state was so.
+    pub(super) fn compare(&self, peer: MemberId, theirs: Mark) {
         if let Some(mismatch) = self.replica.marks.compare(peer, theirs) {
             self.replica.integrity.dispute(mismatch);
         }

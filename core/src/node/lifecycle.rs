@@ -12,10 +12,12 @@ use tokio::sync::Notify;
 use super::fresh_ids::FreshIds;
 use super::handle::{Inner, Node, Turning};
 use super::integrity::Integrity;
+use super::lease::MajorityContact;
 use super::peer_desk::PeerDesk;
 use super::proposals::Proposals;
 use super::replica::Replica;
 use super::session_clock::SessionClock;
+use super::state_time::StateTime;
 use super::{ReadLevel, duties};
 use crate::clock::{self, Clock, SystemClock};
 use crate::consensus::{Consensus, ConsensusOptions, FirstMembers, PeerTls};
@@ -78,7 +80,8 @@ impl NodeBuilder {
         let incarnation = storage.incarnation;
         let proposals = Proposals::new(member, incarnation, &settings.limits);
         let integrity = Integrity::new(storage.distrust.clone())?;
-        let replica = Arc::new(Replica::new(member, proposals, integrity));
+        let state_time = StateTime::new(Arc::clone(&self.clock));
+        let replica = Arc::new(Replica::new(member, proposals, integrity, state_time));
         let desk = Arc::new(PeerDesk::default());
         let consensus = Consensus::start(ConsensusOptions {
             member,
@@ -103,6 +106,7 @@ impl NodeBuilder {
             replica,
             consensus,
             session_clock: SessionClock::default(),
+            majority: MajorityContact::default(),
             fresh: FreshIds::new(member, incarnation),
             zk_addr: OnceLock::new(),
             leader: AtomicU64::new(0),

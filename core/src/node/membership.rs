@@ -34,6 +34,7 @@ use super::config_text::ConfigText;
 use super::config_znode::{self, CONFIG};
 use super::handle::{Inner, Node};
 use super::peer_message::{ChangeAnswer, PeerCall, read_answer};
+use super::verdicts::out_of_term;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 
@@ -360,8 +361,11 @@ impl Inner {
     ) -> Result<Revision, Error> {
         let caller = Caller { session: None, identities: Box::default() };
         let op = ZnodeOp::SetConfig { lines: config.lines().into() };
-        let node = Node { inner: Arc::clone(self) };
-        let applied = node.propose(Command::Znode(ZnodeCommand { caller, op })).await?;
+        let command = Command::Znode(ZnodeCommand { caller, op });
+        // A text that another leader was to write would be that of an older membership.
+        let term = self.deciding_term().ok_or_else(out_of_term)?;
+        let applied = self.decide(term, vec![command]).await?.pop();
+        let applied = applied.ok_or_else(|| Error::internal("a decision without an outcome"))?;
         match applied.result {
             Ok(_) => Ok(applied.revision),
             Err(rejection) => Err(Error::internal(format!("the config: {rejection}"))),

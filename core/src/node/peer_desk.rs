@@ -42,12 +42,12 @@ impl PeerService for PeerDesk {
     }
 
     fn rider(&self) -> Bytes {
-        self.node().map_or_else(Bytes::new, |node| node.rider())
+        self.node().map_or_else(Bytes::new, |node| node.leader_report())
     }
 
     fn on_rider(&self, from: MemberId, rider: Bytes) {
         if let Some(node) = self.node() {
-            node.take_rider(from, rider);
+            node.take_leader_report(from, rider);
         }
     }
 
@@ -124,7 +124,9 @@ impl Inner {
             PeerCall::Mark(theirs) => {
                 self.answer_mark(from, theirs).await.map(|mark| answer(&mark))
             }
-            PeerCall::RenewConsulSession(session) => Ok(answer(&self.renew_consul_here(session))),
+            PeerCall::RenewConsulSession(session) => {
+                self.renew_consul_here(session).map(|live| answer(&live))
+            }
         }
     }
 }

@@ -88,20 +88,20 @@ impl Inner {
     }
 
     /// The leader as readers are told it: after longer than an election takes
-    /// without word from it, or as the leader from a majority, there is none. Nor
-    /// is there for a member outside the cluster.
+    /// without word from it that a majority is behind it, or as the leader from a
+    /// majority, there is none. Nor is there for a member outside the cluster.
     pub(super) fn leader_told(&self, status: &ConsensusStatus) -> Option<MemberId> {
-        let lone = status.voters.len() <= 1;
-        let silent_ms = match status.role {
-            ConsensusRole::Leader => status.contact_ms.unwrap_or(u64::MAX),
+        let in_touch = match status.role {
             // One that was just started has heard nobody yet.
-            ConsensusRole::Follower | ConsensusRole::Candidate | ConsensusRole::Learner => {
-                status.contact_ms.unwrap_or(0)
+            ConsensusRole::Follower | ConsensusRole::Candidate | ConsensusRole::Learner
+                if status.contact_ms.is_none() =>
+            {
+                true
             }
+            _ => self.is_backed(self.clock.monotonic()),
         };
-        let in_touch = silent_ms <= u64::from(self.settings.raft.election_max_ms);
         let inside = !self.replica.standing.is_outside();
-        status.leader.filter(|_| inside && (lone || in_touch))
+        status.leader.filter(|_| inside && in_touch)
     }
 
     pub(super) async fn renew_consul_session(
@@ -110,7 +110,7 @@ impl Inner {
     ) -> Result<bool, Error> {
         let leader = self.leader_or_error()?;
         if leader == self.member {
-            return Ok(self.renew_consul_here(session));
+            return self.renew_consul_here(session);
         }
         let renew = PeerCall::RenewConsulSession(session).to_bytes();
         let answer = clock::timeout(CONFIRM_TIMEOUT, self.consensus.call(leader, renew))
@@ -119,13 +119,14 @@ impl Inner {
         read_answer(answer).map_err(|error| Error::internal("a leader's answer").caused_by(error))
     }
 
-    pub(super) fn renew_consul_here(&self, session: ConsulSessionId) -> bool {
+    /// As the leader. Without a majority another one may be about to end it.
+    pub(super) fn renew_consul_here(&self, session: ConsulSessionId) -> Result<bool, Error> {
+        let now = self.clock.monotonic();
+        if !self.is_backed(now) {
+            return Err(Error::unavailable("the leader hears no majority"));
+        }
         let state = self.replica.state();
-        self.session_clock.renew_consul(
-            session,
-            &state,
-            self.clock.monotonic(),
-            self.settings.session.consul_ttl_multiplier_percent,
-        )
+        let multiplier = self.settings.session.consul_ttl_multiplier_percent;
+        Ok(self.session_clock.renew_consul(session, &state, now, multiplier))
     }
 }

@@ -14,7 +14,10 @@ use std::sync::{
 use bytes::Bytes;
 use coord_state::batch::Outcome;
 use coord_state::snapshot::Restore;
-use coord_state::{Applied, Attachment, Batch, Event, MemberId, Revision, SessionId, StateMachine};
+use coord_state::{
+    Applied, Attachment, Batch, Event, LeaderBatch, MemberId, Revision, SessionId, StateMachine,
+    StoredBatch,
+};
 
 use super::config_znode::CONFIG;
 use super::digest_history::DigestHistory;
@@ -23,6 +26,8 @@ use super::integrity::Integrity;
 use super::marks::{Mark, Marks};
 use super::proposals::Proposals;
 use super::standing::Standing;
+use super::state_time::StateTime;
+use super::verdicts::{Verdicts, out_of_term};
 use super::{ConnectionSink, TopicWaiters, ZnodeWatches};
 use crate::consensus::{CommittedEntry, FrozenState, Machine, RecordSink};
 
@@ -41,6 +46,8 @@ pub(super) struct Replica {
     frozen: AtomicU64,
     pub(super) marks: Marks,
     pub(super) integrity: Integrity,
+    pub(super) state_time: StateTime,
+    pub(super) verdicts: Verdicts,
     #[cfg(test)]
     pub(super) fault: Mutex<Option<Fault>>,
     /// Set once the node runs; gone when it was dropped.
@@ -57,7 +64,12 @@ struct Owner {
 }
 
 impl Replica {
-    pub(super) fn new(member: MemberId, proposals: Proposals, integrity: Integrity) -> Self {
+    pub(super) fn new(
+        member: MemberId,
+        proposals: Proposals,
+        integrity: Integrity,
+        state_time: StateTime,
+    ) -> Self {
         Self {
             member,
             state: RwLock::new(StateMachine::new()),
@@ -71,6 +83,8 @@ impl Replica {
             frozen: AtomicU64::new(0),
             marks: Marks::default(),
             integrity,
+            state_time,
+            verdicts: Verdicts::default(),
             #[cfg(test)]
             fault: Mutex::default(),
             node: OnceLock::new(),
@@ -144,8 +158,12 @@ impl Replica {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn apply_batch(&self, state: &mut StateMachine, index: u64, batch: Batch) -> Seen {
-        let seen = self.apply_in_turn(state, batch);
+    fn apply_stored(&self, state: &mut StateMachine, at: LogPlace, batch: StoredBatch) -> Seen {
+        let LogPlace { term, index } = at;
+        let seen = match batch {
+            StoredBatch::Member(batch) => self.apply_in_turn(state, batch),
+            StoredBatch::Leader(batch) => self.apply_decided(state, term, batch),
+        };
         let mark = Mark::new(index, state.revision(), state.digest());
         if let Some(mismatch) = self.marks.note(mark) {
             self.integrity.dispute(mismatch);
@@ -167,9 +185,27 @@ impl Replica {
                 self.deliver(results, waiters);
                 Seen { own, gap: false }
             }
-            Outcome::Duplicate => Seen { own, gap: false },
+            Outcome::Duplicate | Outcome::OutOfTerm { .. } => Seen { own, gap: false },
             Outcome::Gap { .. } => Seen { own, gap: own },
         }
+    }
+
+    fn apply_decided(&self, state: &mut StateMachine, term: u64, batch: LeaderBatch) -> Seen {
+        let ticket = batch.ticket;
+        let before = state.revision();
+        match state.apply_leader_batch(term, batch) {
+            Outcome::Applied(mut results) => {
+                self.digests.note(before, state);
+                for applied in &mut results {
+                    self.dispatch_all(applied);
+                }
+                self.verdicts.end(ticket, Ok(results));
+            }
+            Outcome::Duplicate | Outcome::Gap { .. } | Outcome::OutOfTerm { .. } => {
+                self.verdicts.end(ticket, Err(out_of_term()));
+            }
+        }
+        Seen { own: false, gap: false }
     }
 
     #[cfg(test)]
@@ -183,12 +219,16 @@ impl Replica {
     fn deliver(&self, results: Vec<Applied>, waiters: Vec<super::proposals::Waiter>) {
         let mut waiters = waiters.into_iter();
         for mut applied in results {
-            for event in std::mem::take(&mut applied.events) {
-                self.dispatch(applied.revision, &event);
-            }
+            self.dispatch_all(&mut applied);
             if let Some((sink, token)) = waiters.next() {
                 sink.complete(token, Ok(applied));
             }
+        }
+    }
+
+    fn dispatch_all(&self, applied: &mut Applied) {
+        for event in std::mem::take(&mut applied.events) {
+            self.dispatch(applied.revision, &event);
         }
     }
 
@@ -226,6 +266,13 @@ impl Replica {
     }
 }
 
+/// Where a log entry stands.
+#[derive(Clone, Copy)]
+struct LogPlace {
+    term: u64,
+    index: u64,
+}
+
 /// What applying one batch tells its member.
 struct Seen {
     own: bool,
@@ -236,24 +283,25 @@ impl Machine for Replica {
     fn apply(&self, entries: Vec<CommittedEntry>) {
         // Decoding needs no lock. Every entry was checked when it was stored,
         // so one that does not decode was written by a newer release.
-        let batches: Vec<(u64, Batch)> = entries
+        let batches: Vec<(LogPlace, StoredBatch)> = entries
             .into_iter()
-            .map(|entry| {
-                let batch = Batch::from_bytes(entry.payload).unwrap_or_else(|error| {
-                    panic!("log entry {} cannot be applied: {error}", entry.index)
-                });
-                (entry.index, batch)
+            .map(|CommittedEntry { index, term, payload }| {
+                let batch = StoredBatch::from_bytes(payload)
+                    .unwrap_or_else(|error| panic!("log entry {index} cannot be applied: {error}"));
+                (LogPlace { term, index }, batch)
             })
             .collect();
         let (mut own, mut gap) = (false, false);
         let mut state = self.state_mut();
-        for (index, batch) in batches {
-            let seen = self.apply_batch(&mut state, index, batch);
+        for (at, batch) in batches {
+            let seen = self.apply_stored(&mut state, at, batch);
             own |= seen.own;
             gap |= seen.gap;
         }
         let config_changed = self.look_at_config(&state);
+        let time_ms = state.time_ms();
         drop(state);
+        self.state_time.applied(time_ms);
         let Some(node) = self.node.get().and_then(Weak::upgrade) else { return };
         if config_changed {
             node.follow_standing();
@@ -290,6 +338,7 @@ impl Machine for Replica {
         let restored = restore.finish().map_err(damaged)?;
         let (applied_here, revision) = (restored.origin(self.member), restored.revision());
         let mark = Mark::new(index, revision, restored.digest());
+        self.state_time.applied(restored.time_ms());
         self.frozen.store(revision.0, Ordering::Relaxed);
         {
             let mut state = self.state_mut();

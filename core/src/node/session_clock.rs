@@ -3,15 +3,19 @@
 //!
 //! Deadlines are not replicated: a new leader gives every session its whole
 //! timeout again, so a session may live longer than asked for but never
-//! shorter.
+//! shorter. So does a leader that heard no majority for a while: what was said
+//! to other members meanwhile did not reach it.
+//!
+//! A deadline belongs to an attachment: a client that came back has its whole
+//! timeout from then on.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coord_state::consul::{ConsulCommand, ConsulSessionId};
-use coord_state::session::SessionCommand;
-use coord_state::{Command, SessionId, StateMachine};
+use coord_state::session::{Session, SessionCommand};
+use coord_state::{Attachment, Command, SessionId, StateMachine};
 use foldhash::fast::RandomState;
 
 /// Touches on their way to the leader, and the leader's deadlines.
@@ -24,11 +28,25 @@ pub(super) struct SessionClock {
 #[derive(Debug, Default)]
 struct Deadlines {
     /// The term these deadlines were made in; those of another are void.
-    term: u64,
+    term: Option<u64>,
     /// When they were last looked at.
     looked: Duration,
-    sessions: HashMap<SessionId, Duration, RandomState>,
+    sessions: HashMap<SessionId, Deadline, RandomState>,
     consul: HashMap<ConsulSessionId, Duration, RandomState>,
+}
+
+/// How long a session has as it is attached now.
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    attachment: Attachment,
+    at: Duration,
+}
+
+impl Deadline {
+    fn whole(session: &Session, now: Duration) -> Self {
+        let timeout = Duration::from_millis(session.timeout_ms.into());
+        Self { attachment: session.attachment, at: now + timeout }
+    }
 }
 
 impl SessionClock {
@@ -47,8 +65,7 @@ impl SessionClock {
         let mut deadlines = lock(&self.deadlines);
         for id in sessions {
             if let Some(session) = state.sessions().session(*id) {
-                let timeout = Duration::from_millis(session.timeout_ms.into());
-                deadlines.sessions.insert(*id, now + timeout);
+                deadlines.sessions.insert(*id, Deadline::whole(session, now));
             }
         }
     }
@@ -73,18 +90,22 @@ impl SessionClock {
         let mut left: Vec<_> = deadlines
             .sessions
             .iter()
-            .map(|(id, deadline)| (*id, deadline.saturating_sub(now)))
+            .map(|(id, deadline)| (*id, deadline.at.saturating_sub(now)))
             .collect();
         left.sort_unstable_by_key(|(id, _)| *id);
         left
     }
 
     /// On the leader: the commands that end what has run out by `now`. A
-    /// session seen for the first time, or the first time in this `term`,
-    /// starts with its whole timeout.
+    /// session seen for the first time, or the first time as it is attached now,
+    /// or the first time in this `term`, starts with its whole timeout. Without a
+    /// term this member may not judge now, and nothing that was known counts any
+    /// more.
+    ///
+    /// What was judged is judged again a while later, if it is still there.
     pub(super) fn overdue(
         &self,
-        term: u64,
+        term: Option<u64>,
         state: &StateMachine,
         now: Duration,
         multiplier_percent: u32,
@@ -93,12 +114,19 @@ impl SessionClock {
         if deadlines.term != term {
             *deadlines = Deadlines { term, looked: now, ..Deadlines::default() };
         }
+        if term.is_none() {
+            return Vec::new();
+        }
         deadlines.forgive_pause(now);
         let mut commands = Vec::new();
         for (id, session) in state.sessions().iter() {
-            let timeout = Duration::from_millis(session.timeout_ms.into());
-            let deadline = deadlines.sessions.entry(id).or_insert(now + timeout);
-            if *deadline <= now {
+            let whole = Deadline::whole(session, now);
+            let deadline = deadlines.sessions.entry(id).or_insert(whole);
+            if deadline.attachment != session.attachment {
+                *deadline = whole;
+            }
+            if deadline.at <= now {
+                deadline.at = now + JUDGED_AGAIN;
                 let attachment = session.attachment;
                 commands.push(Command::Session(SessionCommand::Expire { session: id, attachment }));
             }
@@ -107,6 +135,7 @@ impl SessionClock {
             let lifetime = consul_lifetime(session.ttl_ms, multiplier_percent);
             let deadline = deadlines.consul.entry(session.id).or_insert(now + lifetime);
             if *deadline <= now {
+                *deadline = now + JUDGED_AGAIN;
                 let destroy = ConsulCommand::DestroySession { session: session.id };
                 commands.push(Command::Consul(destroy));
             }
@@ -127,7 +156,7 @@ impl Deadlines {
         let pause = now.saturating_sub(self.looked).saturating_sub(PAUSE_NOTICED);
         self.looked = now;
         if pause > Duration::ZERO {
-            self.sessions.values_mut().for_each(|deadline| *deadline += pause);
+            self.sessions.values_mut().for_each(|deadline| deadline.at += pause);
             self.consul.values_mut().for_each(|deadline| *deadline += pause);
         }
     }
@@ -135,6 +164,8 @@ impl Deadlines {
 
 /// Longer between two looks than this is a pause of the process or the machine.
 const PAUSE_NOTICED: Duration = Duration::from_secs(1);
+/// A verdict that has no effect by then may have been lost.
+const JUDGED_AGAIN: Duration = Duration::from_secs(1);
 
 fn consul_lifetime(ttl_ms: u64, multiplier_percent: u32) -> Duration {
     Duration::from_millis(ttl_ms.saturating_mul(multiplier_percent.into()) / 100)
@@ -146,16 +177,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use coord_state::Attachment;
+    use coord_state::consul::{NewNode, NewSession, Registration, SessionBehavior};
 
     use super::*;
 
-    const TERM: u64 = 3;
+    const TERM: Option<u64> = Some(3);
+    const NEXT_TERM: Option<u64> = Some(4);
+    const SESSION: SessionId = SessionId(1);
 
     fn state_with_session(timeout_ms: u32) -> StateMachine {
         let mut state = StateMachine::new();
         let open = SessionCommand::Open {
-            session: SessionId(1),
+            session: SESSION,
             password: [0; 16],
             timeout_ms,
             attachment: Attachment(5),
@@ -164,12 +197,48 @@ mod tests {
         state
     }
 
+    fn attach(state: &mut StateMachine, attachment: u64, timeout_ms: u32) {
+        let attach = SessionCommand::Attach {
+            session: SESSION,
+            password: [0; 16],
+            timeout_ms,
+            attachment: Attachment(attachment),
+        };
+        state.apply(0, Command::Session(attach)).result.expect("the session attaches");
+    }
+
+    /// One of Consul's, with a TTL of two seconds and so, doubled, four to live.
+    fn state_with_consul_session() -> StateMachine {
+        let mut state = StateMachine::new();
+        let node = NewNode { name: "n".into(), address: "127.0.0.1".into(), ..NewNode::default() };
+        let registration =
+            Registration { node, skip_node_update: false, services: vec![], checks: vec![] };
+        let session = NewSession {
+            id: ConsulSessionId(1),
+            name: "".into(),
+            node: "n".into(),
+            lock_delay_ns: 0,
+            behavior: SessionBehavior::Release,
+            ttl: "2s".into(),
+            ttl_ms: 2000,
+            node_checks: vec![],
+            service_checks: None,
+        };
+        for command in [
+            ConsulCommand::Register(Box::new(registration)),
+            ConsulCommand::CreateSession(Box::new(session)),
+        ] {
+            state.apply(0, Command::Consul(command)).result.expect("it is registered");
+        }
+        state
+    }
+
     /// Looks every half second up to `until_ms`, as a leader does, and tells
     /// whether the session was judged overdue.
     fn overdue_by(
         clock: &SessionClock,
         state: &StateMachine,
-        term: u64,
+        term: Option<u64>,
         from_ms: u64,
         until_ms: u64,
     ) -> bool {
@@ -180,26 +249,69 @@ mod tests {
 
     #[test]
     fn a_silent_session_is_overdue_after_its_timeout_and_not_before() {
-        let (clock, state) = (SessionClock::default(), state_with_session(4000));
-        assert!(!overdue_by(&clock, &state, TERM, 0, 3500));
-        assert!(overdue_by(&clock, &state, TERM, 4000, 4000));
+        for state in [state_with_session(4000), state_with_consul_session()] {
+            let clock = SessionClock::default();
+            assert!(!overdue_by(&clock, &state, TERM, 0, 3500));
+            assert!(overdue_by(&clock, &state, TERM, 4000, 4000));
+        }
+    }
+
+    #[test]
+    fn what_was_judged_is_judged_again_only_a_while_later() {
+        for state in [state_with_session(4000), state_with_consul_session()] {
+            let clock = SessionClock::default();
+            assert!(overdue_by(&clock, &state, TERM, 0, 4000));
+            assert!(!overdue_by(&clock, &state, TERM, 4500, 4500));
+            assert!(overdue_by(&clock, &state, TERM, 5000, 5000));
+        }
     }
 
     #[test]
     fn a_touch_restarts_the_timeout() {
         let (clock, state) = (SessionClock::default(), state_with_session(4000));
         assert!(!overdue_by(&clock, &state, TERM, 0, 3000));
-        clock.renew(&[SessionId(1)], &state, Duration::from_millis(3000));
+        clock.renew(&[SESSION], &state, Duration::from_millis(3000));
         assert!(!overdue_by(&clock, &state, TERM, 3500, 6500));
         assert!(overdue_by(&clock, &state, TERM, 7000, 7000));
     }
 
     #[test]
-    fn a_new_leader_gives_every_session_its_whole_timeout() {
-        let (clock, state) = (SessionClock::default(), state_with_session(4000));
+    fn a_client_that_comes_back_late_has_its_whole_timeout_again() {
+        let (clock, mut state) = (SessionClock::default(), state_with_session(4000));
         assert!(!overdue_by(&clock, &state, TERM, 0, 3500));
-        assert!(!overdue_by(&clock, &state, TERM + 1, 4000, 7500));
-        assert!(overdue_by(&clock, &state, TERM + 1, 8000, 8000));
+        attach(&mut state, 6, 6000);
+        assert!(!overdue_by(&clock, &state, TERM, 4000, 9500));
+        assert!(overdue_by(&clock, &state, TERM, 10_000, 10_000));
+    }
+
+    #[test]
+    fn a_session_that_comes_back_when_it_was_judged_lives_on() {
+        let (clock, mut state) = (SessionClock::default(), state_with_session(4000));
+        assert!(overdue_by(&clock, &state, TERM, 0, 4000));
+        attach(&mut state, 6, 4000);
+        assert!(!overdue_by(&clock, &state, TERM, 4500, 8000));
+        assert!(overdue_by(&clock, &state, TERM, 8500, 8500));
+    }
+
+    #[test]
+    fn a_new_leader_gives_every_session_its_whole_timeout() {
+        for state in [state_with_session(4000), state_with_consul_session()] {
+            let clock = SessionClock::default();
+            assert!(!overdue_by(&clock, &state, TERM, 0, 3500));
+            assert!(!overdue_by(&clock, &state, NEXT_TERM, 4000, 7500));
+            assert!(overdue_by(&clock, &state, NEXT_TERM, 8000, 8000));
+        }
+    }
+
+    #[test]
+    fn a_leader_that_hears_no_majority_ends_nobody_and_begins_anew_afterwards() {
+        for state in [state_with_session(4000), state_with_consul_session()] {
+            let clock = SessionClock::default();
+            assert!(!overdue_by(&clock, &state, TERM, 0, 3500));
+            assert!(!overdue_by(&clock, &state, None, 4000, 20_000));
+            assert!(!overdue_by(&clock, &state, TERM, 20_500, 24_000));
+            assert!(overdue_by(&clock, &state, TERM, 24_500, 24_500));
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub use zookeeper::ZookeeperSettings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -262,9 +263,21 @@ impl SessionSettings {
     /// The timeout granted to a client that asks for `asked_ms`, which may be
     /// anything.
     pub fn negotiate(&self, asked_ms: i32) -> u32 {
-        let min = self.timeout_min_ms.unwrap_or_else(|| self.tick_ms.saturating_mul(2));
+        let min = self.shortest_timeout_ms();
         let max = self.timeout_max_ms.unwrap_or_else(|| self.tick_ms.saturating_mul(20));
         u32::try_from(asked_ms).unwrap_or(0).clamp(min, max.max(min))
+    }
+
+    fn shortest_timeout_ms(&self) -> u32 {
+        self.timeout_min_ms.unwrap_or_else(|| self.tick_ms.saturating_mul(2))
+    }
+}
+
+impl RaftSettings {
+    /// How long after the last word of a majority its leader still counts: as long
+    /// as an election may take to begin.
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.election_max_ms.into())
     }
 }
 
@@ -299,6 +312,13 @@ impl std::ops::Deref for ValidSettings {
 }
 
 impl Settings {
+    /// How long after the last word of a majority a member counts as cut off: see
+    /// [`ZookeeperSettings::cut_off_ms`].
+    pub fn cut_off(&self) -> Duration {
+        let ms = self.zk.cut_off_ms.unwrap_or_else(|| self.session.shortest_timeout_ms() / 2);
+        Duration::from_millis(ms.into()).max(self.raft.lease())
+    }
+
     /// For a member inside a host program: any free loopback port for each
     /// protocol, and no data directory of its own, which stands for a
     /// temporary one (see [`crate::embedded::Server::start_embedded`]).
