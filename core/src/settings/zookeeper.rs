@@ -1,7 +1,5 @@
 //! What ZooKeeper's protocol is served like.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -20,10 +18,12 @@ pub struct ZookeeperSettings {
     /// cut off from the majority, with reads that may be stale. Default no.
     /// ZooKeeper: `readonlymode.enabled`.
     pub read_only_mode: bool,
-    /// How long this member may know no leader before it counts as cut off: it
-    /// closes the connections of its ZooKeeper clients, so that they find
-    /// another member before their sessions end. Milliseconds, default one
-    /// tick, but at least 2000, as ZooKeeper waits before its read-only mode.
+    /// How long after the last word of a majority this member counts as cut off:
+    /// it closes the connections of its ZooKeeper clients, so that they find
+    /// another member before their sessions end. Milliseconds, default half of
+    /// the shortest session timeout; never less than `raft.election_max_ms`,
+    /// after which it answers nothing any more, so that no client takes an
+    /// answer for a sign that its session lives.
     pub cut_off_ms: Option<u32>,
     /// Whether new sessions are known to this member alone: opening and closing
     /// one writes nothing, it owns no ephemerals and cannot move to another
@@ -46,12 +46,6 @@ pub struct ZookeeperSettings {
 }
 
 impl ZookeeperSettings {
-    /// How long a member may know no leader, with these ticks.
-    pub fn cut_off(&self, tick_ms: u32) -> Duration {
-        let ms = self.cut_off_ms.unwrap_or_else(|| tick_ms.max(CUT_OFF_MS_MIN));
-        Duration::from_millis(ms.into())
-    }
-
     /// Takes over a key of a `zoo.cfg`. False if it is about something else.
     pub(super) fn set_as_in_zoo_cfg(&mut self, key: &str, value: &str) -> Result<bool, Error> {
         match key {
@@ -66,8 +60,6 @@ impl ZookeeperSettings {
         Ok(true)
     }
 }
-
-const CUT_OFF_MS_MIN: u32 = 2000;
 
 fn switch(key: &str, value: &str) -> Result<bool, Error> {
     match value.to_ascii_lowercase().as_str() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use coord_core::embedded::Server;
+use coord_core::node::Node;
 use coord_core::settings::Settings;
 use coord_wire::zookeeper::frame;
 
@@ -17,7 +18,7 @@ const FRAME_BYTES_MAX: usize = 16 << 20;
 /// A member of its own, timed like the recorded server.
 pub(crate) struct Member {
     // Stops the member when dropped.
-    _server: Server,
+    server: Server,
     /// Where its ZooKeeper clients connect.
     pub(crate) address: SocketAddr,
 }
@@ -44,7 +45,11 @@ impl Member {
         let server = Server::start_embedded(chosen).unwrap();
         server.wait_ready(PATIENCE).unwrap();
         let address = server.addresses().zk.unwrap();
-        Self { _server: server, address }
+        Self { server, address }
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        self.server.node().unwrap()
     }
 }
 
@@ -72,6 +77,27 @@ impl Wire {
     pub(crate) fn send(&mut self, payload: &[u8]) {
         let length = i32::try_from(payload.len()).unwrap();
         self.send_bytes(&[&length.to_be_bytes(), payload].concat());
+    }
+
+    /// From now on [`Self::frame_in_time`] waits no longer than this.
+    pub(crate) fn give_up_after(&self, patience: Duration) {
+        self.stream.set_read_timeout(Some(patience)).unwrap();
+    }
+
+    /// The next frame, or that the server closed, if either comes in time.
+    pub(crate) fn frame_in_time(&mut self) -> Option<Option<Bytes>> {
+        loop {
+            if let Some(payload) = frame::take(&mut self.received, FRAME_BYTES_MAX).unwrap() {
+                return Some(Some(payload));
+            }
+            let mut chunk = [0; 1 << 16];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Some(None),
+                Ok(bytes) => self.received.extend_from_slice(&chunk[..bytes]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     /// The next frame, `None` once the server closed.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use coord_core::embedded::Server;
-use coord_core::node::{NodeStatus, Role};
+use coord_core::node::{Node, NodeStatus, Role};
 use coord_core::settings::Settings;
 
 use crate::client::{Client, new_session, shake_hands};
@@ -71,6 +71,11 @@ impl Ensemble {
         self.servers[place].addresses().zk.unwrap()
     }
 
+    /// Where its agent answers, if the settings say that it does.
+    pub(crate) fn http(&self, place: usize) -> SocketAddr {
+        self.servers[place].addresses().http.unwrap()
+    }
+
     /// A new client of the member at this place, once that serves.
     pub(crate) fn client(&self, place: usize) -> Client {
         eventually("the member serves", || {
@@ -80,8 +85,12 @@ impl Ensemble {
         })
     }
 
+    pub(crate) fn node(&self, place: usize) -> &Node {
+        self.servers[place].node().unwrap()
+    }
+
     pub(crate) fn status(&self, place: usize) -> NodeStatus {
-        self.servers[place].node().unwrap().status()
+        self.node(place).status()
     }
 
     /// The place of the leader that a majority follows, other than `not`.

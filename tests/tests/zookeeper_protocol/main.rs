@@ -6,6 +6,7 @@
 //! | file | rules |
 //! |---|---|
 //! | `handshakes` | both lengths, timeouts, being ahead, passwords, moving, failover, expiry, closing |
+//! | `isolation` | members that lose the others and find them again: who lives, and who is told so |
 //! | `local_sessions` | sessions that one member knows, and what becomes of them |
 //! | `read_only` | what a member without its majority still does |
 //! | `limits` | what is refused, or waits, when something is full |
@@ -33,6 +34,7 @@ mod extensions;
 mod freshness;
 mod guarantees;
 mod handshakes;
+mod isolation;
 mod limits;
 mod local_sessions;
 mod read_only;

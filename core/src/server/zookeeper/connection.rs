@@ -18,7 +18,8 @@ use super::handshake::{Handshake, shake_hands, still_owns};
 use super::inbox::Inbox;
 use super::listener::{Shared, stopped};
 use super::outbox::Outbox;
-use super::pipeline::{End, Pipeline};
+use super::pipeline::Pipeline;
+use super::request::End;
 use super::socket::Socket;
 use super::standing::Standing;
 use super::translate::Owner;
@@ -221,6 +222,7 @@ impl Connection {
                 _ = &mut stands_otherwise => return Ok(()),
                 () = peer.inbox.filled() => {}
                 () = &mut evicted => {}
+                () = peer.shared.backed_again(), if pipeline.unbacked => {}
                 goes_on = self.socket.exchange(&mut self.outbox, wants_to_read) => {
                     if !goes_on? {
                         return Ok(());
@@ -234,8 +236,12 @@ impl Connection {
     /// become one, that could not be handed on yet.
     fn take_requests(&mut self, pipeline: &mut Pipeline) -> bool {
         let clock = Arc::clone(self.peer.shared.node.clock());
-        let mut now = None;
         let limit = self.peer.shared.frame_bytes_max;
+        // A part of a frame is a sign of life, too.
+        let mut now = std::mem::take(&mut self.socket.heard).then(|| clock.monotonic());
+        if let Some(now) = now {
+            pipeline.touch(now);
+        }
         while pipeline.has_room() {
             match self.take_frame(limit) {
                 Ok(Some(frame)) => {

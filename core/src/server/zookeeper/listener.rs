@@ -56,6 +56,8 @@ pub(super) struct Shared {
     pub(super) confirmations: Confirmations,
     pub(super) local_sessions: LocalSessions,
     pub(super) standing: watch::Sender<Standing>,
+    /// False from when a majority was missed until one was heard again.
+    pub(super) backed: watch::Sender<bool>,
     connections: Mutex<Peers>,
 }
 
@@ -89,6 +91,7 @@ impl ZookeeperServer {
             confirmations: Confirmations::default(),
             local_sessions: LocalSessions::default(),
             standing: watch::Sender::new(Standing::ReadWrite),
+            backed: watch::Sender::new(true),
             connections: Mutex::default(),
             node,
         });

@@ -21,7 +21,7 @@ use super::outbox::Outbox;
 use super::read::Reader;
 use super::reconfig;
 use super::reply::put_outcome;
-use super::request::{Entry, Look, Step};
+use super::request::{End, Entry, Look, Step};
 use super::requirements::{makes_ephemerals, needs_a_leader, tells_state};
 use super::standing::Standing;
 use super::translate::{Owner, Plan, Shape, plan};
@@ -38,15 +38,6 @@ const LOOK_MAX: Duration = Duration::from_millis(2);
 
 /// Watches for which less is kept are not counted again when some have fired.
 const WATCH_BYTES_RECOUNTED: usize = 64 << 10;
-
-/// Why and how the connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// Once everything to send is sent.
-    AfterReplies,
-    /// At once.
-    Now,
-}
 
 /// Requests in the order they came; replies leave in the same.
 pub(super) struct Pipeline {
@@ -75,6 +66,8 @@ pub(super) struct Pipeline {
     upgrade: Option<u64>,
     closing_session: bool,
     no_more: bool,
+    /// Waits for a majority, see [`super::listener::Shared::may_look`].
+    pub(super) unbacked: bool,
     end: Option<End>,
     drained: Vec<Item>,
 }
@@ -101,6 +94,7 @@ impl Pipeline {
             upgrade: None,
             closing_session: false,
             no_more: false,
+            unbacked: false,
             end: None,
             drained: Vec::new(),
         }
@@ -325,6 +319,7 @@ impl Pipeline {
     /// Whether the next request can be answered now, given what waits to be sent.
     pub(super) fn can_answer(&self, outbox: &Outbox) -> bool {
         self.end.is_none()
+            && !self.unbacked
             && outbox.is_roomy()
             && matches!(self.queue.front(), Some(Entry { step: Step::Look(_), .. }))
     }
@@ -335,10 +330,15 @@ impl Pipeline {
             confirmations::ask(&self.peer, token);
         }
         self.drain(now, outbox);
+        self.unbacked = false;
         while self.end.is_none() {
             match self.queue.front().map(|entry| &entry.step) {
                 Some(Step::Applied(..)) => self.answer_writes(now, outbox),
                 Some(Step::Look(_)) if outbox.is_roomy() => {
+                    self.unbacked = !self.peer.shared.may_look(self.owner, self.standing, now);
+                    if self.unbacked {
+                        break;
+                    }
                     let whole = self.look(now, outbox);
                     self.release();
                     // Others have their turn first.

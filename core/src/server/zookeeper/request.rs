@@ -9,6 +9,15 @@ use coord_wire::zookeeper::{ErrorCode, Request, Text};
 use super::translate::Shape;
 use crate::node::{ChangeRefusal, ChangedConfig};
 
+/// Why and how the connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Once everything to send is sent.
+    AfterReplies,
+    /// At once.
+    Now,
+}
+
 /// One request.
 pub(super) struct Entry {
     pub(super) xid: i32,

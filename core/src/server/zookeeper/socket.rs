@@ -26,6 +26,8 @@ pub(super) struct Socket {
     /// Received and not taken yet.
     pub(super) received: BytesMut,
     receive_bytes: usize,
+    /// Whether anything came since this was set to false.
+    pub(super) heard: bool,
     /// Whether something written may not have left.
     unflushed: bool,
     /// Whose counters what is received goes to.
@@ -34,7 +36,14 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(stream: Stream, peer: Arc<Peer>) -> Self {
-        Self { stream, received: BytesMut::new(), receive_bytes: SMALL, unflushed: false, peer }
+        Self {
+            stream,
+            received: BytesMut::new(),
+            receive_bytes: SMALL,
+            heard: false,
+            unflushed: false,
+            peer,
+        }
     }
 
     /// Waits for more. False if the client is done sending.
@@ -98,6 +107,7 @@ impl Socket {
             buffer.filled().len()
         };
         if bytes > 0 {
+            self.heard = true;
             self.peer.shared.counters.bytes_received.fetch_add(bytes as u64, Relaxed);
             // A full buffer says that there is more: take more at a time.
             let next = if bytes >= self.receive_bytes { bytes * 2 } else { bytes };

@@ -2,11 +2,16 @@
 //! keep its clients: their sessions end elsewhere without them noticing, and
 //! what they read falls behind.
 //!
+//! An answer tells a client that its session lives. So as soon as no majority is
+//! known to stand behind the leader, what would be answered from this member's
+//! own copy waits, and the connections stay: most of the time a new leader is
+//! there before anybody notices. If none is, they end.
+//!
 //! ```text
-//!             no leader for too long            with read-only mode
+//!             no majority for too long          with read-only mode
 //! ReadWrite ------------------------> CutOff  or  ReadOnly
 //!     ^                                  |            |
-//!     +----------- a leader -------------+------------+
+//!     +----------- a majority -----------+------------+
 //! ```
 //!
 //! A connection lasts as long as the standing it was accepted in.
@@ -17,7 +22,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::listener::{Shared, stopped};
+use super::translate::Owner;
 use crate::clock;
+
+/// How often a member with no majority behind it looks whether there is one.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Whom a member serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,23 +45,29 @@ pub(super) async fn keep(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let tick_ms = shared.node.settings().session.tick_ms;
     let mut ticks = clock::interval(Duration::from_millis((tick_ms / 8).clamp(20, 100).into()));
     let mut led = shared.node.clock().monotonic();
+    let mut backed = true;
     loop {
         tokio::select! {
             () = stopped(&mut stop) => return,
             _ = ticks.tick() => {}
+            () = clock::sleep(LOOK_AGAIN), if !backed => {}
         }
         let now = shared.node.clock().monotonic();
+        backed = shared.is_backed(now);
+        if backed {
+            shared.backed.send_if_modified(|before| !std::mem::replace(before, true));
+        }
         if shared.node.status().leader.is_some() {
-            led = now;
+            led = led.max(shared.node.majority_contact().unwrap_or_default());
         }
         shared.local_sessions.expire(now);
         shared.stand(standing(&shared, now.saturating_sub(led)));
     }
 }
 
-fn standing(shared: &Shared, leaderless: Duration) -> Standing {
+fn standing(shared: &Shared, silence: Duration) -> Standing {
     let settings = shared.node.settings();
-    if leaderless < settings.zk.cut_off(settings.session.tick_ms) {
+    if silence < settings.cut_off() {
         Standing::ReadWrite
     } else if settings.zk.read_only_mode && !shared.node.status().outside {
         Standing::ReadOnly
@@ -62,6 +77,28 @@ fn standing(shared: &Shared, leaderless: Duration) -> Standing {
 }
 
 impl Shared {
+    /// Whether an answer at `now` may tell a client that its session lives. If not,
+    /// [`Self::backed_again`] returns once it may.
+    fn is_backed(&self, now: Duration) -> bool {
+        let backed = self.node.is_backed(now);
+        if !backed {
+            self.backed.send_if_modified(|before| std::mem::replace(before, false));
+        }
+        backed
+    }
+
+    /// Whether a session may be answered from this member's own copy, which its
+    /// client takes for a sign that it lives. One that only this member knows needs
+    /// no majority.
+    pub(super) fn may_look(&self, owner: Owner, standing: Standing, now: Duration) -> bool {
+        owner.local || standing == Standing::ReadOnly || self.is_backed(now)
+    }
+
+    pub(super) async fn backed_again(&self) {
+        // Its sender is here, so it is not gone.
+        let _ = self.backed.subscribe().wait_for(|backed| *backed).await;
+    }
+
     /// Whom the member serves now.
     pub(super) fn standing(&self) -> Standing {
         *self.standing.borrow()
