@@ -197,6 +197,8 @@ impl Server {
         let Some(running) = self.running.take() else { return };
         let Running { runtime, node, agent, zookeeper, consul, dns } = running;
         runtime.block_on(async {
+            // While clients are served yet: they notice nothing of it.
+            node.hand_over().await;
             if let Some(server) = &dns {
                 server.stop().await;
             }

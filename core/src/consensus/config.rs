@@ -35,7 +35,7 @@ fn all_options(heartbeat_ms: u64, election_min_ms: u64, election_max_ms: u64) ->
     Config {
         cluster_name: "coord".to_owned(),
         heartbeat_interval: heartbeat_ms,
-        heartbeat_min_interval: Some(heartbeat_ms),
+        heartbeat_min_interval: Some(heartbeat_ms / 4),
         election_timeout_min: election_min_ms,
         election_timeout_max: election_max_ms,
         enable_tick: true,
@@ -85,7 +85,11 @@ mod tests {
 
     #[test]
     fn the_shortest_valid_timing_is_accepted_with_all_that_depends_on_it() {
-        assert!(all_options(50, 200, 201).validate().is_ok());
+        // The settings want two heartbeats in the shorter timeout.
+        for heartbeat_ms in [1, 2, 10, 100, 5000] {
+            let (min, max) = (heartbeat_ms * 2, heartbeat_ms * 2 + 1);
+            assert!(all_options(heartbeat_ms, min, max).validate().is_ok(), "{heartbeat_ms}");
+        }
         assert!(all_options(100, 100, 200).validate().is_err());
     }
 }

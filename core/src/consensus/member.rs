@@ -16,10 +16,11 @@ use openraft::metrics::RaftMetrics;
 use openraft::raft::ClientWriteResult;
 use openraft::{Instant as _, ReadPolicy, ServerState};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::acquaintance::Acquaintance;
 use super::config::config;
+use super::dead_leader::{ENDED_MAX, Granted};
 use super::formation::FirstMembers;
 use super::lifetime::Lifetime;
 use super::log_store::LogStore;
@@ -36,6 +37,8 @@ use crate::storage::Storage;
 /// Log kept behind a snapshot for members that are a little late, in parts of
 /// what makes a snapshot due.
 const LOG_KEPT_DIVISOR: u64 = 4;
+/// A leader that was not heard for so many heartbeats was cut off.
+const HEARTBEATS_MISSED: u32 = 4;
 /// Time for what was started to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -121,6 +124,7 @@ pub(super) struct Inner {
     pub(super) peers: Arc<Peers>,
     contact: Arc<LeaderContact>,
     pub(super) acquaintance: Arc<Acquaintance>,
+    pub(super) granted: Arc<Granted>,
     pub(super) lifetime: Lifetime,
     /// Held while a snapshot is taken, and while none may be.
     pub(super) snapshotting: Arc<tokio::sync::Mutex<()>>,
@@ -146,8 +150,11 @@ impl Consensus {
             frame_bytes_max: options.peer_frame_bytes_max,
             too_large: Arc::default(),
             tls: options.peer_tls.map(Arc::new),
+            #[cfg(test)]
+            links: super::links::Links::default(),
         };
-        let peers = Arc::new(Peers::new(options.member, transport.clone()));
+        let service = options.service.clone();
+        let peers = Arc::new(Peers::new(options.member, transport.clone(), service));
         for (member, address) in &options.first.addresses {
             peers.learn(*member, address);
         }
@@ -176,7 +183,11 @@ impl Consensus {
             let _ = raft.shutdown().await;
             return Err(error);
         }
-        let contact = Arc::new(LeaderContact::new(Instant::now()));
+        let now = Instant::now();
+        let silence_max = Duration::from_millis(options.heartbeat_ms) * HEARTBEATS_MISSED;
+        let contact = Arc::new(LeaderContact::new(now, silence_max));
+        let granted = Arc::new(Granted::new(now));
+        let (ended, connections_ended) = mpsc::channel(ENDED_MAX);
         let snapshotting = Arc::<tokio::sync::Mutex<()>>::default();
         if let Some(listener) = options.peer_listener {
             let server = PeerServer {
@@ -185,6 +196,9 @@ impl Consensus {
                 service: options.service,
                 snapshots: storage.snapshots.clone(),
                 contact: contact.clone(),
+                granted: granted.clone(),
+                peers: peers.clone(),
+                ended,
                 first: Arc::new(options.first.clone()),
                 transport,
                 snapshotting: snapshotting.clone(),
@@ -198,6 +212,7 @@ impl Consensus {
             peers,
             contact,
             acquaintance: acquaintance.clone(),
+            granted,
             lifetime,
             snapshotting,
             status: watch::Sender::default(),
@@ -211,6 +226,9 @@ impl Consensus {
         lifetime.spawn(acquaintance.clone().meet_all());
         lifetime.spawn(acquaintance.recover());
         lifetime.spawn(consensus.clone().watch_over_recovery());
+        lifetime.spawn(consensus.clone().replace_dead_leaders(connections_ended));
+        let election_max = Duration::from_millis(options.election_max_ms);
+        lifetime.spawn(consensus.clone().step_back_when_stuck(election_max));
         consensus.form(options.first).await?;
         consensus.publish();
         Ok(consensus)
@@ -346,7 +364,9 @@ impl Consensus {
         use super::peer_frame::PeerError;
         match self.inner.peers.call(peer, CALL_SERVICE, request).await {
             Ok(answer) => Ok(answer),
-            Err(PeerError::Unreachable(why)) => Err(Error::unavailable(why)),
+            Err(PeerError::NobodyListens(why) | PeerError::Unreachable(why)) => {
+                Err(Error::unavailable(why))
+            }
             Err(PeerError::Broken(why)) => Err(Error::indeterminate(why)),
         }
     }

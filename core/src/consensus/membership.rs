@@ -23,9 +23,12 @@ use openraft::{ChangeMembers, Instant as _};
 use super::lifetime::timeout;
 use super::member::{Consensus, fatal_error};
 use super::peer_frame::{Connection, Purpose};
+use super::status::{ConsensusRole, ConsensusStatus};
 use super::types::TypeConfig;
 use crate::error::Error;
 
+/// Who was not heard for so long is not handed anything.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 /// Time for a member to accept a connection.
 const REACH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -154,6 +157,23 @@ impl Consensus {
     /// `Closed` or `Internal` if the member stopped or failed.
     pub async fn transfer_leader(&self, to: MemberId) -> Result<(), Error> {
         self.inner.raft.trigger().transfer_leader(to.0).await.map_err(fatal_error)
+    }
+
+    /// As the leader: has another voter take over, if one was heard lately, and
+    /// waits until one leads, but not for longer than `within`.
+    pub async fn hand_over(&self, within: Duration) {
+        if self.status().role != ConsensusRole::Leader {
+            return;
+        }
+        let Some(heir) = self.heir(HEARD_WITHIN) else { return };
+        let mut status = self.watch_status();
+        if self.transfer_leader(heir).await.is_ok() {
+            let others = |status: &ConsensusStatus| {
+                status.role != ConsensusRole::Leader && status.leader.is_some()
+            };
+            // Whoever stops does so either way.
+            let _ = timeout(within, status.wait_for(others)).await;
+        }
     }
 
     fn write_error(&self, error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Error {

@@ -18,8 +18,12 @@
 
 mod acquaintance;
 mod config;
+mod dead_leader;
 mod formation;
+mod heartbeat;
 mod lifetime;
+#[cfg(test)]
+mod links;
 mod log_store;
 mod member;
 mod membership;
@@ -27,6 +31,7 @@ mod network;
 mod peer_frame;
 mod peer_link;
 mod peer_message;
+mod peer_path;
 mod peer_server;
 mod peer_transport;
 mod recovery;
@@ -34,6 +39,7 @@ mod reinstall;
 mod snapshot_transfer;
 mod state_machine;
 mod status;
+mod stuck_leader;
 #[cfg(test)]
 mod tests;
 mod types;

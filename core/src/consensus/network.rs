@@ -1,5 +1,6 @@
 //! The leader's and the candidate's side of openraft's network.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,13 +18,15 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 
+use super::heartbeat::Heartbeats;
 use super::lifetime::timeout;
 use super::peer_frame::{Connection, PeerError, Purpose, framed};
-use super::peer_link::{CALL_PRE_VOTE, CALL_TRANSFER, CALL_VOTE, Peers};
+use super::peer_link::{CALL_PRE_VOTE, CALL_TRANSFER, CALL_VOTE, InFlight, Peers};
 use super::peer_message::{
     AppendRequest, AppendResult, decode_append_result, decode_only_vote, decode_vote_response,
     encode_append, encode_snapshot_offer, encode_transfer, encode_vote_request,
 };
+use super::peer_path::PathWatch;
 use super::peer_server::PeerService;
 use super::snapshot_transfer::{SNAPSHOT_STALL, send_snapshot};
 use super::types::{RaftSnapshot, TypeConfig, Vote};
@@ -32,7 +35,8 @@ use crate::storage::Snapshot;
 /// Append requests one peer may leave unanswered. More would turn a burst into
 /// many small requests; fewer would leave the connection idle for a round trip.
 const WINDOW: usize = 4;
-/// A peer that leaves an append request unanswered for so long is cut off.
+/// A peer that leaves an append request unanswered for so long is cut off. Its
+/// answer waits for its disk; a link that is cut is noticed sooner.
 const STALL: Duration = Duration::from_secs(10);
 
 type RpcError = RPCError<TypeConfig>;
@@ -52,7 +56,20 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
         let peer = MemberId(target);
         self.peers.learn(peer, &node.addr);
-        PeerClient { peers: self.peers.clone(), service: self.service.clone(), peer, append: None }
+        PeerClient {
+            path: self.peers.path(peer).watch(),
+            peers: self.peers.clone(),
+            service: self.service.clone(),
+            peer,
+            append: None,
+            heartbeats: None,
+        }
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
+        let client = self.new_client(target, node).await;
+        let heartbeats = Some(Heartbeats::start(&self.peers, client.peer));
+        PeerClient { heartbeats, ..client }
     }
 }
 
@@ -61,13 +78,18 @@ pub(super) struct PeerClient {
     peers: Arc<Peers>,
     service: Arc<dyn PeerService>,
     peer: MemberId,
+    path: PathWatch,
     /// Kept from one stream to the next if all its requests were answered.
     append: Option<Connection>,
+    /// Of a client for heartbeats only.
+    heartbeats: Option<Heartbeats>,
 }
 
 fn rpc_error(error: PeerError) -> RpcError {
     match error {
-        PeerError::Unreachable(what) => RPCError::Unreachable(Unreachable::from_string(what)),
+        PeerError::NobodyListens(what) | PeerError::Unreachable(what) => {
+            RPCError::Unreachable(Unreachable::from_string(what))
+        }
         PeerError::Broken(what) => RPCError::Network(NetworkError::from_string(what)),
     }
 }
@@ -82,7 +104,7 @@ struct Appending<'a, S> {
     connection: Option<Connection>,
     requests: S,
     exhausted: bool,
-    unanswered: usize,
+    unanswered: VecDeque<InFlight>,
 }
 
 impl<S> Appending<'_, S>
@@ -97,7 +119,7 @@ where
             Some(Ok(Err(_)) | Err(_)) => {
                 self.connection = None;
                 self.exhausted = true;
-                self.unanswered = 0;
+                self.unanswered.clear();
             }
             Some(Ok(Ok(_))) => {}
             None => self.client.append = self.connection.take(),
@@ -107,16 +129,20 @@ where
 
     async fn advance(&mut self) -> Option<Result<AppendResult, RpcError>> {
         loop {
-            if self.exhausted && self.unanswered == 0 {
+            if self.exhausted && self.unanswered.is_empty() {
                 return None;
             }
             // Gone only after an error, which ended the stream.
             let connection = self.connection.as_mut()?;
-            let may_send = !self.exhausted && self.unanswered < WINDOW;
-            let answers = self.unanswered > 0;
+            let may_send = !self.exhausted && self.unanswered.len() < WINDOW;
+            let answers = !self.unanswered.is_empty();
+            let since = connection.since;
             tokio::select! {
+                () = self.client.path.interrupted(since), if answers => {
+                    return Some(Err(broken("the way to the peer was interrupted")));
+                }
                 answer = timeout(STALL, connection.reader.next()), if answers => {
-                    self.unanswered -= 1;
+                    self.unanswered.pop_front();
                     return Some(match answer {
                         Some(Ok(Some(frame))) => {
                             decode_append_result(frame).map_err(|error| rpc_error(error.into()))
@@ -129,14 +155,16 @@ where
                 request = self.requests.next(), if may_send => match request {
                     None => self.exhausted = true,
                     Some(request) => {
-                        self.unanswered += 1;
-                        let rider = self.client.service.rider();
-                        let frame = framed(|out| encode_append(request, &rider, out));
+                        if self.client.peers.is_silent() {
+                            return Some(Err(steps_back()));
+                        }
+                        let frame = self.client.append_frame(request);
                         let transport = &self.client.peers.transport;
                         let sendable = transport.check_frame(self.client.peer, frame.len() - 4);
                         if let Err(error) = sendable {
                             return Some(Err(rpc_error(error)));
                         }
+                        self.unanswered.push_back(self.client.peers.in_flight(frame.len()));
                         let sent = timeout(STALL, connection.writer.send(&frame)).await;
                         match sent {
                             Some(Ok(())) => {}
@@ -154,7 +182,28 @@ fn broken(what: &str) -> RpcError {
     rpc_error(PeerError::Broken(what.to_owned()))
 }
 
+fn steps_back() -> RpcError {
+    rpc_error(PeerError::Unreachable("this leader steps back".to_owned()))
+}
+
 impl PeerClient {
+    fn append_frame(&self, request: AppendRequest) -> Vec<u8> {
+        let rider = self.service.rider();
+        framed(|out| encode_append(request, &rider, out))
+    }
+
+    async fn send_heartbeat(&self, request: AppendRequest) -> Result<AppendResult, RpcError> {
+        if self.peers.is_silent() {
+            return Err(steps_back());
+        }
+        match &self.heartbeats {
+            Some(heartbeats) => {
+                heartbeats.send(self.append_frame(request)).await.map_err(rpc_error)
+            }
+            None => Err(broken("this is no client for heartbeats")),
+        }
+    }
+
     async fn call(
         &self,
         kind: u8,
@@ -224,7 +273,14 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
-            let connection = match self.append.take() {
+            if self.heartbeats.is_some() {
+                let client = &*self;
+                let answers = input.then(move |request| client.send_heartbeat(request));
+                let answers: BoxedStream<'s, _> = Box::pin(answers);
+                return Ok(answers);
+            }
+            let kept = self.append.take();
+            let connection = match kept.filter(|kept| !self.path.outlived_by(kept.since)) {
                 Some(connection) => connection,
                 None => {
                     let connecting = self.peers.connect(self.peer, Purpose::Append);
@@ -236,7 +292,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
                 connection: Some(connection),
                 requests: input,
                 exhausted: false,
-                unanswered: 0,
+                unanswered: VecDeque::new(),
             };
             let answers = stream::unfold(appending, |mut appending| async {
                 appending.next().await.map(|answer| (answer, appending))

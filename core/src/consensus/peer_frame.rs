@@ -10,7 +10,7 @@
 //! heartbeat.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use coord_state::MemberId;
@@ -19,6 +19,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 
 use super::lifetime::{Living, timeout};
+#[cfg(test)]
+use super::links::Link;
 use super::peer_transport::PeerTransport;
 use crate::tls::Stream;
 
@@ -28,13 +30,16 @@ const VERSION: u16 = 2;
 const READ_BYTES: usize = 64 << 10;
 const HELLO_BYTES_MAX: usize = 1024;
 /// Time to connect and agree.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Log entries and heartbeats: requests answered in order.
+    /// Log entries: requests answered in order.
     Append,
+    /// Append requests without entries: they say that the leader lives, and are not
+    /// to wait behind entries.
+    Heartbeat,
     /// Votes and calls: requests answered in any order.
     Control,
     /// Messages: never answered.
@@ -53,6 +58,7 @@ impl Encode for Purpose {
             Self::Messages => 3,
             Self::Snapshot => 4,
             Self::Fetch => 5,
+            Self::Heartbeat => 6,
         });
     }
 }
@@ -65,7 +71,22 @@ impl Decode for Purpose {
             3 => Ok(Self::Messages),
             4 => Ok(Self::Snapshot),
             5 => Ok(Self::Fetch),
+            6 => Ok(Self::Heartbeat),
             tag => Err(CodecError::UnknownTag { what: "purpose", tag: tag.into() }),
+        }
+    }
+}
+
+impl Purpose {
+    /// How long what was sent may stay unacknowledged by the other machine, which
+    /// does so whatever its disk and its processes do, unless they stop reading:
+    /// those who take much may need longer to.
+    fn unacknowledged_max(self) -> Duration {
+        match self {
+            Self::Heartbeat => Duration::from_millis(500),
+            Self::Control | Self::Messages => Duration::from_secs(1),
+            Self::Append => Duration::from_secs(2),
+            Self::Snapshot | Self::Fetch => Duration::from_secs(30),
         }
     }
 }
@@ -73,6 +94,9 @@ impl Decode for Purpose {
 /// Why a peer cannot be reached or heard.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum PeerError {
+    /// Its machine is there, and nothing listens at its address: its process is gone.
+    #[error("{0}")]
+    NobodyListens(String),
     /// It is not there, or not who it should be: trying again at once is useless.
     #[error("{0}")]
     Unreachable(String),
@@ -99,15 +123,24 @@ pub(super) struct Connection {
     pub(super) reader: FrameReader,
     pub(super) writer: FrameWriter,
     pub(super) living: Living,
+    /// When it was made.
+    pub(super) since: Instant,
 }
 
 impl Connection {
     fn new(stream: Stream, living: Living, frame_bytes_max: usize) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self {
-            reader: FrameReader { half: reader, buffer: BytesMut::new(), frame_bytes_max },
+            reader: FrameReader {
+                half: reader,
+                buffer: BytesMut::new(),
+                frame_bytes_max,
+                #[cfg(test)]
+                link: None,
+            },
             writer: FrameWriter { half: writer },
             living,
+            since: Instant::now(),
         }
     }
 
@@ -121,9 +154,17 @@ impl Connection {
         let unreachable =
             |error: io::Error| PeerError::Unreachable(format!("member {to} at {address}: {error}"));
         let connecting = async {
-            let stream = transport.open(address).await.map_err(unreachable)?;
+            let opening = transport.open(address, purpose.unacknowledged_max());
+            let stream = opening.await.map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionRefused => {
+                    PeerError::NobodyListens(format!("member {to} does not listen at {address}"))
+                }
+                _ => unreachable(error),
+            })?;
             let living = transport.lifetime.enter();
             let mut connection = Self::new(stream, living, transport.frame_bytes_max);
+            #[cfg(test)]
+            connection.reader.set_link(transport.links.answers(to));
             let hello = framed(|out| {
                 out.extend_from_slice(MAGIC);
                 VERSION.encode(out);
@@ -169,6 +210,12 @@ impl Connection {
             };
             match read_hello(hello, me) {
                 Ok((from, purpose)) => {
+                    #[cfg(test)]
+                    {
+                        let link = transport.links.requests(from, purpose);
+                        link.passes().await;
+                        connection.reader.set_link(link);
+                    }
                     connection.writer.send(&framed(|out| out.push(0))).await?;
                     connection.reader.frame_bytes_max = transport.frame_bytes_max;
                     Ok((connection, from, purpose))
@@ -215,12 +262,24 @@ pub(super) struct FrameReader {
     half: ReadHalf<Stream>,
     buffer: BytesMut,
     frame_bytes_max: usize,
+    #[cfg(test)]
+    link: Option<Link>,
 }
 
 impl FrameReader {
+    /// Has everything read pass a link that tests can cut.
+    #[cfg(test)]
+    fn set_link(&mut self, link: Link) {
+        self.link = Some(link);
+    }
+
     /// The next frame; None at the end.
     pub(super) async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
+            #[cfg(test)]
+            if let Some(link) = &self.link {
+                link.passes().await;
+            }
             if let Some(frame) = self.take_frame()? {
                 return Ok(Some(frame));
             }

@@ -2,7 +2,7 @@
 //! calls and messages.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +11,10 @@ use coord_state::MemberId;
 use coord_state::codec::{Decode, Encode, Input};
 use tokio::sync::{mpsc, oneshot};
 
-use super::lifetime::pause;
+use super::lifetime::{pause, timeout};
 use super::peer_frame::{Connection, PeerError, Purpose, framed};
+use super::peer_path::Path;
+use super::peer_server::PeerService;
 use super::peer_transport::PeerTransport;
 
 const REQUESTS_MAX: usize = 1024;
@@ -21,6 +23,8 @@ const UNANSWERED_MAX: usize = 4096;
 const MESSAGES_MAX: usize = 8192;
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 const MESSAGE_WRITE_BYTES: usize = 64 << 10;
+/// A peer that takes nothing for so long is cut off.
+const STALL: Duration = Duration::from_secs(5);
 /// How long a peer that cannot be reached is left alone.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -32,20 +36,36 @@ pub(super) const CALL_STANDING: u8 = 5;
 pub(super) const CALL_MEET: u8 = 6;
 pub(super) const CALL_CONFIRM: u8 = 7;
 pub(super) const CALL_VOTED: u8 = 8;
+pub(super) const CALL_LEADS: u8 = 9;
 pub(super) const ANSWERED: u8 = 0;
 
 /// All peers of a member.
-#[derive(Debug)]
 pub(super) struct Peers {
     pub(super) me: MemberId,
     pub(super) transport: PeerTransport,
+    service: Arc<dyn PeerService>,
     known: Mutex<BTreeMap<MemberId, Known>>,
     dropped: Arc<AtomicU64>,
+    /// Bytes of append requests without an answer.
+    in_flight: Arc<AtomicUsize>,
+    /// Whether this member, as the leader, is to say nothing.
+    silent: AtomicBool,
+}
+
+/// Bytes on their way, until this is dropped.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<AtomicUsize>, usize);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
 struct Known {
     address: String,
+    path: Path,
     calls: Option<mpsc::Sender<Call>>,
     messages: Option<MessageQueue>,
 }
@@ -66,9 +86,20 @@ struct Call {
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Bytes, PeerError>>>>>;
 
 impl Peers {
-    pub(super) fn new(me: MemberId, transport: PeerTransport) -> Self {
-        let (known, dropped) = (Mutex::default(), Arc::default());
-        Self { me, transport, known, dropped }
+    pub(super) fn new(
+        me: MemberId,
+        transport: PeerTransport,
+        service: Arc<dyn PeerService>,
+    ) -> Self {
+        Self {
+            me,
+            transport,
+            service,
+            known: Mutex::default(),
+            dropped: Arc::default(),
+            in_flight: Arc::default(),
+            silent: AtomicBool::new(false),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<MemberId, Known>> {
@@ -80,7 +111,7 @@ impl Peers {
         let mut known = self.known();
         let known = known.entry(peer).or_default();
         if known.address != address {
-            *known = Known { address: address.to_owned(), calls: None, messages: None };
+            *known = Known { address: address.to_owned(), ..Known::default() };
         }
     }
 
@@ -98,6 +129,31 @@ impl Peers {
         let known = self.known();
         let others = known.iter().filter(|(id, at)| **id != self.me && !at.address.is_empty());
         others.map(|(member, _)| *member).collect()
+    }
+
+    /// What is known of the way to a peer.
+    pub(super) fn path(&self, peer: MemberId) -> Path {
+        self.known().entry(peer).or_default().path.clone()
+    }
+
+    /// Counts bytes of an append request until it is answered.
+    pub(super) fn in_flight(&self, bytes: usize) -> InFlight {
+        self.in_flight.fetch_add(bytes, Ordering::Relaxed);
+        InFlight(self.in_flight.clone(), bytes)
+    }
+
+    /// Bytes of append requests without an answer.
+    pub(super) fn in_flight_bytes(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether this member sends nothing as a leader for now.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::Relaxed);
     }
 
     /// Messages that were dropped because a peer was away or slow.
@@ -156,16 +212,28 @@ impl Peers {
             let mut connection = match self.connect(peer, Purpose::Control).await {
                 Ok(connection) => connection,
                 Err(error) => {
-                    let _ = first.answer.send(Err(error));
+                    let _ = first.answer.send(Err(error.clone()));
+                    // Those behind it would only wait for the same.
+                    while let Ok(call) = calls.try_recv() {
+                        let _ = call.answer.send(Err(error.clone()));
+                    }
                     continue;
                 }
             };
+            let path = self.path(peer).watch();
+            let since = connection.since;
             let waiting = Waiting::default();
             let (broken, mut breaks) = oneshot::channel::<()>();
             let (mut reader, for_reader) = (connection.reader, waiting.clone());
             let living = connection.living;
+            let (in_use, mut given_up) = oneshot::channel::<()>();
             self.transport.lifetime.spawn(async move {
-                while let Ok(Some(frame)) = reader.next().await {
+                loop {
+                    let frame = tokio::select! {
+                        frame = reader.next() => frame,
+                        _ = &mut given_up => break,
+                    };
+                    let Ok(Some(frame)) = frame else { break };
                     if hand_over(frame, &for_reader).is_none() {
                         break;
                     }
@@ -188,16 +256,23 @@ impl Peers {
                         break;
                     }
                 }
-                if connection.writer.send(&frame).await.is_err() {
+                let sent = tokio::select! {
+                    sent = timeout(STALL, connection.writer.send(&frame)) => sent,
+                    () = path.interrupted(since) => None,
+                };
+                if !matches!(sent, Some(Ok(()))) {
                     break;
                 }
                 current = tokio::select! {
                     next = calls.recv() => next,
                     _ = &mut breaks => None,
+                    () = path.interrupted(since) => None,
                 };
             }
-            // Whoever still waits learns of the break as its sender is dropped.
+            // Whoever still waits learns of the break as its sender is dropped, and the
+            // reader ends with the connection.
             lock(&waiting).clear();
+            drop(in_use);
         }
     }
 
@@ -234,8 +309,28 @@ impl Peers {
         mut messages: mpsc::Receiver<Bytes>,
         waiting: &AtomicUsize,
     ) {
-        let mut connection = None;
-        while let Some(first) = messages.recv().await {
+        let path = self.path(peer).watch();
+        let mut connection: Option<Connection> = None;
+        loop {
+            let next = match &mut connection {
+                None => messages.recv().await,
+                Some(open) => tokio::select! {
+                    biased;
+                    // Nothing is answered here: the peer hung up.
+                    _ = open.reader.next() => {
+                        connection = None;
+                        self.service.on_messages_lost(peer);
+                        continue;
+                    }
+                    () = path.interrupted(open.since) => {
+                        connection = None;
+                        self.service.on_messages_lost(peer);
+                        continue;
+                    }
+                    next = messages.recv() => next,
+                },
+            };
+            let Some(first) = next else { return };
             let mut count = 1;
             let mut bytes = first.len();
             let mut frames = framed(|out| out.extend_from_slice(&first));
@@ -251,13 +346,17 @@ impl Peers {
                 connection = self.connect(peer, Purpose::Messages).await.ok();
             }
             let sent = match &mut connection {
-                Some(open) => open.writer.send(&frames).await.is_ok(),
+                Some(open) => tokio::select! {
+                    sent = timeout(STALL, open.writer.send(&frames)) => matches!(sent, Some(Ok(()))),
+                    () = path.interrupted(open.since) => false,
+                },
                 None => false,
             };
             if !sent {
                 self.dropped.fetch_add(count, Ordering::Relaxed);
                 connection = None;
                 pause(RETRY_PAUSE).await;
+                self.service.on_messages_lost(peer);
             }
         }
     }

@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,12 +15,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::acquaintance::Acquaintance;
+use super::dead_leader::Granted;
 use super::formation::{FirstMembers, Standing};
 use super::lifetime::pause;
+use super::member::Consensus;
 use super::peer_frame::{Connection, FrameReader, FrameWriter, PeerError, Purpose, framed};
 use super::peer_link::{
-    ANSWERED, CALL_CONFIRM, CALL_MEET, CALL_PRE_VOTE, CALL_SERVICE, CALL_STANDING, CALL_TRANSFER,
-    CALL_VOTE, CALL_VOTED,
+    ANSWERED, CALL_CONFIRM, CALL_LEADS, CALL_MEET, CALL_PRE_VOTE, CALL_SERVICE, CALL_STANDING,
+    CALL_TRANSFER, CALL_VOTE, CALL_VOTED, Peers,
 };
 use super::peer_message::{
     decode_append, decode_snapshot_offer, decode_transfer, decode_vote_request,
@@ -54,6 +56,9 @@ pub trait PeerService: Send + Sync + 'static {
     /// Takes what rode along with an append request of the leader. Must not block.
     fn on_rider(&self, from: MemberId, rider: Bytes);
 
+    /// Messages to a peer may have been lost with their connection. Must not block.
+    fn on_messages_lost(&self, peer: MemberId);
+
     /// Answers a call.
     fn on_call(&self, from: MemberId, request: Bytes) -> CallAnswer;
 }
@@ -66,11 +71,33 @@ pub(super) struct LeaderContact {
     origin: Instant,
     /// Milliseconds since the origin, plus one; 0 for never.
     heard: AtomicU64,
+    /// A leader that was not heard for longer was cut off from this member.
+    silence_max: Duration,
+    last: Mutex<Option<Heard>>,
+}
+
+/// Which leader was heard last, and when.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    leader: MemberId,
+    term: u64,
+    at: Instant,
 }
 
 impl LeaderContact {
-    pub(super) fn new(origin: Instant) -> Self {
-        Self { origin, heard: AtomicU64::new(0) }
+    pub(super) fn new(origin: Instant, silence_max: Duration) -> Self {
+        Self { origin, heard: AtomicU64::new(0), silence_max, last: Mutex::default() }
+    }
+
+    /// A leader was heard. If that was after a silence, tells since when.
+    fn note_leader(&self, leader: MemberId, term: u64, now: Instant) -> Option<Instant> {
+        self.note();
+        let heard = Heard { leader, term, at: now };
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.replace(heard)?;
+        let same = (before.leader, before.term) == (leader, term);
+        let silent = now.saturating_duration_since(before.at) > self.silence_max;
+        (same && silent).then_some(before.at)
     }
 
     fn now(&self) -> u64 {
@@ -96,6 +123,10 @@ pub(super) struct PeerServer {
     pub(super) service: Arc<dyn PeerService>,
     pub(super) snapshots: SnapshotStore,
     pub(super) contact: Arc<LeaderContact>,
+    pub(super) granted: Arc<Granted>,
+    pub(super) peers: Arc<Peers>,
+    /// Told of peers that led, perhaps, and whose connections ended.
+    pub(super) ended: mpsc::Sender<MemberId>,
     pub(super) first: Arc<FirstMembers>,
     pub(super) transport: PeerTransport,
     /// Held while a snapshot is taken, and while none may be.
@@ -132,7 +163,12 @@ impl PeerServer {
         let accepting = Connection::accept(&self.transport, stream, self.me);
         let (connection, from, purpose) = accepting.await?;
         match purpose {
-            Purpose::Append => self.serve_append(connection, from).await,
+            Purpose::Append | Purpose::Heartbeat => {
+                let served = self.serve_append(connection, from).await;
+                // If too many ended already, one more says nothing new.
+                let _ = self.ended.try_send(from);
+                served
+            }
             Purpose::Control => self.serve_control(connection, from).await,
             Purpose::Messages => self.serve_messages(connection.reader, from).await,
             Purpose::Snapshot => self.serve_snapshots(connection, from).await,
@@ -141,7 +177,7 @@ impl PeerServer {
     }
 
     async fn serve_append(&self, connection: Connection, from: MemberId) -> Result<(), PeerError> {
-        let Connection { reader, mut writer, living } = connection;
+        let Connection { reader, mut writer, living, .. } = connection;
         if !self.acquaintance.knows(from).await {
             return Err(PeerError::Unreachable(format!("member {from} cannot be met")));
         }
@@ -167,7 +203,10 @@ impl PeerServer {
             if !server.acquaintance.takes_from(&request.vote) {
                 return None;
             }
-            server.contact.note();
+            let term = request.vote.leader_id.term;
+            if let Some(since) = server.contact.note_leader(from, term, Instant::now()) {
+                server.peers.path(from).restored(since);
+            }
             if !rider.is_empty() {
                 server.service.on_rider(from, rider);
             }
@@ -196,7 +235,7 @@ impl PeerServer {
     }
 
     async fn serve_control(&self, connection: Connection, from: MemberId) -> Result<(), PeerError> {
-        let Connection { mut reader, mut writer, living } = connection;
+        let Connection { mut reader, mut writer, living, .. } = connection;
         let (answers, mut answered) = mpsc::channel::<Vec<u8>>(CALLS_MAX);
         self.transport.lifetime.spawn(async move {
             while let Some(answer) = answered.recv().await {
@@ -250,7 +289,11 @@ impl PeerServer {
                     CALL_VOTE => self.raft.vote(request).await,
                     _ => self.raft.pre_vote(request).await,
                 };
-                encode_vote_response(&answer.map_err(|error| error.to_string())?, &mut out);
+                let answer = answer.map_err(|error| error.to_string())?;
+                if answer.vote_granted {
+                    self.granted.note();
+                }
+                encode_vote_response(&answer, &mut out);
             }
             CALL_TRANSFER => {
                 let request = decode_transfer(request).map_err(|error| error.to_string())?;
@@ -261,6 +304,10 @@ impl PeerServer {
                 answer
                     .map_err(|fatal| fatal.to_string())?
                     .map_err(|refused| refused.to_string())?;
+            }
+            CALL_LEADS => {
+                let term = u64::decode(&mut Input::new(request)).map_err(|e| e.to_string())?;
+                Consensus::leads_term(&self.raft, term).encode(&mut out);
             }
             CALL_STANDING => {
                 let formed = self.raft.is_initialized().await.map_err(|fatal| fatal.to_string())?;
@@ -288,7 +335,7 @@ impl PeerServer {
         connection: Connection,
         from: MemberId,
     ) -> Result<(), PeerError> {
-        let Connection { mut reader, mut writer, living: _living } = connection;
+        let Connection { mut reader, mut writer, living: _living, .. } = connection;
         while let Some(offer) = reader.next().await? {
             let (vote, size) = decode_snapshot_offer(offer)?;
             if !self.acquaintance.knows(from).await || !self.acquaintance.takes_from(&vote) {

@@ -11,21 +11,34 @@
 
 use std::fmt::Display;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coord_state::MemberId;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 
-use super::lifetime::Lifetime;
+use super::lifetime::{Lifetime, timeout};
+#[cfg(test)]
+use super::links::Links;
 use super::peer_frame::PeerError;
 use crate::error::Error;
 use crate::settings::{ClientAuth, Limits, TlsSettings};
 use crate::tls::{
     Acceptor, AcceptorOptions, Connector, ConnectorOptions, KeyPair, Stream, Trust, Verify,
 };
+
+/// How long each attempt to connect may take. The kernel repeats a lost SYN after
+/// a second at the earliest; a link that comes and goes may be up only between.
+const CONNECT_ATTEMPTS: [Duration; 3] =
+    [Duration::from_millis(250), Duration::from_millis(250), Duration::from_millis(500)];
+/// The same for a connection that was accepted: who opened it knows its purpose,
+/// sets a shorter time, and ends it.
+const ACCEPTED_UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
+/// A connection on which nothing is said is tried after this, and as often.
+const KEEPALIVE: Duration = Duration::from_secs(1);
 
 /// The certificates of a member towards its peers.
 #[derive(Debug, Clone)]
@@ -77,6 +90,9 @@ pub(super) struct PeerTransport {
     /// Frames that were too large to be sent or taken, since the start.
     pub(super) too_large: Arc<AtomicU64>,
     pub(super) tls: Option<Arc<PeerTls>>,
+    /// Cuts links in tests.
+    #[cfg(test)]
+    pub(super) links: Links,
 }
 
 impl PeerTransport {
@@ -104,10 +120,12 @@ impl PeerTransport {
         }
     }
 
-    /// Connects to `HOST:PORT`.
-    pub(super) async fn open(&self, address: &str) -> io::Result<Stream> {
-        let stream = TcpStream::connect(address).await?;
-        prepare(&stream)?;
+    /// Connects to `HOST:PORT`. The error is `ConnectionRefused` only if nobody
+    /// listens at any address of that name. What was sent and is not acknowledged
+    /// by the other machine within `unacknowledged` ends the connection.
+    pub(super) async fn open(&self, address: &str, unacknowledged: Duration) -> io::Result<Stream> {
+        let stream = connect(address).await?;
+        prepare(&stream, unacknowledged)?;
         match self.tls.as_deref() {
             Some(tls) if tls.connects => {
                 let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
@@ -120,7 +138,7 @@ impl PeerTransport {
 
     /// Takes a connection that was accepted.
     pub(super) async fn admit(&self, stream: TcpStream) -> io::Result<Stream> {
-        prepare(&stream)?;
+        prepare(&stream, ACCEPTED_UNACKNOWLEDGED_MAX)?;
         match self.tls.as_deref() {
             None => Ok(Stream::Plain(stream)),
             Some(tls) if tls.takes_plain => tls.acceptor.accept_either(stream).await,
@@ -129,10 +147,44 @@ impl PeerTransport {
     }
 }
 
+async fn connect(name: &str) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = lookup_host(name).await?.collect();
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for within in CONNECT_ATTEMPTS {
+        let mut refused_by_all = !addresses.is_empty();
+        for address in &addresses {
+            let error = match timeout(within, TcpStream::connect(address)).await {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => error,
+                None => io::ErrorKind::TimedOut.into(),
+            };
+            let refused = error.kind() == io::ErrorKind::ConnectionRefused;
+            // One that refuses says nothing about another that does not answer.
+            if !refused || refused_by_all {
+                failure = error;
+            }
+            refused_by_all &= refused;
+        }
+        // Only what gave no answer may have one for another attempt.
+        if failure.kind() != io::ErrorKind::TimedOut {
+            break;
+        }
+    }
+    Err(failure)
+}
+
 /// A peer that is gone without a word is noticed, and nothing waits for more.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+///
+/// The kernel repeats what is not acknowledged at intervals that double. Without the
+/// limit, a connection would stay mute about as long again after a cut as it lasted.
+fn prepare(stream: &TcpStream, unacknowledged: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let keepalive =
-        TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2));
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let within = u32::try_from(unacknowledged.as_millis()).unwrap_or(u32::MAX);
+        rustix::net::sockopt::set_tcp_user_timeout(stream, within)?;
+    }
+    Ok(())
 }

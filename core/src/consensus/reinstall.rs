@@ -156,7 +156,7 @@ fn committed(entry: <TypeConfig as RaftTypeConfig>::Entry) -> Option<CommittedEn
 impl PeerServer {
     /// Gives a snapshot not older than asked for.
     pub(super) async fn serve_fetch(&self, connection: Connection) -> Result<(), PeerError> {
-        let Connection { mut reader, mut writer, living: _living } = connection;
+        let Connection { mut reader, mut writer, living: _living, .. } = connection;
         while let Some(request) = reader.next().await? {
             let wanted = u64::decode(&mut Input::new(request))?;
             let snapshot = self.recent_snapshot(wanted).await?;

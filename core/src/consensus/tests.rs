@@ -124,6 +124,8 @@ impl PeerService for Echo {
 
     fn on_rider(&self, _from: MemberId, _rider: Bytes) {}
 
+    fn on_messages_lost(&self, _peer: MemberId) {}
+
     fn on_call(&self, _from: MemberId, request: Bytes) -> CallAnswer {
         Box::pin(async move { Ok(request) })
     }
@@ -177,6 +179,8 @@ struct Cluster {
     running: BTreeMap<MemberId, Running>,
     snapshot_log_bytes: u64,
     disk: Arc<dyn Disk>,
+    /// Election timeouts of members started from now on.
+    election_ms: std::ops::Range<u64>,
 }
 
 impl Cluster {
@@ -195,8 +199,16 @@ impl Cluster {
         }
         let directories = members.iter().map(|_| tempfile::tempdir().unwrap()).collect();
         let (observers, running) = (BTreeSet::new(), BTreeMap::new());
-        let mut cluster =
-            Self { directories, members, observers, running, snapshot_log_bytes, disk };
+        let election_ms = 300..600;
+        let mut cluster = Self {
+            directories,
+            members,
+            observers,
+            running,
+            snapshot_log_bytes,
+            disk,
+            election_ms,
+        };
         for (member, listener) in listeners {
             cluster.run(member, listener).await;
         }
@@ -224,8 +236,8 @@ impl Cluster {
             peer_listener: Some(listener),
             storage: storage_on(self.disk.clone(), directory.path(), member.0),
             heartbeat_ms: 50,
-            election_min_ms: 300,
-            election_max_ms: 600,
+            election_min_ms: self.election_ms.start,
+            election_max_ms: self.election_ms.end,
             peer_frame_bytes_max: 16 << 20,
             peer_tls: None,
             snapshot_log_bytes: self.snapshot_log_bytes,

@@ -26,7 +26,7 @@ const ROUTER_TICK: Duration = Duration::from_millis(100);
 /// A batch that a leader elsewhere has not brought back for so long is sent
 /// again; doubled each time, up to [`RESEND_AFTER_MAX`].
 const RESEND_AFTER: Duration = Duration::from_millis(500);
-const RESEND_AFTER_MAX: Duration = Duration::from_secs(8);
+const RESEND_AFTER_MAX: Duration = Duration::from_secs(2);
 
 /// A refused batch waits this long for the leader question to settle.
 const REROUTE_DELAY: Duration = Duration::from_millis(10);

@@ -158,10 +158,17 @@ impl Node {
         }
     }
 
+    /// Before a stop: hands leadership over, if this member leads others, so that
+    /// nobody has to find out that it is gone. Writes are carried over.
+    pub async fn hand_over(&self) {
+        self.inner.consensus.hand_over(HAND_OVER_MAX).await;
+    }
+
     /// Stops: fails what waits, hands leadership over, flushes and closes the
     /// log. Idempotent. Once it returns, no task, thread or socket of the
     /// member is left.
     pub async fn stop(&self) {
+        self.hand_over().await;
         self.inner.replica.proposals.stop();
         let tasks =
             std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
@@ -176,6 +183,9 @@ impl Node {
 
 /// Newest log kept in memory, for followers that are a little late. Bytes.
 const LOG_HELD_BYTES_MAX: usize = 16 << 20;
+
+/// Time for another member to take over before a stop.
+const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 
 const READY_POLL: Duration = Duration::from_millis(5);
 

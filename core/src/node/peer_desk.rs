@@ -51,6 +51,14 @@ impl PeerService for PeerDesk {
         }
     }
 
+    fn on_messages_lost(&self, peer: MemberId) {
+        if let Some(node) = self.node()
+            && node.known_leader() == Some(peer)
+        {
+            node.reroute();
+        }
+    }
+
     fn on_call(
         &self,
         from: MemberId,

@@ -164,15 +164,23 @@ pub struct SessionSettings {
     pub container_never_used_ms: u64,
 }
 
-/// Consensus timing.
+/// Consensus timing. A leader whose process ends is replaced at once, whatever
+/// is set here: its connections end, and nobody listens at its address any more.
+/// One that only falls silent, with its machine or its network, is replaced after
+/// `raft.election_max_ms`, for which its lease lasts, and then a time between
+/// `raft.election_min_ms` and `raft.election_max_ms`: by default 750 to 1000 ms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RaftSettings {
-    /// How often a leader is heard. Milliseconds, default 100.
+    /// How often a leader is heard. More than the longest round trip between
+    /// members, with the time their disks take to sync. Milliseconds, default 100.
     pub heartbeat_ms: u32,
-    /// A leader not heard for between this … Milliseconds, default 500.
+    /// How long after the lease of a leader another member stands for election,
+    /// at least. Milliseconds, default 250, at least two heartbeats.
     pub election_min_ms: u32,
-    /// … and this is replaced. Milliseconds, default 1000.
+    /// The same, at most; and the lease: a leader that hears no majority for so
+    /// long takes no commands, and nobody votes for another one before. More than
+    /// a disk may take to sync on a bad day. Milliseconds, default 500.
     pub election_max_ms: u32,
 }
 
@@ -283,7 +291,7 @@ impl RaftSettings {
 
 impl Default for RaftSettings {
     fn default() -> Self {
-        Self { heartbeat_ms: 100, election_min_ms: 500, election_max_ms: 1000 }
+        Self { heartbeat_ms: 100, election_min_ms: 250, election_max_ms: 500 }
     }
 }
 
