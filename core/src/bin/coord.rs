@@ -12,6 +12,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Gives what clients took back to the system once they are gone. For the
+/// command alone: a program that links the library chooses its own. See
+/// docs/adr/0026-the-command-brings-its-allocator.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A coordination service: ZooKeeper and Consul in one small server.
 #[derive(Parser)]
 #[command(name = "coord", version)]
