@@ -132,7 +132,11 @@ pub(super) fn recover(
     }
     check_start(&recovered, directory, numbers.first().copied())?;
     let found = Found { newest: end_of_newest, next: recovered.index.next() };
-    recovered.loss = compare(root, mark, &found).or(recovered.loss);
+    recovered.loss = match (compare(root, mark, &found), recovered.loss.take()) {
+        // The mark knows how much is missing, the file why.
+        (Some(loss), Some(Loss { what, .. })) => Some(Loss { what, ..loss }),
+        (by_mark, by_file) => by_mark.or(by_file),
+    };
     Ok(recovered)
 }
 
