@@ -33,7 +33,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(1);
 /// After so long without a leader the others are asked.
 const ASK_AFTER: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-/// An heir was heard within this time.
+/// An heir was heard within this time, and so is a leader.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// What this member knows of its part.
@@ -130,7 +130,7 @@ pub(super) async fn keep(weak: Weak<Inner>) {
         if outside.longer_than(GRACE, inner.replica.standing.is_outside()) {
             inner.replica.end_connections();
         }
-        let lost = inner.known_leader().is_none() && !inner.replica.standing.is_outside();
+        let lost = inner.hears_no_leader() && !inner.replica.standing.is_outside();
         if leaderless.longer_than(ASK_AFTER, lost) {
             inner.ask_for_text().await;
         }
@@ -202,6 +202,14 @@ impl Inner {
         }
         tracing::info!(member = self.member.0, ?gone, "members that left are forgotten");
         self.consensus.forget_learners(gone).await
+    }
+
+    /// Whether no leader is known, or the one that is says nothing: one that was
+    /// removed while it was away goes on knowing the leader of then.
+    fn hears_no_leader(&self) -> bool {
+        let heard_ms = self.consensus.status().contact_ms;
+        let silent = heard_ms.is_none_or(|ms| u128::from(ms) > SILENCE_MAX.as_millis());
+        self.known_leader().is_none() || (silent && !self.is_leader())
     }
 
     async fn ask_for_text(&self) {
