@@ -24,6 +24,7 @@ mod identity;
 mod maintenance;
 mod members;
 mod ordering;
+mod output;
 mod registrations;
 mod services;
 mod store;

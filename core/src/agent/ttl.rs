@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use coord_state::consul::CheckStatus;
 
+use super::Agent;
 use super::errors::AgentError;
+use super::output::{bytes_max, clip};
 use super::registrations::{Registrations, nanoseconds};
 use super::store::{CheckState, Kind};
-use super::{Agent, LocalCheck};
 
-const OUTPUT_BYTES_MAX: usize = 4096;
 const NO_DEADLINE: Duration = Duration::from_secs(3600);
 const REAP_EVERY: Duration = Duration::from_secs(30);
 /// A service is never removed sooner after its check became critical.
@@ -42,7 +42,7 @@ impl Agent {
                 )));
             };
             check.deadline = Some(now + ttl);
-            (clip(output, output_max(check)), ttl)
+            (clip(output, bytes_max(&check.definition)), ttl)
         };
         self.deadline_moved.notify_one();
         let state = CheckState {
@@ -140,13 +140,6 @@ impl Registrations {
     }
 }
 
-fn output_max(check: &LocalCheck) -> usize {
-    match usize::try_from(check.definition.output_max_size) {
-        Ok(0) | Err(_) => OUTPUT_BYTES_MAX,
-        Ok(size) => size,
-    }
-}
-
 fn expiry_output(last: &str) -> String {
     if last.is_empty() || last.starts_with("TTL expired") {
         return "TTL expired".to_owned();
@@ -154,23 +147,12 @@ fn expiry_output(last: &str) -> String {
     format!("TTL expired (last output before timeout follows): {last}")
 }
 
-/// The head of `output`, and how much of it that is.
-fn clip(output: &str, bytes_max: usize) -> String {
-    if output.len() <= bytes_max {
-        return output.to_owned();
-    }
-    let mut end = bytes_max;
-    while !output.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{} ... (captured {end} of {} bytes)", &output[..end], output.len())
-}
-
 #[cfg(test)]
 mod tests {
     use coord_wire::consul::check::CheckDefinition;
 
     use super::*;
+    use crate::agent::LocalCheck;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -202,13 +184,6 @@ mod tests {
         );
         assert_eq!(expiry_output(""), "TTL expired");
         assert_eq!(expiry_output("TTL expired"), "TTL expired");
-    }
-
-    #[test]
-    fn long_output_keeps_its_head_and_says_so() {
-        assert_eq!(clip("abcdef", 6), "abcdef");
-        assert_eq!(clip("abcdef", 4), "abcd ... (captured 4 of 6 bytes)");
-        assert_eq!(clip("aé", 2), "a ... (captured 1 of 3 bytes)");
     }
 
     #[test]

@@ -21,8 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use super::dial::{dial_tcp, driven};
-use super::probe::{self, Finding};
+use super::probe::Finding;
 use super::tail::Tail;
+use crate::agent::output;
 use crate::agent::registrations::nanoseconds;
 use crate::clock;
 
@@ -100,7 +101,7 @@ impl DockerProbe {
             container,
             args: definition.args.clone(),
             timeout: nanoseconds(definition.timeout_ns).unwrap_or(TIMEOUT),
-            output_bytes_max: probe::output_bytes_max(definition),
+            output_bytes_max: output::bytes_max(definition),
         })
     }
 

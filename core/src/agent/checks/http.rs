@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use super::dial::{dial, driven};
 use super::probe::{self, Finding};
 use super::secure::Secure;
+use crate::agent::output;
 use crate::clock;
 
 const REDIRECTS_MAX: usize = 10;
@@ -65,7 +66,7 @@ impl HttpProbe {
             follow: !definition.disable_redirects,
             secure,
             timeout: probe::timeout(definition),
-            body_bytes_max: probe::output_bytes_max(definition),
+            body_bytes_max: output::bytes_max(definition),
         })
     }
 

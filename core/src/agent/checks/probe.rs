@@ -15,11 +15,11 @@ use super::script::ScriptProbe;
 use super::secure::{Connectors, Inside, Secure};
 use super::tcp::TcpProbe;
 use super::udp::UdpProbe;
+use crate::agent::output;
 use crate::agent::registrations::nanoseconds;
 use crate::settings::AgentSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-const OUTPUT_BYTES_MAX: usize = 4096;
 
 /// What one run of a probe found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,12 @@ impl Probe {
     /// Runs once; ends within the check's timeout. Dropping the future ends
     /// whatever it began.
     pub(super) async fn run(&self) -> Finding {
+        let Finding { status, output } = self.found().await;
+        // Addresses and reasons are in it, which others make as long as they like.
+        Finding { status, output: output::clip(&output, output::WHOLE_BYTES_MAX) }
+    }
+
+    async fn found(&self) -> Finding {
         match self {
             Self::Http(probe) => probe.run().await,
             Self::Tcp(probe) => probe.run().await,
@@ -109,12 +115,4 @@ impl Probe {
 /// How long one run may take.
 pub(super) fn timeout(definition: &CheckDefinition) -> Duration {
     nanoseconds(definition.timeout_ns).unwrap_or(TIMEOUT)
-}
-
-/// How much output is kept.
-pub(super) fn output_bytes_max(definition: &CheckDefinition) -> usize {
-    match usize::try_from(definition.output_max_size) {
-        Ok(0) | Err(_) => OUTPUT_BYTES_MAX,
-        Ok(size) => size,
-    }
 }

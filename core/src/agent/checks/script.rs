@@ -19,8 +19,9 @@ use tokio::net::unix::pipe;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use super::probe::{self, Finding};
+use super::probe::Finding;
 use super::tail::Tail;
+use crate::agent::output;
 use crate::agent::registrations::nanoseconds;
 use crate::clock;
 
@@ -41,7 +42,7 @@ impl ScriptProbe {
         Self {
             args: definition.args.clone(),
             timeout: nanoseconds(definition.timeout_ns).unwrap_or(TIMEOUT),
-            output_bytes_max: probe::output_bytes_max(definition),
+            output_bytes_max: output::bytes_max(definition),
         }
     }
 
