@@ -18,6 +18,7 @@
 mod chance;
 mod forward;
 mod lookup;
+mod places;
 mod record;
 mod respond;
 mod services;

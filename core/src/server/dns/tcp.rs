@@ -8,12 +8,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::places::{Place, Places};
 use super::respond::{Respond, Response};
 use super::stopped;
 use crate::clock;
 
-/// Connections at a time; more are closed at once.
+/// Connections at a time. For one more, one that is idle is closed.
 pub(super) const CONNECTIONS_MAX: usize = 256;
+
+/// Connections of one address at a time; the same holds among them.
+pub(super) const CONNECTIONS_PER_ADDRESS_MAX: usize = 128;
 
 /// A longer question closes the connection.
 pub(super) const QUERY_BYTES_MAX: usize = 4096;
@@ -31,6 +35,7 @@ pub(super) async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
+    let places = Places::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
     loop {
         let accepted = tokio::select! {
             () = stopped(&mut stop) => break,
@@ -38,10 +43,12 @@ pub(super) async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
-                connections.spawn(converse(stream, Respond::clone(&respond)));
-            }
-            Ok((_, client)) => tracing::debug!(%client, "too many DNS connections"),
+            Ok((stream, client)) => match places.enter(client.ip()) {
+                Some(place) => {
+                    connections.spawn(converse(stream, place, Respond::clone(&respond)));
+                }
+                None => tracing::debug!(%client, "too many DNS connections"),
+            },
             Err(error) => {
                 tracing::debug!(%error, "no DNS connection could be accepted");
                 clock::sleep(PAUSE_AFTER_ERROR).await;
@@ -51,10 +58,16 @@ pub(super) async fn serve(
     connections.shutdown().await;
 }
 
-/// Answers one connection's questions in order, until it ends, idles or sends
-/// what cannot be answered.
-async fn converse(mut stream: TcpStream, respond: Respond) {
-    while let Some(Some(packet)) = clock::timeout(IDLE_MAX, receive(&mut stream)).await {
+/// Answers one connection's questions in order, until it ends, idles, sends
+/// what cannot be answered, or has to make room while it idles.
+async fn converse(mut stream: TcpStream, place: Place, respond: Respond) {
+    loop {
+        let received = tokio::select! {
+            received = clock::timeout(IDLE_MAX, receive(&mut stream)) => received,
+            () = place.dismissed() => return,
+        };
+        let Some(Some(packet)) = received else { return };
+        place.set_idle(false);
         let reply = match respond(&packet, Transport::Tcp) {
             Response::Now(Some(reply)) => reply,
             Response::Now(None) => return,
@@ -64,6 +77,7 @@ async fn converse(mut stream: TcpStream, respond: Respond) {
         if !matches!(sent, Some(Ok(()))) {
             return;
         }
+        place.set_idle(true);
     }
 }
 

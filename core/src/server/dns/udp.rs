@@ -1,7 +1,8 @@
 //! One datagram in, at most one out.
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(20);
 /// dropped; clients ask again.
 const FORWARDS_MAX: usize = 512;
 
+/// The same for one address, so that others have theirs.
+const FORWARDS_PER_ADDRESS_MAX: usize = 64;
+
 /// Datagrams taken before others of this member get their turn.
 const TURN_MAX: usize = 32;
 
@@ -32,11 +36,17 @@ const TURN_MAX: usize = 32;
 pub(super) async fn serve(socket: UdpSocket, respond: Respond, mut stop: watch::Receiver<bool>) {
     let socket = Arc::new(socket);
     let mut forwards = JoinSet::new();
+    let mut forwards_of: HashMap<IpAddr, usize> = HashMap::new();
     let mut buffer = vec![0; QUERY_BYTES_MAX];
     'wakes: loop {
         tokio::select! {
             () = stopped(&mut stop) => break,
-            Some(_ended) = forwards.join_next() => continue,
+            Some(ended) = forwards.join_next() => {
+                if let Ok(client) = ended {
+                    ended_one(&mut forwards_of, client);
+                }
+                continue;
+            }
             // What is wrong with the socket, receiving will tell.
             _ = socket.readable() => {}
         }
@@ -55,17 +65,38 @@ pub(super) async fn serve(socket: UdpSocket, respond: Respond, mut stop: watch::
             match respond(packet, Transport::Udp) {
                 Response::Now(None) => {}
                 Response::Now(Some(reply)) => send(&socket, &reply, client).await,
-                Response::Later(reply) if forwards.len() < FORWARDS_MAX => {
+                Response::Later(reply) => {
+                    while let Some(Ok(client)) = forwards.try_join_next() {
+                        ended_one(&mut forwards_of, client);
+                    }
+                    let own = forwards_of.get(&client.ip()).copied().unwrap_or(0);
+                    if forwards.len() >= FORWARDS_MAX || own >= FORWARDS_PER_ADDRESS_MAX {
+                        tracing::debug!(%client, "too many questions to forward");
+                        continue;
+                    }
+                    forwards_of.insert(client.ip(), own + 1);
                     let socket = Arc::clone(&socket);
-                    forwards.spawn(async move { send(&socket, &reply.await, client).await });
+                    forwards.spawn(async move {
+                        send(&socket, &reply.await, client).await;
+                        client.ip()
+                    });
                 }
-                Response::Later(_) => tracing::debug!(%client, "too many questions to forward"),
             }
         }
         // There is more, but not for it alone.
         tokio::task::yield_now().await;
     }
     forwards.shutdown().await;
+}
+
+/// Counts one question less that is being forwarded for a client.
+fn ended_one(forwards_of: &mut HashMap<IpAddr, usize>, client: IpAddr) {
+    if let Some(own) = forwards_of.get_mut(&client) {
+        *own -= 1;
+        if *own == 0 {
+            forwards_of.remove(&client);
+        }
+    }
 }
 
 async fn send(socket: &UdpSocket, reply: &[u8], client: SocketAddr) {

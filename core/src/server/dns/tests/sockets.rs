@@ -102,25 +102,26 @@ async fn a_question_that_is_too_long_or_is_none_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_are_closed_until_others_end() {
+async fn idle_connections_give_way_to_whoever_has_a_question() {
     let server = server().await;
     let packet = question("web.service.consul", Rtype::A, None);
-    let mut streams = Vec::new();
-    for _ in 0..tcp::CONNECTIONS_MAX {
+    // Half of a question is as idle as none.
+    let mut idle = Vec::new();
+    for number in 0..tcp::CONNECTIONS_PER_ADDRESS_MAX {
         let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
-        ask(&mut stream, &packet).await.unwrap();
-        streams.push(stream);
-    }
-    let mut refused = TcpStream::connect(server.local_addr()).await.unwrap();
-    assert_eq!(ask(&mut refused, &packet).await, None);
-    streams.pop();
-    loop {
-        // The server hears of the end when it does; nothing else can be waited for.
-        let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
-        if ask(&mut stream, &packet).await.is_some() {
-            break;
+        if number % 2 == 0 {
+            stream.write_all(&[0]).await.unwrap();
         }
+        idle.push(stream);
     }
+    let mut kept = TcpStream::connect(server.local_addr()).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(ask(&mut kept, &packet).await.unwrap().sorted(), ["10.0.0.1"]);
+    }
+    // It was the longest idle one that left, and only that one.
+    assert!(idle[0].read_u16().await.is_err());
+    let last = idle.last_mut().unwrap();
+    assert_eq!(ask(last, &packet).await.unwrap().sorted(), ["10.0.0.1"]);
     server.stop().await;
 }
 
