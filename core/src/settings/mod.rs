@@ -85,6 +85,8 @@ pub struct Settings {
     pub datacenter: String,
     /// The DNS interface.
     pub dns: DnsSettings,
+    /// Archives of the whole state.
+    pub archive: ArchiveSettings,
     /// The page in the browser.
     pub ui: UiSettings,
     /// TLS towards clients.
@@ -107,6 +109,17 @@ pub struct Settings {
     pub runtime: RuntimeSettings,
     /// Bounds on what others can grow.
     pub limits: Limits,
+}
+
+/// Archives of the whole state, as `/v1/snapshot` saves and restores them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ArchiveSettings {
+    /// Whether everybody who reaches the HTTP port may replace the whole state by an
+    /// archive, and may save one although znodes have access lists, which an archive
+    /// does not heed. Default no: both are answered 403, unless HTTP and HTTPS listen on
+    /// loopback alone. Archives without such znodes may always be saved.
+    pub open_to_everybody: bool,
 }
 
 /// The agent and its checks.
@@ -221,6 +234,7 @@ impl Default for Settings {
             node_name: None,
             datacenter: "dc1".to_owned(),
             dns: DnsSettings::default(),
+            archive: ArchiveSettings::default(),
             ui: UiSettings::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use coord_core::client::zookeeper::blocking::Client as ZkClient;
-use coord_core::client::zookeeper::{CreateMode, CreateOptions, Settings as ZkSettings, State};
+use coord_core::client::zookeeper::{
+    Ace, CreateMode, CreateOptions, Identity, Settings as ZkSettings, State,
+};
 use coord_core::embedded::{Cluster, Server};
 use coord_core::settings::Settings;
 use coord_state::{Digest, Revision};
@@ -154,6 +156,75 @@ fn a_restore_over_one_member_reaches_all_in_one_revision() {
     // The cluster goes on, also without the member that restored.
     cluster.stop_member(2).unwrap();
     apis[1].put("/v1/kv/after", "1").says(200, "true");
+}
+
+/// A member that listens beyond loopback, with an HTTP API reached over loopback.
+fn open_member(settings: Settings) -> (Server, Api) {
+    let zk_addr = "127.0.0.1:0".parse().unwrap();
+    let http_addr = "0.0.0.0:0".parse().unwrap();
+    let server = Server::start_embedded(Settings { zk_addr, http_addr, ..settings }).unwrap();
+    server.wait_ready(LONG).unwrap();
+    let port = server.addresses().http.unwrap().port();
+    (server, Api { address: ([127, 0, 0, 1], port).into() })
+}
+
+fn create_guarded(server: &Server, acl: Vec<Ace>) {
+    let zk = server.addresses().zk.unwrap().to_string();
+    let client = ZkClient::connect(ZkSettings::with_hosts(zk), LONG).unwrap();
+    let options = CreateOptions { acl: Some(acl), ..CreateOptions::default() };
+    client.create("/guarded", Some("a secret".into()), &options).unwrap();
+}
+
+fn ace(perms: u32, scheme: &str, id: &str) -> Ace {
+    Ace { perms, identity: Identity { scheme: scheme.into(), id: id.into() } }
+}
+
+#[test]
+fn nobody_beyond_loopback_restores_an_archive_unless_that_is_allowed() {
+    let (_server, api) = open_member(settings());
+    api.put("/v1/kv/x", "1").ok();
+    // Nothing in it is kept from anybody.
+    let archive = save(&api);
+    api.put("/v1/kv/x", "2").ok();
+    let refused = api.put("/v1/snapshot", &archive);
+    assert_eq!(refused.status, 403);
+    assert!(refused.text().contains("archive.open_to_everybody"), "{}", refused.text());
+    assert_eq!(api.json("/v1/kv/x")[0]["Value"], "Mg==");
+
+    let mut allowing = settings();
+    allowing.archive.open_to_everybody = true;
+    let (_server, api) = open_member(allowing);
+    api.put("/v1/snapshot", &archive).says(200, "");
+    assert_eq!(api.json("/v1/kv/x")[0]["Value"], "MQ==");
+}
+
+#[test]
+fn znodes_with_access_lists_leave_in_no_archive_unless_that_is_allowed() {
+    // Whoever may not read it, whoever may not write it: its list names somebody.
+    for acl in
+        [vec![ace(31, "digest", "a:b")], vec![ace(1, "world", "anyone"), ace(31, "digest", "a:b")]]
+    {
+        let (server, api) = open_member(settings());
+        save(&api);
+        create_guarded(&server, acl.clone());
+        let refused = api.get("/v1/snapshot");
+        assert_eq!(refused.status, 403);
+        assert!(refused.text().contains("archive.open_to_everybody"), "{}", refused.text());
+
+        let mut allowing = settings();
+        allowing.archive.open_to_everybody = true;
+        let (server, api) = open_member(allowing);
+        create_guarded(&server, acl.clone());
+        save(&api);
+
+        // On loopback alone only this machine asks.
+        let mut on_loopback = settings();
+        on_loopback.zk_addr = "127.0.0.1:0".parse().unwrap();
+        let server = Server::start_embedded(on_loopback).unwrap();
+        server.wait_ready(LONG).unwrap();
+        create_guarded(&server, acl);
+        save(&api_of(&server));
+    }
 }
 
 #[test]

@@ -90,6 +90,10 @@ struct Front {
     /// Archives being made.
     saves: Arc<Semaphore>,
     /// The page in the browser, where it is on.
+    /// What is kept for connections.
+    bytes: Arc<ByteBudget>,
+    /// Whether only this machine reaches it.
+    on_loopback_alone: bool,
     page: Option<ui::Page>,
     stopping: watch::Sender<bool>,
 }
@@ -139,6 +143,8 @@ impl ConsulServer {
             began: node.clock().monotonic(),
             began_wall_ms: node.clock().wall_ms(),
             log_feed: OnceLock::new(),
+        let on_loopback_alone =
+            addresses.iter().flatten().all(|address| address.ip().to_canonical().is_loopback());
             node,
             agent,
             events: EventLog::default(),
@@ -151,6 +157,11 @@ impl ConsulServer {
         });
         let doors = [(plain, None), (secure, acceptor)].into_iter();
         let serving = doors
+            bytes: ByteBudget::new(
+                settings.limits.http_bytes_max,
+                settings.limits.http_bytes_per_ip_max,
+            ),
+            on_loopback_alone,
             .filter_map(|(listener, acceptor)| Some((listener?, acceptor)))
             .map(|(listener, acceptor)| {
                 tokio::spawn(listener::serve(Arc::clone(&front), listener, acceptor))

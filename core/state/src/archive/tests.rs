@@ -103,6 +103,47 @@ fn a_restore_is_invisible_until_it_is_activated_as_a_whole() {
 }
 
 #[test]
+fn no_password_of_a_session_is_in_an_archive() {
+    let mut machine = found(5);
+    let password = *b"a secret of mine";
+    let open = SessionCommand::Open {
+        session: SessionId(1),
+        password,
+        timeout_ms: 4000,
+        attachment: Attachment(1),
+    };
+    machine.apply(2, Command::Session(open)).result.unwrap();
+    let holds = |frozen: &crate::snapshot::Frozen| {
+        let records = frozen.to_records();
+        records.iter().any(|(_, payload)| payload.windows(16).any(|bytes| bytes == password))
+    };
+    assert!(holds(&machine.freeze()));
+    assert!(!holds(&machine.freeze_archive()));
+    // It holds together, ephemerals and all, and can be restored.
+    let records = machine.freeze_archive().to_records();
+    let records: Vec<_> = records.into_iter().map(|(tag, bytes)| (tag, bytes.into())).collect();
+    let mut other = found(9);
+    stage(&mut other, &records).unwrap();
+    other.check_staged(ID).unwrap();
+    step(&mut other, ArchiveCommand::Activate { archive: ID }).result.unwrap();
+    assert!(other.sessions().is_empty());
+}
+
+#[test]
+fn an_archive_with_passwords_as_it_was_once_written_is_still_restored() {
+    let mut machine = found(5);
+    open(&mut machine, 1);
+    let frozen = machine.freeze();
+    let records: Vec<_> =
+        frozen.to_records().into_iter().map(|(tag, bytes)| (tag, bytes.into())).collect();
+    let mut other = found(9);
+    stage(&mut other, &records).unwrap();
+    other.check_staged(ID).unwrap();
+    step(&mut other, ArchiveCommand::Activate { archive: ID }).result.unwrap();
+    assert!(other.sessions().is_empty());
+}
+
+#[test]
 fn revisions_go_on_behind_both_states() {
     let archive = archived();
     let mut young = found(9);

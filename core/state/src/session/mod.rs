@@ -150,6 +150,16 @@ impl Sessions {
         self.identity_bytes = 0;
     }
 
+    /// The same sessions, with passwords that tell nothing, and without what they
+    /// own and what their clients have proven to be.
+    pub(crate) fn with_passwords_blanked(&self) -> Self {
+        let mut blanked = Self { hasher: self.hasher, ..Self::default() };
+        for (id, session) in &self.live {
+            blanked.insert(*id, Session::new([0; 16], session.timeout_ms, session.attachment));
+        }
+        blanked
+    }
+
     /// Refuses what comes for a session that is gone, or over a connection
     /// that does not own it any more.
     pub(crate) fn check_attached(

@@ -24,6 +24,7 @@ use core::convert::Infallible;
 use crate::codec::{CodecError, Decode, Encode, Input, encode_items};
 use crate::id::{MemberId, Revision};
 use crate::machine::{Foundation, Origin, StateMachine};
+use crate::session::Sessions;
 use crate::znode::FrozenTree;
 
 pub use restore::Restore;
@@ -117,18 +118,34 @@ impl StateMachine {
     pub fn freeze(&self) -> Frozen {
         Frozen {
             revision: self.revision,
-            before: collected(|sink| self.records_before(sink)),
+            before: collected(|sink| self.records_before(&self.sessions, sink)),
             znodes: self.znodes.freeze(),
             after: collected(|sink| self.records_after(sink)),
         }
     }
 
-    /// The same for an archive: without what only matters to this cluster.
+    /// The same for an archive: without what only matters to this cluster, and
+    /// without the passwords of sessions. A restore ends them all, so nobody
+    /// needs those, and whoever had one could take its session over.
     pub fn freeze_archive(&self) -> Frozen {
-        let mut frozen = self.freeze();
-        let of_this_cluster = [tag::RESTORED, tag::STAGED, tag::STAGED_RECORD];
-        frozen.after.retain(|(tag, _)| !of_this_cluster.contains(tag));
-        frozen
+        let sessions = self.sessions.with_passwords_blanked();
+        let mut end = self.end();
+        let mut digest = self.tables_digest();
+        digest.toggle(self.sessions.digest());
+        digest.toggle(sessions.digest());
+        end.digest = digest.0;
+        let after = collected(|sink| {
+            self.consul.snapshot_records(sink)?;
+            let mut scratch = Vec::new();
+            end.encode(&mut scratch);
+            sink(tag::END, &scratch)
+        });
+        Frozen {
+            revision: self.revision,
+            before: collected(|sink| self.records_before(&sessions, sink)),
+            znodes: self.znodes.freeze(),
+            after,
+        }
     }
 
     /// Hands the whole state to `sink`, record by record.
@@ -139,11 +156,11 @@ impl StateMachine {
         self.freeze().each(sink)
     }
 
-    fn records_before<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+    fn records_before<E>(&self, sessions: &Sessions, sink: Sink<'_, E>) -> Result<(), E> {
         let mut scratch = Vec::new();
         self.header().encode(&mut scratch);
         sink(tag::HEADER, &scratch)?;
-        for (id, session) in self.sessions.iter() {
+        for (id, session) in sessions.iter() {
             scratch.clear();
             id.encode(&mut scratch);
             session.encode(&mut scratch);

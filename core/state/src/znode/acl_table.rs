@@ -68,6 +68,14 @@ impl AclTable {
         self.entry(id).guarded
     }
 
+    /// Whether any list names somebody, or keeps anybody from reading.
+    pub(super) fn names_anybody(&self) -> bool {
+        self.entries.iter().flatten().any(|entry| {
+            let names = |ace: &Ace| &*ace.identity.scheme != "world";
+            entry.guarded || entry.acl.0.iter().any(names)
+        })
+    }
+
     pub(super) fn users(&self, id: AclId) -> u32 {
         self.entry(id).users
     }

@@ -321,6 +321,12 @@ impl Tree {
         self.slab.len()
     }
 
+    /// Whether any znode has an access list that names somebody, or keeps
+    /// anybody from reading. Goes through the different lists.
+    pub fn has_access_lists(&self) -> bool {
+        self.acls.names_anybody()
+    }
+
     /// Never: the root is always there.
     pub fn is_empty(&self) -> bool {
         self.slab.len() == 0

@@ -9,6 +9,10 @@
 //! looks through the whole archive before the first record enters the log, and
 //! takes effect with the last command or not at all: see
 //! [`coord_state::archive`].
+//!
+//! An archive heeds no access list, and a restore asks nobody. So unless only
+//! this machine reaches the port, both need a setting: see
+//! [`ArchiveSettings`](crate::settings::ArchiveSettings). Passwords of sessions are in no archive.
 
 mod container;
 mod tar;
@@ -19,8 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use coord_state::Command;
 use coord_state::archive::{ArchiveCommand, ArchiveId};
-use coord_state::{Command, StateMachine};
+use coord_state::snapshot::Frozen;
 use hyper::{Method, StatusCode};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -51,12 +56,46 @@ impl Front {
         }
     }
 
+    /// Whether archives are open to everybody who asks.
+    fn archives_are_open(&self) -> bool {
+        self.on_loopback_alone || self.node.settings().archive.open_to_everybody
+    }
+
+    fn may_restore(&self) -> Result<(), HttpError> {
+        if self.archives_are_open() {
+            return Ok(());
+        }
+        Err(HttpError::new(
+            StatusCode::FORBIDDEN,
+            "A restore replaces everything and asks nobody, so this member does none while \
+             others than this machine reach its HTTP port: set archive.open_to_everybody to \
+             allow it, or let HTTP listen on loopback alone",
+        ))
+    }
+
+    /// The state as it is now, if it may be saved.
+    fn frozen(&self) -> Result<Frozen, HttpError> {
+        let open = self.archives_are_open();
+        // One look: no access list may come between.
+        let frozen = self.node.read(|state| {
+            (open || !state.znodes().has_access_lists()).then(|| state.freeze_archive())
+        });
+        frozen.ok_or_else(|| {
+            HttpError::new(
+                StatusCode::FORBIDDEN,
+                "Some znodes have access lists, which an archive does not heed, so this member \
+                 saves none while others than this machine reach its HTTP port: set \
+                 archive.open_to_everybody to allow it, or let HTTP listen on loopback alone",
+            )
+        })
+    }
+
     async fn snapshot_save(&self, call: &Call) -> Result<Answer, HttpError> {
         let options = self.read_options(call)?;
         let freshness = self.confirm(&options).await?;
         let permit = Arc::clone(&self.saves).acquire_owned().await;
         let permit = permit.map_err(|_| HttpError::internal("server is shutting down"))?;
-        let frozen = self.node.read(StateMachine::freeze_archive);
+        let frozen = self.frozen()?;
         let index = frozen.revision().0;
         let saved_s = self.node.clock().wall_ms() / 1000;
         let mut meta = self.archive_meta(index, saved_s);
@@ -100,6 +139,7 @@ impl Front {
     }
 
     async fn snapshot_restore(&self, mut call: Call) -> Result<Answer, HttpError> {
+        self.may_restore()?;
         let bytes_max = self.node.settings().limits.archive_bytes_max;
         let file = self.spool(&mut call, bytes_max).await?;
         let (file, meta) = blocking(move || {
