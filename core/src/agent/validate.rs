@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use coord_state::consul::CheckStatus;
+use coord_state::consul::{CHECKS_MAX, CheckStatus, ConsulRejection, SERVICE_TAGS_BYTES_MAX};
 use coord_wire::consul::agent::ServiceDefinition;
 use coord_wire::consul::catalog::TaggedAddressRequest;
 use coord_wire::consul::check::CheckDefinition;
@@ -23,6 +23,12 @@ pub(super) fn service(mut service: ServiceDefinition) -> Result<ServiceDefinitio
         return invalid("Invalid service address");
     }
     meta(&service.meta)?;
+    if service.tags.iter().map(|tag| tag.len() + 8).sum::<usize>() > SERVICE_TAGS_BYTES_MAX {
+        return invalid(&ConsulRejection::TagsTooLong.to_string());
+    }
+    if service.checks.len() > CHECKS_MAX {
+        return invalid(&ConsulRejection::TooManyChecks(service.name.into()).to_string());
+    }
     if let Some((passing, warning)) = service.weights {
         weights(passing, warning)?;
     }

@@ -7,6 +7,7 @@ mod extra_routes;
 mod log_feed;
 mod prepared_query;
 mod series;
+mod tags;
 pub mod zookeeper;
 
 pub use extra_routes::{ExtraRoutes, Page};

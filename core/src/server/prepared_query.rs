@@ -1,10 +1,12 @@
 //! What a prepared query finds. HTTP and DNS both execute them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use coord_state::consul::{CatalogService, CheckStatus, Consul, Instance, PreparedQuery, QueryId};
+use coord_state::consul::{CheckStatus, Consul, Instance, PreparedQuery, QueryId};
 use coord_wire::consul::query::Wanted;
 use coord_wire::consul::uuid;
+
+use super::tags::Tags;
 
 /// The query with that id, or that answers that name.
 pub(super) fn query_for<'a>(consul: &'a Consul, name: &str) -> Option<&'a PreparedQuery> {
@@ -20,20 +22,24 @@ pub(super) fn instances<'a>(consul: &'a Consul, wanted: &Wanted) -> Vec<Instance
     if wanted.connect {
         return Vec::new();
     }
-    let ignored = wanted.ignore_check_ids.as_deref().unwrap_or_default();
+    let ignored = wanted.ignore_check_ids.iter().flatten();
+    let ignored: BTreeSet<&str> = ignored.map(String::as_str).collect();
     let healthy = |instance: &Instance<'_>| {
         instance.checks().all(|check| match check.status {
-            _ if ignored.iter().any(|id| **id == *check.id) => true,
+            _ if ignored.contains(&*check.id) => true,
             CheckStatus::Passing => true,
             CheckStatus::Warning => !wanted.only_passing,
             CheckStatus::Critical => false,
         })
     };
-    let tags = wanted.tags.as_deref().unwrap_or_default();
+    let asked = wanted.tags.as_deref().unwrap_or_default();
+    let (unwanted, tags): (Vec<_>, Vec<_>) = asked.iter().partition(|tag| tag.starts_with('!'));
+    let tags = Tags::new(tags.into_iter().map(String::as_str));
+    let unwanted = Tags::new(unwanted.into_iter().map(|tag| &tag[1..]));
     consul
         .catalog()
         .instances(&wanted.service)
-        .filter(|found| has_tags(found.service(), tags))
+        .filter(|found| tags.all_of(found.service()) && !unwanted.any_of(found.service()))
         .filter(|found| has_meta(found.service().meta.as_ref(), wanted.service_meta.as_ref()))
         .filter(healthy)
         .filter(|found| has_meta(found.node().meta.as_ref(), wanted.node_meta.as_ref()))
@@ -46,14 +52,5 @@ fn has_meta(
 ) -> bool {
     asked.into_iter().flatten().all(|(key, value)| {
         meta.and_then(|meta| meta.get(key.as_str())).is_some_and(|found| **found == **value)
-    })
-}
-
-/// All tags asked for, and none of those behind a `!`.
-fn has_tags(service: &CatalogService, asked: &[String]) -> bool {
-    let has = |tag: &str| service.tags.iter().any(|own| own.to_lowercase() == tag.to_lowercase());
-    asked.iter().all(|tag| match tag.strip_prefix('!') {
-        Some(unwanted) => !has(unwanted),
-        None => has(tag),
     })
 }

@@ -84,6 +84,10 @@ pub struct Limits {
     /// Commands waiting to be ordered; more are refused as unavailable. Default 65536.
     pub proposals_max: usize,
     /// The same in bytes, default 256 MiB.
+    /// Steps that the evaluation of one `filter=` may take over all rows of its answer. A
+    /// step is about one comparison; default 50000000, some tenths of a second. More is
+    /// answered 400.
+    pub filter_steps_max: u64,
     pub proposal_bytes_max: usize,
     /// Largest log entry made of several commands. Bytes, default 1 MiB.
     pub batch_bytes_max: usize,
@@ -214,6 +218,7 @@ mod tests {
     use super::*;
 
     fn problems(limits: &Limits) -> Vec<String> {
+        filter_steps_max: 50_000_000,
         let mut problems = Vec::new();
         limits.complain(&mut problems);
         problems

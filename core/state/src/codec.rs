@@ -7,6 +7,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -251,6 +252,18 @@ impl<T: Decode> Decode for Option<T> {
             1 => T::decode(input).map(Some),
             tag => Err(CodecError::UnknownTag { what: "option", tag: tag.into() }),
         }
+    }
+}
+
+impl<T: Encode> Encode for Arc<T> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        T::encode(self, out);
+    }
+}
+
+impl<T: Decode> Decode for Arc<T> {
+    fn decode(input: &mut Input) -> Result<Self, CodecError> {
+        T::decode(input).map(Self::new)
     }
 }
 

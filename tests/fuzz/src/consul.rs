@@ -1,7 +1,7 @@
 //! Consul's bodies, texts and filters.
 
 use coord_wire::consul::check::CheckDefinition;
-use coord_wire::consul::filter::{Filter, Shape, shape};
+use coord_wire::consul::filter::{Filter, Shape, Work, shape};
 use coord_wire::consul::{agent, catalog, decode, duration, query, session, txn, uuid};
 
 const VALUE_BYTES_MAX: usize = 512 * 1024;
@@ -47,8 +47,9 @@ pub(crate) fn filter(input: &[u8]) {
     let Ok(filter) = Filter::compile(text, shapes[usize::from(*first) % shapes.len()]) else {
         return;
     };
-    filter.admits(&row());
-    filter.admits(&serde_json::Value::Null);
+    for row in [row(), serde_json::Value::Null] {
+        filter.admits(&row, &Work::new(1 << 20, 1));
+    }
 }
 
 /// Something of every shape, so that selectors find a value.

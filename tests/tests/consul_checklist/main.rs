@@ -9,6 +9,7 @@ mod autopilot;
 mod blocking;
 mod browser;
 mod catalog;
+mod costly;
 mod dns;
 mod keys;
 mod operators;

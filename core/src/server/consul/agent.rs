@@ -6,7 +6,7 @@ use std::time::Duration;
 use coord_state::consul::CheckStatus;
 use coord_wire::consul::agent::{AgentServiceAnswer, CheckUpdate, MemberAnswer, ServiceDefinition};
 use coord_wire::consul::check::CheckDefinition;
-use coord_wire::consul::filter::shape;
+use coord_wire::consul::filter::{Work, shape};
 use coord_wire::consul::health::{CheckAnswer, DefinitionAnswer};
 use coord_wire::consul::session::SERF_HEALTH;
 use coord_wire::consul::{decode, json};
@@ -27,17 +27,20 @@ const MISSING_CHECK: &str = "Missing check ID";
 const HASH_POLL: Duration = Duration::from_millis(100);
 
 impl Front {
-    pub(super) fn agent_services(&self, call: &Call) -> Result<Answer, HttpError> {
+    pub(super) async fn agent_services(&self, call: Call) -> Result<Answer, HttpError> {
         let filter = call.filter(&shape::SERVICE)?;
-        let datacenter = self.datacenter();
-        let bytes = self.agent.look(|local| {
-            let services: BTreeMap<_, _> = local
-                .services()
-                .map(|service| (&service.id, AgentServiceAnswer::new(service, datacenter)))
-                .filter(|(_, answer)| filter.admits(answer))
+        let take = || self.agent.look(|local| local.services().cloned().collect::<Vec<_>>());
+        let (pretty, datacenter) = (call.pretty(), self.datacenter().to_owned());
+        let print = move |services: &Vec<ServiceDefinition>, work: &Work| {
+            let services: BTreeMap<_, _> = services
+                .iter()
+                .take_while(|_| work.row())
+                .map(|service| (&service.id, AgentServiceAnswer::new(service, &datacenter)))
+                .filter(|(_, answer)| filter.admits(answer, work))
                 .collect();
-            json::encode(&services, call.pretty())
-        });
+            json::encode(&services, pretty)
+        };
+        let (_, bytes) = self.printed(&call, take(), || (0, take()), print).await?;
         Ok(Answer::json_bytes(bytes))
     }
 
@@ -110,18 +113,24 @@ impl Front {
         Ok(Answer::empty())
     }
 
-    pub(super) fn agent_checks(&self, call: &Call) -> Result<Answer, HttpError> {
+    pub(super) async fn agent_checks(&self, call: Call) -> Result<Answer, HttpError> {
         let filter = call.filter(&shape::CHECK)?;
-        let node = &self.agent.identity().name;
-        let bytes = self.agent.look(|local| {
-            let owned: Vec<_> = local.checks().map(|check| Printed::new(local, check)).collect();
-            let checks: BTreeMap<_, _> = owned
+        let take = || {
+            self.agent.look(|local| {
+                local.checks().map(|check| Printed::new(local, check)).collect::<Vec<_>>()
+            })
+        };
+        let (pretty, node) = (call.pretty(), self.agent.identity().name.clone());
+        let print = move |checks: &Vec<Printed>, work: &Work| {
+            let checks: BTreeMap<_, _> = checks
                 .iter()
-                .map(|check| (check.id(), check.answer(node)))
-                .filter(|(_, answer)| filter.admits(answer))
+                .take_while(|_| work.row())
+                .map(|check| (check.id(), check.answer(&node)))
+                .filter(|(_, answer)| filter.admits(answer, work))
                 .collect();
-            json::encode(&checks, call.pretty())
-        });
+            json::encode(&checks, pretty)
+        };
+        let (_, bytes) = self.printed(&call, take(), || (0, take()), print).await?;
         Ok(Answer::json_bytes(bytes))
     }
 
@@ -245,33 +254,33 @@ fn host_of(address: &str) -> &str {
 }
 
 /// A local check with what it is printed with.
-pub(super) struct Printed<'a> {
-    check: &'a LocalCheck,
+pub(super) struct Printed {
+    check: LocalCheck,
     interval: String,
     timeout: String,
-    service_name: &'a str,
+    service_name: String,
     service_tags: Vec<Box<str>>,
 }
 
-impl<'a> Printed<'a> {
-    pub(super) fn new(local: &'a Registrations, check: &'a LocalCheck) -> Self {
+impl Printed {
+    pub(super) fn new(local: &Registrations, check: &LocalCheck) -> Self {
         let service = local.service(&check.definition.service_id);
         Self {
-            check,
             interval: check.interval(),
             timeout: check.timeout(),
-            service_name: service.map_or("", |service| &service.name),
+            check: check.clone(),
+            service_name: service.map(|service| service.name.clone()).unwrap_or_default(),
             service_tags: service
                 .map(|service| service.tags.iter().map(|tag| tag.as_str().into()).collect())
                 .unwrap_or_default(),
         }
     }
 
-    fn id(&self) -> &'a str {
+    fn id(&self) -> &str {
         &self.check.definition.id
     }
 
-    pub(super) fn answer<'b>(&'b self, node: &'b str) -> CheckAnswer<'b> {
+    pub(super) fn answer<'a>(&'a self, node: &'a str) -> CheckAnswer<'a> {
         let definition = &self.check.definition;
         CheckAnswer {
             node,
@@ -281,7 +290,7 @@ impl<'a> Printed<'a> {
             notes: &definition.notes,
             output: &self.check.output,
             service_id: &definition.service_id,
-            service_name: self.service_name,
+            service_name: &self.service_name,
             service_tags: Some(&self.service_tags),
             kind: self.check.kind(),
             interval: &self.interval,

@@ -108,7 +108,7 @@ impl Front {
         as_list: bool,
     ) -> Vec<u8> {
         let node = &self.agent.identity().name;
-        let printed: Vec<(&ServiceDefinition, Vec<Printed<'_>>)> = services
+        let printed: Vec<(&ServiceDefinition, Vec<Printed>)> = services
             .iter()
             .map(|service| {
                 let checks = local.checks_of_service(&service.id);

@@ -138,7 +138,7 @@ fn with_jitter(wait: Duration, random: u32) -> Duration {
 }
 
 /// An index as a reader is told it: never 0, and never back behind a restore.
-fn told(state: &StateMachine, index: impl Fn(&StateMachine) -> u64) -> u64 {
+pub(super) fn told(state: &StateMachine, index: impl Fn(&StateMachine) -> u64) -> u64 {
     index(state).max(state.restored_at().0).max(1)
 }
 

@@ -1,6 +1,7 @@
 //! One request, as handlers see it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -42,6 +43,11 @@ impl Call {
     pub(super) fn pretty(&self) -> bool {
         self.params.has("pretty")
     }
+    /// Who asks, as far as the connection tells.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip().to_canonical())
+    }
+
 
     /// What follows the route's path, as text.
     pub(super) fn name(&self) -> String {

@@ -4,22 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use coord_state::StateMachine;
-use coord_state::consul::{CatalogNode, CatalogService, ConsulCommand};
+use coord_state::consul::{CatalogNode, CatalogService, ConsulCommand, Instance};
 use coord_state::event::Topic;
 use coord_wire::consul::catalog::{
     self as wire, NodeAnswer, NodeServiceAnswer, NodeServiceList, NodeWithServices,
     RegistrationRequest, ServiceNodeAnswer,
 };
-use coord_wire::consul::filter::shape;
+use coord_wire::consul::filter::{Work, shape};
 use coord_wire::consul::{json, uuid};
 
 use super::Front;
 use super::answer::Answer;
+use super::blocking::told;
 use super::call::Call;
 use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
 use super::health::only_passing;
 use super::params::Params;
+use super::printing::{Row, print_rows};
+use crate::server::tags::Tags;
 
 const MISSING_NODE: &str = "Must provide node";
 
@@ -71,14 +74,11 @@ impl Front {
             |state| state.consul().catalog().nodes_index(),
             |state| {
                 let wanted = state.consul().catalog().nodes().filter(|node| nodes.admits(node));
-                let mut wanted: Vec<_> = wanted.collect();
+                let mut wanted: Vec<_> = wanted.cloned().collect();
                 sort_by_distance(state, near.as_deref(), &mut wanted, |node| &node.name);
-                let answers = wanted
-                    .into_iter()
-                    .map(|node| NodeAnswer::new(node, self.datacenter()))
-                    .filter(|answer| filter.admits(answer));
-                json::encode_rows(answers, call.pretty())
+                wanted
             },
+            print_rows(&call, self.datacenter(), filter),
         )
         .await
     }
@@ -95,31 +95,36 @@ impl Front {
             let services = catalog.services_index();
             if nodes.is_empty() { services } else { services.max(catalog.nodes_index()) }
         };
-        let body = |state: &StateMachine| {
-            let catalog = state.consul().catalog();
+        let take = |state: &StateMachine| {
+            let instances = state.consul().catalog().all_instances();
+            let wanted = instances.filter(|instance| nodes.admits(instance.node()));
+            wanted.map(taken).collect::<Vec<_>>()
+        };
+        // The servers themselves are always there, though perhaps not registered yet.
+        let with_servers = nodes.is_empty() && filter.is_empty();
+        let (pretty, datacenter) = (call.pretty(), self.datacenter().to_owned());
+        let print = move |instances: &Vec<(Arc<CatalogNode>, Arc<CatalogService>)>, work: &Work| {
             let mut tags: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-            for instance in catalog.all_instances() {
-                let row = || ServiceNodeAnswer::new(instance, self.datacenter());
-                if nodes.admits(instance.node()) && (filter.is_empty() || filter.admits(&row())) {
-                    let service = instance.service();
+            for (node, service) in instances.iter().take_while(|_| work.row()) {
+                let row = || ServiceNodeAnswer::new(node, service, &datacenter);
+                if filter.is_empty() || filter.admits(&row(), work) {
                     let union = tags.entry(&service.name).or_default();
                     union.extend(service.tags.iter().map(|tag| &**tag));
                 }
             }
-            // The servers themselves are always there, though perhaps not registered yet.
-            if nodes.is_empty() && filter.is_empty() {
+            if with_servers {
                 tags.entry("consul").or_default();
             }
-            json::encode(&tags, call.pretty())
+            json::encode(&tags, pretty)
         };
-        self.catalog_read(&call, topics, index, body).await
+        self.catalog_read(&call, topics, index, take, print).await
     }
 
     pub(super) async fn catalog_service(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing service name")?;
         let filter = call.filter(&shape::SERVICE_NODE)?;
         let nodes = NodeMetaFilter::of(&call.params);
-        let tags = TagFilter::of(&call.params);
+        let tags = tags_asked(&call.params);
         let near = self.near_asked(&call);
         self.catalog_read(
             &call,
@@ -127,16 +132,16 @@ impl Front {
             |state| state.consul().catalog().service_index(&name),
             |state| {
                 let catalog = state.consul().catalog();
-                let row = |instance| ServiceNodeAnswer::new(instance, self.datacenter());
                 let mut wanted: Vec<_> = catalog
                     .instances(&name)
-                    .filter(|instance| tags.admits(instance.service()))
+                    .filter(|instance| tags.all_of(instance.service()))
                     .filter(|instance| nodes.admits(instance.node()))
-                    .filter(|instance| filter.is_empty() || filter.admits(&row(*instance)))
+                    .map(taken)
                     .collect();
-                sort_by_distance(state, near.as_deref(), &mut wanted, |row| &row.node().name);
-                json::encode_rows(wanted.into_iter().map(row), call.pretty())
+                sort_by_distance(state, near.as_deref(), &mut wanted, |(node, _)| &node.name);
+                wanted
             },
+            print_rows(&call, self.datacenter(), filter),
         )
         .await
     }
@@ -161,7 +166,11 @@ impl Front {
             call,
             vec![Topic::Services],
             |state| state.consul().catalog().services_index(),
-            |_| json::encode::<[(); 0]>(&[], call.pretty()),
+            |_| (),
+            {
+                let pretty = call.pretty();
+                move |(), _: &Work| json::encode::<[(); 0]>(&[], pretty)
+            },
         )
         .await
     }
@@ -169,54 +178,64 @@ impl Front {
     pub(super) async fn catalog_node(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing node name")?;
         let filter = call.filter(&shape::SERVICE)?;
-        self.catalog_read(&call, node_topics(&name), node_and_services_index, |state| {
-            let catalog = state.consul().catalog();
-            let answer = catalog.node(&name).map(|node| NodeWithServices {
-                node: NodeAnswer::new(node, self.datacenter()),
-                services: catalog
-                    .services_on(&node.name)
-                    .map(|service| (&*service.id, NodeServiceAnswer::from(service)))
-                    .filter(|(_, answer)| filter.admits(answer))
+        let (pretty, datacenter) = (call.pretty(), self.datacenter().to_owned());
+        let print = move |taken: &Option<NodeTaken>, work: &Work| {
+            let answer = taken.as_ref().map(|(node, services)| NodeWithServices {
+                node: NodeAnswer::new(node, &datacenter),
+                services: services
+                    .iter()
+                    .take_while(|_| work.row())
+                    .map(|service| (&*service.id, NodeServiceAnswer::from(&**service)))
+                    .filter(|(_, answer)| filter.admits(answer, work))
                     .collect(),
             });
-            json::encode(&answer, call.pretty())
-        })
-        .await
+            json::encode(&answer, pretty)
+        };
+        let take = |state: &StateMachine| node_taken(state, &name);
+        self.catalog_read(&call, node_topics(&name), node_and_services_index, take, print).await
     }
 
     pub(super) async fn catalog_node_services(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing node name")?;
         let filter = call.filter(&shape::SERVICE)?;
-        self.catalog_read(&call, node_topics(&name), node_and_services_index, |state| {
-            let catalog = state.consul().catalog();
-            let answer = match catalog.node(&name) {
+        let (pretty, datacenter) = (call.pretty(), self.datacenter().to_owned());
+        let print = move |taken: &Option<NodeTaken>, work: &Work| {
+            let answer = match taken {
                 None => NodeServiceList::default(),
-                Some(node) => NodeServiceList {
-                    node: Some(NodeAnswer::new(node, self.datacenter())),
+                Some((node, services)) => NodeServiceList {
+                    node: Some(NodeAnswer::new(node, &datacenter)),
                     services: Some(
-                        catalog
-                            .services_on(&node.name)
-                            .map(NodeServiceAnswer::from)
-                            .filter(|answer| filter.admits(answer))
+                        services
+                            .iter()
+                            .take_while(|_| work.row())
+                            .map(|service| NodeServiceAnswer::from(&**service))
+                            .filter(|answer| filter.admits(answer, work))
                             .collect(),
                     ),
                 },
             };
-            json::encode(&answer, call.pretty())
-        })
-        .await
+            json::encode(&answer, pretty)
+        };
+        let take = |state: &StateMachine| node_taken(state, &name);
+        self.catalog_read(&call, node_topics(&name), node_and_services_index, take, print).await
     }
 
     /// A blocking read that tells its consistency, as catalog and health do.
-    pub(super) async fn catalog_read(
+    /// What `take` takes is printed when the state is not looked at any more.
+    pub(super) async fn catalog_read<T: Send + 'static>(
         &self,
         call: &Call,
         topics: Vec<Topic>,
         index: impl Fn(&StateMachine) -> u64,
-        body: impl Fn(&StateMachine) -> Vec<u8>,
+        take: impl Fn(&StateMachine) -> T,
+        print: impl Fn(&T, &Work) -> Vec<u8> + Send + 'static,
     ) -> Result<Answer, HttpError> {
         let options = self.read_options(call)?;
-        let (mut meta, body) = self.blocking(&options, topics, index, body).await?;
+        let (mut meta, rows) = self.blocking(&options, topics, &index, &take).await?;
+        let again = || self.node.read(|state| (told(state, &index), take(state)));
+        // Boxed: who waits for news keeps no room for what comes after.
+        let (later, body) = Box::pin(self.printed(call, rows, again, print)).await?;
+        meta.index = later.or(meta.index);
         meta.consistency = Some(options.consistency());
         Ok(Answer::json_bytes(body).with_meta(meta))
     }
@@ -224,6 +243,36 @@ impl Front {
     pub(super) fn datacenter(&self) -> &str {
         &self.node.settings().datacenter
     }
+}
+
+/// An instance without its checks.
+fn taken(instance: Instance<'_>) -> (Arc<CatalogNode>, Arc<CatalogService>) {
+    (Arc::clone(instance.node()), Arc::clone(instance.service()))
+}
+
+impl Row for Arc<CatalogNode> {
+    type Printed<'a> = NodeAnswer<'a>;
+
+    fn printed<'a>(&'a self, datacenter: &'a str) -> NodeAnswer<'a> {
+        NodeAnswer::new(self, datacenter)
+    }
+}
+
+impl Row for (Arc<CatalogNode>, Arc<CatalogService>) {
+    type Printed<'a> = ServiceNodeAnswer<'a>;
+
+    fn printed<'a>(&'a self, datacenter: &'a str) -> ServiceNodeAnswer<'a> {
+        ServiceNodeAnswer::new(&self.0, &self.1, datacenter)
+    }
+}
+
+/// A node and its services.
+type NodeTaken = (Arc<CatalogNode>, Vec<Arc<CatalogService>>);
+
+fn node_taken(state: &StateMachine, name: &str) -> Option<NodeTaken> {
+    let catalog = state.consul().catalog();
+    let node = catalog.node(name)?;
+    Some((Arc::clone(node), catalog.services_on(&node.name).cloned().collect()))
 }
 
 /// What can change the answer about one node. By UUID it may be any node.
@@ -246,7 +295,7 @@ pub(super) fn lower(name: &str) -> Arc<str> {
 
 /// `node-meta=key:value`, all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NodeMetaFilter(Vec<(String, String)>);
+pub(super) struct NodeMetaFilter(BTreeSet<(String, String)>);
 
 impl NodeMetaFilter {
     pub(super) fn of(params: &Params) -> Self {
@@ -269,18 +318,9 @@ impl NodeMetaFilter {
     }
 }
 
-/// `tag=`, all of them, whatever the case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TagFilter(Vec<String>);
-
-impl TagFilter {
-    pub(super) fn of(params: &Params) -> Self {
-        Self(params.all("tag").filter(|tag| !tag.is_empty()).map(str::to_lowercase).collect())
-    }
-
-    pub(super) fn admits(&self, service: &CatalogService) -> bool {
-        self.0.iter().all(|wanted| service.tags.iter().any(|tag| tag.to_lowercase() == *wanted))
-    }
+/// `tag=`, all of them.
+pub(super) fn tags_asked(params: &Params) -> Tags {
+    Tags::new(params.all("tag").filter(|tag| !tag.is_empty()))
 }
 
 fn validate(request: &RegistrationRequest) -> Result<(), HttpError> {
@@ -350,6 +390,7 @@ mod tests {
     #[test]
     fn a_node_meta_without_colon_wants_an_empty_value() {
         let filter = NodeMetaFilter::of(&Params::parse("node-meta=a:b&node-meta=c").unwrap());
-        assert_eq!(filter.0, [("a".into(), "b".into()), ("c".into(), String::new())]);
+        let wanted = [("a".to_owned(), "b".to_owned()), ("c".to_owned(), String::new())];
+        assert_eq!(filter.0, wanted.into());
     }
 }

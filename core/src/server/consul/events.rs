@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use coord_wire::consul::event::{EventAnswer, Pattern, fold_index};
+use coord_wire::consul::event::{EventAnswer, fold_index};
+use coord_wire::consul::regexp::Regexp;
 use coord_wire::consul::{json, uuid};
 use tokio::sync::watch;
 
@@ -95,8 +96,8 @@ impl Front {
     /// Whether an event is for this agent: its node is meant and has a service
     /// that is.
     fn concerns(&self, filters: &EventFilters) -> bool {
-        let matches = |filter: &Option<Pattern>, text: &str| {
-            filter.as_ref().is_none_or(|filter| filter.matches(text))
+        let matches = |filter: &Option<Regexp>, text: &str| {
+            filter.as_ref().is_none_or(|filter| filter.is_match(text))
         };
         let has_service = || {
             self.agent.look(|local| {
@@ -142,18 +143,20 @@ impl Front {
 
 /// For whom an event is; nothing means for all.
 struct EventFilters {
-    node: Option<Pattern>,
-    service: Option<Pattern>,
-    tag: Option<Pattern>,
+    node: Option<Regexp>,
+    service: Option<Regexp>,
+    tag: Option<Regexp>,
 }
 
-fn pattern(what: &str, text: &str) -> Result<Option<Pattern>, HttpError> {
+fn pattern(what: &str, text: &str) -> Result<Option<Regexp>, HttpError> {
     if text.is_empty() {
         return Ok(None);
     }
-    Pattern::compile(text)
-        .map(Some)
-        .map_err(|problem| HttpError::bad_request(format!("Invalid {what} filter: {problem}")))
+    Regexp::compile_alone(text).map(Some).map_err(|problem| {
+        HttpError::bad_request(format!(
+            "Invalid {what} filter: error parsing regexp: {problem}: `{text}`"
+        ))
+    })
 }
 
 #[cfg(test)]

@@ -1,31 +1,34 @@
 //! `/v1/health`.
 
+use std::sync::Arc;
+
 use coord_state::StateMachine;
-use coord_state::consul::{CheckStatus, HealthCheck, Instance};
+use coord_state::consul::{CheckStatus, HealthCheck, Instance, TakenInstance};
 use coord_state::event::Topic;
-use coord_wire::consul::filter::{Filter, shape};
+use coord_wire::consul::filter::shape;
 use coord_wire::consul::health::{CheckAnswer, InstanceAnswer};
-use coord_wire::consul::json;
 
 use super::Front;
 use super::answer::Answer;
 use super::call::Call;
-use super::catalog::{NodeMetaFilter, TagFilter, lower, node_topics};
+use super::catalog::{NodeMetaFilter, lower, node_topics, tags_asked};
 use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
 use super::params::{Params, parse_bool};
+use super::printing::{Row, print_rows};
 
 impl Front {
     pub(super) async fn health_node(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing node name")?;
         let filter = call.filter(&shape::CHECK)?;
-        self.catalog_read(&call, node_topics(&name), checks_index, |state| {
+        let take = |state: &StateMachine| -> Vec<_> {
             let catalog = state.consul().catalog();
             let node = catalog.node(&name);
             let checks = node.into_iter().flat_map(|node| catalog.checks_on(&node.name));
-            printed(checks, &filter, call.pretty())
-        })
-        .await
+            checks.cloned().collect()
+        };
+        let print = print_rows(&call, self.datacenter(), filter);
+        self.catalog_read(&call, node_topics(&name), checks_index, take, print).await
     }
 
     pub(super) async fn health_checks(&self, call: Call) -> Result<Answer, HttpError> {
@@ -34,20 +37,20 @@ impl Front {
         let nodes = NodeMetaFilter::of(&call.params);
         let near = self.near_asked(&call);
         let topics = vec![Topic::Service(lower(&name))];
-        self.catalog_read(&call, topics, checks_index, |state| {
+        let take = |state: &StateMachine| {
             let catalog = state.consul().catalog();
             let checks = catalog.checks_of_service(&name);
             let checks = checks.filter(|check| on_wanted_node(state, &nodes, check));
-            let checks = nearest_first(state, near.as_deref(), checks);
-            printed(checks.into_iter(), &filter, call.pretty())
-        })
-        .await
+            nearest_first(state, near.as_deref(), checks)
+        };
+        let print = print_rows(&call, self.datacenter(), filter);
+        self.catalog_read(&call, topics, checks_index, take, print).await
     }
 
     pub(super) async fn health_service(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing service name")?;
         let nodes = NodeMetaFilter::of(&call.params);
-        let tags = TagFilter::of(&call.params);
+        let tags = tags_asked(&call.params);
         let filter = call.filter(&shape::INSTANCE)?;
         let passing = only_passing(&call.params)?;
         let near = self.near_asked(&call);
@@ -56,19 +59,19 @@ impl Front {
             vec![Topic::Service(lower(&name))],
             |state| state.consul().catalog().service_index(&name),
             |state| {
-                let row = |instance| InstanceAnswer::new(instance, self.datacenter());
-                let mut wanted: Vec<_> = state
+                let mut wanted: Vec<TakenInstance> = state
                     .consul()
                     .catalog()
                     .instances(&name)
-                    .filter(|instance| tags.admits(instance.service()))
+                    .filter(|instance| tags.all_of(instance.service()))
                     .filter(|instance| nodes.admits(instance.node()))
                     .filter(|instance| !passing || all_pass(*instance))
-                    .filter(|instance| filter.is_empty() || filter.admits(&row(*instance)))
+                    .map(TakenInstance::from)
                     .collect();
-                sort_by_distance(state, near.as_deref(), &mut wanted, |row| &row.node().name);
-                json::encode_rows(wanted.into_iter().map(row), call.pretty())
+                sort_by_distance(state, near.as_deref(), &mut wanted, |row| &row.node.name);
+                wanted
             },
+            print_rows(&call, self.datacenter(), filter),
         )
         .await
     }
@@ -80,15 +83,15 @@ impl Front {
         let near = self.near_asked(&call);
         let any = state_name == "any";
         let wanted = CheckStatus::from_name(&state_name);
-        self.catalog_read(&call, vec![Topic::Checks], checks_index, |state| {
+        let take = |state: &StateMachine| {
             let checks = state.consul().catalog().checks();
             let checks = checks
                 .filter(|check| any || Some(check.status) == wanted)
                 .filter(|check| on_wanted_node(state, &nodes, check));
-            let checks = nearest_first(state, near.as_deref(), checks);
-            printed(checks.into_iter(), &filter, call.pretty())
-        })
-        .await
+            nearest_first(state, near.as_deref(), checks)
+        };
+        let print = print_rows(&call, self.datacenter(), filter);
+        self.catalog_read(&call, vec![Topic::Checks], checks_index, take, print).await
     }
 }
 
@@ -99,9 +102,9 @@ fn all_pass(instance: Instance<'_>) -> bool {
 fn nearest_first<'a>(
     state: &StateMachine,
     near: Option<&str>,
-    checks: impl Iterator<Item = &'a HealthCheck>,
-) -> Vec<&'a HealthCheck> {
-    let mut checks: Vec<_> = checks.collect();
+    checks: impl Iterator<Item = &'a Arc<HealthCheck>>,
+) -> Vec<Arc<HealthCheck>> {
+    let mut checks: Vec<_> = checks.cloned().collect();
     sort_by_distance(state, near, &mut checks, |check| &check.node);
     checks
 }
@@ -115,13 +118,20 @@ fn on_wanted_node(state: &StateMachine, nodes: &NodeMetaFilter, check: &HealthCh
         || state.consul().catalog().node(&check.node).is_some_and(|node| nodes.admits(node))
 }
 
-fn printed<'a>(
-    checks: impl Iterator<Item = &'a HealthCheck>,
-    filter: &Filter,
-    pretty: bool,
-) -> Vec<u8> {
-    let answers = checks.map(CheckAnswer::from).filter(|answer| filter.admits(answer));
-    json::encode_rows(answers, pretty)
+impl Row for Arc<HealthCheck> {
+    type Printed<'a> = CheckAnswer<'a>;
+
+    fn printed<'a>(&'a self, _datacenter: &'a str) -> CheckAnswer<'a> {
+        CheckAnswer::from(&**self)
+    }
+}
+
+impl Row for TakenInstance {
+    type Printed<'a> = InstanceAnswer<'a>;
+
+    fn printed<'a>(&'a self, datacenter: &'a str) -> InstanceAnswer<'a> {
+        InstanceAnswer::new(self, datacenter)
+    }
 }
 
 /// `passing`, bare or with a boolean.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use coord_state::StateMachine;
+use coord_state::consul::TakenInstance;
 use coord_state::event::Topic;
 use coord_wire::consul::catalog::ServiceNodeAnswer;
-use coord_wire::consul::filter::shape;
+use coord_wire::consul::filter::{Work, shape};
 use coord_wire::consul::json;
-use coord_wire::consul::ui::{NodeDump, ServiceSummary};
+use coord_wire::consul::ui::{NodeDump, ServiceSummary, TakenNode};
 use hyper::StatusCode;
 
 use super::Front;
@@ -15,37 +16,41 @@ use super::answer::Answer;
 use super::call::Call;
 use super::catalog::node_topics;
 use super::error_map::HttpError;
+use super::printing::{Row, print_rows};
 
 impl Front {
     /// Every service name with its instances summed up.
     pub(super) async fn internal_services(&self, call: Call) -> Result<Answer, HttpError> {
         let filter = call.filter(&shape::SERVICE_NODE)?;
-        self.catalog_read(&call, everything(), whole_index, |state| {
-            let catalog = state.consul().catalog();
+        let take = |state: &StateMachine| {
+            state.consul().catalog().all_instances().map(TakenInstance::from).collect::<Vec<_>>()
+        };
+        let (pretty, datacenter) = (call.pretty(), self.datacenter().to_owned());
+        let print = move |instances: &Vec<TakenInstance>, work: &Work| {
             let mut summaries = BTreeMap::new();
-            for instance in catalog.all_instances() {
-                let row = || ServiceNodeAnswer::new(instance, self.datacenter());
-                if filter.is_empty() || filter.admits(&row()) {
-                    let name = &*instance.service().name;
+            for instance in instances.iter().take_while(|_| work.row()) {
+                let TakenInstance { node, service, .. } = instance;
+                let row = || ServiceNodeAnswer::new(node, service, &datacenter);
+                if filter.is_empty() || filter.admits(&row(), work) {
+                    let name = &*service.name;
                     summaries.entry(name).or_insert_with(|| ServiceSummary::of(name)).add(instance);
                 }
             }
             let summaries: Vec<_> = summaries.into_values().collect();
-            json::encode(&summaries, call.pretty())
-        })
-        .await
+            json::encode(&summaries, pretty)
+        };
+        self.catalog_read(&call, everything(), whole_index, take, print).await
     }
 
     /// Every node with everything on it.
     pub(super) async fn internal_nodes(&self, call: Call) -> Result<Answer, HttpError> {
         let filter = call.filter(&shape::NODE)?;
-        self.catalog_read(&call, everything(), whole_index, |state| {
+        let take = |state: &StateMachine| {
             let catalog = state.consul().catalog();
-            let dumps = catalog.nodes().map(|node| NodeDump::new(catalog, node));
-            let dumps: Vec<_> = dumps.filter(|dump| filter.admits(dump)).collect();
-            json::encode(&dumps, call.pretty())
-        })
-        .await
+            catalog.nodes().map(|node| TakenNode::of(catalog, node)).collect()
+        };
+        let print = print_rows::<TakenNode>(&call, self.datacenter(), filter);
+        self.catalog_read(&call, everything(), whole_index, take, print).await
     }
 
     /// One node; 404 with nothing in it for one that is not there.
@@ -56,14 +61,22 @@ impl Front {
             .blocking(&options, node_topics(&name), whole_index, |state| {
                 let catalog = state.consul().catalog();
                 let node = catalog.node(&name);
-                node.map(|node| json::encode(&NodeDump::new(catalog, node), call.pretty()))
+                node.map(|node| TakenNode::of(catalog, node))
             })
             .await?;
-        let answer = match dump {
-            Some(dump) => Answer::json_bytes(dump),
+        let answer = match &dump {
+            Some(dump) => Answer::json(&NodeDump::from(dump), call.pretty()),
             None => Answer::empty().with_status(StatusCode::NOT_FOUND),
         };
         Ok(answer.with_meta(meta))
+    }
+}
+
+impl Row for TakenNode {
+    type Printed<'a> = NodeDump<'a>;
+
+    fn printed<'a>(&'a self, _datacenter: &'a str) -> NodeDump<'a> {
+        self.into()
     }
 }
 

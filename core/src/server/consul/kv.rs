@@ -14,9 +14,15 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
 use super::params::Params;
+use super::printing::elsewhere;
 
 const LIMIT_DOCUMENT: &str =
     "https://www.consul.io/docs/agent/config/config-files#kv_max_value_size";
+/// Longer lists, and larger values, are printed on another thread.
+const PRINTED_HERE_MAX: usize = 2000;
+const VALUE_BYTES_PRINTED_HERE_MAX: usize = 1 << 20;
+/// Every byte of a key may be compared with all of it.
+const SEPARATOR_BYTES_MAX: usize = 256;
 const MISSING_KEY: &str = "Missing key name";
 
 impl Front {
@@ -71,9 +77,14 @@ impl Front {
         if entries.is_empty() {
             return Ok(missing().with_meta(meta));
         }
-        let entries: Vec<_> =
-            entries.iter().map(|(key, entry)| KvAnswer::new(key, entry)).collect();
-        Ok(Answer::json_bytes(json::encode(&entries, call.pretty())).with_meta(meta))
+        let value_bytes: usize = entries.iter().map(|(_, entry)| entry.value.len()).sum();
+        let long = entries.len() > PRINTED_HERE_MAX || value_bytes > VALUE_BYTES_PRINTED_HERE_MAX;
+        let pretty = call.pretty();
+        let bytes = elsewhere(long, move || {
+            let answers = entries.iter().map(|(key, entry)| KvAnswer::new(key, entry));
+            json::encode_rows(answers, pretty)
+        });
+        Ok(Answer::json_bytes(bytes.await?).with_meta(meta))
     }
 
     async fn kv_keys(&self, call: Call) -> Result<Answer, HttpError> {
@@ -82,6 +93,11 @@ impl Front {
         // Consul also listens to the misspelling that old clients send.
         let separator = call.params.get("separator").or_else(|| call.params.get("seperator"));
         let separator = separator.unwrap_or_default().as_bytes();
+        if separator.len() > SEPARATOR_BYTES_MAX {
+            return Err(HttpError::bad_request(format!(
+                "The separator is longer than {SEPARATOR_BYTES_MAX} bytes"
+            )));
+        }
         let (meta, keys) = self
             .blocking(
                 &options,
@@ -99,7 +115,9 @@ impl Front {
         if keys.is_empty() && !prefix.is_empty() {
             return Ok(missing().with_meta(meta));
         }
-        Ok(Answer::json(&keys, call.pretty()).with_meta(meta))
+        let (long, pretty) = (keys.len() > PRINTED_HERE_MAX, call.pretty());
+        let bytes = elsewhere(long, move || json::encode(&keys, pretty)).await?;
+        Ok(Answer::json_bytes(bytes).with_meta(meta))
     }
 
     async fn kv_put(&self, mut call: Call) -> Result<Answer, HttpError> {

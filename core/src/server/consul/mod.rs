@@ -47,6 +47,7 @@ mod operator;
 mod params;
 mod parking;
 mod query;
+mod printing;
 mod read_options;
 mod route;
 mod session;
@@ -87,15 +88,17 @@ struct Front {
     log_feed: OnceLock<Arc<LogFeed>>,
     /// How long DNS took, if it is served beside.
     dns_times: OnceLock<Arc<DnsTimes>>,
-    /// Archives being made.
-    saves: Arc<Semaphore>,
-    /// The page in the browser, where it is on.
     /// What is kept for connections.
     bytes: Arc<ByteBudget>,
     /// Whether only this machine reaches it.
     on_loopback_alone: bool,
     page: Option<ui::Page>,
     stopping: watch::Sender<bool>,
+    /// Archives being made.
+    saves: Arc<Semaphore>,
+    /// Long lists being printed, and costly filters being evaluated.
+    turns: printing::Turns,
+    /// The page in the browser, where it is on.
 }
 
 impl Front {
@@ -140,11 +143,11 @@ impl ConsulServer {
         ];
         let stopping = watch::Sender::new(false);
         let front = Arc::new(Front {
+        let on_loopback_alone =
+            addresses.iter().flatten().all(|address| address.ip().to_canonical().is_loopback());
             began: node.clock().monotonic(),
             began_wall_ms: node.clock().wall_ms(),
             log_feed: OnceLock::new(),
-        let on_loopback_alone =
-            addresses.iter().flatten().all(|address| address.ip().to_canonical().is_loopback());
             node,
             agent,
             events: EventLog::default(),
@@ -152,11 +155,6 @@ impl ConsulServer {
             dns_times: OnceLock::new(),
             extra,
             page: settings.ui.enabled.then(ui::Page::new),
-            saves: Arc::new(Semaphore::new(archive::SAVES_MAX)),
-            stopping,
-        });
-        let doors = [(plain, None), (secure, acceptor)].into_iter();
-        let serving = doors
             bytes: ByteBudget::new(
                 settings.limits.http_bytes_max,
                 settings.limits.http_bytes_per_ip_max,
@@ -164,6 +162,14 @@ impl ConsulServer {
             on_loopback_alone,
             .filter_map(|(listener, acceptor)| Some((listener?, acceptor)))
             .map(|(listener, acceptor)| {
+            saves: Arc::new(Semaphore::new(archive::SAVES_MAX)),
+            turns: printing::Turns::new(
+                std::thread::available_parallelism().map_or(1, usize::from),
+            ),
+            stopping,
+        });
+        let doors = [(plain, None), (secure, acceptor)].into_iter();
+        let serving = doors
                 tokio::spawn(listener::serve(Arc::clone(&front), listener, acceptor))
             })
             .collect();

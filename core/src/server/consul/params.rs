@@ -2,6 +2,9 @@
 
 use super::error_map::HttpError;
 
+/// More parameters than anybody needs: each look-up goes through them.
+const PARAMS_MAX: usize = 1000;
+
 /// The parameters of one request, in the order given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Params(Vec<(String, String)>);
@@ -10,6 +13,11 @@ impl Params {
     pub(super) fn parse(query: &str) -> Result<Self, HttpError> {
         let mut params = Vec::new();
         for part in query.split('&').filter(|part| !part.is_empty()) {
+            if params.len() == PARAMS_MAX {
+                return Err(HttpError::bad_request(format!(
+                    "The query has more than {PARAMS_MAX} parameters"
+                )));
+            }
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             params.push((text(name)?, text(value)?));
         }
@@ -122,6 +130,13 @@ mod tests {
         assert_eq!(params.get("passing"), Some(""));
         assert_eq!(params.nonempty("passing"), None);
         assert_eq!(params.number("index").unwrap(), Some(5));
+    }
+
+    #[test]
+    fn parameters_without_end_are_refused() {
+        assert!(Params::parse(&"tag=a&".repeat(1000)).is_ok());
+        let error = Params::parse(&"tag=a&".repeat(1001)).unwrap_err();
+        assert_eq!(error.text(), "The query has more than 1000 parameters");
     }
 
     #[test]

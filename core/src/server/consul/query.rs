@@ -1,8 +1,11 @@
 //! `/v1/query`: prepared queries.
 
-use coord_state::consul::{ConsulCommand, ConsulSessionId, Instance, NewQuery, QueryId};
+use coord_state::consul::{
+    ConsulCommand, ConsulSessionId, Instance, NewQuery, PreparedQuery, QueryId, TakenInstance,
+};
 use coord_state::event::Topic;
 use coord_state::{Reply, StateMachine};
+use coord_wire::consul::filter::Work;
 use coord_wire::consul::health::InstanceAnswer;
 use coord_wire::consul::query::{Dns, QueryAnswer, QueryDefinition};
 use coord_wire::consul::{json, uuid};
@@ -45,7 +48,7 @@ struct Explained {
     meta: Meta,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Meta {
     index: u64,
@@ -61,11 +64,8 @@ impl Front {
             self.set_query(&mut call, id, true).await?;
             return Ok(Answer::json(&Created { id: uuid::format(id.0) }, call.pretty()));
         }
-        self.query_read(&call, |state| {
-            let queries = state.consul().queries().iter();
-            Some(queries.map(|query| QueryAnswer::new(query, QueryDefinition::of(query))).collect())
-        })
-        .await
+        self.query_read(&call, |state| Some(state.consul().queries().iter().cloned().collect()))
+            .await
     }
 
     pub(super) async fn query(&self, mut call: Call) -> Result<Answer, HttpError> {
@@ -77,8 +77,7 @@ impl Front {
                 _ => {
                     let id = uuid::parse(&path).ok().map(QueryId);
                     self.query_read(&call, |state| {
-                        let query = state.consul().queries().query(id?)?;
-                        Some(vec![QueryAnswer::new(query, QueryDefinition::of(query))])
+                        Some(vec![state.consul().queries().query(id?)?.clone()])
                     })
                     .await
                 }
@@ -126,19 +125,23 @@ impl Front {
     async fn query_read(
         &self,
         call: &Call,
-        answer: impl Fn(&StateMachine) -> Option<Vec<QueryAnswer>>,
+        take: impl Fn(&StateMachine) -> Option<Vec<PreparedQuery>>,
     ) -> Result<Answer, HttpError> {
         let options = self.read_options(call)?;
-        let (mut meta, bytes) = self
+        let (mut meta, queries) = self
             .blocking(
                 &options,
                 vec![Topic::PreparedQueries],
                 |state| state.consul().queries().index(),
-                |state| answer(state).map(|answers| json::encode(&answers, call.pretty())),
+                take,
             )
             .await?;
         meta.consistency = Some(options.consistency());
-        Ok(bytes.map_or_else(unknown, |bytes| Answer::json_bytes(bytes).with_meta(meta)))
+        let Some(queries) = queries else { return Ok(unknown()) };
+        // Read and printed outside of the state's lock.
+        let answers =
+            queries.iter().map(|query| QueryAnswer::new(query, QueryDefinition::of(query)));
+        Ok(Answer::json_bytes(json::encode_rows(answers, call.pretty())).with_meta(meta))
     }
 
     async fn query_execute(&self, call: &Call, name: &str) -> Result<Answer, HttpError> {
@@ -150,13 +153,13 @@ impl Front {
         let freshness = self.confirm(&options).await?;
         let near = self.near_asked(call);
         let seed = u64::from_le_bytes(self.node.random());
-        let bytes = self.node.read(|state| {
-            let query = query_for(state.consul(), name)?;
-            // Without a name there is nothing to fill a template with.
-            if query.template && uuid::parse(name).is_ok() {
-                return Some(Err(HttpError::internal(TEMPLATE_BY_ID)));
-            }
-            let definition = QueryDefinition::of(query).rendered(name);
+        let Some(query) = self.query_called(name) else { return Ok(unknown()) };
+        // Without a name there is nothing to fill a template with.
+        if query.template && uuid::parse(name).is_ok() {
+            return Err(HttpError::internal(TEMPLATE_BY_ID));
+        }
+        let definition = rendered(&query, name)?;
+        let find = |state: &StateMachine| {
             let mut instances = instances(state.consul(), &definition.service);
             shuffle(&mut instances, seed);
             let near = near.clone().or_else(|| {
@@ -167,44 +170,59 @@ impl Front {
             if limit > 0 {
                 instances.truncate(limit);
             }
-            let nodes = instances.into_iter();
-            let nodes = nodes.map(|instance| InstanceAnswer::new(instance, self.datacenter()));
+            instances.into_iter().map(TakenInstance::from).collect::<Vec<_>>()
+        };
+        let meta = Meta {
+            index: 0,
+            last_contact: freshness.last_contact_ms,
+            known_leader: freshness.known_leader,
+            consistency_level: options.consistency(),
+        };
+        let (pretty, datacenter) = (call.pretty(), self.datacenter().to_owned());
+        let (service, dns) = (definition.service.service.clone(), definition.dns.clone());
+        let print = move |instances: &Vec<TakenInstance>, work: &Work| {
+            let nodes = instances.iter().take_while(|_| work.row());
             let found = Found {
-                service: &definition.service.service,
-                nodes: nodes.collect(),
-                dns: &definition.dns,
-                datacenter: self.datacenter(),
+                service: &service,
+                nodes: nodes.map(|found| InstanceAnswer::new(found, &datacenter)).collect(),
+                dns: &dns,
+                datacenter: &datacenter,
                 failovers: 0,
-                meta: Meta {
-                    index: 0,
-                    last_contact: freshness.last_contact_ms,
-                    known_leader: freshness.known_leader,
-                    consistency_level: options.consistency(),
-                },
+                meta,
             };
-            Some(Ok(json::encode(&found, call.pretty())))
-        });
-        Ok(bytes.transpose()?.map_or_else(unknown, Answer::json_bytes))
+            json::encode(&found, pretty)
+        };
+        let again = || (0, self.node.read(find));
+        let (_, bytes) = self.printed(call, self.node.read(find), again, print).await?;
+        Ok(Answer::json_bytes(bytes))
+    }
+
+    /// The query with that id, or that answers that name.
+    fn query_called(&self, name: &str) -> Option<PreparedQuery> {
+        self.node.read(|state| query_for(state.consul(), name).cloned())
     }
 
     async fn query_explain(&self, call: &Call, name: &str) -> Result<Answer, HttpError> {
         let options = self.read_options(call)?;
         let freshness = self.confirm(&options).await?;
-        let bytes = self.node.read(|state| {
-            let query = query_for(state.consul(), name)?;
-            let explained = Explained {
-                query: QueryAnswer::new(query, QueryDefinition::of(query).rendered(name)),
-                meta: Meta {
-                    index: 0,
-                    last_contact: freshness.last_contact_ms,
-                    known_leader: freshness.known_leader,
-                    consistency_level: options.consistency(),
-                },
-            };
-            Some(json::encode(&explained, call.pretty()))
-        });
-        Ok(bytes.map_or_else(unknown, Answer::json_bytes))
+        let Some(query) = self.query_called(name) else { return Ok(unknown()) };
+        let explained = Explained {
+            query: QueryAnswer::new(&query, rendered(&query, name)?),
+            meta: Meta {
+                index: 0,
+                last_contact: freshness.last_contact_ms,
+                known_leader: freshness.known_leader,
+                consistency_level: options.consistency(),
+            },
+        };
+        Ok(Answer::json(&explained, call.pretty()))
     }
+}
+
+fn rendered(query: &PreparedQuery, name: &str) -> Result<QueryDefinition, HttpError> {
+    QueryDefinition::of(query)
+        .rendered(name)
+        .map_err(|problem| HttpError::bad_request(format!("Prepared Query: {problem}")))
 }
 
 /// 404 with the headers of an index, without which older clients fail: they

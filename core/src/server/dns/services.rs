@@ -53,7 +53,9 @@ impl<'a> Lookup<'a> {
     /// A prepared query that finds nothing is a name that is not there.
     pub(super) fn query(&mut self, owner: &DomainName, asked: &str, rtype: Rtype) -> Answer {
         let Some(query) = query_for(self.consul, asked) else { return self.no_such_name() };
-        let definition = QueryDefinition::of(query).rendered(asked);
+        let Ok(definition) = QueryDefinition::of(query).rendered(asked) else {
+            return Answer::failed();
+        };
         let found = instances(self.consul, &definition.service);
         let mut instances: Vec<Instance<'_>> = found.into_iter().map(Instance::from).collect();
         if instances.is_empty() {

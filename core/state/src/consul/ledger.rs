@@ -11,6 +11,7 @@
 //! other. A tag also is the version of its record: a new form gets a new tag.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -55,8 +56,8 @@ pub(super) enum Undo {
     LockDelay(Bytes, Option<u64>),
     KvMarks(KvMarks),
     Node(Box<str>, Option<Box<NodeRecord>>),
-    Service(Box<str>, Box<str>, Option<Box<CatalogService>>),
-    Check(Box<str>, Box<str>, Option<Box<HealthCheck>>),
+    Service(Box<str>, Box<str>, Option<Arc<CatalogService>>),
+    Check(Box<str>, Box<str>, Option<Arc<HealthCheck>>),
     ServiceIndex(Box<str>, Option<u64>),
     CatalogMarks(CatalogMarks),
     Session(ConsulSessionId, Option<Box<ConsulSession>>),

@@ -46,15 +46,17 @@ mod tombstone;
 mod write;
 
 pub use autopilot::{Autopilot, AutopilotSettings};
-pub use catalog::{Catalog, CatalogNode, CatalogService, Instance, TaggedAddress, Weights};
+pub use catalog::{
+    Catalog, CatalogNode, CatalogService, Instance, TaggedAddress, TakenInstance, Weights,
+};
 pub use command::{
     ConsulCommand, KvOp, NewCheck, NewNode, NewQuery, NewService, NewSession, Registration, TxnOp,
 };
 pub use coordinate::{Coordinate, Coordinates, DIMENSIONS, NodeCoordinate};
 pub use health::{CheckStatus, HealthCheck};
 pub use kv::{Kv, KvEntry};
-pub use query::{PreparedQueries, PreparedQuery, QueryId};
-pub use rejection::ConsulRejection;
+pub use query::{PreparedQueries, PreparedQuery, QUERY_NAME_BYTES_MAX, QueryId};
+pub use rejection::{CHECKS_MAX, ConsulRejection, SERVICE_TAGS_BYTES_MAX};
 pub use reply::{ConsulReply, TxnError, TxnResult};
 pub use session::{ConsulSession, ConsulSessionId, ConsulSessions, SessionBehavior};
 
@@ -144,10 +146,10 @@ impl Consul {
                 Undo::KvMarks(old) => kv.put_marks(ledger, old),
                 Undo::Node(name, old) => catalog.put_node(ledger, &name, old.map(|old| *old)),
                 Undo::Service(node, id, old) => {
-                    catalog.put_service(ledger, &node, &id, old.map(|old| *old));
+                    catalog.put_service(ledger, &node, &id, old);
                 }
                 Undo::Check(node, id, old) => {
-                    catalog.put_check(ledger, &node, &id, old.map(|old| *old));
+                    catalog.put_check(ledger, &node, &id, old);
                 }
                 Undo::ServiceIndex(name, old) => catalog.put_service_index(ledger, &name, old),
                 Undo::CatalogMarks(old) => catalog.put_marks(ledger, old),

@@ -12,6 +12,10 @@ use crate::consul::ConsulSessionId;
 use crate::consul::ledger::{Ledger, Undo, tag};
 use crate::consul::name::lower;
 
+/// Longest name of a query, and longest prefix that a template answers. Bytes:
+/// each length is looked up for every name asked.
+pub const QUERY_NAME_BYTES_MAX: usize = 1024;
+
 /// A query's UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct QueryId(pub u128);
@@ -87,7 +91,8 @@ impl PreparedQueries {
     pub fn named(&self, name: &str) -> Option<&PreparedQuery> {
         let name = lower(name);
         let exact = self.names.get(&name).filter(|_| !name.is_empty());
-        let prefixes = (0..=name.len()).rev().filter_map(|end| name.get(..end));
+        let longest = name.len().min(QUERY_NAME_BYTES_MAX);
+        let prefixes = (0..=longest).rev().filter_map(|end| name.get(..end));
         let mut templates = prefixes.filter_map(|prefix| self.templates.get(prefix));
         let id = exact.or_else(|| templates.next())?;
         self.by_id.get(id)

@@ -5,6 +5,14 @@ use alloc::boxed::Box;
 
 use crate::consul::QueryId;
 
+/// What the tags of one service may take together, 8 bytes for each added: every
+/// check of the service has a copy of them.
+pub const SERVICE_TAGS_BYTES_MAX: usize = 64 << 10;
+
+/// Checks of one service, and checks of one node itself: those of a node are
+/// told with each of its services.
+pub const CHECKS_MAX: usize = 256;
+
 /// A refused Consul command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConsulRejection {
@@ -35,6 +43,12 @@ pub enum ConsulRejection {
     /// A service without a name.
     #[error("Must provide service name with ID")]
     ServiceNameRequired,
+    /// A service with longer tags than it may have.
+    #[error("the tags of a service may have {SERVICE_TAGS_BYTES_MAX} bytes together")]
+    TagsTooLong,
+    /// A check too many, of a service or of a node itself.
+    #[error("\"{0}\" has {CHECKS_MAX} checks already, which is as many as it may have")]
+    TooManyChecks(Box<str>),
     /// The name or id belongs to another live node.
     #[error("Node name {name} is reserved by node {holder_id} with name {holder} ({address})")]
     NodeNameReserved {

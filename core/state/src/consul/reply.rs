@@ -1,6 +1,7 @@
 //! What Consul commands answer.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -30,11 +31,11 @@ pub enum TxnResult {
         with_value: bool,
     },
     /// A node.
-    Node(CatalogNode),
+    Node(Arc<CatalogNode>),
     /// A service.
-    Service(CatalogService),
+    Service(Arc<CatalogService>),
     /// A check.
-    Check(HealthCheck),
+    Check(Arc<HealthCheck>),
 }
 
 /// Why one operation of a transaction failed.

@@ -212,7 +212,7 @@ impl Consul {
                 let fits = node.is_some_and(|record| record.node.name == service.node);
                 require(fits, "node of a service")?;
                 let id = service.id.clone();
-                catalog.put_service(ledger, &name, &id, Some(service));
+                catalog.put_service(ledger, &name, &id, Some(service.into()));
             }
             tag::CHECK => {
                 let check = HealthCheck::decode(input)?;
@@ -220,7 +220,7 @@ impl Consul {
                 let fits = node.is_some_and(|record| record.node.name == check.node);
                 require(fits, "node of a check")?;
                 let id = check.id.clone();
-                catalog.put_check(ledger, &name, &id, Some(check));
+                catalog.put_check(ledger, &name, &id, Some(check.into()));
             }
             _ => {
                 require(catalog.has_instances(&name), "name of a service")?;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use coord_state::consul::{
-    CatalogNode, CatalogService, Instance, NewCheck, NewNode, NewService, Registration,
-    TaggedAddress, Weights,
+    CatalogNode, CatalogService, NewCheck, NewNode, NewService, Registration, TaggedAddress,
+    Weights,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -81,11 +81,7 @@ pub struct ServiceNodeAnswer<'a> {
 
 impl<'a> ServiceNodeAnswer<'a> {
     /// `instance`, in `datacenter` unless its node names another.
-    pub fn new(instance: Instance<'a>, datacenter: &'a str) -> Self {
-        Self::of(instance.node(), instance.service(), datacenter)
-    }
-
-    fn of(node: &'a CatalogNode, service: &'a CatalogService, datacenter: &'a str) -> Self {
+    pub fn new(node: &'a CatalogNode, service: &'a CatalogService, datacenter: &'a str) -> Self {
         Self {
             id: &node.id,
             node: &node.name,

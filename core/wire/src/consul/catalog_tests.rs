@@ -50,7 +50,7 @@ fn a_node_without_maps_prints_nulls() {
 #[test]
 fn a_service_with_its_node_keeps_consuls_order() {
     assert_eq!(
-        text(&ServiceNodeAnswer::of(&node(), &instance(), "dc1")),
+        text(&ServiceNodeAnswer::new(&node(), &instance(), "dc1")),
         r#"{"ID":"","Node":"ext","Address":"1.2.3.4","Datacenter":"dc1","TaggedAddresses":null,"NodeMeta":null,"ServiceKind":"","ServiceID":"web1","ServiceName":"web","ServiceTags":[],"ServiceAddress":"","ServiceWeights":{"Passing":1,"Warning":1},"ServiceMeta":{},"ServicePort":80,"ServiceSocketPath":"","ServiceEnableTagOverride":false,"ServiceProxy":{"MeshGateway":{},"Expose":{}},"ServiceConnect":{},"CreateIndex":12,"ModifyIndex":13}"#
     );
 }

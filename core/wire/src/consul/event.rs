@@ -1,6 +1,5 @@
 //! `/v1/event`: what an agent's event looks like.
 
-use regex::{Regex, RegexBuilder};
 use serde::Serialize;
 
 /// One event as printed.
@@ -26,35 +25,6 @@ pub struct EventAnswer {
     #[serde(rename = "LTime")]
     pub ltime: u64,
 }
-
-/// A regular expression that says for whom an event is. Searched for, not
-/// anchored.
-#[derive(Debug, Clone)]
-pub struct Pattern(Regex);
-
-impl Pattern {
-    /// Reads one.
-    ///
-    /// # Errors
-    /// What is wrong with it, as a sentence.
-    pub fn compile(text: &str) -> Result<Self, String> {
-        let compiled = RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
-        compiled.map(Self).map_err(|error| {
-            // The last line says what is wrong, the ones before it draw where.
-            let shown = error.to_string();
-            let problem = shown.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("error parsing regexp: {problem}: `{text}`")
-        })
-    }
-
-    /// Whether it is found in `text`.
-    pub fn matches(&self, text: &str) -> bool {
-        self.0.is_match(text)
-    }
-}
-
-/// What a compiled pattern may take.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 /// The index that a list ending with this event reports: the halves of its
 /// UUID folded into each other. Not monotonic.

@@ -1,8 +1,9 @@
 //! `/v1/health`: checks as printed, and as the catalog takes them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use coord_state::consul::{CheckStatus, HealthCheck, Instance, NewCheck};
+use coord_state::consul::{CheckStatus, HealthCheck, NewCheck, TakenInstance};
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -94,22 +95,22 @@ pub struct InstanceAnswer<'a> {
 
 impl<'a> InstanceAnswer<'a> {
     /// `instance`, in `datacenter` unless its node names another.
-    pub fn new(instance: Instance<'a>, datacenter: &'a str) -> Self {
+    pub fn new(instance: &'a TakenInstance, datacenter: &'a str) -> Self {
         Self {
-            node: NodeAnswer::new(instance.node(), datacenter),
-            service: instance.service().into(),
-            checks: ChecksAnswer(instance),
+            node: NodeAnswer::new(&instance.node, datacenter),
+            service: (&*instance.service).into(),
+            checks: ChecksAnswer(&instance.checks),
         }
     }
 }
 
 /// The checks of an instance, each made when it is printed.
 #[derive(Debug)]
-struct ChecksAnswer<'a>(Instance<'a>);
+struct ChecksAnswer<'a>(&'a [Arc<HealthCheck>]);
 
 impl Serialize for ChecksAnswer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.checks().map(CheckAnswer::from))
+        serializer.collect_seq(self.0.iter().map(|check| CheckAnswer::from(&**check)))
     }
 }
 

@@ -23,6 +23,7 @@ pub mod json;
 mod json_compact;
 pub mod kv;
 pub mod query;
+pub mod regexp;
 pub mod session;
 pub mod txn;
 pub mod ui;

@@ -2,13 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use coord_state::consul::PreparedQuery;
-use regex::Regex;
+use coord_state::consul::{PreparedQuery, QUERY_NAME_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::decode::{DecodeError, Fields};
+use super::regexp::Regexp;
 use super::{duration, uuid};
+
+/// Longest definition, as kept. Bytes. Whoever executes a query reads it, over
+/// DNS for every question.
+const DEFINITION_BYTES_MAX: usize = 64 << 10;
+
+/// What the expression of a template may compile to. Bytes: that takes about a
+/// millisecond, for every execution.
+const REGEXP_BYTES_MAX: usize = 64 << 10;
+
+/// What a template may become for one name, all its texts together. Bytes.
+const RENDERED_BYTES_MAX: usize = 64 << 10;
+
+/// Longest name that a template is filled with. Bytes.
+const ASKED_BYTES_MAX: usize = 1024;
 
 /// What a query asks for. Also the form in which it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,8 +141,14 @@ impl QueryDefinition {
         if !matches!(self.template.kind.as_str(), "" | "name_prefix_match") {
             return Err(format!("Bad Template.Type '{}'", self.template.kind));
         }
-        if let Err(error) = Regex::new(&self.template.regexp) {
-            return Err(format!("Bad Template.Regexp: {error}"));
+        if let Err(problem) = Regexp::compile(&self.template.regexp, REGEXP_BYTES_MAX) {
+            return Err(format!("Bad Template.Regexp: {problem}"));
+        }
+        if self.name.len() > QUERY_NAME_BYTES_MAX {
+            return Err(format!("Name is longer than {QUERY_NAME_BYTES_MAX} bytes"));
+        }
+        if self.stored().len() > DEFINITION_BYTES_MAX {
+            return Err(format!("the definition is longer than {DEFINITION_BYTES_MAX} bytes"));
         }
         if service.service.is_empty() {
             return Err("Must provide a Service name to query".to_owned());
@@ -155,12 +175,17 @@ impl QueryDefinition {
     }
 
     /// The same for one name; only templates become another.
-    #[must_use]
-    pub fn rendered(&self, asked: &str) -> Self {
+    ///
+    /// # Errors
+    /// Why it cannot be, if the name or what comes of it is too long.
+    pub fn rendered(&self, asked: &str) -> Result<Self, String> {
         if !self.is_template() {
-            return self.clone();
+            return Ok(self.clone());
         }
-        let captures = Regex::new(&self.template.regexp).ok();
+        if asked.len() > ASKED_BYTES_MAX {
+            return Err(format!("the name is longer than {ASKED_BYTES_MAX} bytes"));
+        }
+        let captures = Regexp::compile(&self.template.regexp, REGEXP_BYTES_MAX).ok();
         let captures = captures.as_ref().filter(|_| !self.template.regexp.is_empty());
         let captures = captures.and_then(|regex| regex.captures(asked));
         let prefix = asked.get(..self.name.len()).unwrap_or_default();
@@ -177,19 +202,21 @@ impl QueryDefinition {
                 group.map_or("", |group| group.as_str())
             }
         };
+        let mut left = RENDERED_BYTES_MAX;
+        let mut interpolated = |text: &str| interpolated(text, &word, &mut left);
         let mut rendered = self.clone();
         let service = &mut rendered.service;
         for text in [&mut service.service, &mut service.near] {
-            *text = interpolated(text, &word);
+            *text = interpolated(text)?;
         }
         for list in [&mut service.tags, &mut service.failover.datacenters].into_iter().flatten() {
             for text in list {
-                *text = interpolated(text, &word);
+                *text = interpolated(text)?;
             }
         }
         for map in [&mut service.node_meta, &mut service.service_meta].into_iter().flatten() {
             for text in map.values_mut() {
-                *text = interpolated(text, &word);
+                *text = interpolated(text)?;
             }
         }
         if self.template.remove_empty_tags
@@ -197,16 +224,24 @@ impl QueryDefinition {
         {
             tags.retain(|tag| !tag.is_empty());
         }
-        rendered
+        Ok(rendered)
     }
 }
 
-/// `text` with every `${…}` replaced.
-fn interpolated<'a>(text: &str, word: &impl Fn(&str) -> &'a str) -> String {
+/// `text` with every `${…}` replaced. `left` is how long all texts of a template
+/// may still become.
+fn interpolated<'a>(
+    text: &str,
+    word: &impl Fn(&str) -> &'a str,
+    left: &mut usize,
+) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((plain, tail)) = rest.split_once("${") {
         out.push_str(plain);
+        if out.len() > *left {
+            break;
+        }
         let Some((name, tail)) = tail.split_once('}') else {
             rest = &rest[plain.len()..];
             break;
@@ -215,7 +250,10 @@ fn interpolated<'a>(text: &str, word: &impl Fn(&str) -> &'a str) -> String {
         rest = tail;
     }
     out.push_str(rest);
-    out
+    *left = left.checked_sub(out.len()).ok_or_else(|| {
+        format!("the template becomes longer than {RENDERED_BYTES_MAX} bytes for this name")
+    })?;
+    Ok(out)
 }
 
 fn template(value: Value) -> Result<Template, DecodeError> {
@@ -332,9 +370,49 @@ mod tests {
                 "Service":{"Service":"${name.suffix}:${match(1)}","Tags":["${match(2)}","${match(7)}",
                 "${name.prefix}|${name.full}","${open"]}}"#,
         );
-        let rendered = template.rendered("geo-db-primary");
+        let rendered = template.rendered("geo-db-primary").unwrap();
         assert_eq!(rendered.service.service, "db-primary:db");
         let tags = rendered.service.tags.unwrap();
         assert_eq!(tags, ["primary", "geo-|geo-db-primary", "${open"]);
+    }
+    #[test]
+    fn a_definition_of_any_excess_is_refused_when_it_is_made() {
+        let problem = |service: &str, rest: &str| {
+            let json = format!(r#"{{"Service":{{"Service":"{service}"}}{rest}}}"#);
+            definition(&json).validate().unwrap_err()
+        };
+        let long = "${name.full}".repeat(6000);
+        assert_eq!(problem(&long, ""), "the definition is longer than 65536 bytes");
+        let name = format!(r#","Name":"{}""#, "n".repeat(1025));
+        assert_eq!(problem("web", &name), "Name is longer than 1024 bytes");
+        let regexp = r#","Template":{"Type":"name_prefix_match","Regexp":"(a{1000}){1000}"}"#;
+        assert!(problem("web", regexp).starts_with("Bad Template.Regexp: it compiles to more"));
+    }
+
+    #[test]
+    fn a_template_becomes_only_so_long_for_a_name() {
+        let service = "${name.full}".repeat(2000);
+        let json = format!(
+            r#"{{"Template":{{"Type":"name_prefix_match"}},"Service":{{"Service":"{service}"}}}}"#
+        );
+        let template = definition(&json);
+        assert_eq!(template.validate(), Ok(()));
+        assert_eq!(template.rendered("short").unwrap().service.service.len(), 10_000);
+        let problem = template.rendered(&"n".repeat(100)).unwrap_err();
+        assert!(problem.contains("longer than 65536 bytes"), "{problem}");
+        let problem = template.rendered(&"n".repeat(2000)).unwrap_err();
+        assert_eq!(problem, "the name is longer than 1024 bytes");
+    }
+
+    #[test]
+    fn many_small_texts_of_a_template_count_together() {
+        let tags = vec![r#""${name.full}""#; 3000].join(",");
+        let json = format!(
+            r#"{{"Template":{{"Type":"name_prefix_match"}},"Service":{{"Service":"web","Tags":[{tags}]}}}}"#
+        );
+        let template = definition(&json);
+        assert_eq!(template.validate(), Ok(()));
+        assert!(template.rendered("short").is_ok());
+        assert!(template.rendered(&"n".repeat(100)).is_err());
     }
 }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use coord_state::consul::{Catalog, CatalogNode, CheckStatus, Instance};
+use std::sync::Arc;
+
+use coord_state::consul::{
+    Catalog, CatalogNode, CatalogService, CheckStatus, HealthCheck, TakenInstance,
+};
 use serde::Serialize;
 
 use super::catalog::NodeServiceAnswer;
@@ -44,12 +48,12 @@ impl<'a> ServiceSummary<'a> {
     }
 
     /// Adds an instance and the checks that decide about it.
-    pub fn add(&mut self, instance: Instance<'a>) {
-        let service = instance.service();
+    pub fn add(&mut self, instance: &'a TakenInstance) {
+        let service = &instance.service;
         self.instance_count += 1;
         self.nodes.insert(&service.node);
         self.tags.extend(service.tags.iter().map(|tag| &**tag));
-        for check in instance.checks() {
+        for check in &instance.checks {
             match check.status {
                 CheckStatus::Passing => self.checks_passing += 1,
                 CheckStatus::Warning => self.checks_warning += 1,
@@ -63,7 +67,26 @@ impl<'a> ServiceSummary<'a> {
     }
 }
 
-/// A node with everything on it.
+/// A node with everything on it, taken out of the catalog.
+#[derive(Debug)]
+pub struct TakenNode {
+    node: Arc<CatalogNode>,
+    services: Vec<Arc<CatalogService>>,
+    checks: Vec<Arc<HealthCheck>>,
+}
+
+impl TakenNode {
+    /// `node` as it is in `catalog`.
+    pub fn of(catalog: &Catalog, node: &Arc<CatalogNode>) -> Self {
+        Self {
+            services: catalog.services_on(&node.name).cloned().collect(),
+            checks: catalog.checks_on(&node.name).cloned().collect(),
+            node: Arc::clone(node),
+        }
+    }
+}
+
+/// A node with everything on it, as printed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct NodeDump<'a> {
@@ -77,17 +100,16 @@ pub struct NodeDump<'a> {
     checks: Vec<CheckAnswer<'a>>,
 }
 
-impl<'a> NodeDump<'a> {
-    /// `node` as it is in `catalog`.
-    pub fn new(catalog: &'a Catalog, node: &'a CatalogNode) -> Self {
+impl<'a> From<&'a TakenNode> for NodeDump<'a> {
+    fn from(TakenNode { node, services, checks }: &'a TakenNode) -> Self {
         Self {
             id: &node.id,
             node: &node.name,
             address: &node.address,
             tagged_addresses: node.tagged_addresses.as_ref(),
             meta: node.meta.as_ref(),
-            services: catalog.services_on(&node.name).map(NodeServiceAnswer::from).collect(),
-            checks: catalog.checks_on(&node.name).map(CheckAnswer::from).collect(),
+            services: services.iter().map(|service| NodeServiceAnswer::from(&**service)).collect(),
+            checks: checks.iter().map(|check| CheckAnswer::from(&**check)).collect(),
         }
     }
 }

@@ -7,16 +7,19 @@
 //! ```
 //!
 //! A read of one service or one node touches nothing else. Only the records
-//! and the indexes are stored; the rest is derived from them.
+//! and the indexes are stored; the rest is derived from them. Records are
+//! shared, so that a reader can take them away and print them later, while the
+//! tables change: a record is replaced, never changed in place.
 
 mod read;
 mod record;
 
-pub use read::Instance;
+pub use read::{Instance, TakenInstance};
 pub use record::{CatalogNode, CatalogService, TaggedAddress, Weights};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::consul::HealthCheck;
@@ -40,7 +43,7 @@ crate::record!(CatalogMarks { nodes, services, checks, service_extinction, node_
 /// A node as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NodeRecord {
-    pub(super) node: CatalogNode,
+    pub(super) node: Arc<CatalogNode>,
     /// Last change of the node, its services or its checks.
     pub(super) index: u64,
 }
@@ -60,8 +63,8 @@ pub struct Catalog {
 #[derive(Debug)]
 struct NodeRow {
     record: NodeRecord,
-    services: BTreeMap<Box<str>, CatalogService>,
-    checks: BTreeMap<Box<str>, HealthCheck>,
+    services: BTreeMap<Box<str>, Arc<CatalogService>>,
+    checks: BTreeMap<Box<str>, Arc<HealthCheck>>,
     /// Ids of checks by the id of their service, empty for the node's own.
     checks_of: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
 }
@@ -92,7 +95,7 @@ impl Catalog {
 
     /// The node with this UUID.
     pub(super) fn node_by_id(&self, id: &str) -> Option<&CatalogNode> {
-        self.node_record(self.node_ids.get(id)?).map(|record| &record.node)
+        self.node_record(self.node_ids.get(id)?).map(|record| &*record.node)
     }
 
     /// Whether a lower-case service name has instances.
@@ -104,6 +107,13 @@ impl Catalog {
     pub(super) fn check_ids_of(&self, node: &str, service_id: &str) -> Vec<Box<str>> {
         let ids = self.nodes.get(node).and_then(|row| row.checks_of.get(service_id));
         ids.into_iter().flatten().cloned().collect()
+    }
+
+    /// How many checks one service on one node has; without an id, how many
+    /// the node itself has.
+    pub(super) fn checks_with(&self, node: &str, service_id: &str) -> usize {
+        let ids = self.nodes.get(node).and_then(|row| row.checks_of.get(service_id));
+        ids.map_or(0, BTreeSet::len)
     }
 
     /// All service names in lower case with their indexes.
@@ -141,7 +151,7 @@ impl Catalog {
         ledger: &mut Ledger,
         node: &str,
         id: &str,
-        service: Option<CatalogService>,
+        service: Option<Arc<CatalogService>>,
     ) {
         let Some(row) = self.nodes.get_mut(node) else { return };
         ledger.swap(tag::SERVICE, node, row.services.get(id), service.as_ref());
@@ -155,7 +165,7 @@ impl Catalog {
             self.names.entry(lower(&service.name)).or_default().insert(node, &service);
             row.services.insert(id.into(), service);
         }
-        ledger.remember(|| Undo::Service(node.into(), id.into(), old.map(Box::new)));
+        ledger.remember(|| Undo::Service(node.into(), id.into(), old));
     }
 
     /// Sets or removes a check on a node that is there.
@@ -164,7 +174,7 @@ impl Catalog {
         ledger: &mut Ledger,
         node: &str,
         id: &str,
-        check: Option<HealthCheck>,
+        check: Option<Arc<HealthCheck>>,
     ) {
         let Some(row) = self.nodes.get_mut(node) else { return };
         ledger.swap(tag::CHECK, node, row.checks.get(id), check.as_ref());
@@ -176,7 +186,7 @@ impl Catalog {
             row.checks_of.entry(check.service_id.clone()).or_default().insert(id.into());
             row.checks.insert(id.into(), check);
         }
-        ledger.remember(|| Undo::Check(node.into(), id.into(), old.map(Box::new)));
+        ledger.remember(|| Undo::Check(node.into(), id.into(), old));
     }
 
     /// Sets the index of a service name, or drops a name that has no instances.

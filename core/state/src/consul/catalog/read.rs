@@ -1,5 +1,8 @@
 //! What front ends read from the catalog. No read walks more than it returns.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
 use crate::consul::HealthCheck;
 use crate::consul::catalog::{Catalog, CatalogNode, CatalogService, NodeRow};
 use crate::consul::name::lower;
@@ -8,23 +11,44 @@ use crate::consul::name::lower;
 #[derive(Debug, Clone, Copy)]
 pub struct Instance<'a> {
     row: &'a NodeRow,
-    service: &'a CatalogService,
+    service: &'a Arc<CatalogService>,
 }
 
 impl<'a> Instance<'a> {
     /// The node it is on.
-    pub fn node(self) -> &'a CatalogNode {
+    pub fn node(self) -> &'a Arc<CatalogNode> {
         &self.row.record.node
     }
 
     /// The instance itself.
-    pub fn service(self) -> &'a CatalogService {
+    pub fn service(self) -> &'a Arc<CatalogService> {
         self.service
     }
 
     /// The checks that decide about it: node-level ones by id, then its own by id.
-    pub fn checks(self) -> impl Iterator<Item = &'a HealthCheck> {
+    pub fn checks(self) -> impl Iterator<Item = &'a Arc<HealthCheck>> {
         self.row.checks_of("").chain(self.row.checks_of(&self.service.id))
+    }
+}
+
+/// An instance taken out of the tables, to be looked at while they change.
+#[derive(Debug, Clone)]
+pub struct TakenInstance {
+    /// The node it is on.
+    pub node: Arc<CatalogNode>,
+    /// The instance itself.
+    pub service: Arc<CatalogService>,
+    /// The checks that decide about it, in the order of [`Instance::checks`].
+    pub checks: Vec<Arc<HealthCheck>>,
+}
+
+impl From<Instance<'_>> for TakenInstance {
+    fn from(instance: Instance<'_>) -> Self {
+        Self {
+            node: Arc::clone(instance.node()),
+            service: Arc::clone(instance.service()),
+            checks: instance.checks().cloned().collect(),
+        }
     }
 }
 
@@ -32,7 +56,7 @@ impl NodeRow {
     fn checks_of<'a>(
         &'a self,
         service_id: &str,
-    ) -> impl Iterator<Item = &'a HealthCheck> + use<'a> {
+    ) -> impl Iterator<Item = &'a Arc<HealthCheck>> + use<'a> {
         let ids = self.checks_of.get(service_id).into_iter().flatten();
         ids.filter_map(|id| self.checks.get(id))
     }
@@ -44,19 +68,19 @@ impl Catalog {
     }
 
     /// A node by name, whatever the case, or by UUID.
-    pub fn node(&self, name_or_id: &str) -> Option<&CatalogNode> {
+    pub fn node(&self, name_or_id: &str) -> Option<&Arc<CatalogNode>> {
         let key = lower(name_or_id);
         let row = self.nodes.get(&key).or_else(|| self.nodes.get(self.node_ids.get(&key)?));
         row.map(|row| &row.record.node)
     }
 
     /// All nodes by lower-case name.
-    pub fn nodes(&self) -> impl Iterator<Item = &CatalogNode> {
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<CatalogNode>> {
         self.nodes.values().map(|row| &row.record.node)
     }
 
     /// All instances of all services, by node and service id.
-    pub fn services(&self) -> impl Iterator<Item = &CatalogService> {
+    pub fn services(&self) -> impl Iterator<Item = &Arc<CatalogService>> {
         self.all_instances().map(Instance::service)
     }
 
@@ -83,37 +107,37 @@ impl Catalog {
     }
 
     /// All instances of one service (whatever the case of its name), by node and service id.
-    pub fn service_instances(&self, name: &str) -> impl Iterator<Item = &CatalogService> {
+    pub fn service_instances(&self, name: &str) -> impl Iterator<Item = &Arc<CatalogService>> {
         self.instances(name).map(Instance::service)
     }
 
     /// The services on one node, by id.
-    pub fn services_on(&self, node: &str) -> impl Iterator<Item = &CatalogService> {
+    pub fn services_on(&self, node: &str) -> impl Iterator<Item = &Arc<CatalogService>> {
         self.row(node).into_iter().flat_map(|row| row.services.values())
     }
 
     /// One instance.
-    pub fn service(&self, node: &str, service_id: &str) -> Option<&CatalogService> {
+    pub fn service(&self, node: &str, service_id: &str) -> Option<&Arc<CatalogService>> {
         self.row(node)?.services.get(service_id)
     }
 
     /// All checks, by node and check id.
-    pub fn checks(&self) -> impl Iterator<Item = &HealthCheck> {
+    pub fn checks(&self) -> impl Iterator<Item = &Arc<HealthCheck>> {
         self.nodes.values().flat_map(|row| row.checks.values())
     }
 
     /// The checks on one node, by id, node-level and service-level.
-    pub fn checks_on(&self, node: &str) -> impl Iterator<Item = &HealthCheck> {
+    pub fn checks_on(&self, node: &str) -> impl Iterator<Item = &Arc<HealthCheck>> {
         self.row(node).into_iter().flat_map(|row| row.checks.values())
     }
 
     /// One check.
-    pub fn check(&self, node: &str, check_id: &str) -> Option<&HealthCheck> {
+    pub fn check(&self, node: &str, check_id: &str) -> Option<&Arc<HealthCheck>> {
         self.row(node)?.checks.get(check_id)
     }
 
     /// The checks of one service name on all nodes, node-level ones not included.
-    pub fn checks_of_service(&self, name: &str) -> impl Iterator<Item = &HealthCheck> {
+    pub fn checks_of_service(&self, name: &str) -> impl Iterator<Item = &Arc<HealthCheck>> {
         self.instances(name).flat_map(|instance| instance.row.checks_of(&instance.service.id))
     }
 

@@ -251,3 +251,58 @@ fn everything_is_listed_in_order() {
     let instance = catalog.instances("web").next().unwrap();
     assert_eq!((&*instance.node().name, instance.checks().count()), ("A", 3));
 }
+
+#[test]
+fn tags_are_bounded_because_every_check_has_a_copy() {
+    let mut world = World::default();
+    let tagged = |bytes: usize| {
+        let tags = std::vec![Box::from("t".repeat(bytes - 8))];
+        with_service("n", NewService { tags, ..service("web") })
+    };
+    world.register(tagged(64 << 10));
+    assert_eq!(
+        world.refused(tagged((64 << 10) + 1)),
+        "the tags of a service may have 65536 bytes together"
+    );
+}
+
+#[test]
+fn a_node_and_a_service_have_only_so_many_checks() {
+    let mut world = World::default();
+    world.register(with_service("n", service("web")));
+    world.register(with_service("n", service("db")));
+    for service_id in ["", "web"] {
+        for number in 0..256 {
+            let id = std::format!("{service_id}{number}");
+            world.register(with_check("n", service_check(&id, service_id, CheckStatus::Passing)));
+        }
+        let more = service_check("more", service_id, CheckStatus::Passing);
+        let holder = if service_id.is_empty() { "n" } else { service_id };
+        assert_eq!(
+            world.refused(with_check("n", more)),
+            std::format!("\"{holder}\" has 256 checks already, which is as many as it may have")
+        );
+    }
+    // What is there may change, and others have theirs.
+    world.register(with_check("n", service_check("web7", "web", CheckStatus::Critical)));
+    world.register(with_check("n", service_check("more", "db", CheckStatus::Passing)));
+    // Nor can a check move where there is no place for it.
+    let moved = service_check("more", "web", CheckStatus::Passing);
+    assert!(world.refused(with_check("n", moved)).contains("256 checks already"));
+}
+
+#[test]
+fn many_checks_of_a_node_move_the_indexes_of_its_services_once() {
+    let mut world = World::default();
+    for name in ["a", "b"] {
+        world.register(with_service("n", service(name)));
+    }
+    let mut registration = with_service("n", service("c"));
+    registration.checks =
+        (0..100).map(|number| check(&std::format!("c{number}"), CheckStatus::Passing)).collect();
+    world.register(registration);
+    for name in ["a", "b", "c"] {
+        assert_eq!(world.consul.catalog().service_index(name), world.revision, "{name}");
+        assert_eq!(world.topics.iter().filter(|topic| **topic == service_topic(name)).count(), 1);
+    }
+}

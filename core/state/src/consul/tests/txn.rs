@@ -299,3 +299,19 @@ fn names_in_texts_are_quoted_as_go_quotes_them() {
     let what = fails(&mut world, TxnOp::Get { key });
     assert_eq!(what, "key \"a\\\"\\n\\xff\" doesn't exist");
 }
+
+#[test]
+fn a_tree_asked_for_many_times_is_refused_before_it_fills_memory() {
+    let mut world = World::default();
+    let value = "v".repeat(512 << 10);
+    for key in ["a", "b", "c"] {
+        world.set(key, &value);
+    }
+    let trees = |count| std::vec![TxnOp::GetTree { prefix: bytes("") }; count];
+    assert_eq!(world.txn(trees(80)).unwrap().len(), 240);
+    let errors = world.txn(trees(128)).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].1.contains("read large trees with ?recurse"), "{}", errors[0].1);
+    let read = world.consul.read_txn(&trees(128)).unwrap_err();
+    assert_eq!(read.len(), 1);
+}

@@ -9,8 +9,8 @@ use crate::consul::catalog::{CatalogMarks, NodeRecord};
 use crate::consul::name::lower;
 use crate::consul::write::Writer;
 use crate::consul::{
-    CatalogNode, CatalogService, CheckStatus, Consul, ConsulRejection, NewNode, NewService,
-    Registration,
+    CatalogNode, CatalogService, CheckStatus, Consul, ConsulRejection, HealthCheck, NewNode,
+    NewService, Registration, SERVICE_TAGS_BYTES_MAX,
 };
 use crate::event::Topic;
 
@@ -93,7 +93,7 @@ impl Writer<'_> {
         if let Some(old) = old {
             node.create_index = old.create_index;
             node.modify_index = old.modify_index;
-            if node == *old {
+            if node == **old {
                 return Ok(());
             }
             node.modify_index = revision;
@@ -102,7 +102,8 @@ impl Writer<'_> {
         node.create_index = create_index.unwrap_or(node.create_index);
         let spelled = node.name.clone();
         let Consul { catalog, ledger, .. } = &mut *self.consul;
-        catalog.put_node(ledger, &name, Some(NodeRecord { node, index: revision }));
+        let record = NodeRecord { node: Arc::new(node), index: revision };
+        catalog.put_node(ledger, &name, Some(record));
         if respelled {
             self.respell_node(&name, &spelled);
         }
@@ -144,17 +145,19 @@ impl Writer<'_> {
         let checks: Vec<_> = catalog.checks_on(node).cloned().collect();
         let has_services = (!services.is_empty()).then_some(Table::Services);
         let has_checks = (!checks.is_empty()).then_some(Table::Checks);
-        for mut service in services {
+        for mut shared in services {
+            let service = Arc::make_mut(&mut shared);
             service.node = spelled.into();
             service.modify_index = revision;
             let id = service.id.clone();
-            catalog.put_service(ledger, node, &id, Some(service));
+            catalog.put_service(ledger, node, &id, Some(shared));
         }
-        for mut check in checks {
+        for mut shared in checks {
+            let check = Arc::make_mut(&mut shared);
             check.node = spelled.into();
             check.modify_index = revision;
             let id = check.id.clone();
-            catalog.put_check(ledger, node, &id, Some(check));
+            catalog.put_check(ledger, node, &id, Some(shared));
         }
         for table in has_services.into_iter().chain(has_checks) {
             self.touch(node, &[table]);
@@ -197,6 +200,9 @@ impl Writer<'_> {
         if new.name.is_empty() {
             return Err(ConsulRejection::ServiceNameRequired);
         }
+        if new.tags.iter().map(|tag| tag.len() + 8).sum::<usize>() > SERVICE_TAGS_BYTES_MAX {
+            return Err(ConsulRejection::TagsTooLong);
+        }
         let mut service = CatalogService::new(&record.node.name, new, self.revision());
         let id = service.id.clone();
         let mut old_name = None;
@@ -204,7 +210,7 @@ impl Writer<'_> {
         if let Some(old) = catalog.service(node, &id) {
             service.create_index = old.create_index;
             let modify_index = core::mem::replace(&mut service.modify_index, old.modify_index);
-            if *old == service {
+            if **old == service {
                 return Ok(());
             }
             service.modify_index = modify_index;
@@ -213,7 +219,7 @@ impl Writer<'_> {
         }
         let name = service.name.clone();
         let Consul { catalog, ledger, .. } = &mut *self.consul;
-        catalog.put_service(ledger, node, &id, Some(service));
+        catalog.put_service(ledger, node, &id, Some(service.into()));
         self.touch(node, &[Table::Services]);
         self.touch_service(&name);
         if let Some(old_name) = old_name.filter(|old| lower(old) != lower(&name)) {
@@ -234,7 +240,7 @@ impl Writer<'_> {
             else {
                 continue;
             };
-            let mut check = check.clone();
+            let mut check = HealthCheck::clone(check);
             check.service_name = service.name.clone();
             check.service_tags = service.tags.clone();
             check.modify_index = self.revision();
@@ -297,8 +303,12 @@ impl Writer<'_> {
         self.changed(Topic::Service(Arc::from(name)));
     }
 
-    /// Moves the index of every service that has an instance on a node.
+    /// Moves the index of every service that has an instance on a node. Once
+    /// for a command: what is registered there later moves its own.
     pub(super) fn touch_services_on(&mut self, node: &str) {
+        if !self.touched.insert(node.into()) {
+            return;
+        }
         let services = self.consul.catalog.services_on(node);
         let names: BTreeSet<_> = services.map(|service| lower(&service.name)).collect();
         for name in names {

@@ -15,6 +15,7 @@ mod txn;
 
 pub(super) use txn::read_only;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
@@ -33,11 +34,13 @@ pub(super) struct Writer<'a> {
     consul: &'a mut Consul,
     stamp: Stamp,
     topics: BTreeSet<Topic>,
+    /// Nodes all of whose services have the command's revision as their index.
+    touched: BTreeSet<Box<str>>,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(consul: &'a mut Consul, stamp: Stamp) -> Self {
-        Self { consul, stamp, topics: BTreeSet::new() }
+        Self { consul, stamp, topics: BTreeSet::new(), touched: BTreeSet::new() }
     }
 
     pub(super) fn apply(

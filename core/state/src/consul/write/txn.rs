@@ -23,6 +23,12 @@ type OpResult = Result<Vec<TxnResult>, String>;
 
 const NO_KEY: &str = "Must provide key";
 
+/// Results of one transaction, which may ask for the same tree many times.
+const RESULTS_MAX: usize = 100_000;
+
+/// Bytes of the values among them.
+const RESULT_BYTES_MAX: usize = 128 << 20;
+
 /// What an entry that is not there looks like.
 const EMPTY: KvEntry = KvEntry {
     value: Bytes::new(),
@@ -75,13 +81,35 @@ fn collect(
 ) -> Result<Vec<TxnResult>, Vec<TxnError>> {
     let mut results = Vec::new();
     let mut errors = Vec::new();
+    let mut bytes: usize = 0;
     for (op_index, op) in ops.iter().enumerate() {
         match run(op) {
-            Ok(more) => results.extend(more),
+            Ok(more) => {
+                bytes += more.iter().map(value_bytes).sum::<usize>();
+                results.extend(more);
+                if results.len() > RESULTS_MAX || bytes > RESULT_BYTES_MAX {
+                    errors.push(TxnError { op_index, what: too_many_results() });
+                    break;
+                }
+            }
             Err(what) => errors.push(TxnError { op_index, what }),
         }
     }
     if errors.is_empty() { Ok(results) } else { Err(errors) }
+}
+
+fn value_bytes(result: &TxnResult) -> usize {
+    match result {
+        TxnResult::Kv { entry, with_value: true, .. } => entry.value.len(),
+        _ => 0,
+    }
+}
+
+fn too_many_results() -> String {
+    format!(
+        "the results of a transaction may be {RESULTS_MAX} with {RESULT_BYTES_MAX} bytes of \
+         values: read large trees with ?recurse"
+    )
 }
 
 /// Does an operation that only reads; `None` if it is another one.
@@ -104,7 +132,7 @@ fn read(consul: &Consul, op: &TxnOp) -> Option<OpResult> {
             Vec::from([TxnResult::Kv { key: key.clone(), entry: EMPTY, with_value: true }])
         })),
         TxnOp::GetTree { prefix } => {
-            let entries = consul.kv.range(prefix);
+            let entries = consul.kv.range(prefix).take(RESULTS_MAX + 1);
             Ok(entries.map(|(key, entry)| kv_result(key, entry, true)).collect())
         }
         TxnOp::CheckIndex { key, index } => check_index(consul, key, *index),

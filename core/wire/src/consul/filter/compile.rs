@@ -1,12 +1,11 @@
 //! From an expression to a test: selectors are looked up, values read.
 
-use regex::{Regex, RegexBuilder};
-
 use super::parse::{Expression, Operator};
 use super::shape::{Kind, Shape};
+use crate::consul::regexp::Regexp;
 
-/// Size of one compiled regular expression. Bytes.
-const REGEX_BYTES_MAX: usize = 1 << 20;
+/// Size of all compiled regular expressions of a filter. Bytes.
+const REGEXPS_BYTES_MAX: usize = 1 << 20;
 /// Each level multiplies the work by the length of a list.
 const COLLECTION_DEPTH_MAX: usize = 3;
 
@@ -45,7 +44,7 @@ pub(super) enum Check {
     EqualInteger(i64),
     EqualBool(bool),
     Contains(String),
-    Matches(Regex),
+    Matches(Regexp),
     Empty,
     Nil,
 }
@@ -58,13 +57,16 @@ struct Local {
 }
 
 pub(super) fn test(expression: &Expression, shape: &Shape) -> Result<Test, String> {
-    Compiler { shape, locals: Vec::new(), collections: 0 }.test(expression)
+    let regexp_bytes = REGEXPS_BYTES_MAX;
+    Compiler { shape, locals: Vec::new(), collections: 0, regexp_bytes }.test(expression)
 }
 
 struct Compiler<'a> {
     shape: &'a Shape,
     locals: Vec<Local>,
     collections: usize,
+    /// What is left for regular expressions.
+    regexp_bytes: usize,
 }
 
 impl Compiler<'_> {
@@ -75,7 +77,7 @@ impl Compiler<'_> {
             Expression::Not(term) => Test::Not(Box::new(self.test(term)?)),
             Expression::Match { selector, operator, negated, value } => {
                 let (path, kind) = self.path(selector)?;
-                let check = check(kind, *operator, *negated, value, &spelled(selector))?;
+                let check = self.check(kind, *operator, *negated, value, &spelled(selector))?;
                 Test::Match { path, check, negated: *negated }
             }
             Expression::Collection { all, selector, names, body } => {
@@ -92,6 +94,46 @@ impl Compiler<'_> {
                 Test::Collection { all: *all, path, names: names.len(), body: Box::new(body?) }
             }
         })
+    }
+
+    fn check(
+        &mut self,
+        kind: Kind,
+        operator: Operator,
+        negated: bool,
+        value: &str,
+        selector: &str,
+    ) -> Result<Check, String> {
+        let coerced = |problem: String| {
+            format!("Failed to coerce value {value:?} for selector {selector:?}: {problem}")
+        };
+        Ok(match (operator, kind) {
+            (Operator::Equal, Kind::Text) => Check::EqualText(value.to_owned()),
+            (Operator::Equal, Kind::Integer) => {
+                Check::EqualInteger(integer(value).map_err(coerced)?)
+            }
+            (Operator::Equal, Kind::Bool) => Check::EqualBool(boolean(value).map_err(coerced)?),
+            (Operator::In, Kind::Text | Kind::Texts | Kind::Map(_)) => {
+                Check::Contains(value.to_owned())
+            }
+            (Operator::Matches, Kind::Text) => Check::Matches(self.regexp(value)?),
+            (Operator::Empty, Kind::Text | Kind::Texts | Kind::Map(_) | Kind::Objects(_)) => {
+                Check::Empty
+            }
+            (Operator::Nil, _) => Check::Nil,
+            _ => {
+                let name = operator.name(negated);
+                return Err(format!("Invalid match operator {name:?} for selector {selector:?}"));
+            }
+        })
+    }
+
+    fn regexp(&mut self, text: &str) -> Result<Regexp, String> {
+        let regexp = Regexp::compile(text, self.regexp_bytes).map_err(|problem| {
+            format!("Failed to compile regular expression {text:?}: {problem}")
+        })?;
+        self.regexp_bytes -= regexp.bytes();
+        Ok(regexp)
     }
 
     fn tests(&mut self, terms: &[Expression]) -> Result<Vec<Test>, String> {
@@ -153,35 +195,6 @@ fn locals(kind: Kind, names: &[String], selector: &str) -> Result<Vec<Local>, St
     Ok(names.iter().zip(kinds).map(|(name, kind)| Local { name: name.clone(), kind }).collect())
 }
 
-fn check(
-    kind: Kind,
-    operator: Operator,
-    negated: bool,
-    value: &str,
-    selector: &str,
-) -> Result<Check, String> {
-    let coerced = |problem: String| {
-        format!("Failed to coerce value {value:?} for selector {selector:?}: {problem}")
-    };
-    Ok(match (operator, kind) {
-        (Operator::Equal, Kind::Text) => Check::EqualText(value.to_owned()),
-        (Operator::Equal, Kind::Integer) => Check::EqualInteger(integer(value).map_err(coerced)?),
-        (Operator::Equal, Kind::Bool) => Check::EqualBool(boolean(value).map_err(coerced)?),
-        (Operator::In, Kind::Text | Kind::Texts | Kind::Map(_)) => {
-            Check::Contains(value.to_owned())
-        }
-        (Operator::Matches, Kind::Text) => Check::Matches(regex(value)?),
-        (Operator::Empty, Kind::Text | Kind::Texts | Kind::Map(_) | Kind::Objects(_)) => {
-            Check::Empty
-        }
-        (Operator::Nil, _) => Check::Nil,
-        _ => {
-            let name = operator.name(negated);
-            return Err(format!("Invalid match operator {name:?} for selector {selector:?}"));
-        }
-    })
-}
-
 fn integer(text: &str) -> Result<i64, String> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -198,13 +211,4 @@ fn boolean(text: &str) -> Result<bool, String> {
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
     }
-}
-
-fn regex(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(text).size_limit(REGEX_BYTES_MAX).build().map_err(|error| {
-        // The last line says what is wrong, the ones before it draw where.
-        let shown = error.to_string();
-        let problem = shown.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        format!("Failed to compile regular expression {text:?}: {problem}")
-    })
 }

@@ -8,8 +8,8 @@
 //! The [`Shape`] of an endpoint says which selectors there are and of which
 //! kind: an unknown one, or an operator that does not fit, is refused before
 //! any row is looked at. Expressions come from strangers: their length, their
-//! depth and the size of their regular expressions are bounded, and matching
-//! takes linear time.
+//! depth and the size of their regular expressions are bounded, and the steps
+//! of their evaluation are counted: see [`Work`].
 
 mod compile;
 mod evaluate;
@@ -17,15 +17,20 @@ mod parse;
 pub mod shape;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use serde::Serialize;
 use thiserror::Error;
 
 use self::compile::Test;
 pub use self::shape::Shape;
+pub use self::work::{Ended, Work};
 
 /// Longest expression. Bytes.
 const TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// What it costs to make the JSON form of a row. Steps.
+const ROW_STEPS: u64 = 64;
 
 /// Why a text is no filter.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -59,10 +64,14 @@ impl Filter {
         self.0.is_none()
     }
 
-    /// Whether `row` is wanted.
-    pub fn admits<T: Serialize>(&self, row: &T) -> bool {
+    /// Whether `row` is wanted. False too if `work` has ended, which says so.
+    pub fn admits<T: Serialize>(&self, row: &T, work: &Work) -> bool {
         let Some(test) = &self.0 else { return true };
+        if work.spend(ROW_STEPS).is_err() {
+            return false;
+        }
         // Every row type serializes; one that did not could not be answered either.
-        serde_json::to_value(row).is_ok_and(|row| evaluate::holds(test, &row))
+        let row = serde_json::to_value(row);
+        row.is_ok_and(|row| evaluate::holds(test, &row, work).unwrap_or(false))
     }
 }

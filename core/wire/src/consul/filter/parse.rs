@@ -135,7 +135,12 @@ impl Parser<'_> {
         if !all && !self.keyword("any") {
             return Ok(None);
         }
-        let selector = self.operand().ok().and_then(|operand| operand.selector);
+        self.blanks();
+        let begun = self
+            .peek()
+            .is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, '_' | '"' | '`'));
+        let operand = begun.then(|| self.operand().ok()).flatten();
+        let selector = operand.and_then(|operand| operand.selector);
         let Some(selector) = selector.filter(|_| self.keyword("as")) else {
             self.at = begins;
             return Ok(None);

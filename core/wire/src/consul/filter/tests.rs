@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::shape::{CHECK, INSTANCE, NODE, SERVICE_NODE};
-use super::{Filter, Shape};
+use super::{Ended, Filter, Shape, Work};
 
 fn service() -> Value {
     json!({
@@ -31,7 +31,11 @@ fn instance() -> Value {
 
 fn admits(text: &str, shape: &Shape, row: &Value) -> bool {
     let filter = Filter::compile(text, shape);
-    filter.unwrap_or_else(|error| panic!("{text}: {error}")).admits(row)
+    filter.unwrap_or_else(|error| panic!("{text}: {error}")).admits(row, &plenty())
+}
+
+fn plenty() -> Work {
+    Work::new(1 << 20, 1 << 20)
 }
 
 #[track_caller]
@@ -307,11 +311,76 @@ fn size_and_depth_are_bounded() {
     assert!(refused("Name matches `(a{1000}){1000}`", &CHECK).contains("Failed to compile"));
 }
 
+/// The rows that pass, or why the evaluation ended early.
+fn passing(text: &str, rows: &[Value], steps: u64) -> Result<usize, Ended> {
+    let (filter, work) = (Filter::compile(text, &INSTANCE).unwrap(), Work::new(steps, u64::MAX));
+    let passing = rows.iter().filter(|row| filter.admits(row, &work)).count();
+    work.ended().map_or(Ok(passing), Err)
+}
+
+fn tagged(tags: usize) -> Value {
+    let tags: Vec<String> = (0..tags).map(|tag| format!("tag-{tag}")).collect();
+    json!({"Node": {}, "Service": {"Service": "web", "Tags": tags}, "Checks": []})
+}
+
+#[test]
+fn nested_collections_over_many_tags_end_when_their_steps_are_spent() {
+    let nested = |innermost: &str| {
+        format!(
+            "any Service.Tags as a {{ any Service.Tags as b {{ any Service.Tags as c {{ {innermost} }} }} }}"
+        )
+    };
+    let rows = [tagged(3000)];
+    for innermost in ["c == x", "not c != x", "c matches `x$`", "x in c"] {
+        assert_eq!(
+            passing(&nested(innermost), &rows, 10_000_000),
+            Err(Ended::Steps),
+            "{innermost}"
+        );
+    }
+    let all = nested("c != x").replace("any", "all");
+    assert_eq!(passing(&all, &rows, 10_000_000), Err(Ended::Steps));
+    // What is found early costs little, however deep it is.
+    assert_eq!(passing(&nested("c == `tag-0`"), &rows, 100), Ok(1));
+}
+
+#[test]
+fn honest_filters_over_many_rows_stay_far_from_the_limit() {
+    let rows = vec![tagged(10); 10_000];
+    let text = "Service.Service == web and `tag-9` in Service.Tags and not Checks.Status == critical \
+                and (Node.Meta.rack == 7 or Node.Meta.rack is empty) and Service.Service matches `^w`";
+    assert_eq!(passing(text, &rows, 2_000_000), Ok(10_000));
+    let text = "any Service.Tags as t { t matches `^tag-[5-9]$` }";
+    assert_eq!(passing(text, &rows, 5_000_000), Ok(10_000));
+}
+
+#[test]
+fn a_search_in_a_long_text_costs_by_its_length() {
+    let row = |bytes: usize| json!({"Service": {"Service": "a".repeat(bytes)}, "Node": {}});
+    let steps = |text: &str, bytes| {
+        (1_u64..).map(|n| n * 1000).find(|steps| passing(text, &[row(bytes)], *steps).is_ok())
+    };
+    assert!(steps("b in Service.Service", 1 << 20) <= Some(40_000));
+    assert!(steps("Service.Service matches `b$`", 1 << 20) > Some(1_000_000));
+    let large = r"Service.Service matches `\w{20}b$`";
+    assert_eq!(passing(large, &[row(1 << 20)], 10_000_000), Err(Ended::Steps));
+}
+
+#[test]
+fn many_large_regular_expressions_are_refused_together() {
+    let large = r"Name matches `\w{20}`";
+    assert!(Filter::compile(large, &CHECK).is_ok());
+    let many = vec![large; 300].join(" or ");
+    assert!(refused(&many, &CHECK).contains("Failed to compile"), "{}", refused(&many, &CHECK));
+    let few = vec!["Name matches `^web-[0-9]+$`"; 100].join(" or ");
+    assert!(Filter::compile(&few, &CHECK).is_ok());
+}
+
 proptest! {
     #[test]
     fn any_text_is_a_filter_or_refused(text in ".{0,60}") {
         if let Ok(filter) = Filter::compile(&text, &INSTANCE) {
-            filter.admits(&instance());
+            filter.admits(&instance(), &plenty());
         }
     }
 
@@ -326,8 +395,8 @@ proptest! {
         glue in prop::sample::select(vec!["", " "]),
     ) {
         if let Ok(filter) = Filter::compile(&words.join(glue), &INSTANCE) {
-            filter.admits(&instance());
-            filter.admits(&Value::Null);
+            filter.admits(&instance(), &plenty());
+            filter.admits(&Value::Null, &plenty());
         }
     }
 }

@@ -1,0 +1,160 @@
+//! Requests of a few bytes that ask for work or memory without end.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::browser::{Api, LONG, Member, member, member_with, settings};
+
+/// Cubic work over many tags.
+const NESTED: &str =
+    "any ServiceTags as a { any ServiceTags as b { any ServiceTags as c { c == x } } }";
+
+fn query(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+fn filtered(path: &str, filter: &str) -> String {
+    format!("{path}?filter={}", query(filter))
+}
+
+fn register_tagged(member: &Member, tags: usize) {
+    let tags: Vec<String> = (0..tags).map(|tag| format!("tag-{tag}")).collect();
+    let body = json!({"Name": "web", "Tags": tags});
+    member.put("/v1/agent/service/register", body.to_string()).ok();
+    member.put("/v1/kv/x", "1").ok();
+}
+
+/// Sends a request and leaves the answer to whoever wants it.
+fn begin(api: &Api, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(api.address).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: member\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn a_filter_of_cubic_cost_is_refused_wherever_there_is_one() {
+    let member = member();
+    register_tagged(&member, 3000);
+    let (of_service, of_check) =
+        (NESTED.replace("ServiceTags", "Tags"), NESTED.replace("ServiceTags", "Service.Tags"));
+    let node = member.json("/v1/agent/self")["Config"]["NodeName"].as_str().unwrap().to_owned();
+    for (path, filter) in [
+        ("/v1/catalog/services", NESTED),
+        ("/v1/catalog/service/web", NESTED),
+        ("/v1/internal/ui/services", NESTED),
+        (&*format!("/v1/catalog/node/{node}"), &of_service),
+        (&*format!("/v1/catalog/node-services/{node}"), &of_service),
+        ("/v1/agent/services", &of_service),
+        ("/v1/health/service/web", &of_check),
+    ] {
+        let reply = member.get(&filtered(path, filter));
+        assert_eq!(reply.status, 400, "{path}: {}", reply.text());
+        assert!(reply.text().contains("limits.filter_steps_max"), "{}", reply.text());
+    }
+}
+
+#[test]
+fn a_costly_filter_holds_up_nobody_and_ends_when_its_client_leaves() {
+    let mut settings = settings();
+    // As good as without end.
+    settings.limits.filter_steps_max = u64::MAX;
+    let member = member_with(settings);
+    register_tagged(&member, 3000);
+    let endless = begin(&member, &filtered("/v1/catalog/service/web", NESTED));
+    // One that needs a turn, too, for some thousand times a hundred steps.
+    let squared = "any ServiceTags as a { any ServiceTags as b { b == x } }";
+    let path = filtered("/v1/catalog/service/web", squared);
+    let waiting = loop {
+        let mut waiting = begin(&member, &path);
+        waiting.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        // Answered means that it came before the endless one.
+        if waiting.read(&mut [0; 1]).is_err() {
+            break waiting;
+        }
+    };
+    for round in 0..20 {
+        member.put("/v1/kv/x", round.to_string()).says(200, "true");
+        member.get("/v1/kv/x?consistent").ok();
+        member.get("/v1/catalog/nodes").ok();
+        assert_eq!(
+            member.json(&filtered("/v1/catalog/service/web", "x in ServiceTags")),
+            json!([])
+        );
+    }
+    drop(endless);
+    let mut answer = String::new();
+    let mut waiting = waiting;
+    waiting.set_read_timeout(Some(LONG)).unwrap();
+    waiting.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[test]
+fn honest_filters_over_thousands_of_instances_are_answered_in_full() {
+    let member = member();
+    let mut number = 0;
+    for _ in 0..24 {
+        let operation = |number| {
+            json!({"Service": {"Verb": "set", "Node": "ext", "Service": {
+                "ID": format!("web-{number}"), "Service": "web", "Port": 8000 + number % 2,
+                "Tags": ["v1", format!("zone-{}", number % 10)], "Meta": {"rack": "7"}}}})
+        };
+        if number == 0 {
+            member.put("/v1/catalog/register", r#"{"Node":"ext","Address":"1.2.3.4"}"#).ok();
+        }
+        let operations: Vec<Value> = (number..number + 100).map(operation).collect();
+        member.put("/v1/txn", Value::from(operations).to_string()).ok();
+        number += 100;
+    }
+    let count = |path: &str| member.json(path).as_array().unwrap().len();
+    assert_eq!(count("/v1/catalog/service/web"), 2400);
+    assert_eq!(count("/v1/health/service/web"), 2400);
+    assert_eq!(count("/v1/health/service/web?tag=zone-3&tag=V1"), 240);
+    for (filter, expected) in [
+        ("ServicePort == 8001 and `zone-3` in ServiceTags and ServiceMeta.rack == 7", 240),
+        ("any ServiceTags as t { t matches `^zone-[0-4]$` } and not Node matches `^x`", 1200),
+        ("ServiceID matches `^web-[0-9]{3}$` or ServiceID == `web-0`", 901),
+    ] {
+        assert_eq!(count(&filtered("/v1/catalog/service/web", filter)), expected, "{filter}");
+    }
+    let listed = member.get(&filtered("/v1/catalog/service/web", "ServicePort == 8001"));
+    assert_eq!(listed.index(), member.get("/v1/catalog/service/web").index());
+}
+
+#[test]
+fn a_template_that_would_become_huge_is_refused() {
+    let member = member();
+    let create = |service: &str, name: &str| {
+        let query = json!({"Name": name, "Template": {"Type": "name_prefix_match"},
+            "Service": {"Service": service}});
+        member.send("POST", "/v1/query", &[], query.to_string().as_bytes())
+    };
+    let reply = create(&"${name.full}".repeat(500_000), "huge-");
+    assert_eq!(reply.status, 500);
+    assert!(reply.text().contains("the definition is longer than"), "{}", reply.text());
+    create(&"${name.full}".repeat(5000), "large-").ok();
+    member.get("/v1/query/large-a/execute").ok();
+    for asked in ["a".repeat(200), "a".repeat(5000)] {
+        for verb in ["execute", "explain"] {
+            let reply = member.get(&format!("/v1/query/large-{asked}/{verb}"));
+            assert_eq!(reply.status, 400, "{}", reply.text());
+            assert!(reply.text().contains("longer than"), "{}", reply.text());
+        }
+    }
+}
+
+#[test]
+fn a_check_keeps_no_more_output_than_the_agent_allows() {
+    let member = member();
+    let check = r#"{"Name":"c","TTL":"60s","OutputMaxSize":100000000}"#;
+    member.put("/v1/agent/check/register", check).ok();
+    let update = json!({"Status": "passing", "Output": "x".repeat(1 << 20)});
+    member.put("/v1/agent/check/update/c", update.to_string()).ok();
+    let output = member.json("/v1/agent/checks")["c"]["Output"].as_str().unwrap().to_owned();
+    assert!(output.len() < 4200 && output.contains("captured 4096 of 1048576 bytes"), "{output}");
+}
