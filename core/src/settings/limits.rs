@@ -70,8 +70,24 @@ pub struct Limits {
     pub tls_handshakes_max: usize,
     /// HTTP connections in all; more are closed at once. Default 50000.
     pub http_connections_max: usize,
+    /// HTTP connections from one address. Default 25000, half of all; one more is answered
+    /// 429 and closed. Consul: `limits.http_max_conns_per_client`, 200 by default.
+    pub http_connections_per_ip_max: usize,
+    /// What is kept for all HTTP connections together: heads and bodies received in part,
+    /// requests in progress or waiting, answers not taken. Bytes, default 512 MiB. Where it
+    /// would be more, the connection that keeps most, of the address that keeps most, is
+    /// closed; a request or an answer that is itself too much is answered 429 or 503.
+    pub http_bytes_max: usize,
+    /// The same for the connections from one address (from one /64 network of IPv6
+    /// addresses). Bytes, default 256 MiB, and above `http_body_bytes_max`. It bounds the
+    /// longest answer, too.
+    pub http_bytes_per_ip_max: usize,
     /// Largest HTTP body where no smaller limit applies. Bytes, default 8 MiB; answered 413.
     pub http_body_bytes_max: usize,
+    /// Steps that the evaluation of one `filter=` may take over all rows of its answer. A
+    /// step is about one comparison; default 50000000, some tenths of a second. More is
+    /// answered 400.
+    pub filter_steps_max: u64,
     /// Largest value of a key. Bytes, default 524288; answered 413. Consul: `kv_max_value_size`.
     pub kv_value_bytes_max: usize,
     /// Largest archive that `PUT /v1/snapshot` restores, as sent and unpacked.
@@ -84,10 +100,6 @@ pub struct Limits {
     /// Commands waiting to be ordered; more are refused as unavailable. Default 65536.
     pub proposals_max: usize,
     /// The same in bytes, default 256 MiB.
-    /// Steps that the evaluation of one `filter=` may take over all rows of its answer. A
-    /// step is about one comparison; default 50000000, some tenths of a second. More is
-    /// answered 400.
-    pub filter_steps_max: u64,
     pub proposal_bytes_max: usize,
     /// Largest log entry made of several commands. Bytes, default 1 MiB.
     pub batch_bytes_max: usize,
@@ -162,6 +174,18 @@ impl Limits {
                 self.zk_bytes_per_ip_max, self.zk_outbox_bytes_max
             ));
         }
+        if self.http_bytes_per_ip_max <= self.http_body_bytes_max {
+            problems.push(format!(
+                "limits.http_bytes_per_ip_max ({}) must be above limits.http_body_bytes_max ({})",
+                self.http_bytes_per_ip_max, self.http_body_bytes_max
+            ));
+        }
+        if self.http_bytes_max < self.http_bytes_per_ip_max {
+            problems.push(format!(
+                "limits.http_bytes_max ({}) is below limits.http_bytes_per_ip_max ({})",
+                self.http_bytes_max, self.http_bytes_per_ip_max
+            ));
+        }
         if self.zk_bytes_max < self.zk_bytes_per_ip_max {
             problems.push(format!(
                 "limits.zk_bytes_max ({}) is below limits.zk_bytes_per_ip_max ({})",
@@ -190,7 +214,11 @@ impl Limits {
         zk_bytes_per_ip_max: 256 << 20,
         tls_handshakes_max: 256,
         http_connections_max: 50_000,
+        http_connections_per_ip_max: 25_000,
+        http_bytes_max: 512 << 20,
+        http_bytes_per_ip_max: 256 << 20,
         http_body_bytes_max: 8 << 20,
+        filter_steps_max: 50_000_000,
         kv_value_bytes_max: 512 << 10,
         archive_bytes_max: 4 << 30,
         txn_ops_max: 128,
@@ -218,7 +246,6 @@ mod tests {
     use super::*;
 
     fn problems(limits: &Limits) -> Vec<String> {
-        filter_steps_max: 50_000_000,
         let mut problems = Vec::new();
         limits.complain(&mut problems);
         problems

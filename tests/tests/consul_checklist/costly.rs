@@ -158,3 +158,121 @@ fn a_check_keeps_no_more_output_than_the_agent_allows() {
     let output = member.json("/v1/agent/checks")["c"]["Output"].as_str().unwrap().to_owned();
     assert!(output.len() < 4200 && output.contains("captured 4096 of 1048576 bytes"), "{output}");
 }
+
+/// Small limits, so that little is too much.
+fn with_little_room() -> Member {
+    let mut settings = settings();
+    settings.limits.http_body_bytes_max = 64 << 10;
+    settings.limits.http_bytes_per_ip_max = 1 << 20;
+    settings.limits.http_bytes_max = 1 << 20;
+    member_with(settings)
+}
+
+#[test]
+fn unfinished_bodies_are_kept_only_so_far_and_others_are_served() {
+    let member = with_little_room();
+    let body = vec![b'x'; 300 << 10];
+    let mut unfinished: Vec<TcpStream> = (0..8)
+        .map(|number| {
+            let mut stream = TcpStream::connect(member.address).unwrap();
+            let head = format!(
+                "PUT /v1/kv/{number} HTTP/1.1\r\nHost: m\r\nContent-Length: 400000\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            // One that is closed meanwhile takes no more.
+            let _ = stream.write_all(&body);
+            stream.set_nonblocking(true).unwrap();
+            stream
+        })
+        .collect();
+    let began = std::time::Instant::now();
+    // Three of them fit.
+    while unfinished.len() > 3 {
+        assert!(began.elapsed() < LONG, "{} are left", unfinished.len());
+        member.put("/v1/kv/small", "1").says(200, "true");
+        unfinished.retain_mut(|stream| {
+            let mut answer = [0; 12];
+            match stream.read(&mut answer) {
+                Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
+                // Closed without a word, or told that it is too much.
+                Ok(0) => false,
+                Ok(_) => {
+                    assert_eq!(&answer, b"HTTP/1.1 429");
+                    false
+                }
+            }
+        });
+    }
+    drop(unfinished);
+    member.put("/v1/kv/large", vec![b'x'; 300 << 10]).says(200, "true");
+}
+
+#[test]
+fn an_answer_that_is_longer_than_there_is_room_for_is_refused() {
+    let member = with_little_room();
+    for key in 0..4 {
+        member.put(&format!("/v1/kv/tree/{key}"), vec![b'x'; 300 << 10]).says(200, "true");
+    }
+    let reply = member.get("/v1/kv/tree?recurse");
+    assert_eq!(reply.status, 503);
+    assert!(reply.text().contains("limits.http_bytes_per_ip_max"), "{}", reply.text());
+    member.get("/v1/kv/tree/0").ok();
+    assert_eq!(member.json("/v1/kv/tree?keys").as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn heads_and_waiting_requests_count_as_well() {
+    let member = with_little_room();
+    let long = "a".repeat(60_000);
+    let mut waiting: Vec<TcpStream> = (0..20)
+        .map(|number| {
+            let mut stream = TcpStream::connect(member.address).unwrap();
+            // Half of them is not even a request yet.
+            let end = if number % 2 == 0 { "\r\n" } else { "" };
+            let head =
+                format!("GET /v1/kv/{long}?index=99999999&wait=60s HTTP/1.1\r\nHost: m\r\n{end}");
+            let _ = stream.write_all(head.as_bytes());
+            stream.set_nonblocking(true).unwrap();
+            stream
+        })
+        .collect();
+    let began = std::time::Instant::now();
+    while waiting.len() > 17 {
+        assert!(began.elapsed() < LONG, "{} are left", waiting.len());
+        member.put("/v1/kv/small", "1").says(200, "true");
+        waiting.retain_mut(|stream| {
+            let read = stream.read(&mut [0; 12]);
+            read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        });
+    }
+    member.get("/v1/kv/small").ok();
+}
+
+#[test]
+fn an_address_has_only_so_many_connections() {
+    let mut settings = settings();
+    settings.limits.http_connections_per_ip_max = 3;
+    let member = member_with(settings);
+    let mut streams: Vec<TcpStream> = Vec::new();
+    for _ in 0..3 {
+        let mut stream = begin_open(&member);
+        stream.read_exact(&mut [0; 12]).unwrap();
+        streams.push(stream);
+    }
+    let refused = member.get("/v1/status/leader");
+    assert_eq!(refused.status, 429);
+    assert!(refused.text().contains("too many concurrent connections"), "{}", refused.text());
+    streams.pop();
+    let began = std::time::Instant::now();
+    while member.get("/v1/status/leader").status == 429 {
+        assert!(began.elapsed() < LONG);
+    }
+}
+
+/// As [`begin`], but the connection stays.
+fn begin_open(api: &Api) -> TcpStream {
+    let mut stream = TcpStream::connect(api.address).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream.write_all(b"GET /v1/status/leader HTTP/1.1\r\nHost: member\r\n\r\n").unwrap();
+    stream
+}

@@ -78,6 +78,14 @@ impl Answer {
         matches!(&self.body, AnswerBody::Whole(body) if body.is_empty())
     }
 
+    /// How long the body is, as far as it is there.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.body {
+            AnswerBody::Whole(body) => body.len(),
+            AnswerBody::Parts(_) => 0,
+        }
+    }
+
     /// The same with another status.
     #[must_use]
     pub(super) fn with_status(mut self, status: StatusCode) -> Self {

@@ -12,6 +12,7 @@ use hyper::header::{HeaderMap, HeaderName};
 use hyper::{Method, StatusCode};
 
 use super::error_map::HttpError;
+use super::kept::Kept;
 use super::params::Params;
 
 /// How long a client may pause within a body.
@@ -30,6 +31,8 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     pub(super) peer: Option<SocketAddr>,
     pub(super) body: Incoming,
+    /// What is kept for it counts there.
+    pub(super) kept: Arc<Kept>,
 }
 
 /// A body longer than allowed.
@@ -40,14 +43,14 @@ pub(super) struct TooLarge {
 }
 
 impl Call {
-    pub(super) fn pretty(&self) -> bool {
-        self.params.has("pretty")
-    }
     /// Who asks, as far as the connection tells.
     pub(super) fn address(&self) -> Option<IpAddr> {
         self.peer.map(|peer| peer.ip().to_canonical())
     }
 
+    pub(super) fn pretty(&self) -> bool {
+        self.params.has("pretty")
+    }
 
     /// What follows the route's path, as text.
     pub(super) fn name(&self) -> String {
@@ -88,6 +91,7 @@ impl Call {
             seen += data.len() as u64;
             if fits(seen, bytes_max) {
                 kept.extend_from_slice(&data);
+                self.kept.body(kept.len()).map_err(|_| HttpError::too_much_is_kept())?;
             } else if !fits(seen, drained_max) {
                 break;
             }
@@ -113,6 +117,7 @@ impl Call {
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => return Err(HttpError::bad_request(error.to_string())),
                 Ok(Some(Ok(frame))) => {
+                    self.kept.took();
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
                     }

@@ -14,6 +14,7 @@ use super::answer::{Answer, accepts_gzip};
 use super::body::AnswerBody;
 use super::call::{Call, FORWARDED_FOR};
 use super::error_map::HttpError;
+use super::kept::Kept;
 use super::params::{Params, percent_decode};
 use super::route::{Endpoint, Route};
 use super::{clean_path, fixed, mesh, operator};
@@ -22,15 +23,31 @@ use super::{clean_path, fixed, mesh, operator};
 ///
 /// Takes it apart at once, so that nothing of it is kept while its handler waits
 /// but what the handler needs.
-pub(super) fn begin(front: &Front, peer: Option<SocketAddr>, request: Request<Incoming>) -> Begun {
+pub(super) fn begin(
+    front: &Front,
+    peer: Option<SocketAddr>,
+    request: Request<Incoming>,
+    kept: &Arc<Kept>,
+) -> Begun {
     let gzip = accepts_gzip(request.headers());
-    Begun { gzip, found: find(front, peer, request) }
+    let found = kept.begin(bytes_of(&request)).map_err(|_| HttpError::too_much_is_kept());
+    let found = found.and_then(|()| find(front, peer, request, kept));
+    Begun { gzip, found, kept: Arc::clone(kept) }
+}
+
+/// About what a request takes: its path and query are kept decoded, too.
+fn bytes_of(request: &Request<Incoming>) -> usize {
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + 64);
+    let query = request.uri().path_and_query().map_or(0, |all| all.as_str().len());
+    headers.sum::<usize>() + 3 * query
 }
 
 /// A request that was understood, or not.
 pub(super) struct Begun {
     gzip: bool,
     found: Result<Found, HttpError>,
+    kept: Arc<Kept>,
 }
 
 impl Begun {
@@ -56,7 +73,30 @@ impl Begun {
             }
             Err(error) => Err(error),
         };
-        answer.unwrap_or_else(Answer::from).into_response(self.gzip)
+        let answer = answer.unwrap_or_else(Answer::from);
+        self.kept.end();
+        let response = if self.gzip && answer.bytes() > COMPRESSED_HERE_MAX {
+            let compressing = tokio::task::spawn_blocking(move || answer.into_response(true));
+            compressing.await.unwrap_or_else(|error| {
+                Answer::from(HttpError::internal(error.to_string())).into_response(false)
+            })
+        } else {
+            answer.into_response(self.gzip)
+        };
+        counted(response, &self.kept)
+    }
+}
+
+/// Longer answers are compressed on another thread. Bytes; a millisecond or so.
+const COMPRESSED_HERE_MAX: usize = 128 << 10;
+
+/// The same answer, counted until it was taken; or that there is no room for it.
+fn counted(response: Response<AnswerBody>, kept: &Arc<Kept>) -> Response<AnswerBody> {
+    let (parts, body) = response.into_parts();
+    let AnswerBody::Whole(bytes) = body else { return Response::from_parts(parts, body) };
+    match kept.answer(bytes) {
+        Ok(bytes) => Response::from_parts(parts, AnswerBody::Whole(bytes)),
+        Err(_) => Answer::from(HttpError::answer_too_long()).into_response(false),
     }
 }
 
@@ -75,6 +115,7 @@ fn find(
     front: &Front,
     peer: Option<SocketAddr>,
     request: Request<Incoming>,
+    kept: &Arc<Kept>,
 ) -> Result<Found, HttpError> {
     let (head, body) = request.into_parts();
     let path = percent_decode(head.uri.path()).map_err(HttpError::bad_request)?;
@@ -119,7 +160,8 @@ fn find(
     } else {
         head.headers
     };
-    let call = Call { method: head.method, tail, params, headers, peer, body };
+    let kept = Arc::clone(kept);
+    let call = Call { method: head.method, tail, params, headers, peer, body, kept };
     Ok(Found::Call { route, cached, call })
 }
 

@@ -42,6 +42,26 @@ impl HttpError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, text)
     }
 
+    /// 429 for a request that there is no room for.
+    pub(super) fn too_much_is_kept() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "This member keeps as much for HTTP connections as it may, for those of your address \
+             (limits.http_bytes_per_ip_max) or for all (limits.http_bytes_max): wait until \
+             earlier requests are answered",
+        )
+    }
+
+    /// The same for an answer.
+    pub(super) fn answer_too_long() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The answer is longer than this member may keep for HTTP connections now \
+             (limits.http_bytes_per_ip_max, limits.http_bytes_max): take earlier answers first, \
+             or ask for less at once",
+        )
+    }
+
     /// 400 for a body that was not understood.
     pub(super) fn undecodable(error: &DecodeError) -> Self {
         Self::bad_request(format!("Request decode failed: {error}"))

@@ -1,8 +1,9 @@
 //! Accepting connections, and ending them.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -13,14 +14,16 @@ use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
 
 use super::body::AnswerBody;
+use super::kept::Kept;
 use super::parking::{Parking, Socket, Waiting};
 use super::{Front, dispatch};
 use crate::error::Error;
-use crate::settings::{ListenAddress, Settings};
+use crate::settings::{Limits, ListenAddress, Settings};
 use crate::tls::{Acceptor, AcceptorOptions, Stream};
 
 /// Bounds a slow head, and an idle connection with it.
@@ -32,6 +35,12 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Connections the system holds for us until we accept them; it may hold fewer.
 /// With one too many its client waits seconds, until it tries again.
 const BACKLOG: u32 = 4096;
+/// What Consul says to a client with too many connections.
+const ONE_TOO_MANY: &str = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\n\
+     Connection: close\r\n\r\n\
+     Your IP is issuing too many concurrent connections, please rate limit your calls\n";
+/// How many are told so at once; more are closed without a word.
+const REFUSALS_MAX: usize = 64;
 /// After an accept failed, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -85,19 +94,46 @@ pub(super) fn acceptor(settings: &Settings) -> Result<Acceptor, Error> {
 /// With an acceptor over TLS.
 pub(super) async fn serve(front: Arc<Front>, listener: TcpListener, acceptor: Option<Acceptor>) {
     let mut connections = JoinSet::new();
-    let connections_max = front.node.settings().limits.http_connections_max;
+    let Limits { http_connections_max, http_connections_per_ip_max, .. } =
+        front.node.settings().limits;
+    let mut of_address: HashMap<IpAddr, usize> = HashMap::new();
+    let mut refusals = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
+            Some(ended) = connections.join_next() => {
+                if let Ok(address) = ended
+                    && let Some(own) = of_address.get_mut(&address)
+                {
+                    *own -= 1;
+                    if *own == 0 {
+                        of_address.remove(&address);
+                    }
+                }
+                continue;
+            }
             () = front.stopped() => break,
         };
         match accepted {
             // One too many is closed at once.
-            Ok((stream, _)) if connections.len() < connections_max => {
-                connections.spawn(enter(Arc::clone(&front), stream, acceptor.clone()));
+            Ok(_) if connections.len() >= http_connections_max => {}
+            Ok((stream, client)) => {
+                let address = client.ip().to_canonical();
+                let own = of_address.get(&address).copied().unwrap_or(0);
+                if own >= http_connections_per_ip_max {
+                    while refusals.try_join_next().is_some() {}
+                    if acceptor.is_none() && refusals.len() < REFUSALS_MAX {
+                        refusals.spawn(tokio::time::timeout(GRACE, refuse(stream)));
+                    }
+                    continue;
+                }
+                of_address.insert(address, own + 1);
+                let entering = enter(Arc::clone(&front), stream, acceptor.clone());
+                connections.spawn(async move {
+                    entering.await;
+                    address
+                });
             }
-            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "an HTTP connection was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -105,10 +141,22 @@ pub(super) async fn serve(front: Arc<Front>, listener: TcpListener, acceptor: Op
         }
     }
     drop(listener);
+    refusals.shutdown().await;
     let finished = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, finished).await.is_err() {
         connections.shutdown().await;
     }
+}
+
+/// Tells a client that it has too many connections. What it sent is read away:
+/// to close before would take the answer from it.
+async fn refuse(mut stream: TcpStream) {
+    if stream.write_all(ONE_TOO_MANY.as_bytes()).await.is_err() || stream.shutdown().await.is_err()
+    {
+        return;
+    }
+    let mut away = [0; 1024];
+    while matches!(stream.read(&mut away).await, Ok(1..)) {}
 }
 
 /// Shakes hands, then serves.
@@ -132,9 +180,11 @@ async fn enter(front: Arc<Front>, stream: TcpStream, acceptor: Option<Acceptor>)
 
 async fn connection(front: Arc<Front>, stream: Stream, peer: Option<SocketAddr>) {
     let parking = Arc::new(Parking::default());
-    let mut socket = Socket::new(stream, Arc::clone(&parking));
+    let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let kept = Kept::new(front.bytes.share(address));
+    let mut socket = Socket::new(stream, Arc::clone(&parking), Arc::clone(&kept));
     loop {
-        let service = service_fn(|request| answer(&front, peer, request, &parking));
+        let service = service_fn(|request| answer(&front, peer, request, &parking, &kept));
         // Apart, because it is large, and gone while its request waits.
         let mut serving = Box::new(
             http1::Builder::new()
@@ -154,6 +204,12 @@ async fn connection(front: Arc<Front>, stream: Stream, peer: Option<SocketAddr>)
                 Pin::new(&mut *serving).graceful_shutdown();
                 (&mut *serving).await.map(|()| None)
             }
+            () = kept.evicted() => {
+                // That a request was too much still gets to its client, if it takes it.
+                Pin::new(&mut *serving).graceful_shutdown();
+                tracing::debug!(?peer, "an HTTP connection kept too much and is closed");
+                return drop(tokio::time::timeout(GRACE, &mut *serving).await);
+            }
         };
         let waiting = match waiting {
             Ok(Some(waiting)) => waiting,
@@ -165,7 +221,10 @@ async fn connection(front: Arc<Front>, stream: Stream, peer: Option<SocketAddr>)
         socket.put_back(&parts.read_buf);
         drop((parts.read_buf, parts.service));
         let date = || UNIX_EPOCH + Duration::from_millis(front.node.clock().wall_ms());
-        let parked = waiting.park(&mut socket, date, || *front.stopping.borrow()).await;
+        let parked = tokio::select! {
+            parked = waiting.park(&mut socket, date, || *front.stopping.borrow()) => parked,
+            () = kept.evicted() => return,
+        };
         if !matches!(parked, Ok(true)) {
             return;
         }
@@ -204,9 +263,10 @@ async fn answer(
     peer: Option<SocketAddr>,
     request: Request<Incoming>,
     parking: &Parking,
+    kept: &Arc<Kept>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let (waits, ends) = (Waiting::is_for(&request), Waiting::ends(&request));
-    let begun = dispatch::begin(front, peer, request);
+    let begun = dispatch::begin(front, peer, request, kept);
     if !waits {
         return Ok(begun.answer(front).await);
     }

@@ -36,6 +36,7 @@ mod gauges;
 mod health;
 mod host;
 mod internal;
+mod kept;
 mod kv;
 mod listener;
 mod measured;
@@ -46,8 +47,8 @@ mod monitor;
 mod operator;
 mod params;
 mod parking;
-mod query;
 mod printing;
+mod query;
 mod read_options;
 mod route;
 mod session;
@@ -70,6 +71,7 @@ use self::measured::Measured;
 use crate::agent::Agent;
 use crate::error::Error;
 use crate::node::Node;
+use crate::server::byte_budget::ByteBudget;
 use crate::server::{DnsTimes, ExtraRoutes, LogFeed};
 use crate::settings::ListenAddress;
 
@@ -92,13 +94,13 @@ struct Front {
     bytes: Arc<ByteBudget>,
     /// Whether only this machine reaches it.
     on_loopback_alone: bool,
-    page: Option<ui::Page>,
-    stopping: watch::Sender<bool>,
     /// Archives being made.
     saves: Arc<Semaphore>,
     /// Long lists being printed, and costly filters being evaluated.
     turns: printing::Turns,
     /// The page in the browser, where it is on.
+    page: Option<ui::Page>,
+    stopping: watch::Sender<bool>,
 }
 
 impl Front {
@@ -141,10 +143,10 @@ impl ConsulServer {
             plain.as_ref().map(address_of).transpose()?,
             secure.as_ref().map(address_of).transpose()?,
         ];
-        let stopping = watch::Sender::new(false);
-        let front = Arc::new(Front {
         let on_loopback_alone =
             addresses.iter().flatten().all(|address| address.ip().to_canonical().is_loopback());
+        let stopping = watch::Sender::new(false);
+        let front = Arc::new(Front {
             began: node.clock().monotonic(),
             began_wall_ms: node.clock().wall_ms(),
             log_feed: OnceLock::new(),
@@ -160,8 +162,6 @@ impl ConsulServer {
                 settings.limits.http_bytes_per_ip_max,
             ),
             on_loopback_alone,
-            .filter_map(|(listener, acceptor)| Some((listener?, acceptor)))
-            .map(|(listener, acceptor)| {
             saves: Arc::new(Semaphore::new(archive::SAVES_MAX)),
             turns: printing::Turns::new(
                 std::thread::available_parallelism().map_or(1, usize::from),
@@ -170,6 +170,8 @@ impl ConsulServer {
         });
         let doors = [(plain, None), (secure, acceptor)].into_iter();
         let serving = doors
+            .filter_map(|(listener, acceptor)| Some((listener?, acceptor)))
+            .map(|(listener, acceptor)| {
                 tokio::spawn(listener::serve(Arc::clone(&front), listener, acceptor))
             })
             .collect();

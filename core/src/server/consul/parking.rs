@@ -26,20 +26,25 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Buf as _, Bytes};
 use hyper::body::Body;
 use hyper::header::CONNECTION;
 use hyper::{Method, Request, Response, Version};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::time::Sleep;
 
 use super::body::AnswerBody;
+use super::kept::Kept;
 use super::written::{Length, chunk, head};
 use crate::tls::Stream;
 
 /// What a parked client may send ahead; it waits in the socket beyond that.
 const AHEAD_BYTES_MAX: usize = 256;
+
+/// A client that takes nothing of an answer for so long has gone.
+const STALL_MAX: Duration = Duration::from_secs(60);
 
 /// An answer in the making.
 pub(super) type Answering = Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send>>;
@@ -139,11 +144,14 @@ pub(super) struct Socket {
     before: Bytes,
     stream: Stream,
     parking: Arc<Parking>,
+    kept: Arc<Kept>,
+    /// Runs while the client takes nothing of what is sent.
+    stalls: Option<Pin<Box<Sleep>>>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream, parking: Arc<Parking>) -> Self {
-        Self { before: Bytes::new(), stream, parking }
+    pub(super) fn new(stream: Stream, parking: Arc<Parking>, kept: Arc<Kept>) -> Self {
+        Self { before: Bytes::new(), stream, parking, kept, stalls: None }
     }
 
     /// Reads this again: it was read and not used.
@@ -169,19 +177,19 @@ impl Socket {
         match body {
             AnswerBody::Whole(body) => {
                 let head = head(&parts, Length::Known(body.len()), ends, date);
-                self.stream.write_all_buf(&mut Bytes::from(head).chain(body)).await?;
+                self.write_all_buf(&mut Bytes::from(head).chain(body)).await?;
             }
             AnswerBody::Parts(mut body) => {
                 let head = head(&parts, Length::Chunked, ends, date);
-                self.stream.write_all(&head).await?;
+                self.write_all(&head).await?;
                 while let Some(part) = body.recv().await.transpose()? {
-                    self.stream.write_all_buf(&mut chunk(part)).await?;
-                    self.stream.flush().await?;
+                    self.write_all_buf(&mut chunk(part)).await?;
+                    self.flush().await?;
                 }
-                self.stream.write_all_buf(&mut chunk(Bytes::new())).await?;
+                self.write_all_buf(&mut chunk(Bytes::new())).await?;
             }
         }
-        self.stream.flush().await
+        self.flush().await
     }
 
     /// Takes what a client sends ahead of its answer, which also tells when it
@@ -200,9 +208,21 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    fn note<T>(&self, sent: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    /// Notes whether the client takes what is sent. One that takes nothing for
+    /// long is given up: whoever sends keeps the rest for it.
+    fn note<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        sent: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         self.parking.unsent.store(sent.is_pending(), Relaxed);
-        sent
+        if sent.is_ready() {
+            self.stalls = None;
+            return sent;
+        }
+        let stalls = self.stalls.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL_MAX)));
+        ready!(stalls.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -214,7 +234,11 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
         if socket.before.is_empty() {
-            return Pin::new(&mut socket.stream).poll_read(context, buffer);
+            let filled = buffer.filled().len();
+            ready!(Pin::new(&mut socket.stream).poll_read(context, buffer))?;
+            // Where that is too much, whoever waits for it hears of it elsewhere.
+            let _ = socket.kept.read(buffer.filled().len() - filled);
+            return Poll::Ready(Ok(()));
         }
         let bytes = socket.before.len().min(buffer.remaining());
         buffer.put_slice(&socket.before[..bytes]);
@@ -234,7 +258,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
         let sent = Pin::new(&mut socket.stream).poll_write(context, bytes);
-        socket.note(sent)
+        socket.note(context, sent)
     }
 
     // Heads and bodies go out together, not copied into one another first.
@@ -245,7 +269,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
         let sent = Pin::new(&mut socket.stream).poll_write_vectored(context, parts);
-        socket.note(sent)
+        socket.note(context, sent)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -255,7 +279,7 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
         let sent = Pin::new(&mut socket.stream).poll_flush(context);
-        socket.note(sent)
+        socket.note(context, sent)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,0 +1,162 @@
+//! What is kept for one HTTP connection, told to the budget of all.
+//!
+//! ```text
+//! socket --read--> head, not understood yet --dispatch--> request --answer-->
+//!                                             body, as far as it came     answers, until they
+//!                                                                         are taken
+//! ```
+//!
+//! Bytes are counted where they stand. What waits in a blocking query is its
+//! request. An answer counts until the last part of it was given to the system:
+//! its memory itself tells when it is free. Where it is too much, the budget
+//! chooses who goes (see `server::byte_budget`); a request whose own growth is
+//! too much is answered 429, and its connection ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use bytes::Bytes;
+
+use crate::server::byte_budget::{Evicted, Share};
+
+/// Shorter answers are not counted: the budget rounds down anyway.
+const COUNTED_FROM: usize = 4 << 10;
+
+/// What is kept for one connection.
+#[derive(Debug)]
+pub(super) struct Kept {
+    share: Share,
+    /// Read from the socket since anything was made of it.
+    unread: AtomicUsize,
+    request: AtomicUsize,
+    body: AtomicUsize,
+    answers: AtomicUsize,
+}
+
+impl Kept {
+    pub(super) fn new(share: Share) -> Arc<Self> {
+        let zero = || AtomicUsize::new(0);
+        Arc::new(Self { share, unread: zero(), request: zero(), body: zero(), answers: zero() })
+    }
+
+    /// So much more was read from the socket.
+    pub(super) fn read(&self, bytes: usize) -> Result<(), Evicted> {
+        self.unread.fetch_add(bytes, Relaxed);
+        self.tell()
+    }
+
+    /// What was read is a request of about so many bytes.
+    pub(super) fn begin(&self, bytes: usize) -> Result<(), Evicted> {
+        self.unread.store(0, Relaxed);
+        self.request.store(bytes, Relaxed);
+        self.tell()
+    }
+
+    /// So many bytes of its body are kept.
+    pub(super) fn body(&self, bytes: usize) -> Result<(), Evicted> {
+        self.unread.store(0, Relaxed);
+        self.body.store(bytes, Relaxed);
+        self.tell()
+    }
+
+    /// What was read of its body was handed on, or is counted otherwise.
+    pub(super) fn took(&self) {
+        self.unread.store(0, Relaxed);
+    }
+
+    /// The request is answered, and nothing of it is kept.
+    pub(super) fn end(&self) {
+        self.request.store(0, Relaxed);
+        self.body.store(0, Relaxed);
+        // To keep less is never too much.
+        let _ = self.tell();
+    }
+
+    /// Counts an answer until it was taken.
+    pub(super) fn answer(self: &Arc<Self>, bytes: Bytes) -> Result<Bytes, Evicted> {
+        if bytes.len() < COUNTED_FROM {
+            return Ok(bytes);
+        }
+        let counted = Counted { kept: Arc::clone(self), bytes };
+        self.answers.fetch_add(counted.bytes.len(), Relaxed);
+        self.tell()?;
+        Ok(Bytes::from_owner(counted))
+    }
+
+    /// Returns once the connection has to close. Cancel safe.
+    pub(super) async fn evicted(&self) {
+        self.share.evicted().await;
+    }
+
+    fn tell(&self) -> Result<(), Evicted> {
+        let parts = [&self.unread, &self.request, &self.body, &self.answers];
+        self.share.hold(parts.into_iter().map(|part| part.load(Relaxed)).sum())
+    }
+}
+
+/// An answer that tells when it is free.
+struct Counted {
+    kept: Arc<Kept>,
+    bytes: Bytes,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.kept.answers.fetch_sub(self.bytes.len(), Relaxed);
+        let _ = self.kept.tell();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::byte_budget::ByteBudget;
+
+    const KIB: usize = 1 << 10;
+
+    fn kept(budget: &Arc<ByteBudget>) -> Arc<Kept> {
+        Kept::new(budget.share([127, 0, 0, 1].into()))
+    }
+
+    #[test]
+    fn a_request_counts_from_its_first_byte_to_its_answer() {
+        let budget = ByteBudget::new(KIB << 10, KIB << 10);
+        let kept = kept(&budget);
+        kept.read(8 * KIB).unwrap();
+        kept.read(8 * KIB).unwrap();
+        assert_eq!(budget.used(), 16 * KIB);
+        kept.begin(12 * KIB).unwrap();
+        kept.read(4 * KIB).unwrap();
+        assert_eq!(budget.used(), 16 * KIB);
+        kept.body(20 * KIB).unwrap();
+        assert_eq!(budget.used(), 32 * KIB);
+        kept.end();
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn an_answer_counts_until_its_memory_is_free() {
+        let budget = ByteBudget::new(KIB << 10, KIB << 10);
+        let kept = kept(&budget);
+        let mut answer = kept.answer(Bytes::from(vec![b'x'; 64 * KIB])).unwrap();
+        let part = answer.split_to(10);
+        drop(answer);
+        assert_eq!(budget.used(), 64 * KIB);
+        drop(part);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn an_answer_that_is_too_much_is_not_kept() {
+        let budget = ByteBudget::new(64 * KIB, 64 * KIB);
+        let kept = kept(&budget);
+        assert!(kept.answer(Bytes::from(vec![0; 128 * KIB])).is_err());
+        assert_eq!(budget.used(), 0);
+    }
+}
