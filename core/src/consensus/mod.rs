@@ -37,6 +37,7 @@ mod peer_transport;
 mod recovery;
 mod reinstall;
 mod snapshot_transfer;
+mod start;
 mod state_machine;
 mod status;
 mod stuck_leader;
