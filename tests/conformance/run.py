@@ -33,6 +33,7 @@ SUITES = [
     ("test_clickhouse", "chdb"),
     ("test_zookeeper_random", None),
     ("test_members", None),
+    ("test_faults", None),
     ("test_admin", None),
     ("test_document", None),
     ("test_zkcli", None),

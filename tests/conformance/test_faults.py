@@ -6,6 +6,8 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
+import types
 import unittest
 import zlib
 
@@ -16,6 +18,7 @@ from agreement import Agreement  # noqa: E402
 from load import Tally  # noqa: E402
 from member import coord, target  # noqa: E402
 from member_log import MemberLog  # noqa: E402
+from sessions import LockRecord  # noqa: E402
 
 ENTRY, TRUNCATE, COMMITTED = 3, 4, 6
 
@@ -85,6 +88,28 @@ class Noticing(unittest.TestCase):
         self.assertEqual([], tally.broken)
         tally.acknowledged("b", "three", 8)
         self.assertEqual(1, len(tally.broken))
+
+
+class Holding(unittest.TestCase):
+    def hold(self, record, name, since, until):
+        holder = types.SimpleNamespace(name=name, since=since, answered=until - 4, timeout_s=4)
+        record.hold(holder)
+        return holder
+
+    def test_two_who_believe_at_one_time_are_noticed(self):
+        record = LockRecord()
+        self.hold(record, "a", 10, 16)
+        self.hold(record, "b", 15, 19)
+        self.hold(record, "a", 19.5, 23)
+        self.assertEqual([("a", "b", 1)], record.doubles())
+
+    def test_who_gave_up_before_holds_nothing_any_more(self):
+        record = LockRecord()
+        now = time.monotonic()
+        first = self.hold(record, "a", now - 1, now + 3)
+        record.give_up(first)
+        self.hold(record, "b", time.monotonic(), now + 4)
+        self.assertEqual([], record.doubles())
 
 
 class Kills(unittest.TestCase):

@@ -131,11 +131,17 @@ class Contender(PingingSession):
             self.record.believe(self)
 
     def session_over(self):
-        self.since = None
+        self.give_up()
 
     def leave(self):
-        self.since = None
+        # Before it asks for its session to be closed: from then on it believes nothing.
+        self.give_up()
         super().leave()
+
+    def give_up(self):
+        if self.since is not None:
+            self.record.give_up(self)
+            self.since = None
 
 
 class LockRecord:
@@ -154,6 +160,15 @@ class LockRecord:
             for hold in reversed(self.holds):
                 if hold[0] == contender.name and hold[1] == contender.since:
                     hold[2] = max(hold[2], contender.answered + contender.timeout_s)
+                    return
+
+    def give_up(self, contender):
+        """It knows that it holds the lock no more."""
+        now = time.monotonic()
+        with self.lock:
+            for hold in reversed(self.holds):
+                if hold[0] == contender.name and hold[1] == contender.since:
+                    hold[2] = min(hold[2], now)
                     return
 
     def holder(self):
