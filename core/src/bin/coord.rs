@@ -1,13 +1,19 @@
 //! The `coord` command: the library's public API behind a command line.
 //!
 //! Standard output is for programs: `coord server` prints exactly one line
-//! there, when it serves. Everything else goes to standard error.
+//! there, when it serves. Everything else goes to standard error. Nobody has to
+//! read either for the member to go on.
 
 #[path = "coord/log.rs"]
 mod log;
+#[path = "coord/outlet.rs"]
+mod outlet;
 #[path = "coord/server.rs"]
 mod server;
+#[path = "coord/signals.rs"]
+mod signals;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -28,20 +34,37 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run one member until it is told to stop (SIGTERM, SIGINT).
+    /// Run one member until it is told to stop (SIGTERM, SIGINT). Other signals
+    /// that programs are sent on purpose do no harm.
     Server(server::ServerArguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let _flush = outlet::FlushAtEnd;
+    tell_panics();
     let outcome = match arguments.command {
         Command::Server(arguments) => server::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            server::complain(&format!("coord: {}", error.chain()));
+            outlet::complain(&format!("coord: {}", error.chain()));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes panics where the log goes: the standard hook waits for whoever reads
+/// standard error.
+fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("<unnamed>");
+        outlet::complain(&format!("coord: thread '{name}' {panic}"));
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            outlet::complain(&backtrace.to_string());
+        }
+    }));
 }

@@ -15,14 +15,19 @@ use tracing_subscriber::layer::{Context, Filter, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
-/// Installs the logger. The feed is for the members that are started.
+use crate::outlet::standard_error;
+
+/// Installs the logger. The feed is for the members that are started. Neither
+/// ever waits for a reader.
 pub(crate) fn start() -> Arc<LogFeed> {
     let filter = EnvFilter::try_from_env("COORD_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
-    let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let stderr = standard_error().map(|outlet| {
+        tracing_subscriber::fmt::layer().with_writer(outlet.clone()).with_filter(filter)
+    });
     let feed = Arc::new(LogFeed::default());
     let followed = FeedLayer(Arc::clone(&feed)).with_filter(Followed(Arc::clone(&feed)));
-    tracing_subscriber::registry().with(stderr.with_filter(filter)).with(followed).init();
+    tracing_subscriber::registry().with(stderr).with(followed).init();
     feed
 }
 

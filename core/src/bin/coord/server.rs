@@ -9,8 +9,9 @@ use clap::Args;
 use coord_core::embedded::{Addresses, Server};
 use coord_core::settings::{ReadSettings, Settings};
 use coord_core::{Error, ErrorKind};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+
+use crate::outlet::complain;
+use crate::signals;
 
 /// Each flag wins over `--set`, which wins over the file.
 #[derive(Args)]
@@ -103,15 +104,15 @@ fn parse_members(text: &str) -> Result<std::collections::BTreeMap<u64, String>, 
 }
 
 pub(crate) fn run(arguments: ServerArguments) -> Result<(), Error> {
+    // Before anything else, so that none is missed and none does harm.
+    let stop = signals::handle()?;
     let log = crate::log::start();
     let settings = arguments.settings()?.validate()?;
-    // Signals are caught before anything starts, so that none is missed.
-    let stop = stop_signals()?;
     let mut server = Server::start(settings)?;
     server.feed_log(log)?;
     let stopped_early = wait_ready(&server, &stop)?;
     if !stopped_early {
-        announce(&server.addresses())?;
+        announce(&server.addresses());
         // The sender lives in the signal thread, for as long as the process.
         while stop.recv_timeout(READY_LOOK).is_err() && !server.node()?.has_left() {}
     }
@@ -141,8 +142,9 @@ fn wait_ready(server: &Server, stop: &mpsc::Receiver<i32>) -> Result<bool, Error
 
 const READY_LOOK: Duration = Duration::from_millis(250);
 
-#[expect(clippy::print_stdout, reason = "the one line for programs")]
-fn announce(addresses: &Addresses) -> Result<(), Error> {
+/// The one line for programs, on standard output. Whether anybody takes it is
+/// not the member's concern, so a thread of its own waits for that.
+fn announce(addresses: &Addresses) {
     let text = |address: Option<std::net::SocketAddr>| {
         address.map_or_else(|| "off".to_owned(), |address| address.to_string())
     };
@@ -151,33 +153,20 @@ fn announce(addresses: &Addresses) -> Result<(), Error> {
         .iter()
         .filter_map(|(name, address)| Some(format!(" {name}={}", (*address)?)))
         .collect();
-    println!(
-        "coord ready zk={} http={} dns={} peer={}{tls}",
+    let line = format!(
+        "coord ready zk={} http={} dns={} peer={}{tls}\n",
         text(addresses.zk),
         text(addresses.http),
         text(addresses.dns),
         text(addresses.peer)
     );
-    std::io::stdout()
-        .flush()
-        .map_err(|error| Error::internal("standard output is closed").caused_by(error))
-}
-
-fn stop_signals() -> Result<mpsc::Receiver<i32>, Error> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])
-        .map_err(|error| Error::internal("signals cannot be caught").caused_by(error))?;
-    let (sender, receiver) = mpsc::sync_channel(1);
-    std::thread::spawn(move || {
-        for signal in signals.forever() {
-            // Full means that stopping is under way already.
-            let _ = sender.try_send(signal);
+    let told = std::thread::Builder::new().name("coord-stdout".to_owned()).spawn(move || {
+        let mut stdout = std::io::stdout().lock();
+        if let Err(error) = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
+            tracing::warn!(%error, "the ready line found no reader: standard output is closed");
         }
     });
-    Ok(receiver)
-}
-
-/// One line on standard error.
-pub(crate) fn complain(line: &str) {
-    // Nothing is left to do if even that is closed.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    if let Err(error) = told {
+        tracing::warn!(%error, "the ready line could not be written");
+    }
 }
