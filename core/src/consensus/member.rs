@@ -25,7 +25,9 @@ use super::formation::FirstMembers;
 use super::lifetime::Lifetime;
 use super::log_store::LogStore;
 use super::network::Network;
+use super::peer_admission::Admission;
 use super::peer_link::{CALL_SERVICE, Peers};
+use super::peer_secret::PeerAuth;
 use super::peer_server::{LeaderContact, PeerServer, PeerService, Raft};
 use super::peer_transport::{PeerTls, PeerTransport};
 use super::start::{check_snapshot, settle_start};
@@ -87,6 +89,10 @@ pub struct ConsensusOptions {
     pub peer_frame_bytes_max: usize,
     /// Certificates towards peers; without them connections are as they are.
     pub peer_tls: Option<PeerTls>,
+    /// What peers prove beyond that.
+    pub peer_auth: PeerAuth,
+    /// Connections that have not said whose they are, at once.
+    pub peer_handshakes_max: usize,
     /// A snapshot is taken after this much log, or after as much as the last
     /// snapshot had, if that is more. Bytes.
     pub snapshot_log_bytes: u64,
@@ -151,6 +157,8 @@ impl Consensus {
             frame_bytes_max: options.peer_frame_bytes_max,
             too_large: Arc::default(),
             tls: options.peer_tls.map(Arc::new),
+            auth: options.peer_auth,
+            complaints: Arc::default(),
             #[cfg(test)]
             links: super::links::Links::default(),
         };
@@ -205,7 +213,8 @@ impl Consensus {
                 snapshotting: snapshotting.clone(),
                 acquaintance: acquaintance.clone(),
             };
-            lifetime.spawn(server.run(listener));
+            let admission = Admission::new(options.peer_handshakes_max);
+            lifetime.spawn(server.run(listener, admission));
         }
         let inner = Arc::new(Inner {
             raft,

@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! frame = length of what follows u32 | bytes
-//! first frame, from who connects = magic "coordper" | version u16 | purpose u8 | from u64 | to u64
-//! answer = 0 u8, or a refusal: other u8 | text
 //! ```
+//!
+//! The first frames are those of [`super::peer_handshake`]. Until they are
+//! through, nothing but small frames is taken, and not for long; a frame takes
+//! memory only as its bytes arrive, whatever length it announces. Afterwards
+//! the frames of members that share a secret have a seal, see
+//! [`super::peer_seal`].
 //!
 //! Each purpose has a connection of its own, so that no large transfer delays a
 //! heartbeat.
@@ -14,68 +18,28 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use coord_state::MemberId;
-use coord_state::codec::{CodecError, Decode, Encode, Input};
+use coord_state::codec::CodecError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 
 use super::lifetime::{Living, timeout};
 #[cfg(test)]
 use super::links::Link;
+pub(super) use super::peer_handshake::Purpose;
+use super::peer_handshake::{
+    Agreed, Answered, Connecting, Heard, Nonce, Refused, Side, hear, refusal,
+};
+use super::peer_seal::{SEAL_BYTES, Seal, Seals};
 use super::peer_transport::PeerTransport;
 use crate::tls::Stream;
 
-const MAGIC: &[u8; 8] = b"coordper";
-/// 2: append requests carry a rider, and snapshots can be fetched.
-const VERSION: u16 = 2;
 const READ_BYTES: usize = 64 << 10;
-const HELLO_BYTES_MAX: usize = 1024;
+/// Largest frame of a handshake, and what is read of one at once.
+const HANDSHAKE_BYTES_MAX: usize = 1024;
 /// Time to connect and agree.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Log entries: requests answered in order.
-    Append,
-    /// Append requests without entries: they say that the leader lives, and are not
-    /// to wait behind entries.
-    Heartbeat,
-    /// Votes and calls: requests answered in any order.
-    Control,
-    /// Messages: never answered.
-    Messages,
-    /// One snapshot after the other.
-    Snapshot,
-    /// Snapshots that the one who connects asks for.
-    Fetch,
-}
-
-impl Encode for Purpose {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.push(match self {
-            Self::Append => 1,
-            Self::Control => 2,
-            Self::Messages => 3,
-            Self::Snapshot => 4,
-            Self::Fetch => 5,
-            Self::Heartbeat => 6,
-        });
-    }
-}
-
-impl Decode for Purpose {
-    fn decode(input: &mut Input) -> Result<Self, CodecError> {
-        match u8::decode(input)? {
-            1 => Ok(Self::Append),
-            2 => Ok(Self::Control),
-            3 => Ok(Self::Messages),
-            4 => Ok(Self::Snapshot),
-            5 => Ok(Self::Fetch),
-            6 => Ok(Self::Heartbeat),
-            tag => Err(CodecError::UnknownTag { what: "purpose", tag: tag.into() }),
-        }
-    }
-}
+/// Sealed frames up to this are sent with one write.
+const JOINED_BYTES_MAX: usize = 256 << 10;
 
 impl Purpose {
     /// How long what was sent may stay unacknowledged by the other machine, which
@@ -128,17 +92,17 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(stream: Stream, living: Living, frame_bytes_max: usize) -> Self {
+    /// One on which nothing was agreed yet.
+    fn new(stream: Stream, living: Living) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self {
             reader: FrameReader {
                 half: reader,
-                buffer: BytesMut::new(),
-                frame_bytes_max,
+                frames: Frames::of_handshake(),
                 #[cfg(test)]
                 link: None,
             },
-            writer: FrameWriter { half: writer },
+            writer: FrameWriter { half: writer, seal: None },
             living,
             since: Instant::now(),
         }
@@ -159,30 +123,26 @@ impl Connection {
                 io::ErrorKind::ConnectionRefused => {
                     PeerError::NobodyListens(format!("member {to} does not listen at {address}"))
                 }
+                io::ErrorKind::PermissionDenied => {
+                    transport.complaints.tell(to, &format!("member {to} at {address}: {error}"));
+                    unreachable(error)
+                }
                 _ => unreachable(error),
             })?;
+            let side = side(transport, from, &stream).await?;
             let living = transport.lifetime.enter();
-            let mut connection = Self::new(stream, living, transport.frame_bytes_max);
+            let mut connection = Self::new(stream, living);
             #[cfg(test)]
             connection.reader.set_link(transport.links.answers(to));
-            let hello = framed(|out| {
-                out.extend_from_slice(MAGIC);
-                VERSION.encode(out);
-                purpose.encode(out);
-                from.encode(out);
-                to.encode(out);
-            });
-            connection.writer.send(&hello).await?;
-            match connection.reader.next().await.map_err(unreachable)? {
-                Some(answer) if answer.first() == Some(&0) => Ok(connection),
-                Some(answer) => Err(PeerError::Unreachable(format!(
-                    "member {to} at {address} refused: {}",
-                    String::from_utf8_lossy(answer.get(1..).unwrap_or_default())
-                ))),
-                None => Err(PeerError::Broken(format!(
-                    "member {to} at {address} hung up: does one of the two speak TLS, or have a \
-                     certificate, that the other does not take?"
-                ))),
+            match connection.introduce(side, to, purpose).await.map_err(unreachable)? {
+                Ok(agreed) => Ok(connection.agreed(agreed, transport).0),
+                Err(refused) => {
+                    let why = format!("member {to} at {address}: {}", refused.why);
+                    if refused.needs_operator {
+                        transport.complaints.tell(to, &why);
+                    }
+                    Err(PeerError::Unreachable(why))
+                }
             }
         };
         let within = transport.lifetime.until_end(timeout(CONNECT_TIMEOUT, connecting)).await;
@@ -201,32 +161,22 @@ impl Connection {
         stream: TcpStream,
         me: MemberId,
     ) -> Result<(Self, MemberId, Purpose), PeerError> {
+        let address = stream.peer_addr()?;
         let agreeing = async {
             let stream = transport.admit(stream).await?;
+            let side = side(transport, me, &stream).await?;
             let living = transport.lifetime.enter();
-            let mut connection = Self::new(stream, living, HELLO_BYTES_MAX);
-            let Some(hello) = connection.reader.next().await? else {
-                return Err(PeerError::Broken("the peer hung up".to_owned()));
-            };
-            match read_hello(hello, me) {
-                Ok((from, purpose)) => {
-                    #[cfg(test)]
-                    {
-                        let link = transport.links.requests(from, purpose);
-                        link.passes().await;
-                        connection.reader.set_link(link);
+            let mut connection = Self::new(stream, living);
+            match connection.admit(side, transport).await? {
+                Ok(agreed) => Ok(connection.agreed(agreed, transport)),
+                Err((from, refused)) => {
+                    connection.writer.send(&framed_bytes(&refusal(&refused))).await?;
+                    if let Some(from) = from.filter(|_| refused.needs_operator) {
+                        let why = &refused.why;
+                        let what = format!("what says it is member {from}, at {address}: {why}");
+                        transport.complaints.tell(from, &what);
                     }
-                    connection.writer.send(&framed(|out| out.push(0))).await?;
-                    connection.reader.frame_bytes_max = transport.frame_bytes_max;
-                    Ok((connection, from, purpose))
-                }
-                Err(refusal) => {
-                    let answer = framed(|out| {
-                        out.push(1);
-                        out.extend_from_slice(refusal.as_bytes());
-                    });
-                    connection.writer.send(&answer).await?;
-                    Err(PeerError::Unreachable(refusal))
+                    Err(PeerError::Unreachable(refused.why))
                 }
             }
         };
@@ -234,34 +184,95 @@ impl Connection {
             .await
             .unwrap_or_else(|| Err(PeerError::Broken("the peer did not say who it is".to_owned())))
     }
+
+    /// The handshake of who connects.
+    async fn introduce(
+        &mut self,
+        side: Side,
+        peer: MemberId,
+        purpose: Purpose,
+    ) -> io::Result<Result<Agreed, Refused>> {
+        let (connecting, hello) = Connecting::new(side, peer, purpose);
+        self.writer.send(&framed_bytes(&hello)).await?;
+        let answer = self.reader.next().await?.ok_or_else(hung_up)?;
+        let (proofs, proving) = match connecting.answered(answer) {
+            Ok(Answered::Agreed(agreed)) => return Ok(Ok(agreed)),
+            Ok(Answered::Prove(proofs, proving)) => (proofs, proving),
+            Err(refused) => return Ok(Err(refused)),
+        };
+        self.writer.send(&framed_bytes(&proofs)).await?;
+        let verdict = self.reader.next().await?.ok_or_else(hung_up)?;
+        Ok(proving.judged(verdict))
+    }
+
+    /// The handshake of who accepts.
+    #[cfg_attr(not(test), expect(unused_variables, reason = "tests cut links"))]
+    async fn admit(
+        &mut self,
+        side: Side,
+        transport: &PeerTransport,
+    ) -> io::Result<Result<Agreed, (Option<MemberId>, Refused)>> {
+        let hello = self.reader.next().await?.ok_or_else(hung_up)?;
+        let heard = hear(side, hello);
+        #[cfg(test)]
+        if let Ok(heard) = &heard {
+            let (from, purpose) = heard.said();
+            let link = transport.links.requests(from, purpose);
+            link.passes().await;
+            self.reader.set_link(link);
+        }
+        let (challenge, challenging) = match heard {
+            Ok(Heard::Agreed(welcome, agreed)) => {
+                self.writer.send(&framed_bytes(&welcome)).await?;
+                return Ok(Ok(agreed));
+            }
+            Ok(Heard::Challenge(challenge, challenging)) => (challenge, challenging),
+            Err(refused) => return Ok(Err(refused)),
+        };
+        self.writer.send(&framed_bytes(&challenge)).await?;
+        let proofs = self.reader.next().await?.ok_or_else(hung_up)?;
+        let from = challenging.from();
+        match challenging.judge(&proofs) {
+            Ok((verdict, agreed)) => {
+                self.writer.send(&framed_bytes(&verdict)).await?;
+                Ok(Ok(agreed))
+            }
+            Err(refused) => Ok(Err((Some(from), refused))),
+        }
+    }
+
+    /// From now on it is a member that is heard.
+    fn agreed(mut self, agreed: Agreed, transport: &PeerTransport) -> (Self, MemberId, Purpose) {
+        self.reader.frames.bytes_max = transport.frame_bytes_max;
+        self.reader.frames.read_bytes = READ_BYTES;
+        if let Some(seals) = agreed.seals {
+            let Seals { sending, receiving } = *seals;
+            self.reader.frames.seal = Some(receiving);
+            self.writer.seal = Some(sending);
+        }
+        (self, agreed.from, agreed.purpose)
+    }
 }
 
-fn read_hello(hello: Bytes, me: MemberId) -> Result<(MemberId, Purpose), String> {
-    let mut input = Input::new(hello);
-    let magic = input.take(MAGIC.len(), "magic");
-    if magic.as_deref() != Ok(MAGIC.as_slice()) {
-        return Err("this is the port for other members".to_owned());
-    }
-    let version = u16::decode(&mut input).map_err(|error| error.to_string())?;
-    if version != VERSION {
-        return Err(format!("protocol version {version} is unknown here, {VERSION} is not"));
-    }
-    let rest = |input: &mut Input| -> Result<(Purpose, MemberId, MemberId), CodecError> {
-        Ok((Decode::decode(input)?, Decode::decode(input)?, Decode::decode(input)?))
-    };
-    let (purpose, from, to) = rest(&mut input).map_err(|error| error.to_string())?;
-    if to != me {
-        return Err(format!("this is member {me}, not member {to}"));
-    }
-    Ok((from, purpose))
+async fn side(transport: &PeerTransport, me: MemberId, stream: &Stream) -> io::Result<Side> {
+    let mut nonce = Nonce::default();
+    getrandom::fill(&mut nonce)?;
+    Ok(Side { me, policy: transport.auth.policy().await, tls: stream.is_tls(), nonce })
+}
+
+fn hung_up() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "it hung up: does one of the two speak TLS, or have a certificate, that the other does \
+         not take?",
+    )
 }
 
 /// Reads frames. A read given up halfway goes on with the next.
 #[derive(Debug)]
 pub(super) struct FrameReader {
     half: ReadHalf<Stream>,
-    buffer: BytesMut,
-    frame_bytes_max: usize,
+    frames: Frames,
     #[cfg(test)]
     link: Option<Link>,
 }
@@ -280,18 +291,33 @@ impl FrameReader {
             if let Some(link) = &self.link {
                 link.passes().await;
             }
-            if let Some(frame) = self.take_frame()? {
+            if let Some(frame) = self.frames.take()? {
                 return Ok(Some(frame));
             }
-            let wanted = self.missing().max(READ_BYTES);
-            self.buffer.reserve(wanted);
-            if self.half.read_buf(&mut self.buffer).await? == 0 {
-                return match self.buffer.is_empty() {
+            if self.half.read_buf(self.frames.space()).await? == 0 {
+                return match self.frames.buffer.is_empty() {
                     true => Ok(None),
                     false => Err(io::ErrorKind::UnexpectedEof.into()),
                 };
             }
         }
+    }
+}
+
+/// Frames out of the bytes that have arrived.
+#[derive(Debug)]
+struct Frames {
+    buffer: BytesMut,
+    bytes_max: usize,
+    /// Read at once, if a frame does not ask for more.
+    read_bytes: usize,
+    seal: Option<Seal>,
+}
+
+impl Frames {
+    fn of_handshake() -> Self {
+        let bytes_max = HANDSHAKE_BYTES_MAX;
+        Self { buffer: BytesMut::new(), bytes_max, read_bytes: bytes_max, seal: None }
     }
 
     fn announced(&self) -> Option<usize> {
@@ -299,23 +325,38 @@ impl FrameReader {
         usize::try_from(head.get_u32_le()).ok()
     }
 
-    fn missing(&self) -> usize {
-        // Not more than a little ahead of what came: a length alone reserves nothing large.
-        let missing = self.announced().map_or(0, |len| (len + 4).saturating_sub(self.buffer.len()));
-        missing.min(self.buffer.len().max(READ_BYTES))
+    fn seal_bytes(&self) -> usize {
+        if self.seal.is_some() { SEAL_BYTES } else { 0 }
     }
 
-    fn take_frame(&mut self) -> io::Result<Option<Bytes>> {
+    /// Where to read on. Not more than a little ahead of what came: a length
+    /// alone reserves nothing large.
+    fn space(&mut self) -> &mut BytesMut {
+        let whole = self.announced().map_or(0, |len| len + 4 + self.seal_bytes());
+        let missing = whole.saturating_sub(self.buffer.len());
+        let ahead = missing.min(self.buffer.len()).max(self.read_bytes);
+        self.buffer.reserve(ahead);
+        &mut self.buffer
+    }
+
+    fn take(&mut self) -> io::Result<Option<Bytes>> {
         let Some(len) = self.announced() else { return Ok(None) };
-        if len > self.frame_bytes_max {
+        if len > self.bytes_max {
             let what = format!("a frame of {len} bytes is above the limit");
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
-        if self.buffer.len() < len + 4 {
+        if self.buffer.len() < len + 4 + self.seal_bytes() {
             return Ok(None);
         }
         self.buffer.advance(4);
-        Ok(Some(self.buffer.split_to(len).freeze()))
+        let content = self.buffer.split_to(len).freeze();
+        if let Some(seal) = &mut self.seal {
+            let given = self.buffer.split_to(SEAL_BYTES);
+            if !seal.is_intact(&content, &given) {
+                return Err(io::Error::other("a frame was altered on its way"));
+            }
+        }
+        Ok(Some(content))
     }
 }
 
@@ -323,14 +364,49 @@ impl FrameReader {
 #[derive(Debug)]
 pub(super) struct FrameWriter {
     half: WriteHalf<Stream>,
+    seal: Option<Seal>,
 }
 
 impl FrameWriter {
-    /// Sends frames made by [`framed`].
+    /// Sends frames made by [`framed`]. Given up halfway, the connection is
+    /// good for nothing more.
     pub(super) async fn send(&mut self, frames: &[u8]) -> io::Result<()> {
-        self.half.write_all(frames).await?;
+        match &mut self.seal {
+            None => self.half.write_all(frames).await?,
+            Some(seal) if frames.len() <= JOINED_BYTES_MAX => {
+                self.half.write_all(&sealed(seal, frames)).await?;
+            }
+            Some(seal) => {
+                for frame in each(frames) {
+                    let tag = seal.seal(&frame[4..]);
+                    let mut whole = Buf::chain(frame, &tag[..]);
+                    self.half.write_all_buf(&mut whole).await?;
+                }
+            }
+        }
         self.half.flush().await
     }
+}
+
+/// Frames with their seals.
+fn sealed(seal: &mut Seal, frames: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(frames.len() + SEAL_BYTES);
+    for frame in each(frames) {
+        out.extend_from_slice(frame);
+        out.extend_from_slice(&seal.seal(&frame[4..]));
+    }
+    out
+}
+
+/// One frame after the other, each with its head.
+fn each(mut frames: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (head, _) = frames.split_first_chunk::<4>()?;
+        let len = usize::try_from(u32::from_le_bytes(*head)).ok()?;
+        let (frame, rest) = frames.split_at_checked(len.checked_add(4)?)?;
+        frames = rest;
+        Some(frame)
+    })
 }
 
 /// A frame around what `encode` appends.
@@ -340,4 +416,68 @@ pub(super) fn framed(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let len = u32::try_from(out.len() - 4).expect("limits keep a frame below 4 GiB");
     out[..4].copy_from_slice(&len.to_le_bytes());
     out
+}
+
+fn framed_bytes(content: &[u8]) -> Vec<u8> {
+    framed(|out| out.extend_from_slice(content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(bytes_max: usize, seal: Option<Seal>) -> Frames {
+        Frames { buffer: BytesMut::new(), bytes_max, read_bytes: READ_BYTES, seal }
+    }
+
+    fn arrive(frames: &mut Frames, mut bytes: &[u8]) -> usize {
+        let mut largest = 0;
+        while !bytes.is_empty() {
+            let space = frames.space();
+            largest = largest.max(space.capacity());
+            let now = bytes.len().min(1000).min(space.capacity() - space.len());
+            space.extend_from_slice(&bytes[..now]);
+            bytes = &bytes[now..];
+        }
+        largest
+    }
+
+    #[test]
+    fn a_length_alone_reserves_nothing() {
+        let mut frames = member(64 << 20, None);
+        let head = (60u32 << 20).to_le_bytes();
+        assert!(arrive(&mut frames, &head) <= 2 * READ_BYTES);
+        assert!(frames.take().unwrap().is_none());
+        let largest = arrive(&mut frames, &vec![7; 300_000]);
+        assert!(largest <= 4 * (300_000 + READ_BYTES), "{largest} for 300,000 bytes");
+    }
+
+    #[test]
+    fn before_it_is_known_who_speaks_only_small_frames_are_taken() {
+        let mut frames = Frames::of_handshake();
+        let largest = arrive(&mut frames, &framed_bytes(&[1; HANDSHAKE_BYTES_MAX]));
+        assert_eq!(frames.take().unwrap().unwrap().len(), HANDSHAKE_BYTES_MAX);
+        assert!(largest <= 4 * HANDSHAKE_BYTES_MAX, "{largest}");
+        arrive(&mut frames, &framed_bytes(&[1; HANDSHAKE_BYTES_MAX + 1])[..4]);
+        frames.take().unwrap_err();
+    }
+
+    #[test]
+    fn sealed_frames_arrive_one_by_one_and_only_unaltered() {
+        let frames = [&b"one"[..], b"", b"three"].map(framed_bytes).concat();
+        let sent = sealed(&mut Seal::new([5; 32]), &frames);
+        assert_eq!(sent.len(), frames.len() + 3 * SEAL_BYTES);
+        let received = |bytes: &[u8]| {
+            let mut frames = member(1024, Some(Seal::new([5; 32])));
+            arrive(&mut frames, bytes);
+            std::iter::from_fn(move || frames.take().transpose()).collect::<io::Result<Vec<_>>>()
+        };
+        assert_eq!(received(&sent).unwrap(), [&b"one"[..], b"", b"three"]);
+        for place in 0..sent.len() {
+            let mut altered = sent.clone();
+            altered[place] ^= 1;
+            assert!(received(&altered).map_or(true, |frames| frames.len() < 3), "byte {place}");
+        }
+        assert_eq!(received(&sent[..sent.len() - 1]).unwrap().len(), 2, "the last is not whole");
+    }
 }

@@ -19,6 +19,7 @@ use super::dead_leader::Granted;
 use super::formation::{FirstMembers, Standing};
 use super::lifetime::pause;
 use super::member::Consensus;
+use super::peer_admission::{Admission, Place};
 use super::peer_frame::{Connection, FrameReader, FrameWriter, PeerError, Purpose, framed};
 use super::peer_link::{
     ANSWERED, CALL_CONFIRM, CALL_LEADS, CALL_MEET, CALL_PRE_VOTE, CALL_SERVICE, CALL_STANDING,
@@ -35,7 +36,8 @@ use super::types::{RaftSnapshot, TypeConfig, decode_snapshot_meta};
 use crate::error::Error;
 use crate::storage::SnapshotStore;
 
-/// Connections of peers at once; further ones are closed.
+/// Connections of peers at once, beside those that have not said yet whose they
+/// are; further ones are closed.
 const CONNECTIONS_MAX: usize = 1024;
 /// Calls of one connection in progress; further ones wait in its socket.
 const CALLS_MAX: usize = 256;
@@ -136,11 +138,11 @@ pub(super) struct PeerServer {
 
 impl PeerServer {
     /// Accepts connections until the member stops.
-    pub(super) async fn run(self, listener: TcpListener) {
+    pub(super) async fn run(self, listener: TcpListener, admission: Arc<Admission>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, address) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, say: there may be some soon.
                     tracing::warn!(%error, "a peer's connection could not be accepted");
@@ -148,20 +150,36 @@ impl PeerServer {
                     continue;
                 }
             };
-            let Ok(place) = places.clone().try_acquire_owned() else { continue };
-            let server = self.clone();
+            let waiting = admission.enter(address.ip());
+            let (server, places) = (self.clone(), places.clone());
             self.transport.lifetime.spawn(async move {
-                if let Err(error) = server.serve(stream).await {
+                if let Err(error) = server.serve(stream, waiting, places).await {
                     tracing::debug!(member = server.me.0, %error, "a peer's connection ended");
                 }
-                drop(place);
             });
         }
     }
 
-    async fn serve(&self, stream: TcpStream) -> Result<(), PeerError> {
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        mut waiting: Place,
+        places: Arc<Semaphore>,
+    ) -> Result<(), PeerError> {
         let accepting = Connection::accept(&self.transport, stream, self.me);
-        let (connection, from, purpose) = accepting.await?;
+        let (connection, from, purpose) = tokio::select! {
+            accepted = accepting => accepted?,
+            () = waiting.lost() => {
+                let others = "others connected before it said who it is";
+                return Err(PeerError::Broken(others.to_owned()));
+            }
+        };
+        drop(waiting);
+        // From here on it is a member's, and takes a place of those.
+        let Ok(_place) = places.try_acquire_owned() else {
+            self.transport.complaints.tell(from, "a member has more connections than fit here");
+            return Err(PeerError::Broken("there are too many connections".to_owned()));
+        };
         match purpose {
             Purpose::Append | Purpose::Heartbeat => {
                 let served = self.serve_append(connection, from).await;

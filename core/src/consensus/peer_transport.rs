@@ -3,7 +3,8 @@
 //!
 //! Whoever has such a certificate is a peer: which of them it is, it says
 //! itself. So that authority must issue certificates to members and to nobody
-//! else, and is never the one that clients come from.
+//! else, and is never the one that clients come from. A secret that members
+//! share is proven inside of either form, see [`super::peer_handshake`].
 //!
 //! A running cluster changes over one member at a time: first everybody takes
 //! either form, then everybody connects over TLS, then nobody takes the other
@@ -23,7 +24,9 @@ use tokio::net::{TcpStream, lookup_host};
 use super::lifetime::{Lifetime, timeout};
 #[cfg(test)]
 use super::links::Links;
+use super::peer_complaints::Complaints;
 use super::peer_frame::PeerError;
+use super::peer_secret::PeerAuth;
 use crate::error::Error;
 use crate::settings::{ClientAuth, Limits, TlsSettings};
 use crate::tls::{
@@ -90,6 +93,9 @@ pub(super) struct PeerTransport {
     /// Frames that were too large to be sent or taken, since the start.
     pub(super) too_large: Arc<AtomicU64>,
     pub(super) tls: Option<Arc<PeerTls>>,
+    /// What members prove to each other beyond that.
+    pub(super) auth: PeerAuth,
+    pub(super) complaints: Arc<Complaints>,
     /// Cuts links in tests.
     #[cfg(test)]
     pub(super) links: Links,
@@ -125,6 +131,13 @@ impl PeerTransport {
     /// by the other machine within `unacknowledged` ends the connection.
     pub(super) async fn open(&self, address: &str, unacknowledged: Duration) -> io::Result<Stream> {
         let stream = connect(address).await?;
+        if !self.auth.may_be_at(stream.peer_addr()?.ip()) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "it is on another machine, and nothing would prove that a member answers there: \
+                 this member needs peers.secret_file or tls.peers",
+            ));
+        }
         prepare(&stream, unacknowledged)?;
         match self.tls.as_deref() {
             Some(tls) if tls.connects => {

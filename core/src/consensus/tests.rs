@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 mod elections;
 mod membership;
+mod peers;
 mod recovery;
 
 use super::lifetime::Lifetime;
@@ -24,7 +25,7 @@ use super::state_machine::{Progress, StateMachine};
 use super::types::TypeConfig;
 use super::{
     CallAnswer, CommittedEntry, Consensus, ConsensusOptions, ConsensusRole, FirstMembers,
-    FrozenState, Machine, PeerService, Refusal,
+    FrozenState, Machine, PeerAuth, PeerService, Refusal,
 };
 use crate::error::Error;
 use crate::storage::disk::{Disk, SystemDisk};
@@ -181,6 +182,8 @@ struct Cluster {
     disk: Arc<dyn Disk>,
     /// Election timeouts of members started from now on.
     election_ms: std::ops::Range<u64>,
+    /// What members prove with; nothing where there is no entry.
+    auth: BTreeMap<MemberId, PeerAuth>,
 }
 
 impl Cluster {
@@ -189,6 +192,15 @@ impl Cluster {
     }
 
     async fn start_on(disk: Arc<dyn Disk>, size: u64, snapshot_log_bytes: u64) -> Self {
+        Self::start_with(disk, size, snapshot_log_bytes, BTreeMap::new()).await
+    }
+
+    async fn start_with(
+        disk: Arc<dyn Disk>,
+        size: u64,
+        snapshot_log_bytes: u64,
+        auth: BTreeMap<MemberId, PeerAuth>,
+    ) -> Self {
         let mut listeners = Vec::new();
         let mut members = BTreeMap::new();
         for member in 1..=size {
@@ -208,6 +220,7 @@ impl Cluster {
             snapshot_log_bytes,
             disk,
             election_ms,
+            auth,
         };
         for (member, listener) in listeners {
             cluster.run(member, listener).await;
@@ -240,6 +253,8 @@ impl Cluster {
             election_max_ms: self.election_ms.end,
             peer_frame_bytes_max: 16 << 20,
             peer_tls: None,
+            peer_auth: self.auth.get(&member).cloned().unwrap_or_default(),
+            peer_handshakes_max: 64,
             snapshot_log_bytes: self.snapshot_log_bytes,
             machine: machine.clone(),
             service: service.clone(),

@@ -20,7 +20,7 @@ use super::session_clock::SessionClock;
 use super::state_time::StateTime;
 use super::{ReadLevel, duties};
 use crate::clock::{self, Clock, SystemClock};
-use crate::consensus::{Consensus, ConsensusOptions, FirstMembers, PeerTls};
+use crate::consensus::{Consensus, ConsensusOptions, FirstMembers, PeerAuth, PeerTls};
 use crate::error::Error;
 use crate::settings::{ListenAddress, ValidSettings};
 use crate::storage::disk::SystemDisk;
@@ -65,7 +65,8 @@ impl NodeBuilder {
         };
         let peer_addr = peer_listener.as_ref().map(local_addr).transpose()?;
         let peer_tls = PeerTls::load(&settings.tls, &settings.limits)?;
-        warn_of_strangers(&settings, peer_addr);
+        let peer_auth = PeerAuth::load(&settings)?;
+        beware_of_strangers(&settings, peer_addr)?;
         let options = StorageOptions {
             directory: settings.data_dir.clone(),
             member: settings.member_id,
@@ -93,6 +94,8 @@ impl NodeBuilder {
             election_max_ms: settings.raft.election_max_ms.into(),
             peer_frame_bytes_max: settings.limits.peer_frame_bytes_max,
             peer_tls,
+            peer_auth,
+            peer_handshakes_max: settings.limits.peer_handshakes_max,
             snapshot_log_bytes: settings.storage.snapshot_log_bytes,
             machine: Arc::clone(&replica) as _,
             service: Arc::clone(&desk) as _,
@@ -204,17 +207,26 @@ async fn bind_peer_listener(settings: &ValidSettings) -> Result<Option<TcpListen
     Ok(Some(listener))
 }
 
-/// Whoever connects there is believed, unless a certificate has to be shown.
-fn warn_of_strangers(settings: &ValidSettings, peer_addr: Option<SocketAddr>) {
-    let guarded = settings.tls.peers && !settings.tls.peers_one_port;
-    if let Some(address) = peer_addr.filter(|address| !guarded && !address.ip().is_loopback()) {
+/// What a name resolved to, or a listener that was handed in, may be off
+/// loopback where the settings could not tell.
+fn beware_of_strangers(
+    settings: &ValidSettings,
+    peer_addr: Option<SocketAddr>,
+) -> Result<(), Error> {
+    let on_loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+    let Some(address) = peer_addr.filter(|address| !on_loopback(address)) else { return Ok(()) };
+    let text = address.to_string();
+    if let Some(why) = settings.believes_strangers_at("the address for members", &text) {
+        return Err(Error::invalid(why));
+    }
+    if !settings.peers_prove() {
         tracing::warn!(
             %address,
-            "who reaches the address for members can read and change everything: keep it to a \
-             network of the members alone, or set tls.peers with tls.peer_cert_file and \
-             tls.peer_ca_file"
+            "peers.allow_unauthenticated is on: who reaches the address for members can read and \
+             change everything"
         );
     }
+    Ok(())
 }
 
 fn local_addr(listener: &TcpListener) -> Result<SocketAddr, Error> {

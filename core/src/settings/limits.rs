@@ -103,6 +103,10 @@ pub struct Limits {
     pub proposal_bytes_max: usize,
     /// Largest log entry made of several commands. Bytes, default 1 MiB.
     pub batch_bytes_max: usize,
+    /// Connections of other members that have not proven yet whose they are.
+    /// One more closes the oldest of the address that has most of them, and an
+    /// address has a quarter at most. Default 256.
+    pub peer_handshakes_max: usize,
     /// Largest frame between members, the same for all of them. Bytes, default
     /// 64 MiB, at most 1 GiB. A change that would not fit into one, with
     /// `batch_bytes_max` and 2 MiB beside it, is refused; so is a configuration in
@@ -226,6 +230,7 @@ impl Limits {
         proposals_max: 65_536,
         proposal_bytes_max: 256 << 20,
         batch_bytes_max: 1 << 20,
+        peer_handshakes_max: 256,
         peer_frame_bytes_max: 64 << 20,
     };
 }

@@ -8,6 +8,7 @@ mod dns;
 mod jaas;
 pub mod limits;
 mod numbered;
+mod peers;
 mod secret;
 mod server_line;
 mod text;
@@ -21,6 +22,7 @@ pub use address::ListenAddress;
 pub use auth::AuthSettings;
 pub use dns::DnsSettings;
 pub use limits::Limits;
+pub use peers::PeerSettings;
 pub use secret::Secret;
 pub use server_line::{ServerAddress, ServerLine};
 pub use tls::{ClientAuth, TlsSettings, TlsVersion};
@@ -60,7 +62,8 @@ pub struct Settings {
     /// `members` belongs to a cluster already.
     pub join: bool,
     /// Where other members connect to. Default off for one member, otherwise
-    /// this member's own entry in `members`.
+    /// this member's own entry in `members`. Off loopback it needs
+    /// `peers.secret_file`, `tls.peers`, or the word that it does not.
     pub peer_addr: Option<ListenAddress>,
     /// ZooKeeper clients. Default `127.0.0.1:2181`. ZooKeeper: `clientPort`.
     pub zk_addr: ListenAddress,
@@ -91,6 +94,8 @@ pub struct Settings {
     pub ui: UiSettings,
     /// TLS towards clients.
     pub tls: TlsSettings,
+    /// Who is believed to be another member.
+    pub peers: PeerSettings,
     /// Who ZooKeeper's clients are, beyond what they say themselves.
     pub auth: AuthSettings,
     /// The agent and its checks.
@@ -237,6 +242,7 @@ impl Default for Settings {
             archive: ArchiveSettings::default(),
             ui: UiSettings::default(),
             tls: TlsSettings::default(),
+            peers: PeerSettings::default(),
             auth: AuthSettings::default(),
             agent: AgentSettings::default(),
             zk: ZookeeperSettings::default(),
@@ -359,8 +365,7 @@ impl Settings {
     /// # Errors
     /// `Invalid`, naming line and key.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
-        toml::from_str(text)
-            .map_err(|error| Error::invalid(format!("the configuration cannot be read: {error}")))
+        toml::from_str(text).map_err(|error| text::unreadable(text, &error))
     }
 
     /// Sets one field by its dotted name, as in `session.tick_ms`, from text.
@@ -449,6 +454,7 @@ impl Settings {
             }
         }
         self.tls.check(&mut problems);
+        self.check_peers(&mut problems);
         self.auth.check(&mut problems);
         if problems.is_empty() {
             return Ok(ValidSettings(self));

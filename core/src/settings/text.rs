@@ -31,7 +31,36 @@ pub(super) fn with_field(settings: &Settings, key: &str, value: &str) -> Result<
         }
         place = table_at(&mut table, key)?;
     }
-    Err(Error::invalid(format!("{key}={value}: {problem}")))
+    Err(Error::invalid(match is_secret(key) {
+        // What does not fit may be quoted in what is said of it.
+        true => format!("{key}: such a value cannot stand here, or there is no such setting"),
+        false => format!("{key}={value}: {problem}"),
+    }))
+}
+
+/// Says where in a configuration file something is wrong. The line itself is
+/// shown only if no secret can be on it.
+pub(super) fn unreadable(text: &str, error: &toml::de::Error) -> Error {
+    let end = error.span().map_or(0, |span| span.end.min(text.len()));
+    let start = error.span().map_or(0, |span| span.start.min(end));
+    // From the beginning of its first line to the end of its last one.
+    let head = text.get(..start).unwrap_or_default();
+    let from = head.rfind('\n').map_or(0, |at| at + 1);
+    let until = text.get(end..).and_then(|tail| tail.find('\n')).map_or(text.len(), |at| end + at);
+    let lines = text.get(from..until).unwrap_or(text);
+    if !is_secret(lines) {
+        return Error::invalid(format!("the configuration cannot be read: {error}"));
+    }
+    let line = head.matches('\n').count() + 1;
+    Error::invalid(format!(
+        "the configuration cannot be read: what stands in line {line} is not a setting with a \
+         value that fits it"
+    ))
+}
+
+/// Whether it names, or may hold, what must not be shown.
+fn is_secret(text: &str) -> bool {
+    ["digest", "password", "sasl_users", "secret", "token"].iter().any(|part| text.contains(part))
 }
 
 /// What stands instead of a secret.
@@ -60,11 +89,8 @@ fn mask(table: &mut Table) {
     for (key, value) in table {
         match value {
             Value::Table(inner) => mask(inner),
-            value
-                if ["digest", "password", "sasl_users", "secret", "token"]
-                    .iter()
-                    .any(|part| key.contains(part)) =>
-            {
+            // Where a secret is kept may be shown.
+            value if is_secret(key) && !key.ends_with("_file") => {
                 *value = Value::from(MASK);
             }
             _ => {}

@@ -277,7 +277,8 @@ mod tests {
         let text = "clientPortAddress=10.0.0.2\nserver.1=a:2888:3888\n\
             server.2=[::1]:2889:3888:participant;10.0.0.2:2182\nserver.3=c:1:2|d:3:4;10.0.0.2:2183\n\
             maxSessionTimeout=-1\nminSessionTimeout=100\njute.maxbuffer=4194304\n\
-            4lw.commands.whitelist=*\nmaxCnxns=7\ncoord.zk.linearizable_reads=true\n";
+            4lw.commands.whitelist=*\nmaxCnxns=7\ncoord.zk.linearizable_reads=true\n\
+            coord.peers.secret_file=/etc/coord.secret\n";
         let settings = read(text, Some("2\n")).unwrap().settings;
         assert_eq!(settings.member_id, 2);
         let members: Vec<&str> = settings.members.values().map(String::as_str).collect();
@@ -298,7 +299,8 @@ mod tests {
     fn observers_and_what_may_be_reconfigured_are_read() {
         let text = "clientPort=1\npeerType=observer\nreconfigEnabled=true\n\
             standaloneEnabled=false\nDigestAuthenticationProvider.superDigest=super:x=\n\
-            server.1=a:1:2\nserver.2=b:1:2:observer\nserver.3=c:1:2:observer\n";
+            server.1=a:1:2\nserver.2=b:1:2:observer\nserver.3=c:1:2:observer\n\
+            coord.peers.allow_unauthenticated=true\n";
         let settings = read(text, Some("2")).unwrap().settings;
         assert_eq!(settings.observers, [2, 3].into());
         assert!(settings.zk.reconfig && settings.zk.lone_voter);

@@ -113,7 +113,8 @@ impl SecureKeys {
             }
             _ if REFUSED.contains(&key) && is_true(value) => {
                 let instead = if key.starts_with("quorum.auth") {
-                    "members prove who they are with certificates: set sslQuorum"
+                    "members prove who they are with certificates (sslQuorum) or a secret \
+                     (coord.peers.secret_file)"
                 } else {
                     "certificates are not looked up in revocation lists"
                 };

@@ -30,6 +30,8 @@ mod verify;
 pub use acceptor::{Acceptor, AcceptorOptions};
 pub use connector::{Connector, ConnectorOptions, Trust, Verify};
 pub use pem::KeyPair;
+pub(crate) use pem::PemFile;
+pub(crate) use reload::Reloading;
 pub use stream::Stream;
 
 use std::sync::Arc;

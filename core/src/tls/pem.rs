@@ -28,9 +28,9 @@ impl KeyPair {
 }
 
 /// A file as it was read.
-pub(super) struct PemFile {
-    pub(super) path: PathBuf,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct PemFile {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl PemFile {

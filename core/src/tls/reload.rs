@@ -13,7 +13,7 @@ use crate::error::Error;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What the files gave when they last made sense.
-pub(super) struct Reloading<T> {
+pub(crate) struct Reloading<T> {
     paths: Vec<PathBuf>,
     make: Box<Make<T>>,
     clock: SystemClock,
@@ -35,7 +35,7 @@ impl<T> Reloading<T> {
     ///
     /// # Errors
     /// `Invalid` if they make no sense.
-    pub(super) fn read(paths: Vec<PathBuf>, make: Box<Make<T>>) -> Result<Self, Error> {
+    pub(crate) fn read(paths: Vec<PathBuf>, make: Box<Make<T>>) -> Result<Self, Error> {
         let files = read_all(&paths)?;
         let clock = SystemClock::default();
         let state =
@@ -44,12 +44,12 @@ impl<T> Reloading<T> {
     }
 
     /// The value.
-    pub(super) fn value(&self) -> Arc<T> {
+    pub(crate) fn value(&self) -> Arc<T> {
         Arc::clone(&self.lock().value)
     }
 
     /// Whether it is time to look at the files. Whoever is told so looks.
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         let now = self.clock.monotonic();
         let mut state = self.lock();
         let due = now.saturating_sub(state.looked) >= LOOK_EVERY;
@@ -64,7 +64,7 @@ impl<T> Reloading<T> {
     /// # Errors
     /// `Invalid` if they have changed and make none: the value stays. Told
     /// once for each change.
-    pub(super) fn look(&self) -> Result<bool, Error> {
+    pub(crate) fn look(&self) -> Result<bool, Error> {
         let files = read_all(&self.paths);
         let seal = files.as_deref().map_or([0; 20], seal);
         if std::mem::replace(&mut self.lock().seen, seal) == seal {

@@ -43,12 +43,21 @@ fn client(server: &Server) -> Client {
     Client::connect(ClientSettings { hosts, ..ClientSettings::default() }, PATIENCE).unwrap()
 }
 
+/// How member 2 says hello to member 1; the length comes first, a nonce last.
+const HELLO: [&[u8]; 7] = [
+    &[60, 0, 0, 0],
+    b"coordper",
+    &[3, 0, 2],
+    &[2, 0, 0, 0, 0, 0, 0, 0],
+    &[1, 0, 0, 0, 0, 0, 0, 0],
+    &[0],
+    &[7; 32],
+];
+
 /// What the other side of a connection that is nobody's says before it hangs up.
 fn said_to(mut stream: TcpStream) -> Vec<u8> {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    // As a member says hello; the length comes first.
-    let hello = [&[31, 0, 0, 0][..], b"coordper", &[2, 0, 2], &[0; 20]].concat();
-    stream.write_all(&hello).unwrap();
+    stream.write_all(&HELLO.concat()).unwrap();
     let mut said = Vec::new();
     // A connection that is reset was closed with something unread: refused as well.
     let _ = stream.read_to_end(&mut said);
@@ -90,8 +99,7 @@ fn who_has_no_certificate_of_the_peers_is_no_peer() {
             let Ok(mut stream) = connector.connect("127.0.0.1", stream).await else { return false };
             // With TLS 1.3 only the first answer tells whether one was let in.
             use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-            let hello = [&[27, 0, 0, 0][..], b"coordper", &[2, 0, 2], &[2], &[0; 7], &[1], &[0; 7]];
-            stream.write_all(&hello.concat()).await.unwrap();
+            stream.write_all(&HELLO.concat()).await.unwrap();
             stream.flush().await.unwrap();
             let mut answer = [9; 5];
             stream.read_exact(&mut answer).await.is_ok() && answer == [1, 0, 0, 0, 0]
