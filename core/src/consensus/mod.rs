@@ -29,6 +29,7 @@ mod member;
 mod membership;
 mod network;
 mod peer_admission;
+mod peer_claims;
 mod peer_complaints;
 mod peer_frame;
 mod peer_handshake;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use coord_state::MemberId;
 use coord_state::codec::{Decode, Encode, Input};
 use futures_util::stream::{self, StreamExt};
+use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -20,6 +21,7 @@ use super::formation::{FirstMembers, Standing};
 use super::lifetime::pause;
 use super::member::Consensus;
 use super::peer_admission::{Admission, Place};
+use super::peer_claims::{check_candidate, check_vote};
 use super::peer_frame::{Connection, FrameReader, FrameWriter, PeerError, Purpose, framed};
 use super::peer_link::{
     ANSWERED, CALL_CONFIRM, CALL_LEADS, CALL_MEET, CALL_PRE_VOTE, CALL_SERVICE, CALL_STANDING,
@@ -32,7 +34,7 @@ use super::peer_message::{
 use super::peer_transport::PeerTransport;
 use super::snapshot_transfer::receive_snapshot;
 use super::state_machine::StateMachine;
-use super::types::{RaftSnapshot, TypeConfig, decode_snapshot_meta};
+use super::types::{LogId, RaftSnapshot, TypeConfig, Vote, decode_snapshot_meta};
 use crate::error::Error;
 use crate::storage::SnapshotStore;
 
@@ -200,36 +202,45 @@ impl PeerServer {
             return Err(PeerError::Unreachable(format!("member {from} cannot be met")));
         }
         // openraft reads the requests in a task of its own, which has to end too.
-        let state = (reader, self.clone(), living);
-        let requests = stream::unfold(state, move |(mut reader, server, living)| async move {
-            let frame = match server.transport.lifetime.until_end(reader.next()).await? {
-                Ok(frame) => frame?,
-                Err(error) => {
-                    if error.kind() == io::ErrorKind::InvalidData {
-                        server.transport.note_too_large(&format!("member {from}: {error}"));
+        let state = (reader, self.clone(), living, None);
+        let requests =
+            stream::unfold(state, move |(mut reader, server, living, leads)| async move {
+                let frame = match server.transport.lifetime.until_end(reader.next()).await? {
+                    Ok(frame) => frame?,
+                    Err(error) => {
+                        if error.kind() == io::ErrorKind::InvalidData {
+                            server.transport.note_too_large(&format!("member {from}: {error}"));
+                        }
+                        return None;
                     }
+                };
+                let (request, rider) = match decode_append(frame) {
+                    Ok(decoded) => decoded,
+                    Err(error) => {
+                        tracing::warn!(%error, "a peer sent an append request that makes no sense");
+                        return None;
+                    }
+                };
+                // Looked at once for each term.
+                if leads != Some(request.vote)
+                    && let Err(why) = server.check_vote(from, &request.vote)
+                {
+                    server.transport.complaints.tell(from, &why);
                     return None;
                 }
-            };
-            let (request, rider) = match decode_append(frame) {
-                Ok(decoded) => decoded,
-                Err(error) => {
-                    tracing::warn!(%error, "a peer sent an append request that makes no sense");
+                if !server.acquaintance.takes_from(&request.vote) {
                     return None;
                 }
-            };
-            if !server.acquaintance.takes_from(&request.vote) {
-                return None;
-            }
-            let term = request.vote.leader_id.term;
-            if let Some(since) = server.contact.note_leader(from, term, Instant::now()) {
-                server.peers.path(from).restored(since);
-            }
-            if !rider.is_empty() {
-                server.service.on_rider(from, rider);
-            }
-            Some((request, (reader, server, living)))
-        });
+                let term = request.vote.leader_id.term;
+                if let Some(since) = server.contact.note_leader(from, term, Instant::now()) {
+                    server.peers.path(from).restored(since);
+                }
+                if !rider.is_empty() {
+                    server.service.on_rider(from, rider);
+                }
+                let leads = Some(request.vote);
+                Some((request, (reader, server, living, leads)))
+            });
         let mut answers = Box::pin(self.raft.stream_append(requests));
         while let Some(answer) = answers.next().await {
             let answer = answer.map_err(|fatal| PeerError::Broken(fatal.to_string()))?;
@@ -300,6 +311,8 @@ impl PeerServer {
         match kind {
             CALL_VOTE | CALL_PRE_VOTE => {
                 let request = decode_vote_request(request).map_err(|error| error.to_string())?;
+                self.check_vote(from, &request.vote)?;
+                self.check_candidate(from, request.last_log_id).await?;
                 if !self.acquaintance.may_vote_for(from).await {
                     return Err(format!("member {} has no vote for now", self.me));
                 }
@@ -315,6 +328,7 @@ impl PeerServer {
             }
             CALL_TRANSFER => {
                 let request = decode_transfer(request).map_err(|error| error.to_string())?;
+                self.check_vote(from, request.from_leader())?;
                 if !self.acquaintance.may_stand() {
                     return Err(format!("member {} may not lead for now", self.me));
                 }
@@ -348,6 +362,19 @@ impl PeerServer {
         Ok(out.into())
     }
 
+    fn check_vote(&self, from: MemberId, vote: &Vote) -> Result<(), String> {
+        let own_term = self.raft.metrics().borrow_watched().current_term;
+        check_vote(from, vote, own_term)
+    }
+
+    async fn check_candidate(&self, from: MemberId, last_log: Option<LogId>) -> Result<(), String> {
+        let checked = self.raft.with_raft_state(move |state| {
+            let voters = state.membership_state.effective().voter_ids().collect::<Vec<_>>();
+            check_candidate(from, last_log, state.log_ids.last().copied(), voters.into_iter())
+        });
+        checked.await.map_err(|fatal| fatal.to_string())?
+    }
+
     async fn serve_snapshots(
         &self,
         connection: Connection,
@@ -356,6 +383,7 @@ impl PeerServer {
         let Connection { mut reader, mut writer, living: _living, .. } = connection;
         while let Some(offer) = reader.next().await? {
             let (vote, size) = decode_snapshot_offer(offer)?;
+            self.check_vote(from, &vote).map_err(PeerError::Broken)?;
             if !self.acquaintance.knows(from).await || !self.acquaintance.takes_from(&vote) {
                 let why = "this member recovers, and not by that leader";
                 return Err(PeerError::Unreachable(why.to_owned()));
@@ -374,6 +402,6 @@ impl PeerServer {
     }
 }
 
-async fn send_vote(writer: &mut FrameWriter, vote: &super::types::Vote) -> io::Result<()> {
+async fn send_vote(writer: &mut FrameWriter, vote: &Vote) -> io::Result<()> {
     writer.send(&framed(|out| encode_vote(vote, out))).await
 }

@@ -14,6 +14,7 @@
 //! a majority that counted on it is none the less one. What goes is the state,
 //! the snapshot of it and with the next purge the log beneath.
 
+use std::fmt;
 use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use coord_state::MemberId;
 use coord_state::codec::{Decode, Encode, Input};
 use openraft::RaftTypeConfig;
+use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::entry::EntryPayload;
 
 use super::lifetime::timeout;
@@ -36,6 +38,9 @@ use crate::storage::{RaftLog, Snapshot, SnapshotStore};
 
 /// How long one of the two may be behind the other.
 const CATCH_UP: Duration = Duration::from_secs(30);
+/// How long a log may be behind an entry that a peer has applied. That entry is
+/// committed, so a leader is about to send it.
+const LOG_BEHIND: Duration = Duration::from_secs(2);
 
 impl Consensus {
     /// Replaces the state by that of `peer`, as of an entry not older than the
@@ -167,21 +172,32 @@ impl PeerServer {
     }
 
     async fn recent_snapshot(&self, wanted: u64) -> Result<Snapshot, PeerError> {
-        let _one_at_a_time = self.snapshotting.lock().await;
-        let fresh = || {
-            let current = self.snapshots.current();
-            current.filter(|current| current.position().is_some_and(|at| at.index >= wanted))
-        };
-        let failed = |error: &dyn std::fmt::Display| PeerError::Broken(error.to_string());
-        let wait = self.raft.wait(Some(CATCH_UP));
-        if fresh().is_none() {
-            let applied = wait.applied_index_at_least(Some(wanted), "what a peer has applied");
-            applied.await.map_err(|error| failed(&error))?;
-            self.raft.trigger().snapshot().await.map_err(|error| failed(&error))?;
-            let taken = |at: &Option<LogId>| at.is_some_and(|at| at.index >= wanted);
-            let taken = wait.metrics(|metrics| taken(&metrics.snapshot), "a snapshot");
-            taken.await.map_err(|error| failed(&error))?;
+        if let Some(recent) = self.snapshot_since(wanted) {
+            return Ok(recent);
         }
-        fresh().ok_or_else(|| PeerError::Broken("no snapshot was taken".to_owned()))
+        let failed = |error: &dyn fmt::Display| PeerError::Broken(error.to_string());
+        // Waited for before the lock is taken: what was asked for may never come.
+        let logged = self.raft.metrics().borrow_watched().last_log_index;
+        let within = if logged >= Some(wanted) { CATCH_UP } else { LOG_BEHIND };
+        let wait = self.raft.wait(Some(within));
+        let applied = wait.applied_index_at_least(Some(wanted), "what a peer has applied");
+        applied.await.map_err(|error| failed(&error))?;
+        let _one_at_a_time = self.snapshotting.lock().await;
+        if let Some(recent) = self.snapshot_since(wanted) {
+            return Ok(recent);
+        }
+        self.raft.trigger().snapshot().await.map_err(|error| failed(&error))?;
+        let taken = |at: &Option<LogId>| at.is_some_and(|at| at.index >= wanted);
+        let wait = self.raft.wait(Some(CATCH_UP));
+        let taken = wait.metrics(|metrics| taken(&metrics.snapshot), "a snapshot");
+        taken.await.map_err(|error| failed(&error))?;
+        let recent = self.snapshot_since(wanted);
+        recent.ok_or_else(|| PeerError::Broken("no snapshot was taken".to_owned()))
+    }
+
+    /// The current snapshot, if it has the entry.
+    fn snapshot_since(&self, wanted: u64) -> Option<Snapshot> {
+        let current = self.snapshots.current();
+        current.filter(|current| current.position().is_some_and(|at| at.index >= wanted))
     }
 }

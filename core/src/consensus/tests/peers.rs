@@ -5,8 +5,15 @@ use tokio::net::TcpStream;
 
 use super::super::peer_frame::{PeerError, Purpose, framed};
 use super::super::peer_handshake::{Connecting, Side};
+use super::super::peer_link::{CALL_PRE_VOTE, CALL_VOTE};
+use super::super::peer_message::encode_vote_request;
+use super::super::snapshot_transfer::receive_snapshot;
+use super::super::types::{LogId, decode_snapshot_meta, vote};
 use super::*;
 use crate::settings::Settings;
+use crate::storage::StoredVote;
+use coord_state::codec::{Decode as _, Encode as _, Input};
+use openraft::raft::VoteRequest;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 fn auth(secret: &str) -> PeerAuth {
@@ -145,6 +152,83 @@ fn strangers_that_say_nothing_keep_no_member_out() {
         for stream in &mut strangers {
             assert_eq!(frame_from(stream).await, None);
         }
+        cluster.stop_all().await;
+    });
+}
+
+// Found as: a snapshot asked for as of an entry that never comes kept every
+// other one, the member's own included, from being taken for 30 seconds.
+#[test]
+fn a_snapshot_of_the_future_keeps_no_other_from_being_taken() {
+    within_time(async {
+        let mut cluster = cluster(&[SECRET; 2]).await;
+        let leader = cluster.leader().await;
+        cluster.running[&leader].write(&payloads(0..10)).await;
+        let (here, there) = (&cluster.running[&leader], MemberId(leader.0 % 2 + 1));
+        let peers = &cluster.running[&there].consensus.inner.peers;
+        let mut asked = Vec::new();
+        for wanted in [u64::MAX, 1 << 40, u64::MAX - 1] {
+            let mut connection = peers.connect(leader, Purpose::Fetch).await.unwrap();
+            connection.writer.send(&framed(|out| wanted.encode(out))).await.unwrap();
+            asked.push(connection);
+        }
+        // Meanwhile an honest one is answered, and nothing of it is in the way.
+        let mut connection = peers.connect(leader, Purpose::Fetch).await.unwrap();
+        let applied = *here.consensus.inner.progress.watch().borrow() - 1;
+        connection.writer.send(&framed(|out| applied.encode(out))).await.unwrap();
+        let offer = connection.reader.next().await.unwrap().unwrap();
+        let size = u64::decode(&mut Input::new(offer)).unwrap();
+        let store = {
+            let storage = cluster.running[&there].consensus.inner.storage.lock().unwrap();
+            storage.as_ref().unwrap().snapshots.clone()
+        };
+        let living = Arc::new(cluster.running[&there].consensus.inner.lifetime.enter());
+        let snapshot = receive_snapshot(&mut connection.reader, store, living, size).await.unwrap();
+        let meta = decode_snapshot_meta(snapshot.meta().clone()).unwrap();
+        assert!(meta.last_log_id.unwrap().index >= applied);
+        drop(snapshot);
+        drop(here.consensus.hold_snapshots());
+        // They are told soon that there is none.
+        for connection in &mut asked {
+            assert!(connection.reader.next().await.unwrap().is_none());
+        }
+        drop((asked, connection));
+        cluster.stop_all().await;
+    });
+}
+
+// Found as: one vote with the highest term there is, and nobody could ever be
+// elected again.
+#[test]
+fn a_vote_that_no_member_can_have_sent_changes_nothing() {
+    within_time(async {
+        let mut cluster = Cluster::start(3, 1 << 20).await;
+        let leader = cluster.leader().await;
+        let from = MemberId(leader.0 % 3 + 1);
+        let other = (from.0 % 3) + 1;
+        let term = cluster.running[&leader].consensus.status().term;
+        for (voted_for, term) in
+            [(from.0, u64::MAX), (from.0, 1 << 40), (other, term + 1), (9, term + 1)]
+        {
+            let request = VoteRequest {
+                vote: vote(StoredVote { term, voted_for, committed: false }),
+                last_log_id: Some(LogId::new_term_index(u64::MAX, u64::MAX)),
+                // As if the leader had asked for it, so that its lease does not count.
+                leadership_transfer: true,
+            };
+            let mut bytes = Vec::new();
+            encode_vote_request(&request, &mut bytes);
+            let peers = &cluster.running[&from].consensus.inner.peers;
+            for kind in [CALL_VOTE, CALL_PRE_VOTE] {
+                let answer = peers.call(leader, kind, bytes.clone().into()).await;
+                let refused = answer.unwrap_err().to_string();
+                assert!(refused.contains(&format!("member {from}")), "{refused}");
+            }
+        }
+        assert_eq!(cluster.running[&leader].consensus.status().term, term);
+        cluster.stop(leader).await;
+        let next = cluster.leader().await;
+        cluster.running[&next].write(&payloads(0..10)).await;
         cluster.stop_all().await;
     });
 }
