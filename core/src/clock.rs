@@ -4,6 +4,7 @@
 //! in its own.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Wall time for stamps, monotonic time for timeouts.
@@ -69,4 +70,30 @@ pub fn interval(period: Duration) -> tokio::time::Interval {
     let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     interval
+}
+
+/// Lets something through now and then, for what would otherwise be said again
+/// and again.
+#[derive(Debug)]
+pub struct Throttle {
+    period: Duration,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Throttle {
+    /// Once in `period`.
+    pub const fn new(period: Duration) -> Self {
+        Self { period, last: Mutex::new(None) }
+    }
+
+    /// Whether this time is one.
+    pub fn admits(&self) -> bool {
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let admits = last.is_none_or(|last| now.duration_since(last) >= self.period);
+        if admits {
+            *last = Some(now);
+        }
+        admits
+    }
 }

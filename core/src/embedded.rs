@@ -5,9 +5,14 @@
 //! Nothing is process-wide: any number of members can live in one process, and
 //! once [`Server::stop`] returns no thread or socket of it is left.
 
+mod descriptors;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod divergence;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+mod failing_disk;
+mod standing;
 
 use std::fs::Permissions;
 use std::net::SocketAddr;
@@ -17,6 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use descriptors::raise_open_files_limit;
+pub use standing::{FailureWatch, ServerState, ServerStatus};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -35,6 +42,7 @@ use crate::settings::{ListenAddress, Settings, ValidSettings};
 pub struct Server {
     running: Option<Running>,
     addresses: Addresses,
+    failure: FailureWatch,
     /// Removed with the server, after everything that writes into it.
     _temporary: Option<TempDir>,
 }
@@ -79,7 +87,7 @@ impl Server {
     /// `Invalid` (a port is taken, the directory is in use), `Corrupt`
     /// (damaged directory), `Internal`.
     pub fn start(settings: ValidSettings) -> Result<Self, Error> {
-        Self::start_inner(settings, None, None)
+        Self::start_inner(settings, Parts::default(), None)
     }
 
     /// Starts a member for a host program: as [`Self::start`], except that with
@@ -93,12 +101,12 @@ impl Server {
             return Self::start(settings.validate()?);
         }
         let (settings, directory) = in_temporary_directory(settings)?;
-        Self::start_inner(settings.validate()?, None, Some(directory))
+        Self::start_inner(settings.validate()?, Parts::default(), Some(directory))
     }
 
     fn start_inner(
         settings: ValidSettings,
-        peer_listener: Option<std::net::TcpListener>,
+        parts: Parts,
         temporary: Option<TempDir>,
     ) -> Result<Self, Error> {
         if Handle::try_current().is_ok() {
@@ -107,7 +115,7 @@ impl Server {
             ));
         }
         let runtime = runtime(&settings)?;
-        let started = runtime.block_on(start_parts(settings, peer_listener));
+        let started = runtime.block_on(start_parts(settings, parts));
         match started {
             Ok((node, agent, zookeeper, consul, dns)) => {
                 let addresses = Addresses {
@@ -118,8 +126,10 @@ impl Server {
                     dns: dns.as_ref().map(DnsServer::local_addr),
                     peer: node.peer_addr(),
                 };
+                let failure = FailureWatch::default();
+                runtime.spawn(failure.clone().follow(node.watch_impairment()));
                 let running = Running { runtime, node, agent, zookeeper, consul, dns };
-                Ok(Self { running: Some(running), addresses, _temporary: temporary })
+                Ok(Self { running: Some(running), addresses, failure, _temporary: temporary })
             }
             Err(error) => {
                 runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
@@ -163,6 +173,28 @@ impl Server {
         self.running().map(Running::obstacle)
     }
 
+    /// How it stands now.
+    pub fn status(&self) -> ServerStatus {
+        match &self.running {
+            Some(running) => ServerStatus::of(&running.node),
+            None => ServerStatus::stopped(),
+        }
+    }
+
+    /// Blocks until it failed and can take part no more, and says why; `None`
+    /// after `limit`. What recovers by itself is no failure: see [`Self::status`].
+    ///
+    /// # Errors
+    /// `Closed` if it was stopped, before or meanwhile.
+    pub fn wait_failed(&self, limit: Duration) -> Result<Option<String>, Error> {
+        self.failure.wait(limit)
+    }
+
+    /// The same for a thread that does not hold the server.
+    pub fn failure_watch(&self) -> FailureWatch {
+        self.failure.clone()
+    }
+
     /// The node, for calls without a socket between.
     ///
     /// # Errors
@@ -195,6 +227,7 @@ impl Server {
     /// the log, joins its threads. Idempotent.
     pub fn stop(&mut self) {
         let Some(running) = self.running.take() else { return };
+        self.failure.stopped();
         let Running { runtime, node, agent, zookeeper, consul, dns } = running;
         runtime.block_on(async {
             // While clients are served yet: they notice nothing of it.
@@ -282,7 +315,8 @@ impl Cluster {
             };
             let (mut member, directory) = in_temporary_directory(member)?;
             let valid = member.clone().validate()?;
-            let server = Server::start_inner(valid, Some(listener), Some(directory))?;
+            let parts = Parts::listening(listener);
+            let server = Server::start_inner(valid, parts, Some(directory))?;
             let Addresses { zk, http, dns, .. } = server.addresses();
             member.zk_addr = port_taken(zk);
             member.http_addr = port_taken(http);
@@ -346,8 +380,10 @@ impl Cluster {
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .map_err(|error| Error::invalid("the member's port is taken").caused_by(error))?;
         let settings = settings.clone().validate()?;
-        let mut again = Server::start_inner(settings, Some(listener), None)?;
+        let parts = Parts::listening(listener);
+        let mut again = Server::start_inner(settings, parts, None)?;
         server.running = again.running.take();
+        server.failure = again.failure.clone();
         server.wait_ready(limit)
     }
 
@@ -357,14 +393,34 @@ impl Cluster {
     }
 }
 
-type Parts = (Node, Arc<Agent>, Option<ZookeeperServer>, Option<ConsulServer>, Option<DnsServer>);
-
-async fn start_parts(
-    settings: ValidSettings,
+/// What is handed in instead of being made.
+#[derive(Default)]
+struct Parts {
     peer_listener: Option<std::net::TcpListener>,
-) -> Result<Parts, Error> {
+    /// For tests: a file system that fails.
+    #[cfg(test)]
+    disk: Option<Arc<dyn crate::storage::disk::Disk>>,
+}
+
+impl Parts {
+    fn listening(peer_listener: std::net::TcpListener) -> Self {
+        Self {
+            peer_listener: Some(peer_listener),
+            #[cfg(test)]
+            disk: None,
+        }
+    }
+}
+
+type Started = (Node, Arc<Agent>, Option<ZookeeperServer>, Option<ConsulServer>, Option<DnsServer>);
+
+async fn start_parts(settings: ValidSettings, parts: Parts) -> Result<Started, Error> {
     let mut builder = Node::builder(settings.clone());
-    if let Some(listener) = peer_listener {
+    #[cfg(test)]
+    if let Some(disk) = parts.disk {
+        builder = builder.disk(disk);
+    }
+    if let Some(listener) = parts.peer_listener {
         let listener = tokio::net::TcpListener::from_std(listener)
             .map_err(|error| Error::internal("the peer listener").caused_by(error))?;
         builder = builder.peer_listener(listener);

@@ -33,6 +33,9 @@ pub enum ErrorKind {
     },
     /// Nothing was applied; try again later.
     Unavailable,
+    /// This member takes no writes now, since its disk is full or fails: nothing
+    /// was applied; try later, or another member.
+    ReadOnly,
     /// The operation may or may not have been applied: read again before retrying.
     Indeterminate,
     /// The handle was closed.
@@ -73,6 +76,11 @@ impl Error {
         Self::new(ErrorKind::Unavailable, message)
     }
 
+    /// This member takes no writes now.
+    pub fn read_only(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::ReadOnly, message)
+    }
+
     /// The outcome is unknown.
     pub fn indeterminate(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Indeterminate, message)
@@ -100,7 +108,10 @@ impl Error {
 
     /// Whether the same call may succeed later without change.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.inner.kind, ErrorKind::NotLeader { .. } | ErrorKind::Unavailable)
+        matches!(
+            self.inner.kind,
+            ErrorKind::NotLeader { .. } | ErrorKind::Unavailable | ErrorKind::ReadOnly
+        )
     }
 
     /// Whether the operation may have taken effect in spite of the error.

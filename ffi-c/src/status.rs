@@ -88,7 +88,7 @@ impl coord_status {
     fn of_kind(kind: &ErrorKind) -> Self {
         match kind {
             ErrorKind::NotLeader { .. } => Self::COORD_NOT_LEADER,
-            ErrorKind::Unavailable => Self::COORD_UNAVAILABLE,
+            ErrorKind::Unavailable | ErrorKind::ReadOnly => Self::COORD_UNAVAILABLE,
             ErrorKind::Indeterminate => Self::COORD_INDETERMINATE,
             ErrorKind::Closed => Self::COORD_CLOSED,
             ErrorKind::Invalid => Self::COORD_INVALID,

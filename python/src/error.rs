@@ -61,7 +61,7 @@ fn text(error: &Error) -> String {
 fn kind(error: &Error) -> &'static str {
     match error.kind() {
         ErrorKind::NotLeader { .. } => "not_leader",
-        ErrorKind::Unavailable => "unavailable",
+        ErrorKind::Unavailable | ErrorKind::ReadOnly => "unavailable",
         ErrorKind::Indeterminate => "indeterminate",
         ErrorKind::Closed => "closed",
         ErrorKind::Invalid => "invalid",

@@ -101,15 +101,24 @@ impl Agent {
             tasks: Mutex::new(Vec::new()),
         });
         let tasks = vec![
-            tokio::spawn(Arc::clone(&agent).keep_in_step()),
-            tokio::spawn(Arc::clone(&agent).run_checks()),
-            tokio::spawn(Arc::clone(&agent).expire_ttls()),
-            tokio::spawn(Arc::clone(&agent).reap_critical_services()),
-            tokio::spawn(Arc::clone(&agent).watch_members()),
-            tokio::spawn(Arc::clone(&agent).remove_dead_members()),
+            agent.spawn("the agent's sync", Arc::clone(&agent).keep_in_step()),
+            agent.spawn("running checks", Arc::clone(&agent).run_checks()),
+            agent.spawn("expiring TTLs", Arc::clone(&agent).expire_ttls()),
+            agent.spawn("reaping services", Arc::clone(&agent).reap_critical_services()),
+            agent.spawn("watching members", Arc::clone(&agent).watch_members()),
+            agent.spawn("removing dead members", Arc::clone(&agent).remove_dead_members()),
         ];
         *agent.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         Ok(agent)
+    }
+
+    /// Runs a task that has to last as long as the member, which fails if it panics.
+    fn spawn(
+        &self,
+        what: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        tokio::spawn(self.node.guard(what, task))
     }
 
     /// Stops its tasks. What is registered stays so, here and in the catalog.

@@ -36,8 +36,14 @@ struct Arguments {
 enum Command {
     /// Run one member until it is told to stop (SIGTERM, SIGINT). Other signals
     /// that programs are sent on purpose do no harm.
+    ///
+    /// Exit status: 0 stopped as told; 1 not started, see the message; 3 failed while it ran,
+    /// as with a disk that returns errors: look at the message, then start it again.
     Server(server::ServerArguments),
 }
+
+/// The exit status of a member that failed while it ran.
+const FAILED: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -47,7 +53,11 @@ fn main() -> ExitCode {
         Command::Server(arguments) => server::run(arguments),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(server::Ended::Stopped) => ExitCode::SUCCESS,
+        Ok(server::Ended::Failed(why)) => {
+            outlet::complain(&format!("coord: this member failed: {why}"));
+            ExitCode::from(FAILED)
+        }
         Err(error) => {
             outlet::complain(&format!("coord: {}", error.chain()));
             ExitCode::FAILURE

@@ -2,11 +2,14 @@
 //!
 //! Tasks and connections live until the member stops; stopping waits until the
 //! last of them is gone, so that nothing of a stopped member is left running.
+//! What must not end by itself says so here when it does, and the member failed.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::FutureExt;
 use tokio::sync::watch;
 
 /// Says when to end, and knows who has not yet.
@@ -14,27 +17,79 @@ use tokio::sync::watch;
 pub(super) struct Lifetime {
     ending: Arc<watch::Sender<bool>>,
     living: Arc<watch::Sender<usize>>,
+    failure: Arc<watch::Sender<Option<String>>>,
 }
 
 /// Something that lives.
 #[derive(Debug)]
-pub(super) struct Living(Arc<watch::Sender<usize>>);
+pub(super) struct Living {
+    ending: Arc<watch::Sender<bool>>,
+    living: Arc<watch::Sender<usize>>,
+}
+
+impl Living {
+    /// Whether it should end.
+    pub(super) fn is_ending(&self) -> bool {
+        *self.ending.borrow()
+    }
+}
 
 impl Drop for Living {
     fn drop(&mut self) {
-        self.0.send_modify(|living| *living -= 1);
+        self.living.send_modify(|living| *living -= 1);
     }
 }
 
 impl Lifetime {
     pub(super) fn new() -> Self {
-        Self { ending: Arc::new(watch::Sender::new(false)), living: Arc::default() }
+        let ending = Arc::new(watch::Sender::new(false));
+        Self { ending, living: Arc::default(), failure: Arc::default() }
     }
 
     /// Counts something in until it is dropped.
     pub(super) fn enter(&self) -> Living {
         self.living.send_modify(|living| *living += 1);
-        Living(self.living.clone())
+        Living { ending: self.ending.clone(), living: self.living.clone() }
+    }
+
+    /// The member can go on no more. The first reason counts.
+    pub(super) fn fail(&self, why: &str) {
+        self.failure.send_if_modified(|failure| {
+            let news = failure.is_none();
+            if news {
+                tracing::error!("this member failed: {why}");
+                *failure = Some(why.to_owned());
+            }
+            news
+        });
+    }
+
+    /// Why it cannot go on, as soon as that is so.
+    pub(super) fn watch_failure(&self) -> watch::Receiver<Option<String>> {
+        self.failure.subscribe()
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.borrow().clone()
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    /// As [`Self::spawn`], for what the member cannot do without: it fails if
+    /// that panics.
+    pub(super) fn spawn_vital(
+        &self,
+        what: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let lifetime = self.clone();
+        self.spawn(async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                lifetime.fail(&format!("{what} panicked"));
+            }
+        });
     }
 
     /// Runs a task until it is done or the member stops.

@@ -32,14 +32,11 @@ use super::peer_server::{LeaderContact, PeerServer, PeerService, Raft};
 use super::peer_transport::{PeerTls, PeerTransport};
 use super::start::{check_snapshot, settle_start};
 use super::state_machine::{Machine, Progress, StateMachine};
-use super::status::{ConsensusStatus, status_of};
+use super::status::{ConsensusStatus, failure_of, status_of};
 use super::types::{Proposal, Respond, TypeConfig};
 use crate::error::{Error, ErrorKind};
-use crate::storage::Storage;
+use crate::storage::{LogCondition, Storage};
 
-/// Log kept behind a snapshot for members that are a little late, in parts of
-/// what makes a snapshot due.
-const LOG_KEPT_DIVISOR: u64 = 4;
 /// A leader that was not heard for so many heartbeats was cut off.
 const HEARTBEATS_MISSED: u32 = 4;
 /// Time for what was started to end.
@@ -53,17 +50,19 @@ struct Standing {
     term: u64,
     leader: Option<u64>,
     membership: Option<u64>,
+    stalled: bool,
     failed: bool,
 }
 
 impl Standing {
-    fn of(metrics: &RaftMetrics<TypeConfig>) -> Self {
+    fn of(metrics: &RaftMetrics<TypeConfig>, status: &ConsensusStatus) -> Self {
         Self {
             role: metrics.state,
             term: metrics.current_term,
             leader: metrics.current_leader,
             membership: metrics.membership_config.log_id().as_ref().map(|log_id| log_id.index),
-            failed: metrics.running_state.is_err(),
+            stalled: status.stalled.is_some(),
+            failed: status.failed.is_some() || metrics.running_state.is_err(),
         }
     }
 }
@@ -136,8 +135,18 @@ pub(super) struct Inner {
     /// Held while a snapshot is taken, and while none may be.
     pub(super) snapshotting: Arc<tokio::sync::Mutex<()>>,
     status: watch::Sender<ConsensusStatus>,
+    log_condition: watch::Receiver<LogCondition>,
     pub(super) storage: Mutex<Option<Storage>>,
     stopping: tokio::sync::Mutex<()>,
+}
+
+impl Inner {
+    /// Something that has to last ended: the member failed, unless it stops.
+    pub(super) fn ended_by_itself(&self, why: &str) {
+        if !self.lifetime.is_ending() {
+            self.lifetime.fail(why);
+        }
+    }
 }
 
 impl Consensus {
@@ -226,6 +235,7 @@ impl Consensus {
             lifetime,
             snapshotting,
             status: watch::Sender::default(),
+            log_condition: storage.log.watch_condition(),
             storage: Mutex::new(Some(storage)),
             stopping: tokio::sync::Mutex::default(),
         });
@@ -250,7 +260,8 @@ impl Consensus {
     /// possibly before this returns. Never blocks.
     pub fn propose(&self, payload: Bytes, on_refused: impl FnOnce(Refusal) + Send + 'static) {
         let inner = &self.inner;
-        if inner.lifetime.is_ending() {
+        // Asked all the same, openraft would complain of each one.
+        if inner.lifetime.is_ending() || inner.lifetime.has_failed() {
             return on_refused(Refusal::Stopped);
         }
         let pending = Pending(Arc::new(Mutex::new(Some(Box::new(on_refused)))));
@@ -315,7 +326,13 @@ impl Consensus {
         let inner = &self.inner;
         let metrics = inner.raft.metrics();
         let metrics = metrics.borrow_watched();
-        status_of(&metrics, inner.contact.age_ms(), inner.peers.dropped())
+        let mut status = status_of(&metrics, inner.contact.age_ms(), inner.peers.dropped());
+        drop(metrics);
+        if let LogCondition::Stalled(why) = &*inner.log_condition.borrow() {
+            status.stalled = Some(format!("the log cannot be written: {why}"));
+        }
+        status.failed = inner.lifetime.failure().or(status.failed);
+        status
     }
 
     /// Frames that were too large to go from or to another member, since the start.
@@ -381,14 +398,6 @@ impl Consensus {
         }
     }
 
-    /// Takes a snapshot soon, whether or not one is due.
-    ///
-    /// # Errors
-    /// `Closed` or `Internal` if the member stopped or failed.
-    pub async fn snapshot(&self) -> Result<(), Error> {
-        self.inner.raft.trigger().snapshot().await.map_err(fatal_error)
-    }
-
     /// Stops the member: writes what waits, closes its data directory and
     /// connections. Nothing of it runs once this returns. Idempotent.
     pub async fn stop(&self) {
@@ -396,6 +405,10 @@ impl Consensus {
         let _one_at_a_time = inner.stopping.lock().await;
         inner.lifetime.end();
         inner.acquaintance.save().await;
+        // Consensus may wait for a log that cannot be written.
+        if let Some(storage) = &*inner.storage.lock().unwrap_or_else(PoisonError::into_inner) {
+            storage.log.abandon();
+        }
         if inner.raft.shutdown().await.is_err() {
             tracing::warn!(member = inner.peers.me.0, "consensus ended by a panic");
         }
@@ -419,55 +432,47 @@ impl Consensus {
     fn watch_over(&self, snapshot_log_bytes: u64) {
         let lifetime = self.inner.lifetime.clone();
         let watcher = self.clone();
-        lifetime.spawn(async move {
-            // The same channel that `status` reads: openraft's narrower ones are
-            // sent to before it, so a wake-up from them can find it unchanged,
-            // and a new leader would never be noticed.
-            let mut changes = watcher.inner.raft.metrics();
-            let mut published = None;
-            loop {
-                let standing = Some(Standing::of(&changes.borrow_watched()));
-                if standing != published {
-                    watcher.publish();
-                    published = standing;
-                }
-                if changes.changed().await.is_err() {
-                    break;
-                }
-            }
-            // openraft ended by itself: say why.
-            watcher.publish();
-        });
+        lifetime.spawn_vital("following the status", async move { watcher.follow_status().await });
         let keeper = self.clone();
-        lifetime.spawn(async move {
-            loop {
-                keeper.inner.progress.snapshot_due.notified().await;
-                if keeper.take_snapshot(snapshot_log_bytes).await.is_err() {
-                    return;
-                }
-            }
+        lifetime.spawn_vital("taking snapshots", async move {
+            keeper.keep_snapshots(snapshot_log_bytes).await;
         });
     }
 
-    /// Takes a snapshot and drops the log before it, but for a tail.
-    async fn take_snapshot(&self, snapshot_log_bytes: u64) -> Result<(), Fatal<TypeConfig>> {
-        let _one_at_a_time = self.inner.snapshotting.lock().await;
-        let raft = &self.inner.raft;
-        let before = raft.metrics().borrow_watched().snapshot;
-        raft.trigger().snapshot().await?;
-        let wait = raft.wait(None);
-        let taken = wait.metrics(|metrics| metrics.snapshot > before, "a snapshot").await;
-        let Ok(metrics) = taken else { return Err(Fatal::Stopped) };
-        let Some(upto) = metrics.snapshot else { return Ok(()) };
-        let tail_start = {
-            let storage = self.inner.storage.lock().unwrap_or_else(PoisonError::into_inner);
-            let kept = snapshot_log_bytes / LOG_KEPT_DIVISOR;
-            storage.as_ref().map_or(0, |storage| storage.log.tail_start(kept))
-        };
-        if let Some(last) = tail_start.min(upto.index + 1).checked_sub(1) {
-            raft.trigger().purge_log(last).await?;
+    async fn follow_status(&self) {
+        let inner = &self.inner;
+        // The same channel that `status` reads: openraft's narrower ones are
+        // sent to before it, so a wake-up from them can find it unchanged,
+        // and a new leader would never be noticed.
+        let mut changes = inner.raft.metrics();
+        let mut log = inner.log_condition.clone();
+        let mut failure = inner.lifetime.watch_failure();
+        let mut published = None;
+        loop {
+            if let LogCondition::Failed(why) = &*log.borrow_and_update() {
+                inner.lifetime.fail(why);
+            }
+            failure.borrow_and_update();
+            // Before the borrow: it looks at the same channel, and two looks at once
+            // wait for each other if the sender comes between them.
+            let status = self.status();
+            let standing = Some(Standing::of(&changes.borrow_watched(), &status));
+            if standing != published {
+                self.publish();
+                published = standing;
+            }
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() {
+                    break;
+                },
+                Ok(()) = log.changed() => {}
+                Ok(()) = failure.changed() => {}
+            }
         }
-        Ok(())
+        // openraft ended by itself: say why.
+        let why = failure_of(&inner.raft.metrics().borrow_watched());
+        inner.ended_by_itself(why.as_deref().unwrap_or("consensus panicked"));
+        self.publish();
     }
 
     fn publish(&self) {

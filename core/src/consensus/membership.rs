@@ -124,17 +124,25 @@ impl Consensus {
     /// As the leader: of the other voters that were heard within this time the one
     /// with most of the log. While writes go on nobody may have all of it.
     pub fn heir(&self, within: Duration) -> Option<MemberId> {
+        self.heirs(within).into_iter().next()
+    }
+
+    /// As the leader: the other voters that were heard within this time, the one
+    /// with most of the log first.
+    pub fn heirs(&self, within: Duration) -> Vec<MemberId> {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
-        let (matched, heard) = (metrics.replication.as_ref()?, metrics.heartbeat.as_ref()?);
+        let (Some(matched), Some(heard)) = (&metrics.replication, &metrics.heartbeat) else {
+            return Vec::new();
+        };
         let is_heard = |voter: &u64| {
             let at = heard.get(voter).and_then(Option::as_ref);
             *voter != metrics.id && at.is_some_and(|at| at.elapsed() <= within)
         };
         let voters = metrics.membership_config.membership().voter_ids();
-        let heir =
-            voters.filter(is_heard).max_by_key(|voter| matched.get(voter).copied().flatten());
-        heir.map(MemberId)
+        let mut heirs: Vec<u64> = voters.filter(is_heard).collect();
+        heirs.sort_by_key(|voter| std::cmp::Reverse(matched.get(voter).copied().flatten()));
+        heirs.into_iter().map(MemberId).collect()
     }
 
     /// Whether a member answers at an address.

@@ -43,6 +43,7 @@ mod peer_transport;
 mod recovery;
 mod reinstall;
 mod snapshot_transfer;
+mod snapshots;
 mod start;
 mod state_machine;
 mod status;

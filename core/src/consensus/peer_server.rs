@@ -35,6 +35,7 @@ use super::peer_transport::PeerTransport;
 use super::snapshot_transfer::receive_snapshot;
 use super::state_machine::StateMachine;
 use super::types::{LogId, RaftSnapshot, TypeConfig, Vote, decode_snapshot_meta};
+use crate::clock::Throttle;
 use crate::error::Error;
 use crate::storage::SnapshotStore;
 
@@ -142,12 +143,15 @@ impl PeerServer {
     /// Accepts connections until the member stops.
     pub(super) async fn run(self, listener: TcpListener, admission: Arc<Admission>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let complaints = Throttle::new(Duration::from_secs(10));
         loop {
             let (stream, address) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, say: there may be some soon.
-                    tracing::warn!(%error, "a peer's connection could not be accepted");
+                    if complaints.admits() {
+                        tracing::warn!(%error, "a peer's connection could not be accepted");
+                    }
                     pause(Duration::from_millis(50)).await;
                     continue;
                 }

@@ -31,6 +31,7 @@ use super::member::{Consensus, fatal_error};
 use super::peer_frame::{Connection, PeerError, Purpose, framed};
 use super::peer_server::PeerServer;
 use super::snapshot_transfer::{SNAPSHOT_STALL, receive_snapshot, send_snapshot};
+use super::snapshots::take;
 use super::state_machine::{CommittedEntry, StateMachine, blocking};
 use super::types::{LogId, TypeConfig, decode_snapshot_meta, position};
 use crate::error::Error;
@@ -186,11 +187,7 @@ impl PeerServer {
         if let Some(recent) = self.snapshot_since(wanted) {
             return Ok(recent);
         }
-        self.raft.trigger().snapshot().await.map_err(|error| failed(&error))?;
-        let taken = |at: &Option<LogId>| at.is_some_and(|at| at.index >= wanted);
-        let wait = self.raft.wait(Some(CATCH_UP));
-        let taken = wait.metrics(|metrics| taken(&metrics.snapshot), "a snapshot");
-        taken.await.map_err(|error| failed(&error))?;
+        take(&self.raft).await.map_err(|error| failed(&Error::from(error)))?;
         let recent = self.snapshot_since(wanted);
         recent.ok_or_else(|| PeerError::Broken("no snapshot was taken".to_owned()))
     }

@@ -1,8 +1,11 @@
 //! Committed entries on their way into the state machine, and snapshots of it.
 
+use std::any::Any;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::FutureExt;
@@ -17,6 +20,7 @@ use super::types::{
     LogId, RaftSnapshot, SnapshotMeta, StoredMembership, TypeConfig, decode_snapshot_meta,
     encode_snapshot_meta, position,
 };
+use crate::storage::failure::may_pass;
 use crate::storage::{LogPosition, Snapshot, SnapshotStore};
 
 /// A committed entry with a payload.
@@ -137,7 +141,11 @@ impl StateMachine {
     }
 
     /// Applies one chunk and answers its proposers.
-    fn apply_chunk(&self, chunk: Vec<EntryResponder<TypeConfig>>) {
+    ///
+    /// # Errors
+    /// If that panics: a state that changed by half must not be used, and the
+    /// member is to hear of it.
+    fn apply_chunk(&self, chunk: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
         let mut payloads = Vec::with_capacity(chunk.len());
         let mut responders = Vec::new();
         let mut membership = None;
@@ -159,9 +167,16 @@ impl StateMachine {
             last = Some(entry.log_id);
             responders.extend(responder);
         }
-        let Some(last) = last else { return };
+        let Some(last) = last else { return Ok(()) };
         if !payloads.is_empty() {
-            self.machine.apply(payloads);
+            let applied = catch_unwind(AssertUnwindSafe(|| self.machine.apply(payloads)));
+            applied.map_err(|panic| {
+                let upto = last.index;
+                io::Error::other(format!(
+                    "applying the log up to entry {upto} panicked: {}",
+                    panic_text(&*panic)
+                ))
+            })?;
         }
         {
             let mut position = self.progress.position();
@@ -174,7 +189,14 @@ impl StateMachine {
         for responder in responders {
             responder.send(());
         }
+        Ok(())
     }
+}
+
+/// What a panic said, if it said something.
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 impl RaftStateMachine<TypeConfig> for StateMachine {
@@ -197,21 +219,31 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             {
                 chunk.push(more?);
             }
-            self.apply_chunk(chunk);
+            self.apply_chunk(chunk)?;
         }
         Ok(())
     }
 
+    /// openraft takes a failed snapshot for the end of the member, so it is given
+    /// only what is on the disk already: see [`super::snapshots`].
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<SnapshotBuilder> {
+        if force {
+            return Some(self.get_snapshot_builder().await);
+        }
+        let current = self.snapshots.current()?;
+        Some(SnapshotBuilder::Taken(current))
+    }
+
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
         let (last_log_id, last_membership) = self.progress.position().clone();
-        SnapshotBuilder {
+        SnapshotBuilder::Frozen(Box::new(FrozenSnapshot {
             meta: SnapshotMeta { last_log_id, last_membership },
             frozen: Mutex::new(Some(self.machine.freeze())),
             log_bytes: self.progress.log_bytes.load(Ordering::Relaxed),
             snapshots: self.snapshots.clone(),
             progress: self.progress.clone(),
             living: self.living.clone(),
-        }
+        }))
     }
 
     async fn install_snapshot(
@@ -223,8 +255,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let (machine, store) = (self.machine.clone(), self.snapshots.clone());
         let living = self.living.clone();
         let snapshot = blocking(move || {
-            let _living = living;
-            store.adopt(&snapshot, position(&last))?;
+            adopt_patiently(&store, &snapshot, position(&last), &living)?;
             let mut records = snapshot.records()?;
             machine.restore(last.index, &mut records)?;
             Ok(snapshot)
@@ -253,8 +284,39 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await?
 }
 
-/// A frozen state waiting to be written.
-pub(super) struct SnapshotBuilder {
+/// Makes a snapshot that the leader sent the current one. What it lacks for
+/// that, a descriptor say, somebody will free; openraft would end the member.
+fn adopt_patiently(
+    store: &SnapshotStore,
+    snapshot: &Snapshot,
+    at: LogPosition,
+    living: &Living,
+) -> io::Result<()> {
+    let mut said = false;
+    loop {
+        match store.adopt(snapshot, at) {
+            Err(error) if may_pass(&error) && !living.is_ending() => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(%error, "a snapshot of the leader cannot be kept yet");
+                }
+                std::thread::sleep(ADOPT_AGAIN);
+            }
+            adopted => return adopted,
+        }
+    }
+}
+
+const ADOPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// What a snapshot is made of.
+pub(super) enum SnapshotBuilder {
+    /// A state waiting to be written.
+    Frozen(Box<FrozenSnapshot>),
+    /// One that is on the disk.
+    Taken(Snapshot),
+}
+
+pub(super) struct FrozenSnapshot {
     meta: SnapshotMeta,
     /// In a lock only because openraft asks for `Sync`.
     frozen: Mutex<Option<FrozenState>>,
@@ -264,10 +326,29 @@ pub(super) struct SnapshotBuilder {
     living: Arc<Living>,
 }
 
+impl SnapshotBuilder {
+    /// Up to where the state was applied.
+    pub(super) fn upto(&self) -> Option<u64> {
+        match self {
+            Self::Frozen(frozen) => frozen.meta.last_log_id.map(|last| last.index),
+            Self::Taken(taken) => taken.position().map(|at| at.index),
+        }
+    }
+}
+
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = Snapshot;
 
     async fn build_snapshot(&mut self) -> io::Result<RaftSnapshot> {
+        match self {
+            Self::Frozen(frozen) => frozen.write().await,
+            Self::Taken(snapshot) => described(snapshot.clone()),
+        }
+    }
+}
+
+impl FrozenSnapshot {
+    async fn write(&mut self) -> io::Result<RaftSnapshot> {
         let frozen = self
             .frozen
             .get_mut()

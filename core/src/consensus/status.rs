@@ -43,6 +43,9 @@ pub struct ConsensusStatus {
     pub contact_ms: Option<u64>,
     /// Messages dropped because a peer was away or slow.
     pub messages_dropped: u64,
+    /// Why the member cannot take part at the moment: its log cannot be written.
+    /// It goes on by itself once it can.
+    pub stalled: Option<String>,
     /// Why the member can do nothing any more.
     pub failed: Option<String>,
 }
@@ -82,13 +85,14 @@ pub(super) fn status_of(
         learners,
         contact_ms,
         messages_dropped,
-        failed: failure(&metrics.running_state),
+        stalled: None,
+        failed: failure_of(metrics),
     }
 }
 
 /// Why openraft stopped, unless it was asked to.
-fn failure(state: &Result<(), Fatal<TypeConfig>>) -> Option<String> {
-    match state {
+pub(super) fn failure_of(metrics: &RaftMetrics<TypeConfig>) -> Option<String> {
+    match &metrics.running_state {
         Ok(()) | Err(Fatal::Stopped) => None,
         Err(fatal @ (Fatal::Panicked | Fatal::StorageError(_))) => Some(fatal.to_string()),
     }

@@ -11,7 +11,7 @@ use coord_state::consul::{ConsulCommand, KvOp};
 use coord_state::{Batch, Command, Digest, Revision};
 use tempfile::TempDir;
 
-use super::Server;
+use super::{Parts, Server};
 use crate::clock::{Clock as _, SystemClock};
 use crate::node::{Node, ReadLevel, Role};
 use crate::settings::Settings;
@@ -60,7 +60,8 @@ impl Members {
             dns_addr: "127.0.0.1:0".parse().unwrap(),
             ..self.settings.clone()
         };
-        let server = Server::start_inner(settings.validate().unwrap(), Some(listener), None);
+        let parts = Parts::listening(listener);
+        let server = Server::start_inner(settings.validate().unwrap(), parts, None);
         self.running[position] = Some(server.unwrap());
     }
 

@@ -13,6 +13,7 @@ use coord_state::znode::{Caller, ZnodeCommand, ZnodeOp};
 use coord_state::{Command, MemberId, StateMachine};
 
 use super::handle::{Inner, random};
+use super::impairment;
 use super::integrity;
 use super::peer_message::PeerMessage;
 use super::proposals::PATIENCE;
@@ -37,12 +38,13 @@ const SWEEP_MAX: usize = 10_000;
 pub(super) fn start(inner: &Arc<Inner>) {
     let status = inner.consensus.watch_status();
     inner.follow_leader(&status.borrow().clone());
-    inner.spawn(route_batches(Arc::downgrade(inner), status));
-    inner.spawn(keep_sessions(Arc::downgrade(inner)));
-    inner.spawn(sweep_znodes(Arc::downgrade(inner)));
-    inner.spawn(standing::keep(Arc::downgrade(inner)));
-    inner.spawn(integrity::keep(Arc::downgrade(inner)));
-    inner.spawn(recovery::keep(Arc::downgrade(inner)));
+    inner.spawn("sending batches", route_batches(Arc::downgrade(inner), status));
+    inner.spawn("keeping sessions", keep_sessions(Arc::downgrade(inner)));
+    inner.spawn("sweeping znodes", sweep_znodes(Arc::downgrade(inner)));
+    inner.spawn("looking after the members", standing::keep(Arc::downgrade(inner)));
+    inner.spawn("settling disputes", integrity::keep(Arc::downgrade(inner)));
+    inner.spawn("watching storage", impairment::keep(Arc::downgrade(inner)));
+    inner.spawn("recovering", recovery::keep(Arc::downgrade(inner)));
 }
 
 /// Sends batches in flight again when the leader changes, refuses or is silent.
@@ -94,7 +96,7 @@ impl Inner {
         }
     }
 
-    fn resend(self: &Arc<Self>) {
+    pub(super) fn resend(self: &Arc<Self>) {
         self.replica.proposals.resend(|batch| self.route(batch));
         self.pump();
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -11,10 +12,12 @@ use coord_state::consul::ConsulSessionId;
 use coord_state::{
     Applied, Attachment, Command, Digest, MemberId, Revision, SessionId, StateMachine, StoredBatch,
 };
-use tokio::sync::{Notify, oneshot};
+use futures_util::future::FutureExt;
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::fresh_ids::FreshIds;
+use super::impairment::Impairment;
 use super::lease::MajorityContact;
 use super::peer_message::PeerMessage;
 use super::replica::Replica;
@@ -24,6 +27,7 @@ use crate::clock::Clock;
 use crate::consensus::{Consensus, ConsensusRole};
 use crate::error::Error;
 use crate::settings::{ServerLine, ValidSettings};
+use crate::storage::Room;
 
 /// A running member. Cheap to clone; all clones are the same member.
 #[derive(Clone)]
@@ -36,6 +40,8 @@ pub(super) struct Inner {
     pub(super) settings: ValidSettings,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) peer_addr: Option<SocketAddr>,
+    /// In the data directory.
+    pub(super) room: Room,
     pub(super) replica: Arc<Replica>,
     pub(super) consensus: Consensus,
     pub(super) session_clock: SessionClock,
@@ -56,6 +62,8 @@ pub(super) struct Inner {
     /// The members are to be looked after now.
     pub(super) membership_due: Notify,
     pub(super) turns: Turning,
+    /// Which of its tasks did, and what it said.
+    pub(super) panicked: watch::Sender<Option<String>>,
     pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -134,9 +142,11 @@ pub struct NodeStatus {
     pub outside: bool,
     /// Why the member can no longer take part, if it cannot.
     pub failed: Option<String>,
-    /// Why the member takes part but turns its clients away, if it does: its
-    /// state is not, or may not be, the cluster's.
+    /// Why the member turns its clients away, if it does: its state is not, or
+    /// may not be, the cluster's, its log cannot be written, or it failed.
     pub withdrawn: Option<String>,
+    /// Why clients' writes are refused, if they are, and nothing else.
+    pub refuses_writes: Option<String>,
 }
 
 /// Members that follow the leader and were heard lately.
@@ -202,7 +212,8 @@ impl Node {
     /// How the member stands now.
     pub fn status(&self) -> NodeStatus {
         let status = self.inner.consensus.status();
-        let withdrawn = self.inner.replica.integrity.withdrawn();
+        let impairment = self.inner.replica.impairment();
+        let withdrawn = self.inner.replica.withdrawn();
         let role = match status.role {
             _ if withdrawn.is_some() => Role::Looking,
             ConsensusRole::Leader if status.voters.len() + status.learners.len() == 1 => {
@@ -220,14 +231,22 @@ impl Node {
             voters: status.voters,
             observers: status.learners,
             outside: self.inner.replica.standing.is_outside(),
-            failed: status.failed,
+            failed: match &impairment {
+                Some(Impairment::Failed(why)) => Some(why.clone()),
+                _ => status.failed,
+            },
             withdrawn,
+            refuses_writes: match impairment {
+                Some(Impairment::NoRoom(why)) => Some(why),
+                _ => None,
+            },
         }
     }
 
-    /// Whether clients are served. See [`NodeStatus::withdrawn`].
+    /// Whether reads are answered. A member alone whose log cannot be written
+    /// still has the newest state there is.
     pub fn serves(&self) -> bool {
-        self.inner.replica.integrity.serves()
+        self.inner.check_serves().is_ok()
     }
 
     /// How often, since the start, another member's state was found to differ
@@ -363,6 +382,15 @@ impl Node {
         self.inner.fresh.connection()
     }
 
+    /// Wraps a task that has to last as long as the member: it fails if that panics.
+    pub fn guard(
+        &self,
+        what: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        guard(self.inner.panicked.clone(), what, task)
+    }
+
     /// Random bytes from the operating system.
     pub fn random<const N: usize>(&self) -> [u8; N] {
         random()
@@ -401,7 +429,9 @@ impl Inner {
     /// it stays in flight until there is one.
     pub(super) fn route(self: &Arc<Self>, batch: &Bytes) {
         let leader = MemberId(self.leader.load(Ordering::Acquire));
-        if leader == self.member {
+        if self.replica.is_down() {
+            // Sent once the log can be written, or another one leads.
+        } else if leader == self.member {
             let weak = Arc::downgrade(self);
             self.append(batch, move || {
                 if let Some(inner) = weak.upgrade() {
@@ -441,9 +471,25 @@ impl Inner {
         (leader != MemberId(0)).then_some(leader)
     }
 
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let handle = tokio::spawn(task);
+    /// Runs one of the member's own tasks.
+    pub(super) fn spawn(
+        &self,
+        what: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let handle = tokio::spawn(guard(self.panicked.clone(), what, task));
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+    }
+}
+
+/// A task without which the member is none: it fails if that panics.
+async fn guard(
+    panicked: watch::Sender<Option<String>>,
+    what: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+        panicked.send_replace(Some(format!("a task of this member panicked: {what}")));
     }
 }
 

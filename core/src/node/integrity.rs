@@ -235,7 +235,7 @@ impl Inner {
     }
 
     /// Whether there is nobody to ask.
-    fn lone(&self) -> bool {
+    pub(super) fn lone(&self) -> bool {
         let status = self.consensus.status();
         status.voters.iter().all(|(voter, _)| *voter == self.member) && !status.voters.is_empty()
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coord_state::MemberId;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::fresh_ids::FreshIds;
 use super::handle::{Inner, Node, Turning};
@@ -23,7 +23,7 @@ use crate::clock::{self, Clock, SystemClock};
 use crate::consensus::{Consensus, ConsensusOptions, FirstMembers, PeerAuth, PeerTls};
 use crate::error::Error;
 use crate::settings::{ListenAddress, ValidSettings};
-use crate::storage::disk::SystemDisk;
+use crate::storage::disk::{Disk, SystemDisk};
 use crate::storage::{Storage, StorageOptions};
 
 /// What a node is made of besides its settings.
@@ -31,6 +31,7 @@ use crate::storage::{Storage, StorageOptions};
 pub struct NodeBuilder {
     settings: ValidSettings,
     clock: Arc<dyn Clock>,
+    disk: Arc<dyn Disk>,
     peer_listener: Option<TcpListener>,
 }
 
@@ -39,6 +40,14 @@ impl NodeBuilder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Replaces the machine's file system.
+    #[cfg(test)]
+    #[must_use]
+    pub(crate) fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = disk;
         self
     }
 
@@ -72,13 +81,16 @@ impl NodeBuilder {
             member: settings.member_id,
             segment_bytes: settings.storage.segment_bytes,
             held_bytes_max: LOG_HELD_BYTES_MAX,
+            free_bytes_min: settings.storage.free_bytes_min,
             wall_ms: self.clock.wall_ms(),
-            disk: Arc::new(SystemDisk),
+            disk: self.disk,
         };
         let storage = tokio::task::spawn_blocking(move || Storage::open(&options))
             .await
             .map_err(|error| Error::internal("opening the data directory").caused_by(error))??;
         let incarnation = storage.incarnation;
+        let room = storage.room.clone();
+        let snapshot_log_bytes = room.snapshot_log_bytes(settings.storage.snapshot_log_bytes);
         let proposals = Proposals::new(member, incarnation, &settings.limits);
         let integrity = Integrity::new(storage.distrust.clone())?;
         let state_time = StateTime::new(Arc::clone(&self.clock));
@@ -96,7 +108,7 @@ impl NodeBuilder {
             peer_tls,
             peer_auth,
             peer_handshakes_max: settings.limits.peer_handshakes_max,
-            snapshot_log_bytes: settings.storage.snapshot_log_bytes,
+            snapshot_log_bytes,
             machine: Arc::clone(&replica) as _,
             service: Arc::clone(&desk) as _,
         })
@@ -106,6 +118,7 @@ impl NodeBuilder {
             settings,
             clock: self.clock,
             peer_addr,
+            room,
             replica,
             consensus,
             session_clock: SessionClock::default(),
@@ -119,6 +132,7 @@ impl NodeBuilder {
             left: AtomicBool::new(false),
             membership_due: Notify::new(),
             turns: Turning::default(),
+            panicked: watch::Sender::default(),
             tasks: Mutex::new(Vec::new()),
         });
         inner.replica.attach(Arc::downgrade(&inner));
@@ -140,7 +154,12 @@ impl NodeBuilder {
 impl Node {
     /// A member with these settings, on the machine's clock.
     pub fn builder(settings: ValidSettings) -> NodeBuilder {
-        NodeBuilder { settings, clock: Arc::new(SystemClock::default()), peer_listener: None }
+        NodeBuilder {
+            settings,
+            clock: Arc::new(SystemClock::default()),
+            disk: Arc::new(SystemDisk::default()),
+            peer_listener: None,
+        }
     }
 
     /// Waits until a leader is known, the cluster is founded and this member

@@ -15,6 +15,7 @@ mod digest_history;
 mod duties;
 mod fresh_ids;
 mod handle;
+mod impairment;
 mod integrity;
 mod leader_report;
 mod leadership;
@@ -37,6 +38,7 @@ mod verdicts;
 mod znode_watches;
 
 pub use handle::{Freshness, InTouch, Node, NodeStatus, ReadLevel, Role, Turns};
+pub use impairment::Impairment;
 pub use lifecycle::NodeBuilder;
 pub use membership::{ChangeRefusal, ChangedConfig, MembershipChange};
 pub use proposals::TooLarge;

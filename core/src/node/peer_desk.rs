@@ -97,6 +97,10 @@ impl Inner {
             self.consensus.send(from, refused);
             return;
         }
+        if self.replica.is_down() {
+            // It comes again, here or to whoever leads by then.
+            return;
+        }
         let weak = Arc::downgrade(self);
         self.append(batch, move || {
             if let Some(node) = weak.upgrade() {
@@ -128,6 +132,7 @@ impl Inner {
             | PeerCall::TransferLeadership(_) => {
                 Ok(answer(&ChangeAnswer(self.change_here(&call).await?)))
             }
+            PeerCall::RoomLeft => Ok(self.room_answer()),
             PeerCall::Config => Ok(answer(&self.config_answer())),
             PeerCall::Mark(theirs) => {
                 self.answer_mark(from, theirs).await.map(|mark| answer(&mark))

@@ -51,6 +51,9 @@ pub(super) enum PeerCall {
     /// To any member: my state was this after a log entry. What was yours?
     /// Answer: `Option<Mark>`, nothing if that was too long ago.
     Mark(Mark),
+    /// To any member: can you write, and go on to? Answer: `u8`, see
+    /// [`super::impairment::RoomLeft`].
+    RoomLeft,
 }
 
 /// What became of a change of the members; none from one that does not lead.
@@ -129,6 +132,7 @@ impl PeerCall {
                 out.push(8);
                 to.encode(&mut out);
             }
+            Self::RoomLeft => out.push(9),
         }
         out.into()
     }
@@ -154,6 +158,7 @@ impl PeerCall {
             6 => Self::RemoveMember(Decode::decode(&mut input)?),
             7 => Self::Mark(Decode::decode(&mut input)?),
             8 => Self::TransferLeadership(Decode::decode(&mut input)?),
+            9 => Self::RoomLeft,
             tag => return Err(CodecError::UnknownTag { what: "peer call", tag: tag.into() }),
         };
         input.finish("peer call")?;

@@ -29,9 +29,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use coord_state::batch::BatchWriter;
+use coord_state::consul::ConsulCommand;
 use coord_state::{Command, MemberId};
 
 use super::ReplySink;
+use super::impairment::Impairment;
 use crate::error::Error;
 use crate::settings::Limits;
 
@@ -77,6 +79,8 @@ struct Queue {
     in_flight: VecDeque<InFlight>,
     /// Why new commands are refused, if they are.
     closed: Option<Closed>,
+    /// What storage refuses.
+    impaired: Option<Impairment>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,6 +118,7 @@ impl Proposals {
                 gathering: VecDeque::new(),
                 in_flight: VecDeque::new(),
                 closed: None,
+                impaired: None,
             }),
         }
     }
@@ -122,7 +127,7 @@ impl Proposals {
     /// runs under the queue's lock, so batches are routed in order.
     pub(super) fn submit(&self, command: &Command, waiter: Waiter, route: impl FnMut(&Bytes)) {
         let mut queue = self.queue();
-        if let Some(refusal) = self.refusal(&queue) {
+        if let Some(refusal) = self.refusal(&queue, command) {
             drop(queue);
             let (sink, token) = waiter;
             sink.complete(token, Err(refusal));
@@ -156,7 +161,7 @@ impl Proposals {
         Error::invalid(cause.to_string()).caused_by(cause)
     }
 
-    fn refusal(&self, queue: &Queue) -> Option<Error> {
+    fn refusal(&self, queue: &Queue, command: &Command) -> Option<Error> {
         match queue.closed {
             Some(Closed::NoLeader) => return Some(Error::unavailable("there is no leader")),
             Some(Closed::Outside) => {
@@ -166,6 +171,11 @@ impl Proposals {
                 return Some(Error::unavailable("this member does not serve clients now"));
             }
             Some(Closed::Stopped) => return Some(Error::closed("this member was stopped")),
+            None => {}
+        }
+        match &queue.impaired {
+            Some(Impairment::NoRoom(_)) if needs_little_room(command) => {}
+            Some(impairment) => return Some(Error::read_only(impairment.reason())),
             None => {}
         }
         let full =
@@ -308,6 +318,23 @@ impl Proposals {
         }
     }
 
+    /// Storage takes nothing any more, less, or all again. While it takes nothing
+    /// nobody waits; batches in flight stay, as in [`Self::give_up_on_leader`].
+    pub(super) fn impair(&self, impairment: Option<Impairment>) {
+        let mut queue = self.queue();
+        queue.impaired.clone_from(&impairment);
+        let Some(impairment) = impairment.filter(Impairment::is_down) else { return };
+        let (unknown, unsent) = queue.detach();
+        drop(queue);
+        fail(unknown, || {
+            Error::indeterminate(format!(
+                "the command may or may not take effect: {}",
+                impairment.reason()
+            ))
+        });
+        fail(unsent, || Error::read_only(impairment.reason()));
+    }
+
     /// The member stops: nobody waits any longer.
     pub(super) fn stop(&self) {
         let mut queue = self.queue();
@@ -349,6 +376,16 @@ impl Queue {
         self.waiting = 0;
         self.waiting_bytes = self.in_flight.iter().map(|batch| batch.bytes.len()).sum();
         (unknown, unsent)
+    }
+}
+
+/// Whether a command is taken as long as there is any room at all: sessions and
+/// locks come to their end, and clients keep theirs.
+fn needs_little_room(command: &Command) -> bool {
+    match command {
+        Command::Found(_) | Command::Session(_) => true,
+        Command::Consul(command) => matches!(command, ConsulCommand::DestroySession { .. }),
+        Command::Znode(_) | Command::Archive(_) => false,
     }
 }
 

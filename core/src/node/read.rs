@@ -16,6 +16,7 @@ use coord_state::MemberId;
 use coord_state::consul::ConsulSessionId;
 
 use super::handle::{Freshness, Inner, Node, ReadLevel};
+use super::impairment::Impairment;
 use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
 use crate::consensus::{ConsensusRole, ConsensusStatus};
@@ -33,6 +34,8 @@ impl Node {
     pub async fn confirm(&self, level: ReadLevel) -> Result<Freshness, Error> {
         self.inner.check_serves()?;
         match level {
+            // What this member has is all there is, and it may be past asking.
+            _ if self.inner.replica.is_down() => {}
             ReadLevel::Stale => {}
             ReadLevel::Leader => self.inner.catch_up(true).await?,
             ReadLevel::Linearizable => self.inner.catch_up(false).await?,
@@ -44,11 +47,16 @@ impl Node {
 }
 
 impl Inner {
-    fn check_serves(&self) -> Result<(), Error> {
-        match self.replica.integrity.withdrawn() {
-            Some(why) => Err(Error::unavailable(why)),
-            None => Ok(()),
-        }
+    /// Refuses readers where what they would see may be wrong, or old.
+    pub(super) fn check_serves(&self) -> Result<(), Error> {
+        let why = match self.replica.impairment() {
+            Some(Impairment::Failed(why)) => Some(why),
+            Some(Impairment::Stalled(why)) if !self.lone() => Some(why),
+            Some(Impairment::Stalled(_) | Impairment::NoRoom(_)) | None => {
+                self.replica.integrity.withdrawn()
+            }
+        };
+        why.map_or(Ok(()), |why| Err(Error::unavailable(why)))
     }
 
     async fn catch_up(&self, lease: bool) -> Result<(), Error> {

@@ -18,10 +18,12 @@ use coord_state::{
     Applied, Attachment, Batch, Event, LeaderBatch, MemberId, Revision, SessionId, StateMachine,
     StoredBatch,
 };
+use tokio::sync::watch;
 
 use super::config_znode::CONFIG;
 use super::digest_history::DigestHistory;
 use super::handle::Inner;
+use super::impairment::Impairment;
 use super::integrity::Integrity;
 use super::marks::{Mark, Marks};
 use super::proposals::Proposals;
@@ -48,6 +50,8 @@ pub(super) struct Replica {
     pub(super) integrity: Integrity,
     pub(super) state_time: StateTime,
     pub(super) verdicts: Verdicts,
+    /// What keeps this member from serving as it should.
+    pub(super) impaired: watch::Sender<Option<Impairment>>,
     #[cfg(test)]
     pub(super) fault: Mutex<Option<Fault>>,
     /// Set once the node runs; gone when it was dropped.
@@ -85,6 +89,7 @@ impl Replica {
             integrity,
             state_time,
             verdicts: Verdicts::default(),
+            impaired: watch::Sender::default(),
             #[cfg(test)]
             fault: Mutex::default(),
             node: OnceLock::new(),
@@ -119,9 +124,24 @@ impl Replica {
     ) {
         self.owners().insert(session, Owner { attachment, sink });
         // One that came while the others were turned away.
-        if !self.integrity.serves() {
+        if !self.integrity.serves() || self.is_down() {
             self.end_connections();
         }
+    }
+
+    pub(super) fn impairment(&self) -> Option<Impairment> {
+        self.impaired.borrow().clone()
+    }
+
+    /// Whether this member takes no part.
+    pub(super) fn is_down(&self) -> bool {
+        self.impaired.borrow().as_ref().is_some_and(Impairment::is_down)
+    }
+
+    /// Why clients are turned away, if they are.
+    pub(super) fn withdrawn(&self) -> Option<String> {
+        let down = self.impairment().filter(Impairment::is_down);
+        down.map(|down| down.reason().to_owned()).or_else(|| self.integrity.withdrawn())
     }
 
     /// Ends everything clients have here, and refuses what they send.

@@ -2,6 +2,7 @@
 
 mod byte_budget;
 pub mod consul;
+mod descriptors;
 pub mod dns;
 mod extra_routes;
 mod log_feed;

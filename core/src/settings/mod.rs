@@ -206,11 +206,17 @@ pub struct RaftSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageSettings {
-    /// Size of one log segment, zero-filled ahead of use. Bytes, default 16 MiB, at least 1 MiB.
+    /// Size of one log segment, zero-filled ahead of use. Bytes, default 16 MiB, at least
+    /// 1 MiB. On a small file system at most a sixteenth of it.
     pub segment_bytes: u64,
     /// A snapshot is taken, and the log before it dropped, after this much
-    /// log. Bytes, default 64 MiB.
+    /// log. Bytes, default 64 MiB; at most a sixth of the file system.
     pub snapshot_log_bytes: u64,
+    /// Below so much free room clients' writes are refused, so that the log does
+    /// not run into the end of the disk; reads go on, and writes again once there
+    /// is a quarter more. Bytes; by default an eighth of the file system, at most
+    /// one segment.
+    pub free_bytes_min: Option<u64>,
 }
 
 /// Threads.
@@ -317,7 +323,7 @@ impl Default for RaftSettings {
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20, snapshot_log_bytes: 64 << 20 }
+        Self { segment_bytes: 16 << 20, snapshot_log_bytes: 64 << 20, free_bytes_min: None }
     }
 }
 

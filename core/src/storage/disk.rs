@@ -8,7 +8,17 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::descriptors::HeldBack;
 use super::permissions::{self, FILE_MODE};
+
+/// How much room a file system has. Bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What can still be written.
+    pub free: u64,
+    /// All of it.
+    pub total: u64,
+}
 
 /// A file system.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
@@ -54,6 +64,12 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As the system reports.
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
+
+    /// How much room there is in the file system of a directory.
+    ///
+    /// # Errors
+    /// As the system reports.
+    fn space(&self, directory: &Path) -> io::Result<Space>;
 }
 
 /// An open file.
@@ -91,18 +107,33 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
 }
 
 /// The machine's own file system.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemDisk;
+#[derive(Debug, Clone)]
+pub struct SystemDisk {
+    held_back: Arc<HeldBack>,
+}
+
+/// File descriptors held back: a segment, the one prepared next, a snapshot, its
+/// directory, and as many again for who is faster.
+const HELD_BACK: usize = 8;
+
+impl Default for SystemDisk {
+    fn default() -> Self {
+        Self { held_back: Arc::new(HeldBack::new(HELD_BACK)) }
+    }
+}
 
 impl Disk for SystemDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(FILE_MODE);
-        Ok(Arc::new(SystemFile(options.open(path)?)))
+        let file = self.held_back.with(|| options.open(path))?;
+        Ok(Arc::new(SystemFile(file)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(SystemFile(OpenOptions::new().read(true).write(true).open(path)?)))
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        Ok(Arc::new(SystemFile(self.held_back.with(|| options.open(path))?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -115,7 +146,7 @@ impl Disk for SystemDisk {
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(directory)? {
+        for entry in self.held_back.with(|| std::fs::read_dir(directory))? {
             // A name that is no text is none of ours.
             if let Ok(name) = entry?.file_name().into_string() {
                 names.push(name);
@@ -129,7 +160,13 @@ impl Disk for SystemDisk {
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        File::open(directory)?.sync_all()
+        self.held_back.with(|| File::open(directory))?.sync_all()
+    }
+
+    fn space(&self, directory: &Path) -> io::Result<Space> {
+        let told = rustix::fs::statvfs(directory)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(told.f_frsize);
+        Ok(Space { free: bytes(told.f_bavail), total: bytes(told.f_blocks) })
     }
 }
 

@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     fn begin(directory: &Path) -> OwnIdentity {
-        OwnIdentity::begin(Arc::new(SystemDisk), directory, 1, 0).unwrap()
+        OwnIdentity::begin(Arc::new(SystemDisk::default()), directory, 1, 0).unwrap()
     }
 
     #[test]

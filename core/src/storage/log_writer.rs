@@ -1,16 +1,25 @@
 //! The log's thread: turns requests into frames and frames into durable bytes.
+//!
+//! What fails is done again from the last durable batch on, as often as it may
+//! pass: a full disk or a missing descriptor is somebody's to mend, and nobody
+//! was told yet that anything is durable. Only a file whose fsync failed is not
+//! used again. See [`super::failure`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
+
 use super::durable_mark::{DurableMark, MarkFile};
+use super::failure::{Attempts, LogCondition, Next};
 use super::log_index::Location;
 use super::raft_log::{Completion, LogShared, Request};
 use super::record::{
-    LogEntry, LogPosition, Record, SMALL_BODY_BYTES_MAX, StoredVote, end_batch, entry_frame_bytes,
-    frame_bytes, write_frame,
+    FRAME_HEADER_BYTES, FrameHeader, LogEntry, LogPosition, Record, SEGMENT_HEADER_BYTES,
+    SMALL_BODY_BYTES_MAX, StoredVote, end_batch, entry_frame_bytes, frame_bytes, segment_header,
+    write_frame,
 };
 use super::segment::{ActiveSegment, SegmentPool};
 
@@ -30,37 +39,103 @@ pub(super) struct LogWriter {
     pub(super) active: ActiveSegment,
     pub(super) segments: BTreeMap<u64, WrittenSegment>,
     /// The hard state as of the frames written so far.
-    pub(super) vote: Option<StoredVote>,
-    pub(super) committed: Option<LogPosition>,
-    pub(super) purged: Option<LogPosition>,
+    pub(super) hard: HardState,
     /// The number of the batch being written.
     pub(super) batch: u32,
     /// Frames of the batch that the file does not have yet.
-    pub(super) buffer: Vec<u8>,
+    buffer: Vec<u8>,
     /// Where the last frame begins in the buffer, if a batch is begun.
-    pub(super) last_frame: Option<usize>,
+    last_frame: Option<usize>,
     /// Where the entries of the batch went.
-    pub(super) placed: Vec<(LogPosition, Location)>,
+    placed: Vec<(LogPosition, Location)>,
     /// Says after each sync how far the log is durable.
-    pub(super) marks: MarkFile,
+    marks: MarkFile,
     /// Not while the marks prove that something was lost.
-    pub(super) marks_allowed: Arc<AtomicBool>,
+    marks_allowed: Arc<AtomicBool>,
+    /// Changes that are not durable yet, oldest first.
+    pending: VecDeque<Record>,
+    /// How many of them are in the batch being written.
+    recorded: usize,
+    /// What holds after the last durable batch.
+    durable: Durable,
+    /// The active segment is ended by a durable seal: the next frame goes to a new one.
+    sealed: bool,
+    /// An fsync of the active segment's file failed: what it holds beyond the last
+    /// durable batch is not known, and it must not be synced again.
+    spoiled: bool,
+}
+
+/// Where the writer says how far the log is durable, and whether it may.
+pub(super) struct Marking {
+    pub(super) marks: MarkFile,
+    pub(super) allowed: Arc<AtomicBool>,
+}
+
+/// What a segment's first frame says of those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HardState {
+    pub(super) vote: Option<StoredVote>,
+    pub(super) committed: Option<LogPosition>,
+    pub(super) purged: Option<LogPosition>,
     /// The index after the last entry.
     pub(super) next: u64,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Durable {
+    hard: HardState,
+    /// Where it ends in the active segment.
+    end: u64,
+}
+
 impl LogWriter {
+    pub(super) fn new(
+        pool: SegmentPool,
+        active: ActiveSegment,
+        segments: BTreeMap<u64, WrittenSegment>,
+        hard: HardState,
+        batch: u32,
+        marking: Marking,
+    ) -> Self {
+        let Marking { marks, allowed: marks_allowed } = marking;
+        let durable = Durable { hard, end: active.end };
+        Self {
+            pool,
+            active,
+            segments,
+            hard,
+            batch,
+            buffer: Vec::new(),
+            last_frame: None,
+            placed: Vec::new(),
+            marks,
+            marks_allowed,
+            pending: VecDeque::new(),
+            recorded: 0,
+            durable,
+            sealed: false,
+            spoiled: false,
+        }
+    }
+
     pub(super) fn run(mut self, shared: &LogShared) {
         let mut done = Vec::new();
         while let Some(requests) = shared.take_requests() {
-            if let Err(error) = self.write(requests, shared, &mut done) {
-                tracing::error!(%error, "the log failed; this member stops");
+            self.accept(requests, &mut done);
+            if let Err(error) = self.write_until_durable(shared) {
                 let reason = format!("the log failed: {error}");
-                shared.state().failed = Some(reason.clone());
+                tracing::error!(%error, "the log failed for good: this member cannot go on");
+                shared.fail(&reason);
                 for done in done.drain(..) {
                     done(Err(io::Error::other(reason.clone())));
                 }
-                return shared.fail_forever(&reason);
+                return shared.refuse_forever(&reason);
+            }
+            for done in done.drain(..) {
+                done(Ok(()));
+            }
+            if let Err(error) = self.drop_purged(shared) {
+                tracing::warn!(%error, "a purged log segment could not be dropped yet");
             }
         }
         if let Err(error) = self.finish(shared) {
@@ -69,39 +144,92 @@ impl LogWriter {
         self.pool.close();
     }
 
-    fn write(
-        &mut self,
-        requests: Vec<Request>,
-        shared: &LogShared,
-        done: &mut Vec<Completion>,
-    ) -> io::Result<()> {
-        // All completions first: whatever fails below, each of them is told.
-        let mut changes = Vec::with_capacity(requests.len());
+    fn accept(&mut self, requests: Vec<Request>, done: &mut Vec<Completion>) {
         for request in requests {
             match request {
                 Request::Append { entries, done: completion } => {
                     done.push(completion);
-                    changes.extend(entries.into_iter().map(Record::Entry));
+                    self.pending.extend(entries.into_iter().map(Record::Entry));
                 }
                 Request::Vote { vote, done: completion } => {
                     done.push(completion);
-                    changes.push(Record::Vote(vote));
+                    self.pending.push_back(Record::Vote(vote));
                 }
-                Request::Truncate { from } => changes.push(Record::Truncate { from }),
-                Request::Purge(upto) => changes.push(Record::Purge(upto)),
+                Request::Truncate { from } => self.pending.push_back(Record::Truncate { from }),
+                Request::Purge(upto) => self.pending.push_back(Record::Purge(upto)),
             }
         }
-        for change in changes {
+    }
+
+    /// Makes all that is pending durable, however long that takes.
+    ///
+    /// # Errors
+    /// Why it never will be.
+    fn write_until_durable(&mut self, shared: &LogShared) -> io::Result<()> {
+        let mut attempts = Attempts::default();
+        loop {
+            let error = match self.write(shared) {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            self.roll_back();
+            match attempts.after(&error) {
+                Next::GiveUp => return Err(error),
+                Next::Again { pause, report } => {
+                    if report {
+                        shared.set_condition(LogCondition::Stalled(error.to_string()));
+                    }
+                    if attempts.is_worth_a_line() {
+                        tracing::warn!(
+                            %error,
+                            "the log cannot be written: this member takes no part until it can"
+                        );
+                    }
+                    if shared.pause_unless_ending(pause) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        if shared.set_condition(LogCondition::Sound) {
+            tracing::warn!("the log can be written again");
+            self.pool.want_spares();
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, shared: &LogShared) -> io::Result<()> {
+        if self.spoiled {
+            self.move_active(shared)?;
+        }
+        while let Some(change) = self.pending.get(self.recorded).cloned() {
             self.record(change, shared)?;
+            self.recorded += 1;
         }
         self.record_committed(shared)?;
-        self.make_durable(shared)?;
-        for done in done.drain(..) {
-            done(Ok(()));
-        }
-        if let Err(error) = self.drop_purged(shared) {
-            tracing::warn!(%error, "a purged log segment could not be dropped");
-        }
+        self.make_durable(shared)
+    }
+
+    /// Forgets whatever is not durable, so that it can be written anew.
+    fn roll_back(&mut self) {
+        self.hard = self.durable.hard;
+        self.active.end = self.durable.end;
+        self.buffer.clear();
+        self.last_frame = None;
+        self.placed.clear();
+        self.recorded = 0;
+    }
+
+    /// Gives the active segment another file, with its durable batches.
+    fn move_active(&mut self, shared: &LogShared) -> io::Result<()> {
+        let len = usize::try_from(self.durable.end).unwrap_or(usize::MAX);
+        let mut content = vec![0; len];
+        self.active.file.read_at(0, &mut content)?;
+        let number = self.active.number;
+        check_frames(number, &content)?;
+        self.active = self.pool.rewrite_segment(number, self.active.size, &content)?;
+        shared.state().files.insert(number, self.active.file.clone());
+        self.spoiled = false;
         Ok(())
     }
 
@@ -119,7 +247,7 @@ impl LogWriter {
                 || self.placed.iter().rev().any(|(placed, _)| *placed == position)
         });
         drop(state);
-        if committed == self.committed || !known {
+        if committed == self.hard.committed || !known {
             return Ok(());
         }
         self.record(Record::Committed(committed), shared)
@@ -133,14 +261,14 @@ impl LogWriter {
         self.make_room(bytes, shared)?;
         self.begin_batch();
         match &record {
-            Record::Vote(vote) => self.vote = Some(*vote),
+            Record::Vote(vote) => self.hard.vote = Some(*vote),
             Record::Purge(upto) => {
-                self.purged = self.purged.max(Some(*upto));
-                self.next = self.next.max(upto.index + 1);
+                self.hard.purged = self.hard.purged.max(Some(*upto));
+                self.hard.next = self.hard.next.max(upto.index + 1);
             }
-            Record::Committed(position) => self.committed = *position,
+            Record::Committed(position) => self.hard.committed = *position,
             Record::Entry(entry) => self.place(entry),
-            Record::Truncate { from } => self.next = self.next.min(*from),
+            Record::Truncate { from } => self.hard.next = self.hard.next.min(*from),
             Record::Checkpoint { .. } | Record::Seal => {}
         }
         self.frame(&record)
@@ -149,7 +277,7 @@ impl LogWriter {
     /// A segment's first batch begins with what the segments before it say.
     fn begin_batch(&mut self) {
         if self.batch == 0 && self.last_frame.is_none() {
-            let (vote, committed, purged) = (self.vote, self.committed, self.purged);
+            let HardState { vote, committed, purged, .. } = self.hard;
             let record = Record::Checkpoint { vote, committed, purged };
             self.last_frame = Some(self.buffer.len());
             write_frame(self.active.number, self.batch, &record, &mut self.buffer);
@@ -160,7 +288,7 @@ impl LogWriter {
         let offset = self.active.end + self.buffer.len() as u64;
         let location = Location { segment: self.active.number, offset };
         self.placed.push((entry.position, location));
-        self.next = entry.position.index + 1;
+        self.hard.next = entry.position.index + 1;
         if let Some(segment) = self.segments.get_mut(&self.active.number) {
             segment.index_max = segment.index_max.max(Some(entry.position.index));
         }
@@ -184,15 +312,20 @@ impl LogWriter {
     fn make_room(&mut self, bytes: usize, shared: &LogShared) -> io::Result<()> {
         let around = 2 * frame_bytes(SMALL_BODY_BYTES_MAX);
         let needed = (bytes + around) as u64;
-        let used = self.active.end + self.buffer.len() as u64;
-        if used + needed <= self.active.size {
-            return Ok(());
+        if !self.sealed {
+            let used = self.active.end + self.buffer.len() as u64;
+            if used + needed <= self.active.size {
+                return Ok(());
+            }
+            self.begin_batch();
+            self.frame(&Record::Seal)?;
+            self.make_durable(shared)?;
+            self.sealed = true;
         }
-        self.begin_batch();
-        self.frame(&Record::Seal)?;
-        self.make_durable(shared)?;
         let number = self.active.number + 1;
         self.active = self.pool.start_segment(number, needed)?;
+        self.durable.end = self.active.end;
+        self.sealed = false;
         self.batch = 0;
         self.segments.insert(number, WrittenSegment { size: self.active.size, index_max: None });
         shared.state().files.insert(number, self.active.file.clone());
@@ -203,7 +336,7 @@ impl LogWriter {
     fn mark(&mut self) {
         if self.marks_allowed.load(Ordering::Acquire) {
             let ActiveSegment { number: segment, size, end, .. } = self.active;
-            self.marks.note(DurableMark { segment, size, end, next: self.next });
+            self.marks.note(DurableMark { segment, size, end, next: self.hard.next });
         }
     }
 
@@ -212,10 +345,17 @@ impl LogWriter {
             end_batch(self.active.number, &mut self.buffer[start..]);
             self.active.write(&self.buffer)?;
             self.buffer.clear();
-            self.active.file.sync()?;
+            if let Err(error) = self.active.file.sync() {
+                self.spoiled = true;
+                return Err(error);
+            }
             self.batch += 1;
             self.mark();
+            self.pool.note_written(self.active.end - self.durable.end);
         }
+        self.durable = Durable { hard: self.hard, end: self.active.end };
+        self.pending.drain(..self.recorded);
+        self.recorded = 0;
         let mut state = shared.state();
         for (position, location) in self.placed.drain(..) {
             state.index.locate(position, location);
@@ -223,7 +363,7 @@ impl LogWriter {
         state.index.shrink();
         drop(state);
         if self.active.end > self.active.size / 4 {
-            self.pool.want_one();
+            self.pool.want_spares();
         }
         Ok(())
     }
@@ -231,17 +371,41 @@ impl LogWriter {
     /// Drops the oldest segments whose entries are all purged. Only after the
     /// active segment holds a durable batch, and with it all they say beside entries.
     fn drop_purged(&mut self, shared: &LogShared) -> io::Result<()> {
-        let Some(purged) = self.purged else { return Ok(()) };
+        let Some(purged) = self.hard.purged else { return Ok(()) };
         while let Some((&number, segment)) = self.segments.first_key_value()
             && number < self.active.number
             && self.batch > 0
             && segment.index_max.is_none_or(|index| index <= purged.index)
         {
-            let size = segment.size;
+            // In order, and the next time again if it fails: a hole is taken for damage.
+            self.pool.drop_segment(number, segment.size)?;
             self.segments.remove(&number);
             shared.state().files.remove(&number);
-            self.pool.drop_segment(number, size)?;
         }
         Ok(())
     }
+}
+
+/// Compares the checksums of a segment's frames.
+fn check_frames(number: u64, content: &[u8]) -> io::Result<()> {
+    let content = Bytes::copy_from_slice(content);
+    let frame = |offset: usize| {
+        let header = FrameHeader::read(number, content.get(offset..)?)?;
+        let start = offset + FRAME_HEADER_BYTES;
+        let end = start.checked_add(header.body).filter(|end| *end <= content.len())?;
+        header.record(content.slice(start..end))?;
+        Some(frame_bytes(header.body))
+    };
+    let mut offset = SEGMENT_HEADER_BYTES;
+    let mut sound = content.get(..offset) == Some(segment_header(number).as_slice());
+    while sound && offset < content.len() {
+        match frame(offset) {
+            Some(bytes) => offset += bytes,
+            None => sound = false,
+        }
+    }
+    sound.then_some(()).ok_or_else(|| {
+        let what = format!("segment {number:x} reads back damaged at byte {offset}");
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })
 }

@@ -16,15 +16,18 @@
 //!
 //! Invariants:
 //! 1. A completion is called only after an fsync of everything it covers.
-//! 2. A failed fsync is final: the log refuses everything after it.
+//! 2. A failed fsync is final for its file: what it did not confirm is written
+//!    anew into another one, and the file is not used again.
 //! 3. Nothing damaged is used; only the unconfirmed end of the log is cut off.
 //! 4. A log that ends before it was durable is told from one that a crash cut
 //!    short: its [`Loss`] is for the layer above to judge.
 //!
 //! Nothing here knows Raft's rules; the layer above keeps them.
 
+mod descriptors;
 pub mod disk;
 mod durable_mark;
+pub(crate) mod failure;
 #[cfg(test)]
 pub(crate) mod faulty_disk;
 mod identity;
@@ -36,6 +39,7 @@ pub mod permissions;
 mod raft_log;
 mod record;
 mod recovery;
+mod room;
 mod segment;
 mod snapshot_file;
 mod snapshot_store;
@@ -48,17 +52,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use durable_mark::Loss;
+pub use failure::LogCondition;
 pub use identity::{DirectoryIdentity, OwnIdentity};
 pub use note::Note;
 pub use peer_memory::{PeerMemory, RememberedPeer};
 pub use raft_log::{Completion, RaftLog};
 pub use record::{LogEntry, LogPosition, StoredVote};
+pub use room::Room;
 pub use snapshot_store::{Snapshot, SnapshotReceiver, SnapshotStore, SnapshotWriter};
 
 use self::disk::Disk;
 use self::durable_mark::{DurableMark, MarkFile};
 use self::identity::DirectoryLock;
-use self::log_writer::{LogWriter, WrittenSegment};
+use self::log_writer::{HardState, LogWriter, Marking, WrittenSegment};
 use self::raft_log::LogState;
 use self::segment::SegmentPool;
 use crate::error::Error;
@@ -74,6 +80,9 @@ pub struct StorageOptions {
     pub segment_bytes: u64,
     /// Newest log entries kept in memory. Bytes.
     pub held_bytes_max: usize,
+    /// Below so much free room no more writes are to be taken; none for a part
+    /// of the file system. Bytes.
+    pub free_bytes_min: Option<u64>,
     /// The time, to count starts by. Milliseconds since the Unix epoch.
     pub wall_ms: u64,
     /// The file system.
@@ -101,6 +110,8 @@ pub struct Storage {
     /// is accepted.
     pub loss: Option<Loss>,
     loss_accepted: Arc<AtomicBool>,
+    /// How much room there is.
+    pub room: Room,
     _lock: DirectoryLock,
 }
 
@@ -130,7 +141,13 @@ impl Storage {
             OwnIdentity::begin(disk.clone(), directory, options.member, options.wall_ms)?;
         let incarnation = identity.current().incarnation;
         let peer_memory = PeerMemory::open(disk.clone(), directory)?;
-        let snapshots = SnapshotStore::open(disk.clone(), snapshot_directory)?;
+        let room = Room::new(
+            disk.clone(),
+            directory.clone(),
+            options.free_bytes_min,
+            options.segment_bytes,
+        );
+        let snapshots = SnapshotStore::open(disk.clone(), snapshot_directory, room.clone())?;
         let mark = MarkFile::read(&**disk, directory)?;
         let recovered = recovery::recover(&**disk, directory, mark, options.held_bytes_max)?;
         let loss = recovered.loss.clone().or_else(|| {
@@ -141,9 +158,8 @@ impl Storage {
         });
 
         let thread_name = format!("coord-{}-wal", options.member);
-        let mut pool =
-            SegmentPool::new(disk.clone(), log_directory, options.segment_bytes, &thread_name)
-                .map_err(unusable)?;
+        let mut pool = SegmentPool::new(disk.clone(), log_directory, room.clone(), &thread_name)
+            .map_err(unusable)?;
         let mut files = BTreeMap::new();
         let mut segments = BTreeMap::new();
         for (number, known) in recovered.segments {
@@ -180,21 +196,10 @@ impl Storage {
             files,
             failed: None,
         };
-        let writer = LogWriter {
-            pool,
-            active,
-            segments,
-            vote: state.vote,
-            committed: state.committed,
-            purged: state.index.purged(),
-            batch,
-            buffer: Vec::new(),
-            last_frame: None,
-            placed: Vec::new(),
-            marks,
-            marks_allowed: loss_accepted.clone(),
-            next,
-        };
+        let purged = state.index.purged();
+        let hard = HardState { vote: state.vote, committed: state.committed, purged, next };
+        let marking = Marking { marks, allowed: loss_accepted.clone() };
+        let writer = LogWriter::new(pool, active, segments, hard, batch, marking);
         let log = RaftLog::start(state, writer, &thread_name).map_err(unusable)?;
         let note = |file| Note::new(disk.clone(), directory.clone(), file);
         let (distrust, recovering) = (note(note::REINSTALL), note(note::RECOVERING));
@@ -208,6 +213,7 @@ impl Storage {
             recovering,
             loss,
             loss_accepted,
+            room,
             _lock: lock,
         })
     }

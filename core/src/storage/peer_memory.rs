@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn open(directory: &Path) -> PeerMemory {
-        PeerMemory::open(Arc::new(SystemDisk), directory).unwrap()
+        PeerMemory::open(Arc::new(SystemDisk::default()), directory).unwrap()
     }
 
     #[test]

@@ -12,10 +12,13 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::disk::DiskFile;
+use super::failure::LogCondition;
 use super::log_index::{Found, Location, LogIndex};
 use super::log_writer::LogWriter;
 use super::record::{
@@ -51,6 +54,7 @@ pub(super) struct LogShared {
     queue: Mutex<Queue>,
     filled: Condvar,
     emptied: Condvar,
+    condition: watch::Sender<LogCondition>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -67,6 +71,8 @@ struct Queue {
     requests: Vec<Request>,
     bytes: usize,
     closed: bool,
+    /// What cannot be written is not tried again.
+    abandoned: bool,
 }
 
 impl LogShared {
@@ -94,14 +100,39 @@ impl LogShared {
         Some(requests)
     }
 
-    /// Refuses everything from now on, until the log is closed.
-    pub(super) fn fail_forever(&self, reason: &str) {
+    /// Tells those outside how the log is. True if that is news.
+    pub(super) fn set_condition(&self, condition: LogCondition) -> bool {
+        self.condition.send_if_modified(|known| {
+            // A reason in other words is none.
+            let same = std::mem::discriminant(known) == std::mem::discriminant(&condition);
+            if !same {
+                *known = condition;
+            }
+            !same
+        })
+    }
+
+    /// Takes no change from now on.
+    pub(super) fn fail(&self, reason: &str) {
         self.state().failed = Some(reason.to_owned());
+        self.set_condition(LogCondition::Failed(reason.to_owned()));
+    }
+
+    /// Refuses everything that waits, until the log is closed.
+    pub(super) fn refuse_forever(&self, reason: &str) {
         while let Some(requests) = self.take_requests() {
             for request in requests {
                 request.fail(reason);
             }
         }
+    }
+
+    /// Waits before another attempt. True if there is to be none.
+    pub(super) fn pause_unless_ending(&self, pause: Duration) -> bool {
+        let ending = |queue: &mut Queue| queue.closed || queue.abandoned;
+        let waited = self.filled.wait_timeout_while(self.queue(), pause, |queue| !ending(queue));
+        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        ending(&mut queue)
     }
 
     fn push(&self, request: Request, bytes: usize) -> io::Result<()> {
@@ -145,6 +176,7 @@ impl RaftLog {
             queue: Mutex::default(),
             filled: Condvar::new(),
             emptied: Condvar::new(),
+            condition: watch::Sender::default(),
             writer: Mutex::new(None),
         });
         let for_writer = shared.clone();
@@ -152,7 +184,9 @@ impl RaftLog {
             let shared = &*for_writer;
             // A panic is one more way to fail: whoever waits is told.
             if catch_unwind(AssertUnwindSafe(|| writer.run(shared))).is_err() {
-                shared.fail_forever("the log's thread panicked");
+                let reason = "the log's thread panicked";
+                shared.fail(reason);
+                shared.refuse_forever(reason);
             }
         })?;
         *shared.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
@@ -285,10 +319,22 @@ impl RaftLog {
         Ok(entries)
     }
 
+    /// Whether it can be written, as that changes.
+    pub fn watch_condition(&self) -> watch::Receiver<LogCondition> {
+        self.shared.condition.subscribe()
+    }
+
+    /// Has what cannot be written now fail instead of being tried again: for a
+    /// member that is to end and would wait for it.
+    pub fn abandon(&self) {
+        self.shared.queue().abandoned = true;
+        self.shared.filled.notify_all();
+    }
+
     /// Writes what waits, makes it durable and ends the thread. Idempotent.
     pub fn close(&self) {
         self.shared.queue().closed = true;
-        self.shared.filled.notify_one();
+        self.shared.filled.notify_all();
         self.shared.emptied.notify_all();
         let writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {

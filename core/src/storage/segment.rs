@@ -5,19 +5,30 @@
 //! thread does that for the next one, and dropped segments are used again; when
 //! neither is at hand, as at the first start, the writer fills ahead of itself
 //! in small steps.
+//!
+//! What is filled ahead is also what takes the changes under way when the disk
+//! fills up from one moment to the next: [`FILLED_AHEAD_BYTES`] of it, here and in
+//! the segments prepared.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::disk::{Disk, DiskFile};
+use super::failure::{lacks_descriptor, may_pass};
 use super::record::{SEGMENT_HEADER_BYTES, segment_header};
+use super::room::Room;
 
-/// How far the writer fills ahead of itself.
+/// How much of that the writer does at once.
 const FILL_STEP_BYTES: u64 = 256 << 10;
-/// Dropped segments kept for reuse.
-const SPARES_MAX: usize = 2;
+/// More than the batches that can be under way.
+const FILLED_AHEAD_BYTES: u64 = 4 << 20;
+/// After a file could not be prepared ahead, before the next try.
+const HELP_PAUSE: Duration = Duration::from_secs(2);
+/// Segments that were dropped or prepared, at most.
+const SPARES_MAX: usize = 4;
 
 /// The segment being written.
 #[derive(Debug)]
@@ -38,11 +49,13 @@ impl ActiveSegment {
         let end = self.end + frames.len() as u64;
         self.file.write_at(self.end, frames)?;
         self.end = end;
-        if end + FILL_STEP_BYTES / 2 > self.filled && self.filled < self.size {
+        if end + FILLED_AHEAD_BYTES > self.filled && self.filled < self.size {
             let from = self.filled.max(end);
             let upto = (from + FILL_STEP_BYTES).min(self.size);
-            fill(&*self.file, from, upto)?;
-            self.filled = upto;
+            // Only ahead of need: what does not fit shows when it is needed.
+            if fill(&*self.file, from, upto).is_ok() {
+                self.filled = upto;
+            }
         }
         Ok(())
     }
@@ -69,7 +82,10 @@ pub(super) fn is_spare(name: &str) -> bool {
 pub(super) struct SegmentPool {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
+    room: Room,
     size: u64,
+    /// Segments to be ready for use.
+    spares: usize,
     shared: Arc<Shared>,
     helper: Option<JoinHandle<()>>,
     spare_number: u64,
@@ -99,23 +115,39 @@ impl SegmentPool {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         directory: PathBuf,
-        size: u64,
+        room: Room,
         thread_name: &str,
     ) -> io::Result<Self> {
+        let size = room.segment_bytes();
+        let spares = FILLED_AHEAD_BYTES.div_ceil(size).clamp(1, SPARES_MAX as u64);
         let shared = Arc::new(Shared::default());
         let helper = {
-            let (disk, directory, shared) = (disk.clone(), directory.clone(), shared.clone());
+            let helper = Helper {
+                disk: disk.clone(),
+                directory: directory.clone(),
+                room: room.clone(),
+                size,
+                spares: usize::try_from(spares).unwrap_or(SPARES_MAX),
+                shared: shared.clone(),
+            };
             std::thread::Builder::new()
                 .name(format!("{thread_name}-fill"))
-                .spawn(move || help(&*disk, &directory, size, &shared))?
+                .spawn(move || helper.run())?
         };
-        Ok(Self { disk, directory, size, shared, helper: Some(helper), spare_number: 0 })
+        let spares = usize::try_from(spares).unwrap_or(SPARES_MAX);
+        let helper = Some(helper);
+        Ok(Self { disk, directory, room, size, spares, shared, helper, spare_number: 0 })
     }
 
-    /// Asks for a file to be ready soon.
-    pub(super) fn want_one(&self) {
+    /// Takes note of bytes written into a segment.
+    pub(super) fn note_written(&self, bytes: u64) {
+        self.room.note_written(bytes);
+    }
+
+    /// Asks for files to be ready soon.
+    pub(super) fn want_spares(&self) {
         let mut state = self.shared.lock();
-        if state.ready.is_empty() && !state.wanted {
+        if state.ready.len() < self.spares && !state.wanted {
             state.wanted = true;
             self.shared.changed.notify_one();
         }
@@ -128,24 +160,70 @@ impl SegmentPool {
         let size = self.size.max(needed);
         let ready = if size == self.size { self.shared.lock().ready.pop() } else { None };
         let (path, file, filled) = match ready {
-            Some(path) => {
-                let file = self.disk.open(&path)?;
-                (path, file, size)
-            }
+            Some(path) => match self.disk.open(&path) {
+                Ok(file) => (path, file, size),
+                Err(error) => {
+                    self.shared.lock().ready.push(path);
+                    return Err(error);
+                }
+            },
             None => {
-                let path = self.directory.join(format!("spare-{number:016x}-new"));
+                let path = self.new_path();
                 let file = self.disk.create(&path)?;
-                file.resize(size)?;
-                let filled = FILL_STEP_BYTES.min(size);
-                fill(&*file, 0, filled)?;
-                (path, file, filled)
+                (path, file, 0)
             }
         };
-        file.write_at(0, &segment_header(number))?;
-        file.sync()?;
-        self.disk.rename(&path, &self.directory.join(segment_name(number)))?;
-        self.disk.sync_directory(&self.directory)?;
-        Ok(ActiveSegment { number, file, end: SEGMENT_HEADER_BYTES as u64, size, filled })
+        let mut active =
+            ActiveSegment { number, file, end: SEGMENT_HEADER_BYTES as u64, size, filled };
+        self.install(path, &mut active, &segment_header(number))?;
+        Ok(active)
+    }
+
+    /// Puts a new file in the place of segment `number`, with this content at
+    /// its beginning, durably. The old one goes.
+    pub(super) fn rewrite_segment(
+        &mut self,
+        number: u64,
+        size: u64,
+        content: &[u8],
+    ) -> io::Result<ActiveSegment> {
+        let path = self.new_path();
+        let file = self.disk.create(&path)?;
+        let mut active = ActiveSegment { number, file, end: content.len() as u64, size, filled: 0 };
+        self.install(path, &mut active, content)?;
+        Ok(active)
+    }
+
+    /// Fills a prepared file and gives it its name. One that fails is removed:
+    /// it would only take room, and is not to be synced again.
+    fn install(&self, path: PathBuf, active: &mut ActiveSegment, content: &[u8]) -> io::Result<()> {
+        let file = &active.file;
+        let prepare = || {
+            let mut filled = active.filled;
+            if filled == 0 {
+                file.resize(active.size)?;
+                filled = (active.end + FILL_STEP_BYTES).min(active.size);
+                fill(&**file, active.end, filled)?;
+            }
+            file.write_at(0, content)?;
+            file.sync()?;
+            self.disk.rename(&path, &self.directory.join(segment_name(active.number)))?;
+            Ok(filled)
+        };
+        match prepare() {
+            Ok(filled) => active.filled = filled,
+            Err(error) => {
+                // What stays behind is removed at the next start.
+                let _ = self.disk.remove(&path);
+                return Err(error);
+            }
+        }
+        self.disk.sync_directory(&self.directory)
+    }
+
+    fn new_path(&mut self) -> PathBuf {
+        self.spare_number += 1;
+        self.directory.join(format!("spare-new-{:x}", self.spare_number))
     }
 
     /// Takes back a segment whose entries are all purged.
@@ -155,8 +233,7 @@ impl SegmentPool {
         if !keep {
             return self.disk.remove(&path);
         }
-        self.spare_number += 1;
-        let spare = self.directory.join(format!("spare-used-{:x}", self.spare_number));
+        let spare = self.new_path();
         self.disk.rename(&path, &spare)?;
         self.shared.lock().ready.push(spare);
         Ok(())
@@ -179,35 +256,79 @@ impl Drop for SegmentPool {
     }
 }
 
-fn help(disk: &dyn Disk, directory: &Path, size: u64, shared: &Shared) {
-    let mut made = 0u64;
-    let mut state = shared.lock();
-    loop {
-        if state.closed {
-            return;
-        }
-        if !state.wanted {
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            continue;
-        }
-        drop(state);
-        made += 1;
-        let path = directory.join(format!("spare-filled-{made:x}"));
-        let outcome = prepare(disk, &path, size, shared);
-        state = shared.lock();
-        state.wanted = false;
-        match outcome {
-            Ok(true) => state.ready.push(path),
-            Ok(false) => return,
-            // The writer makes its own file then, and reports if it cannot.
-            Err(error) => tracing::warn!(%error, "a log segment cannot be prepared ahead"),
+/// Prepares segments on a thread of its own.
+struct Helper {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    room: Room,
+    size: u64,
+    spares: usize,
+    shared: Arc<Shared>,
+}
+
+impl Helper {
+    fn run(self) {
+        let mut made = 0u64;
+        let mut failed = false;
+        let mut state = self.shared.lock();
+        loop {
+            if state.closed {
+                return;
+            }
+            if !state.wanted {
+                let waiting = self.shared.changed.wait(state);
+                state = waiting.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            if state.ready.len() >= self.spares {
+                state.wanted = false;
+                continue;
+            }
+            drop(state);
+            // A file that takes the last room helps nobody.
+            let outcome = self.room.is_ample(2 * self.size).then(|| {
+                made += 1;
+                let path = self.directory.join(format!("spare-filled-{made:x}"));
+                prepare(&*self.disk, &path, self.size, &self.shared).map(|whole| (whole, path))
+            });
+            match &outcome {
+                Some(Ok(_)) if failed => self.room.note_prepared(Ok(())),
+                Some(Err(error)) if !failed => {
+                    // The writer makes its own file then, and reports if it cannot.
+                    tracing::warn!(%error, "a log segment cannot be prepared ahead");
+                    if may_pass(error) && !lacks_descriptor(error) {
+                        self.room.note_prepared(Err(error));
+                    }
+                }
+                _ => {}
+            }
+            failed = matches!(outcome, Some(Err(_))) || (failed && outcome.is_none());
+            state = self.shared.lock();
+            match outcome {
+                Some(Ok((true, path))) => state.ready.push(path),
+                Some(Ok((false, _))) => return,
+                Some(Err(_)) | None => {
+                    // A full disk is not to be kept busy by attempts.
+                    let open = |state: &mut PoolState| !state.closed;
+                    let waited = self.shared.changed.wait_timeout_while(state, HELP_PAUSE, open);
+                    (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
         }
     }
 }
 
-/// Creates a filled file; false if asked to end meanwhile.
+/// Creates a filled file, or none; false if asked to end meanwhile.
 fn prepare(disk: &dyn Disk, path: &Path, size: u64, shared: &Shared) -> io::Result<bool> {
-    let file = disk.create(path)?;
+    let prepared = disk.create(path).and_then(|file| fill_all(&*file, size, shared));
+    if prepared.is_err() {
+        // What stays behind is removed at the next start.
+        let _ = disk.remove(path);
+    }
+    prepared
+}
+
+fn fill_all(file: &dyn DiskFile, size: u64, shared: &Shared) -> io::Result<bool> {
     file.resize(size)?;
     let mut offset = 0;
     while offset < size {
@@ -215,7 +336,7 @@ fn prepare(disk: &dyn Disk, path: &Path, size: u64, shared: &Shared) -> io::Resu
             return Ok(false);
         }
         let upto = (offset + FILL_STEP_BYTES).min(size);
-        fill(&*file, offset, upto)?;
+        fill(file, offset, upto)?;
         offset = upto;
     }
     file.sync()?;

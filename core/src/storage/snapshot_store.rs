@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::disk::{Disk, DiskFile};
 use super::record::LogPosition;
+use super::room::Room;
 use super::snapshot_file::{SnapshotDecoder, SnapshotEncoder};
 use crate::error::Error;
 
@@ -27,6 +28,7 @@ pub struct SnapshotStore {
 struct Inner {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
+    room: Room,
     current: Mutex<Option<Snapshot>>,
     temporary: AtomicU64,
 }
@@ -54,7 +56,7 @@ impl SnapshotStore {
     ///
     /// # Errors
     /// `Corrupt`, naming the file, if that snapshot is damaged.
-    pub(super) fn open(disk: Arc<dyn Disk>, directory: PathBuf) -> Result<Self, Error> {
+    pub(super) fn open(disk: Arc<dyn Disk>, directory: PathBuf, room: Room) -> Result<Self, Error> {
         let unreadable = |error: io::Error| {
             Error::unavailable(format!("snapshots in {} cannot be read", directory.display()))
                 .caused_by(error)
@@ -73,6 +75,7 @@ impl SnapshotStore {
             inner: Arc::new(Inner {
                 disk,
                 directory: directory.clone(),
+                room,
                 current: Mutex::new(None),
                 temporary: AtomicU64::new(0),
             }),
@@ -106,14 +109,18 @@ impl SnapshotStore {
         self.inner.current().clone()
     }
 
-    /// Begins a snapshot of the state as of `position`.
+    /// Begins a snapshot of the state as of `position`. It takes no room that
+    /// the log may need.
     ///
     /// # Errors
-    /// As the system reports.
+    /// As the system reports; `StorageFull` if one as large as the last does not fit.
     pub fn write(&self, position: LogPosition, meta: &[u8]) -> io::Result<SnapshotWriter> {
+        let expected = self.current().map_or(0, |current| current.size());
+        self.inner.room.spare(expected)?;
         let (path, file) = self.temporary()?;
+        let partial = Partial { store: self.clone(), path, whole: false };
         let encoder = SnapshotEncoder::new(file.clone(), meta)?;
-        Ok(SnapshotWriter { store: self.clone(), path, file, position, encoder })
+        Ok(SnapshotWriter { partial, file, position, encoder, unchecked: 0 })
     }
 
     /// Begins to receive the bytes of a snapshot made elsewhere.
@@ -270,11 +277,32 @@ impl Drop for SnapshotFile {
 
 /// A snapshot being written.
 pub struct SnapshotWriter {
-    store: SnapshotStore,
-    path: PathBuf,
+    partial: Partial,
     file: Arc<dyn DiskFile>,
     position: LogPosition,
     encoder: SnapshotEncoder,
+    /// Bytes since it was last looked whether there is room for more.
+    unchecked: usize,
+}
+
+/// How often that is looked. Bytes.
+const CHECK_ROOM_EVERY_BYTES: usize = 1 << 20;
+
+/// A file that goes if it does not become whole: what failed for want of room
+/// must not keep it.
+struct Partial {
+    store: SnapshotStore,
+    path: PathBuf,
+    whole: bool,
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.whole {
+            // What stays behind is removed at the next start.
+            let _ = self.store.inner.disk.remove(&self.path);
+        }
+    }
 }
 
 impl SnapshotWriter {
@@ -283,6 +311,11 @@ impl SnapshotWriter {
     /// # Errors
     /// As the system reports.
     pub fn record(&mut self, tag: u8, content: &[u8]) -> io::Result<()> {
+        self.unchecked += content.len();
+        if self.unchecked >= CHECK_ROOM_EVERY_BYTES {
+            self.unchecked = 0;
+            self.partial.store.inner.room.spare(content.len() as u64)?;
+        }
         self.encoder.record(tag, content)
     }
 
@@ -291,16 +324,23 @@ impl SnapshotWriter {
     /// # Errors
     /// As the system reports.
     pub fn finish(self) -> io::Result<Snapshot> {
-        self.encoder.finish()?;
-        let snapshot = self.store.verify(self.file, self.path, Some(self.position))?;
-        self.store.adopt(&snapshot, self.position)?;
-        Ok(self.store.current().unwrap_or(snapshot))
+        let Self { mut partial, file, position, encoder, .. } = self;
+        encoder.finish()?;
+        let store = partial.store.clone();
+        let snapshot = store.verify(file, partial.path.clone(), Some(position))?;
+        // From now on the snapshot itself knows whether its file stays.
+        partial.whole = true;
+        store.adopt(&snapshot, position)?;
+        Ok(store.current().unwrap_or(snapshot))
     }
 }
 
 impl fmt::Debug for SnapshotWriter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("SnapshotWriter").field("path", &self.path).finish_non_exhaustive()
+        formatter
+            .debug_struct("SnapshotWriter")
+            .field("path", &self.partial.path)
+            .finish_non_exhaustive()
     }
 }
 

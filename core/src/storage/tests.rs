@@ -20,7 +20,8 @@ fn options(directory: &Path) -> StorageOptions {
         segment_bytes: SEGMENT_BYTES,
         held_bytes_max: 1000,
         wall_ms: 0,
-        disk: Arc::new(SystemDisk),
+        disk: Arc::new(SystemDisk::default()),
+        free_bytes_min: None,
     }
 }
 
@@ -265,7 +266,7 @@ fn every_start_has_a_greater_incarnation_even_if_the_clock_goes_back() {
 }
 
 #[test]
-fn a_failed_sync_is_final() {
+fn a_log_whose_syncs_go_on_failing_is_final() {
     let directory = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::default();
     let options = StorageOptions { disk: Arc::new(disk.clone()), ..options(directory.path()) };
@@ -286,6 +287,150 @@ fn a_failed_sync_is_final() {
     let storage = open(directory.path());
     assert_eq!(storage.log.position(0), Some(LogPosition { term: 1, index: 0 }));
     assert_eq!(storage.log.position(2), None);
+}
+
+fn open_on(disk: &FaultyDisk, directory: &Path) -> Storage {
+    let options = StorageOptions { disk: Arc::new(disk.clone()), ..options(directory) };
+    Storage::open(&options).expect("the directory opens")
+}
+
+/// Waits until the log says so of itself.
+fn until(log: &RaftLog, holds: impl FnMut(&LogCondition) -> bool) -> LogCondition {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut condition = log.watch_condition();
+    runtime.block_on(async move { condition.wait_for(holds).await.unwrap().clone() })
+}
+
+fn is_stalled(condition: &LogCondition) -> bool {
+    matches!(condition, LogCondition::Stalled(_))
+}
+
+/// Appends, and tells when that is durable.
+fn begin(log: &RaftLog, entries: Vec<LogEntry>) -> mpsc::Receiver<std::io::Result<()>> {
+    let (sender, receiver) = mpsc::sync_channel(64);
+    log.append(entries, Box::new(move |done| sender.send(done).unwrap_or_default())).unwrap();
+    receiver
+}
+
+#[test]
+fn a_full_disk_holds_the_log_up_until_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let storage = open_on(&disk, directory.path());
+    append(&storage.log, vec![entry(1, 0, 10)]);
+    disk.fill(true);
+    let first = begin(&storage.log, vec![entry(1, 1, 10)]);
+    until(&storage.log, is_stalled);
+    let second = begin(&storage.log, vec![entry(1, 2, 10)]);
+    assert!(first.try_recv().is_err(), "nothing is durable yet");
+    disk.fill(false);
+    first.recv().unwrap().unwrap();
+    second.recv().unwrap().unwrap();
+    until(&storage.log, |condition| *condition == LogCondition::Sound);
+    drop(storage);
+    let indexes: Vec<_> =
+        all(&open(directory.path()).log).iter().map(|entry| entry.position.index).collect();
+    assert_eq!(indexes, [0, 1, 2]);
+}
+
+#[test]
+fn a_segment_that_cannot_be_opened_is_opened_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let storage = open_on(&disk, directory.path());
+    disk.take_descriptors(true);
+    let entries: Vec<_> = (0..100).map(|index| entry(1, index, 200)).collect();
+    let appended: Vec<_> =
+        entries.chunks(5).map(|chunk| begin(&storage.log, chunk.to_vec())).collect();
+    until(&storage.log, is_stalled);
+    let saved = StoredVote { term: 9, voted_for: 2, committed: true };
+    let (sender, voted) = mpsc::sync_channel(1);
+    storage.log.save_vote(saved, Box::new(move |done| sender.send(done).unwrap())).unwrap();
+    disk.take_descriptors(false);
+    appended.iter().for_each(|done| done.recv().unwrap().unwrap());
+    voted.recv().unwrap().unwrap();
+    assert_eq!(all(&storage.log), entries);
+    drop(storage);
+    let storage = open(directory.path());
+    assert_eq!(all(&storage.log), entries);
+    assert_eq!(storage.log.vote(), Some(saved));
+}
+
+#[test]
+fn a_failed_sync_costs_its_file_and_not_the_log() {
+    use std::os::unix::fs::MetadataExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let storage = open_on(&disk, directory.path());
+    let newest = || segments(directory.path()).pop().unwrap().0;
+    let mut next = 0;
+    for failures in [1, 2, 1] {
+        append(&storage.log, vec![entry(1, next, 50), entry(1, next + 1, 50)]);
+        let before = std::fs::metadata(newest()).unwrap().ino();
+        disk.fail_next_syncs(failures);
+        append(&storage.log, vec![entry(1, next + 2, 50)]);
+        append(&storage.log, vec![entry(1, next + 3, 50)]);
+        next += 4;
+        assert_ne!(std::fs::metadata(newest()).unwrap().ino(), before, "another file");
+        until(&storage.log, |condition| *condition == LogCondition::Sound);
+        let indexes: Vec<_> = all(&storage.log).iter().map(|entry| entry.position.index).collect();
+        assert_eq!(indexes, (0..next).collect::<Vec<_>>());
+    }
+    drop(storage);
+    let indexes: Vec<_> =
+        all(&open(directory.path()).log).iter().map(|entry| entry.position.index).collect();
+    assert_eq!(indexes, (0..next).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_log_that_is_held_up_can_be_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let storage = open_on(&disk, directory.path());
+    append(&storage.log, vec![entry(1, 0, 10)]);
+    disk.fill(true);
+    let lost = begin(&storage.log, vec![entry(1, 1, 10)]);
+    until(&storage.log, is_stalled);
+    drop(storage);
+    lost.recv().unwrap().unwrap_err();
+    assert_eq!(all(&open(directory.path()).log), vec![entry(1, 0, 10)]);
+}
+
+#[test]
+fn a_log_that_fails_for_good_says_so_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let storage = open_on(&disk, directory.path());
+    disk.fail_syncs(true);
+    begin(&storage.log, vec![entry(1, 0, 10)]).recv().unwrap().unwrap_err();
+    let failed = until(&storage.log, |now| matches!(now, LogCondition::Failed(_)));
+    let LogCondition::Failed(why) = failed else { unreachable!() };
+    assert!(why.contains("the disk is on fire"), "{why}");
+}
+
+#[test]
+fn a_snapshot_that_does_not_fit_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let storage = open_on(&disk, directory.path());
+    snapshot(&storage.snapshots, 10);
+    let write = || {
+        let position = LogPosition { term: 1, index: 20 };
+        let mut writer = storage.snapshots.write(position, b"meta")?;
+        writer.record(1, &[7; 3 << 20])?;
+        writer.finish()
+    };
+    disk.fill_where(Some("snapshots"));
+    assert_eq!(write().unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    disk.fill_where(None);
+    // It would fit, but the log could need the room.
+    disk.set_space(Some(disk::Space { free: 1 << 10, total: 1 << 30 }));
+    assert_eq!(write().unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    disk.set_space(None);
+    assert_eq!(snapshot_files(directory.path()).len(), 1);
+    assert_eq!(storage.snapshots.current().unwrap().position().unwrap().index, 10);
+    write().unwrap();
+    assert_eq!(snapshot_files(directory.path()).len(), 1);
 }
 
 fn snapshot(store: &SnapshotStore, index: u64) -> Snapshot {

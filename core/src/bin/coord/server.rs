@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use clap::Args;
-use coord_core::embedded::{Addresses, Server};
+use coord_core::embedded::{Addresses, Server, ServerState, raise_open_files_limit};
 use coord_core::settings::{ReadSettings, Settings};
 use coord_core::{Error, ErrorKind};
 
@@ -103,21 +103,43 @@ fn parse_members(text: &str) -> Result<std::collections::BTreeMap<u64, String>, 
         .collect()
 }
 
-pub(crate) fn run(arguments: ServerArguments) -> Result<(), Error> {
+/// How a member that served came to its end.
+pub(crate) enum Ended {
+    /// It was told to stop, or left the cluster.
+    Stopped,
+    /// It can take part no more, and this is why.
+    Failed(String),
+}
+
+pub(crate) fn run(arguments: ServerArguments) -> Result<Ended, Error> {
     // Before anything else, so that none is missed and none does harm.
     let stop = signals::handle()?;
     let log = crate::log::start();
+    raise_open_files_limit();
     let settings = arguments.settings()?.validate()?;
     let mut server = Server::start(settings)?;
     server.feed_log(log)?;
-    let stopped_early = wait_ready(&server, &stop)?;
+    let served = serve(&server, &stop);
+    let failed = server.wait_failed(Duration::ZERO);
+    tracing::info!("stopping");
+    server.stop();
+    match failed {
+        Ok(Some(why)) => Ok(Ended::Failed(why)),
+        Ok(None) | Err(_) => served.map(|()| Ended::Stopped),
+    }
+}
+
+/// Until it is told to stop, leaves or fails.
+fn serve(server: &Server, stop: &mpsc::Receiver<i32>) -> Result<(), Error> {
+    let stopped_early = wait_ready(server, stop)?;
     if !stopped_early {
         announce(&server.addresses());
         // The sender lives in the signal thread, for as long as the process.
-        while stop.recv_timeout(READY_LOOK).is_err() && !server.node()?.has_left() {}
+        while stop.recv_timeout(READY_LOOK).is_err()
+            && !server.node()?.has_left()
+            && server.status().state != ServerState::Failed
+        {}
     }
-    tracing::info!("stopping");
-    server.stop();
     Ok(())
 }
 

@@ -19,6 +19,7 @@ pub fn zookeeper_code(error: &Error) -> Option<i32> {
         ErrorKind::Closed => ErrorCode::Closing,
         ErrorKind::Invalid => ErrorCode::BadArguments,
         ErrorKind::Unavailable => ErrorCode::ConnectionLoss,
+        ErrorKind::ReadOnly => ErrorCode::NotReadOnly,
         ErrorKind::Corrupt => ErrorCode::MarshallingError,
         ErrorKind::Internal => return None,
     };

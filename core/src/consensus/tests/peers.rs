@@ -28,7 +28,7 @@ const SECRET: &str = "the secret of all members";
 async fn cluster(secrets: &[&str]) -> Cluster {
     let auth = (1..).map(MemberId).zip(secrets.iter().map(|secret| auth(secret))).collect();
     let size = secrets.len() as u64;
-    Cluster::start_with(Arc::new(SystemDisk), size, 64 << 10, auth).await
+    Cluster::start_with(Arc::new(SystemDisk::default()), size, 64 << 10, auth).await
 }
 
 impl Cluster {

@@ -82,6 +82,9 @@ impl From<Error> for HttpError {
             ErrorKind::NotLeader { .. } | ErrorKind::Unavailable => {
                 Self::internal("No cluster leader")
             }
+            ErrorKind::ReadOnly => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("No write is taken: {error}"))
+            }
             ErrorKind::Indeterminate => Self::internal("leadership lost while committing log"),
             ErrorKind::Closed => Self::internal("server is shutting down"),
             ErrorKind::Invalid if is_too_large(&error) => Self::too_large(error.to_string()),

@@ -22,7 +22,9 @@ use super::body::AnswerBody;
 use super::kept::Kept;
 use super::parking::{Parking, Socket, Waiting};
 use super::{Front, dispatch};
+use crate::clock::Throttle;
 use crate::error::Error;
+use crate::server::descriptors;
 use crate::settings::{Limits, ListenAddress, Settings};
 use crate::tls::{Acceptor, AcceptorOptions, Stream};
 
@@ -43,6 +45,8 @@ const ONE_TOO_MANY: &str = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text
 const REFUSALS_MAX: usize = 64;
 /// After an accept failed, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often that is logged.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// Takes the port, if it is on.
 pub(super) async fn bind(address: &ListenAddress) -> Result<Option<TcpListener>, Error> {
@@ -98,6 +102,7 @@ pub(super) async fn serve(front: Arc<Front>, listener: TcpListener, acceptor: Op
         front.node.settings().limits;
     let mut of_address: HashMap<IpAddr, usize> = HashMap::new();
     let mut refusals = JoinSet::new();
+    let complaints = Throttle::new(COMPLAIN_EVERY);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -115,6 +120,14 @@ pub(super) async fn serve(front: Arc<Front>, listener: TcpListener, acceptor: Op
             () = front.stopped() => break,
         };
         match accepted {
+            Ok((stream, peer)) if descriptors::are_scarce_with(&stream) => {
+                if complaints.admits() {
+                    tracing::warn!(
+                        %peer,
+                        "an HTTP client is refused: the process may open hardly any more files"
+                    );
+                }
+            }
             // One too many is closed at once.
             Ok(_) if connections.len() >= http_connections_max => {}
             Ok((stream, client)) => {
@@ -135,7 +148,9 @@ pub(super) async fn serve(front: Arc<Front>, listener: TcpListener, acceptor: Op
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "an HTTP connection was not accepted");
+                if complaints.admits() {
+                    tracing::warn!(%error, "an HTTP connection was not accepted");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -172,7 +172,8 @@ impl ConsulServer {
         let serving = doors
             .filter_map(|(listener, acceptor)| Some((listener?, acceptor)))
             .map(|(listener, acceptor)| {
-                tokio::spawn(listener::serve(Arc::clone(&front), listener, acceptor))
+                let serve = listener::serve(Arc::clone(&front), listener, acceptor);
+                tokio::spawn(front.node.guard("accepting HTTP clients", serve))
             })
             .collect();
         let [address, tls_address] = addresses;

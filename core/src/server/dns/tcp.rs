@@ -12,6 +12,7 @@ use super::places::{Place, Places};
 use super::respond::{Respond, Response};
 use super::stopped;
 use crate::clock;
+use crate::server::descriptors;
 
 /// Connections at a time. For one more, one that is idle is closed.
 pub(super) const CONNECTIONS_MAX: usize = 256;
@@ -43,6 +44,9 @@ pub(super) async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
+            Ok((stream, client)) if descriptors::are_scarce_with(&stream) => {
+                tracing::debug!(%client, "no DNS connection more: files are scarce");
+            }
             Ok((stream, client)) => match places.enter(client.ip()) {
                 Some(place) => {
                     connections.spawn(converse(stream, place, Respond::clone(&respond)));

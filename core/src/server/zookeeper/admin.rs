@@ -72,8 +72,8 @@ impl ExtraRoutes for Admin {
 fn command(name: &str, shared: &Shared) -> Page {
     let known = COMMANDS.iter().find(|(names, _)| names.contains(&name));
     let status = shared.node.status();
-    let serving =
-        name == "ruok" || shared.standing() == Standing::ReadOnly || status.leader.is_some();
+    let well = name == "ruok" && !four_letter::is_ill(shared);
+    let serving = well || shared.standing() == Standing::ReadOnly || status.leader.is_some();
     let (name, answer) = match known {
         None => (name, Err(format!("Unknown command: {name}"))),
         Some((names, _)) if !serving => {

@@ -17,7 +17,7 @@ use super::identity::address_text;
 use super::listener::Shared;
 use super::standing::Standing;
 use super::watch_words;
-use crate::node::{NodeStatus, Role};
+use crate::node::{Impairment, NodeStatus, Role};
 
 /// The ZooKeeper whose behaviour this is, and whose it really is. Clients read
 /// the digits before the dash.
@@ -51,8 +51,11 @@ pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
     let read_only = shared.standing() == Standing::ReadOnly;
     let serving = read_only || status.leader.is_some();
     match word {
+        FourLetterWord::Ruok if is_ill(shared) => return not_serving(&status),
         FourLetterWord::Ruok => return "imok".to_owned(),
-        FourLetterWord::Isro if read_only => return "ro".to_owned(),
+        FourLetterWord::Isro if read_only || (serving && status.refuses_writes.is_some()) => {
+            return "ro".to_owned();
+        }
         FourLetterWord::Isro => return if serving { "rw" } else { "null" }.to_owned(),
         FourLetterWord::Envi => return environment(shared),
         FourLetterWord::Gtmk | FourLetterWord::Stmk => return format!("{TRACE_MASK}\n"),
@@ -104,6 +107,15 @@ pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
 /// here then; but a refusal is not.
 pub(super) fn is_told_in_pieces(word: FourLetterWord) -> bool {
     matches!(word, FourLetterWord::Wchc | FourLetterWord::Wchp)
+}
+
+/// Whether more is wrong than that no leader is known: whoever asks may have the
+/// member restarted, or look at its disk.
+pub(super) fn is_ill(shared: &Shared) -> bool {
+    match shared.node.impairment() {
+        Some(Impairment::Stalled(_) | Impairment::Failed(_)) => true,
+        Some(Impairment::NoRoom(_)) | None => false,
+    }
 }
 
 /// ZooKeeper's words, and why if there is more to say than that no leader is known.

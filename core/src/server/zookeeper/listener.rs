@@ -21,14 +21,17 @@ use super::local_sessions::LocalSessions;
 use super::peers::Peers;
 use super::standing::{self, Standing};
 use super::whitelist::Whitelist;
+use crate::clock::Throttle;
 use crate::error::Error;
 use crate::node::Node;
-use crate::server::ExtraRoutes;
 use crate::server::byte_budget::ByteBudget;
+use crate::server::{ExtraRoutes, descriptors};
 use crate::settings::{Limits, ListenAddress};
 
 /// How long to wait when the system has no file descriptor for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often that is logged.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// A server of ZooKeeper's protocol for one member.
 #[derive(Debug)]
@@ -96,7 +99,8 @@ impl ZookeeperServer {
             node,
         });
         let (stop, on_stop) = watch::channel(false);
-        let accepting = tokio::spawn(accept(Arc::clone(&shared), doors, on_stop));
+        let accept = accept(Arc::clone(&shared), doors, on_stop);
+        let accepting = tokio::spawn(shared.node.guard("accepting ZooKeeper clients", accept));
         tracing::info!(%local_addr, "serving ZooKeeper clients");
         Ok(Self { shared, stop, accepting: tokio::sync::Mutex::new(Some(accepting)) })
     }
@@ -176,6 +180,7 @@ impl std::fmt::Debug for Shared {
 
 async fn accept(shared: Arc<Shared>, doors: Doors, mut stop: watch::Receiver<bool>) {
     let mut serving = JoinSet::new();
+    let complaints = Throttle::new(COMPLAIN_EVERY);
     let for_connections = stop.clone();
     serving.spawn(standing::keep(Arc::clone(&shared), stop.clone()));
     loop {
@@ -183,13 +188,24 @@ async fn accept(shared: Arc<Shared>, doors: Doors, mut stop: watch::Receiver<boo
             () = stopped(&mut stop) => break,
             Some(_) = serving.join_next() => {}
             accepted = doors.accept() => match accepted {
+                Ok((stream, address, _)) if descriptors::are_scarce_with(&stream) => {
+                    shared.counters.connections_refused.fetch_add(1, Relaxed);
+                    if complaints.admits() {
+                        tracing::warn!(
+                            peer = %address,
+                            "a client is refused: the process may open hardly any more files"
+                        );
+                    }
+                }
                 Ok((stream, address, entrance)) => {
                     if let Some(peer) = admit(&shared, &stream, address) {
                         serving.spawn(serve_listed(peer, stream, entrance, for_connections.clone()));
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if complaints.admits() {
+                        tracing::warn!(%error, "cannot accept a connection");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -385,6 +385,12 @@ impl Pipeline {
                 {
                     self.refused(token);
                 }
+                // Nothing was applied, and the session goes on.
+                Item::Outcome { token, outcome: Err(error) }
+                    if *error.kind() == ErrorKind::ReadOnly && self.deny(token) =>
+                {
+                    self.answer_writes(now, outbox);
+                }
                 // Whether it was applied is unknown or no leader takes it: the
                 // client finds out on its next connection.
                 Item::Outcome { outcome: Err(_), .. } | Item::Confirmed { reached: false, .. } => {
@@ -429,6 +435,19 @@ impl Pipeline {
         }
     }
 
+    /// Has a submitted write answered by a refusal. False if there is none, or if
+    /// it was to close the session, which the client takes for done either way.
+    fn deny(&mut self, token: u64) -> bool {
+        let close = OpCode::CloseSession.code();
+        let waits = |entry: &&mut Entry| {
+            entry.op != close
+                && matches!(entry.step, Step::Submitted(waiting, _) if waiting == token)
+        };
+        let entry = self.queue.iter_mut().find(waits);
+        let found = entry.map(|entry| entry.step = Step::Denied);
+        found.is_some()
+    }
+
     fn confirmed(&mut self, token: u64) {
         for entry in &mut self.queue {
             match std::mem::replace(&mut entry.step, Step::Look(Look::Unknown)) {
@@ -447,10 +466,13 @@ impl Pipeline {
         }
     }
 
-    /// Answers the run of applied writes at the front.
+    /// Answers the run of decided writes at the front.
     fn answer_writes(&mut self, now: Duration, outbox: &mut Outbox) {
         while self.end.is_none()
-            && matches!(self.queue.front(), Some(Entry { step: Step::Applied(..), .. }))
+            && matches!(
+                self.queue.front(),
+                Some(Entry { step: Step::Applied(..) | Step::Denied, .. })
+            )
         {
             self.answer_write(now, outbox);
         }
@@ -458,6 +480,10 @@ impl Pipeline {
 
     fn answer_write(&mut self, now: Duration, outbox: &mut Outbox) {
         let Some(entry) = self.pop(now) else { return };
+        if matches!(entry.step, Step::Denied) {
+            let zxid = self.peer.stats.last_zxid.load(Relaxed);
+            outbox.reply(entry.xid, zxid, |_| Err(ErrorCode::NotReadOnly));
+        }
         let Step::Applied(applied, shape) = &entry.step else { return };
         if put_outcome(outbox, entry.xid, shape, applied).is_err() {
             self.end = Some(End::Now);

@@ -37,6 +37,8 @@ pub(super) enum Step {
     Submitted(u64, Shape),
     /// Applied; its turn to be answered has not come.
     Applied(Box<Applied>, Shape),
+    /// Not taken by this member now; its turn to be answered has not come.
+    Denied,
     /// Waits for this member to catch up with the leader.
     Confirming(u64, Look),
     /// Waits for a change of the members.

@@ -14,6 +14,9 @@
 //!     +----------- a majority -----------+------------+
 //! ```
 //!
+//! One that cannot write its log, or failed, is cut off at once: it cannot follow
+//! what the others decide.
+//!
 //! A connection lasts as long as the standing it was accepted in.
 
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use tokio::sync::watch;
 use super::listener::{Shared, stopped};
 use super::translate::Owner;
 use crate::clock;
+use crate::node::Impairment;
 
 /// How often a member with no majority behind it looks whether there is one.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -46,9 +50,11 @@ pub(super) async fn keep(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let mut ticks = clock::interval(Duration::from_millis((tick_ms / 8).clamp(20, 100).into()));
     let mut led = shared.node.clock().monotonic();
     let mut backed = true;
+    let mut impaired = shared.node.watch_impairment();
     loop {
         tokio::select! {
             () = stopped(&mut stop) => return,
+            Ok(()) = impaired.changed() => {}
             _ = ticks.tick() => {}
             () = clock::sleep(LOOK_AGAIN), if !backed => {}
         }
@@ -67,7 +73,12 @@ pub(super) async fn keep(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
 
 fn standing(shared: &Shared, silence: Duration) -> Standing {
     let settings = shared.node.settings();
-    if silence < settings.cut_off() {
+    let down = match shared.node.impairment() {
+        Some(Impairment::Failed(_)) => return Standing::CutOff,
+        Some(Impairment::Stalled(_)) => true,
+        Some(Impairment::NoRoom(_)) | None => false,
+    };
+    if !down && silence < settings.cut_off() {
         Standing::ReadWrite
     } else if settings.zk.read_only_mode && !shared.node.status().outside {
         Standing::ReadOnly

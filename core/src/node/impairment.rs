@@ -1,0 +1,276 @@
+//! What keeps a member from serving as it should: its storage, or its own death.
+//!
+//! ```text
+//! None ── little room left, and no other member to lead ──> NoRoom
+//!  │ the log cannot be written ──> Stalled ── it can ──> None
+//!  │ consensus, the log or a task of the member ended ──> Failed, for good
+//! ```
+//!
+//! | | clients' writes | sessions | reads | connections |
+//! |---|---|---|---|---|
+//! | `NoRoom` | refused | go on | answered | stay |
+//! | `Stalled`, `Failed` | refused | go on elsewhere | refused, but of a stalled member alone | ZooKeeper's are ended |
+//!
+//! A leader that cannot write, or soon will not be able to, lets a member lead
+//! that can. One that follows goes on without room as long as the leader has
+//! some: then its own log takes what the cluster decides until it stalls.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use coord_state::MemberId;
+
+use super::handle::{Inner, Node};
+use super::peer_message::{PeerCall, answer, read_answer};
+use crate::clock;
+use crate::error::Error;
+
+/// How often the room is looked at, and others are asked about theirs.
+const PERIOD: Duration = Duration::from_millis(250);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
+/// Who was not heard for so long is not handed leadership.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
+/// How long one that was handed leadership gets to take it.
+const HAND_OVER_AGAIN: Duration = Duration::from_secs(2);
+
+/// Why a member serves less than it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Impairment {
+    /// Room is short: clients' writes are refused, so that the log does not run
+    /// into the end of the disk.
+    NoRoom(String),
+    /// The log cannot be written at the moment. It is tried again and again.
+    Stalled(String),
+    /// Something it is made of ended: it can take part no more.
+    Failed(String),
+}
+
+impl Impairment {
+    /// What is wrong, for people.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::NoRoom(why) | Self::Stalled(why) | Self::Failed(why) => why,
+        }
+    }
+
+    /// Whether the member takes no part.
+    pub(super) fn is_down(&self) -> bool {
+        matches!(self, Self::Stalled(_) | Self::Failed(_))
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+impl Node {
+    /// What keeps this member from serving as it should, if something does.
+    pub fn impairment(&self) -> Option<Impairment> {
+        self.inner.replica.impairment()
+    }
+
+    /// The same, as it changes.
+    pub fn watch_impairment(&self) -> tokio::sync::watch::Receiver<Option<Impairment>> {
+        self.inner.replica.impaired.subscribe()
+    }
+
+    /// Waits until this member can take part no more, and says why. Cancel safe.
+    ///
+    /// # Errors
+    /// `Closed` if the node is gone first.
+    pub async fn wait_failed(&self) -> Result<String, Error> {
+        let mut impaired = self.watch_impairment();
+        let failed = |now: &Option<Impairment>| matches!(now, Some(Impairment::Failed(_)));
+        let now =
+            impaired.wait_for(failed).await.map_err(|_| Error::closed("the member is gone"))?;
+        Ok(now.as_ref().map_or("", Impairment::reason).to_owned())
+    }
+}
+
+/// Follows storage and consensus.
+pub(super) async fn keep(weak: Weak<Inner>) {
+    let Some(mut watched) = weak.upgrade().map(|inner| Watched::of(&inner)) else { return };
+    let mut ticks = clock::interval(PERIOD);
+    let mut handed_over = None;
+    loop {
+        let Some(inner) = weak.upgrade() else { return };
+        let found = inner.look_for_impairment(&mut watched, &mut handed_over).await;
+        inner.impair(found);
+        tokio::select! {
+            _ = ticks.tick() => inner.room.look(),
+            Ok(()) = watched.status.changed() => {}
+            Ok(()) = watched.short.changed() => {}
+            Ok(()) = watched.panicked.changed() => {}
+        }
+    }
+}
+
+struct Watched {
+    status: tokio::sync::watch::Receiver<crate::consensus::ConsensusStatus>,
+    short: tokio::sync::watch::Receiver<Option<String>>,
+    panicked: tokio::sync::watch::Receiver<Option<String>>,
+}
+
+impl Watched {
+    fn of(inner: &Inner) -> Self {
+        Self {
+            status: inner.consensus.watch_status(),
+            short: inner.room.watch_short(),
+            panicked: inner.panicked.subscribe(),
+        }
+    }
+}
+
+/// What a member says of its storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RoomLeft {
+    /// It cannot write.
+    None,
+    /// It will not be able to before long.
+    Little,
+    /// It can lead.
+    Enough,
+}
+
+impl RoomLeft {
+    fn code(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Little => 1,
+            Self::Enough => 2,
+        }
+    }
+
+    fn of_code(code: u8) -> Self {
+        match code {
+            0 => Self::None,
+            1 => Self::Little,
+            _ => Self::Enough,
+        }
+    }
+}
+
+impl Inner {
+    async fn look_for_impairment(
+        self: &Arc<Self>,
+        watched: &mut Watched,
+        handed_over: &mut Option<Duration>,
+    ) -> Option<Impairment> {
+        let panicked = watched.panicked.borrow_and_update().clone();
+        let (failed, stalled) = {
+            let status = watched.status.borrow_and_update();
+            (panicked.or_else(|| status.failed.clone()), status.stalled.clone())
+        };
+        let short = watched.short.borrow_and_update().clone();
+        if let Some(why) = failed {
+            return Some(Impairment::Failed(why));
+        }
+        if let Some(why) = stalled {
+            let stalled = Impairment::Stalled(why);
+            // At once: others need not wait until somebody was found to lead.
+            self.impair(Some(stalled.clone()));
+            self.let_another_lead(RoomLeft::Little, handed_over).await;
+            return Some(stalled);
+        }
+        let why = short?;
+        match self.known_leader() {
+            Some(leader) if leader == self.member => {
+                let handed = self.let_another_lead(RoomLeft::Enough, handed_over).await;
+                (!handed).then_some(Impairment::NoRoom(why))
+            }
+            Some(leader) if self.room_of(leader).await == RoomLeft::Enough => None,
+            _ => Some(Impairment::NoRoom(why)),
+        }
+    }
+
+    /// What this member says of its own storage.
+    pub(super) fn room_answer(&self) -> bytes::Bytes {
+        let room = match self.replica.is_down() {
+            true => RoomLeft::None,
+            false if self.room.watch_short().borrow().is_some() => RoomLeft::Little,
+            false => RoomLeft::Enough,
+        };
+        answer(&room.code())
+    }
+
+    async fn room_of(&self, member: MemberId) -> RoomLeft {
+        let call = self.consensus.call(member, PeerCall::RoomLeft.to_bytes());
+        match clock::timeout(ANSWER_TIMEOUT, call).await {
+            Some(Ok(answer)) => read_answer(answer).map_or(RoomLeft::None, RoomLeft::of_code),
+            Some(Err(_)) | None => RoomLeft::None,
+        }
+    }
+
+    /// As the leader: has the first voter lead that has at least so much room.
+    /// Whether there is one.
+    async fn let_another_lead(
+        self: &Arc<Self>,
+        least: RoomLeft,
+        handed_over: &mut Option<Duration>,
+    ) -> bool {
+        if !self.is_leader() || self.lone() {
+            return false;
+        }
+        let now = self.clock.monotonic();
+        if handed_over.is_some_and(|at| now.saturating_sub(at) < HAND_OVER_AGAIN) {
+            return true;
+        }
+        let mut fit = Vec::new();
+        for heir in self.consensus.heirs(HEARD_WITHIN) {
+            fit.push((self.room_of(heir).await, heir));
+        }
+        // The first of those with the most room: it has most of the log.
+        let best = fit.into_iter().rev().max_by_key(|(room, _)| *room);
+        let Some((_, heir)) = best.filter(|(room, _)| *room >= least) else { return false };
+        tracing::warn!(
+            member = self.member.0,
+            heir = heir.0,
+            "handing leadership over to a member that can write"
+        );
+        *handed_over = Some(now);
+        self.consensus.transfer_leader(heir).await.is_ok()
+    }
+
+    /// Makes what was found known to everybody here.
+    fn impair(self: &Arc<Self>, found: Option<Impairment>) {
+        let before = self.replica.impairment();
+        let same = match (&before, &found) {
+            (Some(before), Some(found)) => before.is_like(found),
+            (None, None) => true,
+            _ => false,
+        };
+        // Nothing comes after the end.
+        if same || matches!(before, Some(Impairment::Failed(_))) {
+            return;
+        }
+        match &found {
+            Some(Impairment::Failed(why)) => {
+                tracing::error!(
+                    member = self.member.0,
+                    "this member failed, and serves nobody: {why}"
+                );
+            }
+            Some(Impairment::Stalled(why)) => {
+                tracing::error!(
+                    member = self.member.0,
+                    "this member serves no ZooKeeper client until its log can be written: {why}"
+                );
+            }
+            Some(Impairment::NoRoom(why)) => {
+                tracing::error!(member = self.member.0, "clients' writes are refused: {why}");
+            }
+            None => tracing::warn!(member = self.member.0, "this member serves as it should again"),
+        }
+        let down = found.as_ref().is_some_and(Impairment::is_down);
+        let was_down = before.as_ref().is_some_and(Impairment::is_down);
+        self.replica.impaired.send_replace(found.clone());
+        self.replica.proposals.impair(found);
+        if down && !was_down {
+            self.replica.end_connections();
+            self.replica.topic_waiters.notify_all();
+        }
+        if was_down && !down {
+            self.resend();
+        }
+    }
+}
