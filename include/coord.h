@@ -250,6 +250,33 @@ typedef int32_t coord_listener;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** What a member does for its clients now. */
+enum coord_server_state
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** All of it. */
+    COORD_SERVER_SERVING = 0,
+    /** Little until it knows a leader, belongs to the cluster and has its state. */
+    COORD_SERVER_WAITING = 1,
+    /** Reads alone: its disk has too little room for writes. It goes on by itself. */
+    COORD_SERVER_REFUSING_WRITES = 2,
+    /** Next to nothing: its log cannot be written. It goes on by itself once it can. */
+    COORD_SERVER_STALLED = 3,
+    /** Nothing, ever again: stop it, and start it anew. */
+    COORD_SERVER_FAILED = 4,
+    /** It was stopped. */
+    COORD_SERVER_STOPPED = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum coord_server_state coord_server_state;
+#else
+typedef int32_t coord_server_state;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /** What to watch, and how long. */
 enum coord_watch_kind
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -455,6 +482,33 @@ coord_status coord_server_address(const struct coord_server *server,
                                   int32_t listener,
                                   char **out,
                                   struct coord_error **error);
+
+/**
+ * How a member stands.
+ *
+ * state    receives one of coord_server_state.
+ * reason   NULL, or receives what is wrong, empty if nothing is; release with
+ *          coord_string_free.
+ * Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
+ */
+coord_status coord_server_status(const struct coord_server *server,
+                                 int32_t *state,
+                                 char **reason,
+                                 struct coord_error **error);
+
+/**
+ * Waits until a member failed and can take part no more. Blocks; other threads
+ * may use the member meanwhile, and stop it.
+ *
+ * timeout_ms  0 looks once; negative waits without end.
+ * reason      NULL, or receives why; release with coord_string_free.
+ * Returns     COORD_OK: it failed; COORD_TIMEOUT: it did not; COORD_CLOSED: it was stopped;
+ *             COORD_INVALID, COORD_FORKED.
+ */
+coord_status coord_server_wait_failed(const struct coord_server *server,
+                                      int64_t timeout_ms,
+                                      char **reason,
+                                      struct coord_error **error);
 
 /**
  * Stops a member: closes its ports, flushes its log, joins its threads.

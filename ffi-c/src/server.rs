@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use coord_core::embedded::{Addresses, Server};
+use coord_core::embedded::{Addresses, Server, ServerState};
 use coord_core::settings::Settings;
 
-use crate::boundary::{Failure, free, guard, limit, required, with_signals_blocked};
+use crate::boundary::{Failure, free, guard, limit, put, required, with_signals_blocked};
 use crate::error::coord_error;
 use crate::handle::{self, Handle};
 use crate::settings::coord_settings;
@@ -134,6 +134,109 @@ pub(crate) fn pick(addresses: &Addresses, listener: i32) -> Result<Option<Socket
         )),
     }
 }
+
+/// What a member does for its clients now.
+#[repr(i32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(non_camel_case_types, reason = "the name is C's")]
+pub enum coord_server_state {
+    /// All of it.
+    COORD_SERVER_SERVING = 0,
+    /// Little until it knows a leader, belongs to the cluster and has its state.
+    COORD_SERVER_WAITING = 1,
+    /// Reads alone: its disk has too little room for writes. It goes on by itself.
+    COORD_SERVER_REFUSING_WRITES = 2,
+    /// Next to nothing: its log cannot be written. It goes on by itself once it can.
+    COORD_SERVER_STALLED = 3,
+    /// Nothing, ever again: stop it, and start it anew.
+    COORD_SERVER_FAILED = 4,
+    /// It was stopped.
+    COORD_SERVER_STOPPED = 5,
+}
+
+/// How a member stands.
+///
+/// state    receives one of coord_server_state.
+/// reason   NULL, or receives what is wrong, empty if nothing is; release with
+///          coord_string_free.
+/// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
+///
+/// # Safety
+/// Pointers are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_server_status(
+    server: *const coord_server,
+    state: *mut i32,
+    reason: *mut *mut c_char,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        required(state, "state")?;
+        // SAFETY: promised by the caller.
+        let member = unsafe { handle::lend(server, "server") }?.handle.value()?;
+        let status = member.server.lock().unwrap_or_else(PoisonError::into_inner).status();
+        if !reason.is_null() {
+            // SAFETY: promised by the caller.
+            unsafe { give_text(reason, &status.reason) }?;
+        }
+        // SAFETY: not NULL, and the caller promises the place.
+        unsafe { put(state, number_of(status.state) as i32) };
+        Ok(())
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+fn number_of(state: ServerState) -> coord_server_state {
+    match state {
+        ServerState::Serving => coord_server_state::COORD_SERVER_SERVING,
+        ServerState::Waiting => coord_server_state::COORD_SERVER_WAITING,
+        ServerState::RefusingWrites => coord_server_state::COORD_SERVER_REFUSING_WRITES,
+        ServerState::Stalled => coord_server_state::COORD_SERVER_STALLED,
+        ServerState::Failed => coord_server_state::COORD_SERVER_FAILED,
+        ServerState::Stopped => coord_server_state::COORD_SERVER_STOPPED,
+    }
+}
+
+/// Waits until a member failed and can take part no more. Blocks; other threads
+/// may use the member meanwhile, and stop it.
+///
+/// timeout_ms  0 looks once; negative waits without end.
+/// reason      NULL, or receives why; release with coord_string_free.
+/// Returns     COORD_OK: it failed; COORD_TIMEOUT: it did not; COORD_CLOSED: it was stopped;
+///             COORD_INVALID, COORD_FORKED.
+///
+/// # Safety
+/// Pointers are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_server_wait_failed(
+    server: *const coord_server,
+    timeout_ms: i64,
+    reason: *mut *mut c_char,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let member = unsafe { handle::lend(server, "server") }?.handle.value()?;
+        let watch = {
+            let server = member.server.lock().unwrap_or_else(PoisonError::into_inner);
+            server.failure_watch()
+        };
+        let Some(why) = watch.wait(limit(timeout_ms, FOR_EVER))? else {
+            return Err(Failure::new(coord_status::COORD_TIMEOUT, "the member did not fail"));
+        };
+        if !reason.is_null() {
+            // SAFETY: promised by the caller.
+            unsafe { give_text(reason, &why) }?;
+        }
+        Ok(())
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Longer than any process lasts, and no overflow anywhere.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Stops a member: closes its ports, flushes its log, joins its threads.
 /// Blocks; stopping twice is fine.

@@ -11,7 +11,7 @@ can use their ports; ``zk.ZK`` and ``consul.Consul`` are ours.
 
 from __future__ import annotations
 
-from ._server import Cluster, Server
+from ._server import Cluster, Server, ServerStatus
 from .errors import (
     CallTimeoutError,
     ClosedError,
@@ -35,5 +35,6 @@ __all__ = [
     "InvalidError",
     "NotLeaderError",
     "Server",
+    "ServerStatus",
     "UnavailableError",
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Any, Mapping
+from typing import Any, Mapping, NamedTuple
 
 from . import _native
 from ._closing import close_at_exit
-from .errors import from_failure
+from .errors import ClosedError, InternalError, UnavailableError, from_failure
 
 _LOOPBACK = "127.0.0.1:0"
 
@@ -22,6 +22,18 @@ def _settings(values: Mapping[str, Any]) -> dict[str, str]:
         return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
     return {key: text(value) for key, value in values.items() if value is not None}
+
+
+class ServerStatus(NamedTuple):
+    """How a member stands."""
+
+    state: str
+    """``serving``: all is well. ``waiting``: it knows no leader, or is not in the
+    cluster. ``refusing writes``: its disk has too little room. ``stalled``: its
+    log cannot be written, so it serves hardly anybody. ``failed``: it can take
+    part no more. ``stopped``. From all but the last two it recovers by itself."""
+    reason: str
+    """What is wrong, for people; empty if nothing is."""
 
 
 class Server:
@@ -83,6 +95,31 @@ class Server:
     def peer(self) -> str | None:
         """Where other members connect, ``host:port``; ``None`` if off."""
         return self._peer
+
+    @property
+    def status(self) -> ServerStatus:
+        """How it stands now."""
+        return ServerStatus(*self._native.status())
+
+    def check(self) -> None:
+        """Raises ``UnavailableError`` if it does not serve all its clients now,
+        and ``InternalError`` if it never will again."""
+        state, reason = self._native.status()
+        if state == "stopped":
+            raise ClosedError(reason)
+        if state == "failed":
+            raise InternalError(f"this member failed: {reason}")
+        if state != "serving":
+            raise UnavailableError(f"this member is {state}: {reason}")
+
+    def wait_failed(self, timeout: float | None = None) -> str | None:
+        """Waits until it failed and can take part no more, and says why; ``None``
+        if it did not within ``timeout`` seconds. For a thread that watches over
+        it. Raises ``ClosedError`` once it is stopped."""
+        try:
+            return self._native.wait_failed(timeout)
+        except _native.Failure as failure:
+            raise from_failure(failure) from None
 
     def stop(self) -> None:
         """Stops it: ports closed, data flushed, threads joined. Twice is fine."""

@@ -6,12 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coord_core::Error;
-use coord_core::embedded::{Addresses, Cluster, Server};
+use coord_core::embedded::{Addresses, Cluster, Server, ServerState};
 use coord_core::settings::Settings;
 use pyo3::prelude::*;
 
 use crate::error::failure;
-use crate::interrupt::without_interpreter;
+use crate::interrupt::{wait_interruptibly, without_interpreter};
 
 type AddressTexts = [Option<String>; 5];
 
@@ -42,9 +42,49 @@ impl NativeServer {
         address_texts(&self.addresses)
     }
 
+    /// How it stands: in one word, and why.
+    fn status(&self, py: Python<'_>) -> (&'static str, String) {
+        let status = py.detach(|| lock(&self.server).status());
+        (word_of(status.state), status.reason)
+    }
+
+    /// Waits until it failed, and says why; None after so many seconds.
+    fn wait_failed(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<String>> {
+        let limit = timeout.map(limit).transpose().map_err(|error| failure(&error))?;
+        let watch = py.detach(|| lock(&self.server).failure_watch());
+        let wait = |look: Duration, go_on: &mut (dyn FnMut() -> bool + Send)| {
+            let mut left = limit;
+            loop {
+                let now = left.map_or(look, |left| left.min(look));
+                if let Some(why) = watch.wait(now)? {
+                    return Ok(Some(Some(why)));
+                }
+                left = left.map(|left| left.saturating_sub(now));
+                if left.is_some_and(|left| left.is_zero()) {
+                    return Ok(Some(None));
+                }
+                if !go_on() {
+                    return Ok(None);
+                }
+            }
+        };
+        wait_interruptibly(py, wait, failure)
+    }
+
     /// Stops it; twice is fine.
     fn stop(&self, py: Python<'_>) {
         py.detach(|| lock(&self.server).stop());
+    }
+}
+
+fn word_of(state: ServerState) -> &'static str {
+    match state {
+        ServerState::Serving => "serving",
+        ServerState::Waiting => "waiting",
+        ServerState::RefusingWrites => "refusing writes",
+        ServerState::Stalled => "stalled",
+        ServerState::Failed => "failed",
+        ServerState::Stopped => "stopped",
     }
 }
 

@@ -64,6 +64,24 @@ static void a_stopped_member_answers_nobody(void) {
     coord_server_free(server);
 }
 
+static void a_member_tells_how_it_stands(void) {
+    coord_server *server = start_member();
+    char *reason = NULL;
+    int32_t state = -1;
+    EXPECT_OK(coord_server_status(server, &state, &reason, &error));
+    EXPECT(state == COORD_SERVER_SERVING && strcmp(reason, "") == 0);
+    coord_string_free(reason);
+    reason = NULL;
+    EXPECT_STATUS(COORD_INVALID, coord_server_status(server, NULL, NULL, &error));
+    EXPECT_STATUS(COORD_TIMEOUT, coord_server_wait_failed(server, 0, &reason, &error));
+    EXPECT(reason == NULL);
+    EXPECT_OK(coord_server_stop(server, &error));
+    EXPECT_STATUS(COORD_CLOSED, coord_server_wait_failed(server, -1, NULL, &error));
+    EXPECT_OK(coord_server_status(server, &state, NULL, &error));
+    EXPECT(state == COORD_SERVER_STOPPED);
+    coord_server_free(server);
+}
+
 static void a_cluster_goes_on_without_one_member(void) {
     coord_cluster *cluster = NULL;
     coord_zk *zk = NULL;
@@ -87,6 +105,7 @@ int main(void) {
     two_members_in_one_process_know_nothing_of_each_other();
     a_member_starts_and_stops_again_and_again();
     a_stopped_member_answers_nobody();
+    a_member_tells_how_it_stands();
     a_cluster_goes_on_without_one_member();
     return 0;
 }
