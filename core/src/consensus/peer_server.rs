@@ -409,3 +409,23 @@ impl PeerServer {
 async fn send_vote(writer: &mut FrameWriter, vote: &Vote) -> io::Result<()> {
     writer.send(&framed(|out| encode_vote(vote, out))).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_that_is_heard_again_after_a_silence_was_cut_off_since() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let contact = LeaderContact::new(start, Duration::from_millis(400));
+        let (one, two) = (MemberId(1), MemberId(2));
+        assert_eq!(contact.note_leader(one, 3, at(0)), None);
+        assert_eq!(contact.note_leader(one, 3, at(300)), None);
+        assert_eq!(contact.note_leader(one, 3, at(900)), Some(at(300)));
+        // Another leader, or another term of the same, is no silence.
+        assert_eq!(contact.note_leader(two, 4, at(5000)), None);
+        assert_eq!(contact.note_leader(two, 6, at(9000)), None);
+        assert_eq!(contact.note_leader(two, 6, at(9100)), None);
+    }
+}

@@ -201,3 +201,29 @@ fn prepare(stream: &TcpStream, unacknowledged: Duration) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(work)
+    }
+
+    #[test]
+    fn only_an_address_where_nobody_listens_counts_as_refused() {
+        run(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            assert!(connect(&address).await.is_ok());
+            drop(listener);
+            let refused = connect(&address).await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            let unknown = connect("no such name:1").await.unwrap_err();
+            assert_ne!(unknown.kind(), io::ErrorKind::ConnectionRefused);
+        });
+    }
+}

@@ -48,6 +48,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long a leader is waited for, and this member's own copy afterwards.
 const PATIENCE: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// An answer of a leader that was replaced arrives within this time, or not at all.
+const LATE_ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// What is asked for: ZooKeeper's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,7 +182,13 @@ impl Inner {
                 None => None,
                 Some(leader) if leader == self.member => self.change_here(call).await?,
                 Some(leader) => {
-                    let answer = self.consensus.call(leader, call.to_bytes()).await?;
+                    let answer = tokio::select! {
+                        answer = self.consensus.call(leader, call.to_bytes()) => answer?,
+                        () = self.leader_is_gone(leader) => {
+                            let what = "the leader was lost while it worked on this";
+                            return Err(Error::indeterminate(what));
+                        }
+                    };
                     let ChangeAnswer(outcome) = read_answer(answer)
                         .map_err(|error| Error::internal("a leader's answer").caused_by(error))?;
                     outcome
@@ -194,6 +202,15 @@ impl Inner {
             clock::sleep(ASK_AGAIN).await;
             waited += ASK_AGAIN;
         }
+    }
+
+    /// Waits until another member, or none, has been the leader for as long as an
+    /// answer of `leader` may still be on its way.
+    async fn leader_is_gone(&self, leader: MemberId) {
+        let mut status = self.consensus.watch_status();
+        // It ends with the member, and so does whoever waits here.
+        let _ = status.wait_for(|status| status.leader != Some(leader)).await;
+        clock::sleep(LATE_ANSWER_MAX).await;
     }
 
     /// The text as it is here once it has this revision, or as it is.
