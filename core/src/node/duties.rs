@@ -17,6 +17,7 @@ use super::impairment;
 use super::integrity;
 use super::peer_message::PeerMessage;
 use super::proposals::PATIENCE;
+use super::session_clock::Reach;
 use super::{recovery, standing};
 use crate::clock;
 use crate::consensus::{ConsensusRole, ConsensusStatus};
@@ -175,13 +176,17 @@ impl Inner {
     fn lead_sessions(self: &Arc<Self>) {
         let status = self.consensus.status();
         let deciding = self.deciding_term();
+        let reach = Reach {
+            heard: self.consensus.members_heard().unwrap_or_default(),
+            lease: self.settings.raft.lease(),
+        };
         let now = self.clock.monotonic();
         let touched = self.session_clock.take_touched();
         let (overdue, found) = {
             let state = self.replica.state();
             self.session_clock.renew(&touched, &state, now);
             let multiplier = self.settings.session.consul_ttl_multiplier_percent;
-            let overdue = self.session_clock.overdue(deciding, &state, now, multiplier);
+            let overdue = self.session_clock.overdue(deciding, &state, &reach, now, multiplier);
             (overdue, found(&state))
         };
         // Founding judges nobody: it need not wait until a majority was heard.

@@ -34,6 +34,11 @@ impl FreshIds {
         Attachment(self.attachments.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// The member that drew it.
+    pub(super) fn member_of(attachment: Attachment) -> MemberId {
+        MemberId(attachment.0 >> 56)
+    }
+
     pub(super) fn connection(&self) -> ConnectionId {
         ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
     }
@@ -49,6 +54,7 @@ mod tests {
         let session = ids.session();
         assert_eq!(session.0.to_be_bytes()[0], 254);
         assert_ne!(ids.session(), session);
+        assert_eq!(FreshIds::member_of(ids.attachment()), MemberId(254));
     }
 
     #[test]

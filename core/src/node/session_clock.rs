@@ -8,6 +8,10 @@
 //!
 //! A deadline belongs to an attachment: a client that came back has its whole
 //! timeout from then on.
+//!
+//! A member that cannot be heard may have answered its clients all the same, as
+//! long as it believes in this leader. None of them is ended before that long is
+//! over and its timeout after that.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,8 +19,10 @@ use std::time::Duration;
 
 use coord_state::consul::{ConsulCommand, ConsulSessionId};
 use coord_state::session::{Session, SessionCommand};
-use coord_state::{Attachment, Command, SessionId, StateMachine};
+use coord_state::{Attachment, Command, MemberId, SessionId, StateMachine};
 use foldhash::fast::RandomState;
+
+use super::fresh_ids::FreshIds;
 
 /// Touches on their way to the leader, and the leader's deadlines.
 #[derive(Debug, Default)]
@@ -29,6 +35,8 @@ pub(super) struct SessionClock {
 struct Deadlines {
     /// The term these deadlines were made in; those of another are void.
     term: Option<u64>,
+    /// Since when.
+    began: Duration,
     /// When they were last looked at.
     looked: Duration,
     sessions: HashMap<SessionId, Deadline, RandomState>,
@@ -46,6 +54,30 @@ impl Deadline {
     fn whole(session: &Session, now: Duration) -> Self {
         let timeout = Duration::from_millis(session.timeout_ms.into());
         Self { attachment: session.attachment, at: now + timeout }
+    }
+}
+
+/// The members through which clients are heard.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    /// How long ago each of the others was heard.
+    pub(super) heard: Vec<(MemberId, Option<Duration>)>,
+    /// How long one of them answers its clients after the leader's last word.
+    pub(super) lease: Duration,
+}
+
+impl Reach {
+    /// Whether the client of this attachment may have been answered by a member
+    /// that could not tell, less than its timeout ago. `led` is how long this
+    /// member has led.
+    fn may_hide(&self, attachment: Attachment, timeout: Duration, led: Duration) -> bool {
+        let member = FreshIds::member_of(attachment);
+        let heard = self.heard.iter().find(|(other, _)| *other == member);
+        heard.is_some_and(|(_, silence)| {
+            let silence = silence.unwrap_or(led).min(led);
+            // Clients say something in every third of their timeout.
+            silence > timeout / 3 && silence < self.lease + timeout
+        })
     }
 }
 
@@ -100,24 +132,26 @@ impl SessionClock {
     /// session seen for the first time, or the first time as it is attached now,
     /// or the first time in this `term`, starts with its whole timeout. Without a
     /// term this member may not judge now, and nothing that was known counts any
-    /// more.
+    /// more. A session whose member is out of `reach` is not judged yet.
     ///
     /// What was judged is judged again a while later, if it is still there.
     pub(super) fn overdue(
         &self,
         term: Option<u64>,
         state: &StateMachine,
+        reach: &Reach,
         now: Duration,
         multiplier_percent: u32,
     ) -> Vec<Command> {
         let mut deadlines = lock(&self.deadlines);
         if deadlines.term != term {
-            *deadlines = Deadlines { term, looked: now, ..Deadlines::default() };
+            *deadlines = Deadlines { term, began: now, looked: now, ..Deadlines::default() };
         }
         if term.is_none() {
             return Vec::new();
         }
         deadlines.forgive_pause(now);
+        let led = now.saturating_sub(deadlines.began);
         let mut commands = Vec::new();
         for (id, session) in state.sessions().iter() {
             let whole = Deadline::whole(session, now);
@@ -125,7 +159,8 @@ impl SessionClock {
             if deadline.attachment != session.attachment {
                 *deadline = whole;
             }
-            if deadline.at <= now {
+            let timeout = Duration::from_millis(session.timeout_ms.into());
+            if deadline.at <= now && !reach.may_hide(session.attachment, timeout, led) {
                 deadline.at = now + JUDGED_AGAIN;
                 let attachment = session.attachment;
                 commands.push(Command::Session(SessionCommand::Expire { session: id, attachment }));
@@ -244,7 +279,17 @@ mod tests {
     ) -> bool {
         (from_ms..=until_ms)
             .step_by(500)
-            .any(|ms| !clock.overdue(term, state, Duration::from_millis(ms), 200).is_empty())
+            .any(|ms| judged(clock, state, term, &Reach::default(), ms))
+    }
+
+    fn judged(
+        clock: &SessionClock,
+        state: &StateMachine,
+        term: Option<u64>,
+        reach: &Reach,
+        ms: u64,
+    ) -> bool {
+        !clock.overdue(term, state, reach, Duration::from_millis(ms), 200).is_empty()
     }
 
     #[test]
@@ -318,6 +363,39 @@ mod tests {
     fn a_leader_that_stood_still_expires_nobody_for_it() {
         let (clock, state) = (SessionClock::default(), state_with_session(4000));
         assert!(!overdue_by(&clock, &state, TERM, 0, 1000));
-        assert!(clock.overdue(TERM, &state, Duration::from_secs(60), 200).is_empty());
+        assert!(!overdue_by(&clock, &state, TERM, 60_000, 60_000));
+    }
+
+    #[test]
+    fn a_session_of_a_silent_member_has_the_time_in_which_that_may_have_answered_it() {
+        let (clock, mut state) = (SessionClock::default(), state_with_session(4000));
+        attach(&mut state, 7 << 56, 4000);
+        let reach = |silence_ms: Option<u64>| Reach {
+            heard: vec![(MemberId(7), silence_ms.map(Duration::from_millis))],
+            lease: Duration::from_millis(1000),
+        };
+        // Member 7 is last heard at 1000.
+        for ms in (0..6000).step_by(500) {
+            let silence = Some(u64::saturating_sub(ms, 1000));
+            assert!(!judged(&clock, &state, TERM, &reach(silence), ms), "{ms}");
+        }
+        assert!(judged(&clock, &state, TERM, &reach(Some(5000)), 6000));
+        // Not heard at all by a new leader.
+        for ms in (6500..11_500).step_by(500) {
+            assert!(!judged(&clock, &state, NEXT_TERM, &reach(None), ms), "{ms}");
+        }
+        assert!(judged(&clock, &state, NEXT_TERM, &reach(None), 11_500));
+    }
+
+    #[test]
+    fn a_session_of_a_member_that_is_heard_is_overdue_after_its_timeout() {
+        let (clock, mut state) = (SessionClock::default(), state_with_session(4000));
+        attach(&mut state, 7 << 56, 4000);
+        let heard = vec![(MemberId(7), Some(Duration::from_millis(200)))];
+        let reach = Reach { heard, lease: Duration::from_millis(1000) };
+        for ms in (0..4000).step_by(500) {
+            assert!(!judged(&clock, &state, TERM, &reach, ms), "{ms}");
+        }
+        assert!(judged(&clock, &state, TERM, &reach, 4000));
     }
 }
