@@ -456,6 +456,10 @@ impl Consensus {
             // Before the borrow: it looks at the same channel, and two looks at once
             // wait for each other if the sender comes between them.
             let status = self.status();
+            // Nothing may be accepted any more once the failure can be seen.
+            if let Some(why) = &status.failed {
+                inner.lifetime.fail(why);
+            }
             let standing = Some(Standing::of(&changes.borrow_watched(), &status));
             if standing != published {
                 self.publish();
