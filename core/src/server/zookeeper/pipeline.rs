@@ -11,6 +11,8 @@ use coord_state::{Applied, Command, StateMachine};
 use coord_wire::zookeeper::header::{RequestHeader, xid};
 use coord_wire::zookeeper::{ErrorCode, OpCode, Request, jute};
 
+mod outcomes;
+
 use super::authentication::Authentication;
 use super::confirmations;
 use super::connection::Peer;
@@ -27,7 +29,7 @@ use super::standing::Standing;
 use super::translate::{Owner, Plan, Shape, plan};
 use super::watch::Registrar;
 use crate::error::ErrorKind;
-use crate::node::{ChangeRefusal, ChangedConfig, ConnectionSink, ReplySink};
+use crate::node::{ConnectionSink, ReplySink};
 
 /// Bytes of requests one connection may have in progress, on top of one frame.
 const BYTES_MAX: usize = 4 << 20;
@@ -410,59 +412,6 @@ impl Pipeline {
         if fired && self.watch_bytes > WATCH_BYTES_RECOUNTED {
             let Peer { shared, id, .. } = &*self.peer;
             self.watch_bytes = shared.node.znode_watches().watched_by(*id).bytes;
-        }
-    }
-
-    fn applied(&mut self, token: u64, applied: Applied) {
-        let entry = self
-            .queue
-            .iter_mut()
-            .find(|entry| matches!(entry.step, Step::Submitted(waiting, _) if waiting == token));
-        if let Some(Entry { step, .. }) = entry
-            && let Step::Submitted(_, shape) = step
-        {
-            let shape = std::mem::replace(shape, Shape::Empty);
-            *step = Step::Applied(Box::new(applied), shape);
-        }
-    }
-
-    /// A command was not taken in, because it is too large to be ordered.
-    fn refused(&mut self, token: u64) {
-        let waits = |entry: &&mut Entry| matches!(entry.step, Step::Submitted(t, _) if t == token);
-        if let Some(entry) = self.queue.iter_mut().find(waits) {
-            entry.step = Step::Look(Look::Refuse(ErrorCode::MarshallingError));
-            self.looks += 1;
-        }
-    }
-
-    /// Has a submitted write answered by a refusal. False if there is none, or if
-    /// it was to close the session, which the client takes for done either way.
-    fn deny(&mut self, token: u64) -> bool {
-        let close = OpCode::CloseSession.code();
-        let waits = |entry: &&mut Entry| {
-            entry.op != close
-                && matches!(entry.step, Step::Submitted(waiting, _) if waiting == token)
-        };
-        let entry = self.queue.iter_mut().find(waits);
-        let found = entry.map(|entry| entry.step = Step::Denied);
-        found.is_some()
-    }
-
-    fn confirmed(&mut self, token: u64) {
-        for entry in &mut self.queue {
-            match std::mem::replace(&mut entry.step, Step::Look(Look::Unknown)) {
-                Step::Confirming(waiting, look) if waiting == token => {
-                    entry.step = Step::Look(look);
-                }
-                other => entry.step = other,
-            }
-        }
-    }
-
-    fn reconfigured(&mut self, token: u64, outcome: Result<ChangedConfig, ChangeRefusal>) {
-        let waits = |entry: &&mut Entry| matches!(entry.step, Step::Reconfiguring(t) if t == token);
-        if let Some(entry) = self.queue.iter_mut().find(waits) {
-            entry.step = Step::Look(Look::Reconfigured(Box::new(outcome)));
         }
     }
 
