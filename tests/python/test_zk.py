@@ -370,7 +370,7 @@ class Connections(WithServer):
         other = self.zk()
         other.create("/big", b"x" * 1_000_000)
         client = self.zk()
-        client.create("/owned", ephemeral=True)
+        client.create("/owned-by-a-reader", ephemeral=True)
         seen = []
 
         def read():
@@ -383,7 +383,7 @@ class Connections(WithServer):
             reader.start()
         eventually("they read", lambda: len(seen) > 8)
         self.assertIs(client.close(), True)
-        self.assertIsNone(other.exists("/owned"))
+        self.assertIsNone(other.exists("/owned-by-a-reader"))
         for reader in readers:
             reader.join()
 
