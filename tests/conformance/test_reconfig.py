@@ -11,6 +11,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import (
     BadArgumentsError,
     BadVersionError,
+    ConnectionLoss,
     NewConfigNoQuorumError,
     NoAuthError,
 )
@@ -19,6 +20,17 @@ from member import Cluster, Member, eventually, free_ports, mode
 
 SUPER = "super:" + base64.b64encode(hashlib.sha1(b"super:pw").digest()).decode()
 SETTINGS = ("zk.reconfig=true", f"auth.super_digest={SUPER}")
+
+
+def asked(reconfig, *change):
+    """Asks again where the connection was lost: a disk that stands still for a second
+    costs the leader its office, and everybody their connection, as with ZooKeeper."""
+    for _ in range(4):
+        try:
+            return reconfig(*change)
+        except ConnectionLoss:
+            pass
+    return reconfig(*change)
 
 
 class Reconfig(unittest.TestCase):
@@ -102,19 +114,20 @@ class Reconfig(unittest.TestCase):
         eventually("a config", lambda: b"server.3=" in client.get("/zookeeper/config")[0])
         nobody = "server.100=127.0.0.1:1:2:observer;127.0.0.1:3"
         anybody = self.client(self.cluster.members[1].zk, superuser=False)
-        self.assertRaises(NoAuthError, anybody.reconfig, nobody, None, None)
-        data, _ = client.reconfig(nobody, None, None)
+        self.assertRaises(NoAuthError, asked, anybody.reconfig, nobody, None, None)
+        data, _ = asked(client.reconfig, nobody, None, None)
         self.assertIn(nobody, data.decode())
-        data, _ = client.reconfig(None, "100", None)
+        data, _ = asked(client.reconfig, None, "100", None)
         self.assertNotIn(nobody, data.decode())
         version = int(data.decode().split("version=")[1], 16)
         for wrong in (version - 1, version + 1):
-            self.assertRaises(BadVersionError, client.reconfig, nobody, None, None, wrong)
+            stale = (nobody, None, None, wrong)
+            self.assertRaises(BadVersionError, asked, client.reconfig, *stale)
         client.reconfig(nobody, None, None, version)
-        self.assertRaises(BadArgumentsError, client.reconfig, "server.5=x", None, None)
-        self.assertRaises(BadArgumentsError, client.reconfig, None, "1,2", None)
+        self.assertRaises(BadArgumentsError, asked, client.reconfig, "server.5=x", None, None)
+        self.assertRaises(BadArgumentsError, asked, client.reconfig, None, "1,2", None)
         far = ",".join(f"server.{n}=127.0.0.1:{n}:{n};{n}" for n in (11, 12, 13))
-        self.assertRaises(NewConfigNoQuorumError, client.reconfig, None, None, far)
+        self.assertRaises(NewConfigNoQuorumError, asked, client.reconfig, None, None, far)
 
     def test_a_dead_member_is_removed_over_http_and_another_leaves(self):
         dead, leaving, left = self.cluster.members
@@ -124,7 +137,7 @@ class Reconfig(unittest.TestCase):
         removal = f"/v1/operator/raft/peer?address={address}"
         eventually("it is removed", lambda: self.http(left, "DELETE", removal)[0] == 200)
         eventually("it is gone", lambda: address not in self.raft_members(left))
-        self.assertEqual(200, self.http(leaving, "PUT", "/v1/agent/leave")[0])
+        self.assertEqual((200, ""), self.http(leaving, "PUT", "/v1/agent/leave"))
         eventually("the process ends", lambda: leaving.process.poll() is not None)
         self.assertEqual(0, leaving.process.returncode)
         eventually("one is left", lambda: self.raft_members(left) == [left.peer])

@@ -159,6 +159,20 @@ fn a_leader_that_is_removed_hands_over_and_serves_nobody() {
 }
 
 #[test]
+fn a_leader_that_leaves_one_member_behind_is_told_that_it_left() {
+    let cluster = three_members();
+    let (leader, follower) = leader_and_follower(&cluster);
+    let other = 3 - leader - follower;
+    let (leaving, left) = (&cluster.servers()[leader], &cluster.servers()[follower]);
+    ask(leaving, change("", &(other + 1).to_string())).expect("a follower is removed");
+    // The last voter elects itself the moment it hears that it is alone.
+    on(leaving, "the leader leaves", node(leaving).leave()).expect("it is told that it left");
+    assert!(node(leaving).has_left());
+    until(left, "one is left", |node| node.status().voters.len() == 1);
+    write(left, "alone");
+}
+
+#[test]
 fn a_member_that_was_removed_while_away_finds_out() {
     let mut cluster = three_members();
     let (leader, follower) = leader_and_follower(&cluster);

@@ -60,18 +60,28 @@ impl Inner {
             None => self.consensus.heir(HEARD_WITHIN),
         };
         let Some(heir) = heir else { return Err(ChangeRefusal::NoQuorum.into()) };
-        tracing::info!(member = self.member.0, heir = heir.0, "handing leadership over, as asked");
-        self.consensus.transfer_leader(heir).await?;
         // Unless one was named, any other will do.
         let done = |leader: MemberId| leader == heir || (to.is_none() && leader != self.member);
+        self.hand_to(heir, done).await?;
+        Ok(self.replica.state().revision())
+    }
+
+    /// As the leader: has the heir take over, and waits until somebody leads who
+    /// will do.
+    pub(super) async fn hand_to(
+        &self,
+        heir: MemberId,
+        done: impl Fn(MemberId) -> bool,
+    ) -> Result<(), Error> {
+        tracing::info!(member = self.member.0, heir = heir.0, "handing leadership over, as asked");
+        self.consensus.transfer_leader(heir).await?;
         let leads = async {
-            while !self.known_leader().is_some_and(done) {
+            while !self.known_leader().is_some_and(&done) {
                 clock::sleep(LOOK_AGAIN).await;
             }
         };
-        match clock::timeout(PATIENCE, leads).await {
-            Some(()) => Ok(self.replica.state().revision()),
-            None => Err(Error::unavailable(format!("member {heir} did not come to lead")).into()),
-        }
+        clock::timeout(PATIENCE, leads)
+            .await
+            .ok_or_else(|| Error::unavailable(format!("member {heir} did not come to lead")))
     }
 }

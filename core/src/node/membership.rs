@@ -5,15 +5,15 @@
 //! ```text
 //! 1 check      ZooKeeper's checks in ZooKeeper's order
 //! 2 learn      new members come in without a vote and catch up
-//! 3 vote       joint consensus makes the new voters vote
-//! 4 tell       /zookeeper/config gets its new text: the change is done
-//! 5 hand over  if the leader has no vote any more
+//! 3 hand over  a leader that is to lose its vote leaves the rest to one that keeps it
+//! 4 vote       joint consensus makes the new voters vote
+//! 5 tell       /zookeeper/config gets its new text: the change is done
 //! 6 forget     who is in no line of the text leaves
 //! ```
 //!
-//! Steps 5 and 6 are duties that any leader does whenever they are due, so a
-//! change that a crash cut off is tidied up: before step 3 it did not happen,
-//! after it the text is written by the next leader.
+//! Step 6 is a duty that any leader does whenever it is due, as is handing over
+//! where nobody kept its vote, so a change that a crash cut off is tidied up: before
+//! step 4 it did not happen, after it the text is written by the next leader.
 //!
 //! Invariants:
 //! 1. A voter is a member that had the log, unless a majority votes without it.
@@ -314,7 +314,7 @@ impl Inner {
         Ok([changing, tidying])
     }
 
-    /// Steps 2 to 4.
+    /// Steps 2 to 5.
     async fn carry_out(
         self: &Arc<Self>,
         present: &ConfigText,
@@ -345,11 +345,32 @@ impl Inner {
             self.consensus.forget_learners(new.copied().collect()).await?;
             return Err(ChangeRefusal::NoQuorum.into());
         }
+        if !next.voters().contains(&self.member) {
+            self.leave_to_one_that_stays(&next.voters()).await?;
+        }
         self.consensus.learn_members(next.peers()).await?;
         self.consensus.set_voters(next.voters()).await?;
         let revision = self.write_config(next).await?;
         self.membership_due.notify_one();
         Ok(revision)
+    }
+
+    /// As a leader that is to lose its vote: has one of the others lead, who is asked
+    /// for the change then, as `NotLeader` says. A leader without a vote ends as one
+    /// as soon as the others have heard of it, and could not tell what became of the
+    /// change. If nobody keeps its vote, or who does so cannot lead, nothing happens.
+    async fn leave_to_one_that_stays(&self, staying: &BTreeSet<MemberId>) -> Result<(), Error> {
+        let heirs = self.consensus.heirs(HEARD_WITHIN);
+        let Some(heir) = heirs.into_iter().find(|heir| staying.contains(heir)) else {
+            return Ok(());
+        };
+        match self.hand_to(heir, |leader| leader != self.member).await {
+            Ok(()) => Err(out_of_term()),
+            Err(error) => {
+                tracing::warn!(member = self.member.0, %error, "leading on without a vote");
+                Ok(())
+            }
+        }
     }
 
     /// Who of `wanted` is there and has the log as it is now. Waits for those

@@ -29,6 +29,10 @@ pub(super) fn begin(peer: &Arc<Peer>, owner: Owner, request: Request, token: u64
     let peer = Arc::clone(peer);
     tokio::spawn(async move {
         let outcome = peer.shared.node.change_membership(change).await;
+        if let Err(error) = &outcome {
+            // The client sees its connection end, as with ZooKeeper, and nothing else.
+            tracing::warn!(%error, "nobody knows what became of a reconfig");
+        }
         peer.inbox.reconfigured(token, outcome);
     });
 }
