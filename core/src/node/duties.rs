@@ -15,7 +15,7 @@ use coord_state::{Command, MemberId, StateMachine};
 use super::handle::{Inner, random};
 use super::impairment;
 use super::integrity;
-use super::peer_message::PeerMessage;
+use super::peer_message::{PeerCall, read_answer};
 use super::proposals::PATIENCE;
 use super::session_clock::Reach;
 use super::{recovery, standing};
@@ -29,6 +29,9 @@ const ROUTER_TICK: Duration = Duration::from_millis(100);
 /// again; doubled each time, up to [`RESEND_AFTER_MAX`].
 const RESEND_AFTER: Duration = Duration::from_millis(500);
 const RESEND_AFTER_MAX: Duration = Duration::from_secs(2);
+
+/// A report of the sessions heard from that was not answered by then is made again.
+const REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A refused batch waits this long for the leader question to settle.
 const REROUTE_DELAY: Duration = Duration::from_millis(10);
@@ -158,7 +161,7 @@ async fn keep_sessions(weak: Weak<Inner>) {
         let Some(inner) = weak.upgrade() else { return };
         match inner.known_leader() {
             Some(leader) if leader == inner.member => inner.lead_sessions(),
-            Some(leader) => inner.report_touches(leader),
+            Some(leader) => inner.report_touches(leader).await,
             // Touches are kept until somebody can use them.
             None => {}
         }
@@ -166,11 +169,15 @@ async fn keep_sessions(weak: Weak<Inner>) {
 }
 
 impl Inner {
-    fn report_touches(&self, leader: MemberId) {
-        let touched = self.session_clock.take_touched();
-        if !touched.is_empty() {
-            self.consensus.send(leader, PeerMessage::Touch(touched).to_bytes());
-        }
+    /// Tells the leader who was heard from, and tells it again until it answers: the
+    /// clients were answered already. A link that comes and goes loses some reports.
+    async fn report_touches(&self, leader: MemberId) {
+        let report = async |touched| {
+            let call = self.consensus.call(leader, PeerCall::Touch(touched).to_bytes());
+            let answer = clock::timeout(REPORT_TIMEOUT, call).await;
+            answer.is_some_and(|answer| answer.is_ok_and(|taken| read_answer(taken) == Ok(true)))
+        };
+        self.session_clock.report(report).await;
     }
 
     fn lead_sessions(self: &Arc<Self>) {

@@ -34,7 +34,6 @@ impl PeerService for PeerDesk {
         match PeerMessage::from_bytes(message) {
             Ok(PeerMessage::Forward(batch)) => node.take_forward(from, &batch),
             Ok(PeerMessage::Refused { .. }) => node.reroute(),
-            Ok(PeerMessage::Touch(sessions)) => node.take_touch(&sessions),
             Err(error) => {
                 tracing::warn!(peer = from.0, %error, "a member sent what this release cannot read");
             }
@@ -109,11 +108,14 @@ impl Inner {
         });
     }
 
-    fn take_touch(&self, sessions: &[coord_state::SessionId]) {
-        if self.is_leader() {
+    /// Whether the time of these sessions begins anew: only the leader decides that.
+    fn take_touch(&self, sessions: &[coord_state::SessionId]) -> bool {
+        let leads = self.is_leader();
+        if leads {
             let now = self.clock.monotonic();
             self.session_clock.renew(sessions, &self.replica.state(), now);
         }
+        leads
     }
 
     async fn answer_call(self: &Arc<Self>, from: MemberId, call: PeerCall) -> Result<Bytes, Error> {
@@ -137,6 +139,7 @@ impl Inner {
             PeerCall::Mark(theirs) => {
                 self.answer_mark(from, theirs).await.map(|mark| answer(&mark))
             }
+            PeerCall::Touch(sessions) => Ok(answer(&self.take_touch(&sessions))),
             PeerCall::RenewConsulSession(session) => {
                 self.renew_consul_here(session).map(|live| answer(&live))
             }

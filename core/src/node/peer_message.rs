@@ -23,8 +23,6 @@ pub(super) enum PeerMessage {
         /// The batch.
         sequence: u64,
     },
-    /// These sessions were heard from.
-    Touch(Vec<SessionId>),
 }
 
 /// With an answer.
@@ -35,6 +33,10 @@ pub(super) enum PeerCall {
         /// The leader may trust its lease.
         lease: bool,
     },
+    /// These sessions were heard from. Answer: `bool`, whether their time begins anew.
+    /// A call and no message: a client was told that it was heard, so who told it has
+    /// to know that the leader knows.
+    Touch(Vec<SessionId>),
     /// Restart a Consul session's TTL. Answer: `bool`, whether it is live.
     RenewConsulSession(ConsulSessionId),
     /// To any member: where do ZooKeeper clients reach you? Answer: text, empty for nowhere.
@@ -73,10 +75,6 @@ impl PeerMessage {
                 out.push(2);
                 sequence.encode(&mut out);
             }
-            Self::Touch(sessions) => {
-                out.push(3);
-                sessions.encode(&mut out);
-            }
         }
         out.into()
     }
@@ -89,7 +87,6 @@ impl PeerMessage {
                 Self::Forward(input.take(rest, "batch")?)
             }
             2 => Self::Refused { sequence: Decode::decode(&mut input)? },
-            3 => Self::Touch(Decode::decode(&mut input)?),
             tag => return Err(CodecError::UnknownTag { what: "peer message", tag: tag.into() }),
         };
         input.finish("peer message")?;
@@ -133,6 +130,10 @@ impl PeerCall {
                 to.encode(&mut out);
             }
             Self::RoomLeft => out.push(9),
+            Self::Touch(sessions) => {
+                out.push(10);
+                sessions.encode(&mut out);
+            }
         }
         out.into()
     }
@@ -159,6 +160,7 @@ impl PeerCall {
             7 => Self::Mark(Decode::decode(&mut input)?),
             8 => Self::TransferLeadership(Decode::decode(&mut input)?),
             9 => Self::RoomLeft,
+            10 => Self::Touch(Decode::decode(&mut input)?),
             tag => return Err(CodecError::UnknownTag { what: "peer call", tag: tag.into() }),
         };
         input.finish("peer call")?;
@@ -237,12 +239,12 @@ mod tests {
         for message in [
             PeerMessage::Forward(Bytes::from_static(b"batch")),
             PeerMessage::Refused { sequence: 7 },
-            PeerMessage::Touch(vec![SessionId(1), SessionId(-2)]),
         ] {
             assert_eq!(PeerMessage::from_bytes(message.to_bytes()), Ok(message));
         }
         for call in [
             PeerCall::ReadIndex { lease: true },
+            PeerCall::Touch(vec![SessionId(1), SessionId(-2)]),
             PeerCall::RenewConsulSession(ConsulSessionId(9)),
             PeerCall::ClientAddress,
             PeerCall::ChangeMembership(Box::new(MembershipChange {

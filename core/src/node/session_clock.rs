@@ -92,6 +92,15 @@ impl SessionClock {
         lock(&self.touched).drain().collect()
     }
 
+    /// Has `told` tell the leader which sessions were heard from since the last call.
+    /// If it was not told, they are told again with the next.
+    pub(super) async fn report(&self, told: impl AsyncFnOnce(Vec<SessionId>) -> bool) {
+        let touched = self.take_touched();
+        if !touched.is_empty() && !told(touched.clone()).await {
+            lock(&self.touched).extend(touched);
+        }
+    }
+
     /// On the leader: these sessions were heard from, on any member.
     pub(super) fn renew(&self, sessions: &[SessionId], state: &StateMachine, now: Duration) {
         let mut deadlines = lock(&self.deadlines);
@@ -318,6 +327,24 @@ mod tests {
         clock.renew(&[SESSION], &state, Duration::from_millis(3000));
         assert!(!overdue_by(&clock, &state, TERM, 3500, 6500));
         assert!(overdue_by(&clock, &state, TERM, 7000, 7000));
+    }
+
+    #[tokio::test]
+    async fn a_touch_that_did_not_reach_the_leader_is_told_again() {
+        let clock = SessionClock::default();
+        clock.touch(SESSION);
+        let told = async |answered: bool| {
+            let mut told = Vec::new();
+            let tell = async |touched| {
+                told = touched;
+                answered
+            };
+            clock.report(tell).await;
+            told
+        };
+        assert_eq!(told(false).await, [SESSION]);
+        assert_eq!(told(true).await, [SESSION]);
+        assert_eq!(told(true).await, []);
     }
 
     #[test]
