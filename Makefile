@@ -54,7 +54,7 @@ conformance: has-cargo has-python has-cc has-pip has-java has-client-tools has-b
 	$(call stage_python,debug)
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug
 
-conformance-consul: has-cargo has-python has-pip has-client-tools ## Build a genuine Consul, try its command on ours and our tests on it
+conformance-consul: has-cargo has-python has-pip has-client-tools ## Debian's Consul: its command on ours, and our tests on it
 	$(CARGO) build --locked -p coord-core --bin coord
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --consul
 

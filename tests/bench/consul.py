@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Consul's protocols under load: ours, and a genuine Consul if one is named.
 
-`make conformance-consul` builds a genuine one, target/conformance/consul/consul;
+`make conformance-consul` fetches a genuine one, usr/bin/consul below target/conformance/consul-debian;
 name it with CONSUL_PEER. Both run alone, in turns, each time with a fresh data folder and
 every write synced. Read the ratios: the numbers are this machine's.
 """

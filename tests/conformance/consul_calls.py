@@ -12,13 +12,13 @@ import uuid
 
 import consul
 
-from consul_server import consul_server, is_genuine
+from consul_server import consul_server, is_genuine, since
 from member import eventually
 from targets import Answering, closed_port
 
 
 def catalog_token():
-    """These clients put a token where Consul 1.16 knows no field; ours still does."""
+    """These clients put a token where Consul knows no field; ours takes it there too."""
     return None if is_genuine() else "any"
 
 
@@ -174,7 +174,8 @@ class Calls:
         self.assertEqual("critical", self.check_status("service:old"))
         for name in ("plain", "web/1", "old"):
             self.assertIs(True, service.deregister(name))
-        self.assertIs(False, service.deregister("web/1"))
+        if since("1.16"):
+            self.assertIs(False, service.deregister("web/1"))
         self.assertEqual([], self.consul.catalog.service("web")[1])
 
     def test_ttl_checks_are_passed_warned_and_failed(self):
@@ -228,7 +229,9 @@ class Calls:
         agent.service.register("owner")
         self.assertTrue(agent.check.register("of", consul.Check.ttl("60s"), service_id="owner"))
         self.assertEqual("owner", agent.checks()["of"]["ServiceID"])
-        self.assertIs(False, agent.check.register("no", consul.Check.ttl("60s"), service_id="nobody"))
+        if since("1.16"):
+            # It was a 500 before, which the clients raise.
+            self.assertIs(False, agent.check.register("no", consul.Check.ttl("60s"), service_id="nobody"))
         agent.service.deregister("owner")
         self.assertIsNone(self.check_status("of"))
 
@@ -391,8 +394,9 @@ class Calls:
             self.assertIs(True, query.delete(one))
         self.assertEqual([], query.list())
         # The older client gives an index too.
-        self.assertIn(query.get(made), (None, ("1", None)))
-        self.assertIn(query.execute("find-q"), (None, ("1", None)))
+        if since("1.16"):
+            self.assertIn(query.get(made), (None, ("1", None)))
+            self.assertIn(query.execute("find-q"), (None, ("1", None)))
         for number in (1, 2, 3):
             self.consul.agent.service.deregister(f"q-{number}")
 

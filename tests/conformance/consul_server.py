@@ -22,6 +22,19 @@ def is_genuine():
     return "CONSUL_PEER" in os.environ
 
 
+# Of the genuine one that Debian has.
+GENUINE_VERSION = (1, 8)
+
+
+def since(version):
+    """Whether what Consul does since `version` is to be expected: of ours always.
+
+    Where nothing says which release brought it, it is the one that it was seen
+    with, 1.16.
+    """
+    return not is_genuine() or GENUINE_VERSION >= tuple(map(int, version.split(".")))
+
+
 def consul_server(dns=False, settings=()):
     """One server for the length of a `with` block, scripts allowed."""
     if is_genuine():
@@ -44,14 +57,15 @@ class GenuineConsul:
         top = pathlib.Path(self.folder.name)
         http, dns, lan, wan, server = free_ports(5)
         self.http_address, self.dns_address = ("127.0.0.1", http), ("127.0.0.1", dns)
-        ports = {"http": http, "dns": dns, "serf_lan": lan, "serf_wan": wan, "server": server,
-                 "grpc": -1, "grpc_tls": -1}
+        ports = {"http": http, "dns": dns, "serf_lan": lan, "serf_wan": wan, "server": server, "grpc": -1}
         settings = {
             "server": True, "bootstrap_expect": 1, "data_dir": str(top / "data"),
             "bind_addr": "127.0.0.1", "ports": ports, "enable_script_checks": True,
             "disable_update_check": True, "log_level": "WARN",
             "performance": {"raft_multiplier": 1}, "limits": {"http_max_conns_per_client": 15000},
             "telemetry": {"prometheus_retention_time": "1h"},
+            # Ours says without being asked that an answer was cut.
+            "dns_config": {"enable_truncate": True},
         }
         (top / "consul.json").write_text(json.dumps(settings))
         with open(top / "log", "wb") as log:

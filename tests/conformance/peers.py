@@ -3,10 +3,8 @@
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
 import venv
 
 from member import target
@@ -50,66 +48,6 @@ def client_python(name):
         subprocess.run(install, check=True, stdin=subprocess.DEVNULL)
         stamp.write_text(wanted)
     return python
-
-
-# What dig needs beyond the C library; what a machine has already does no harm.
-DIG = """
-bind9-dnsutils bind9-libs libfstrm0 libjemalloc2 liblmdb0 libmaxminddb0 libprotobuf-c1 libuv1
-libnghttp2-14 libjson-c5 libedit2 libbsd0 libmd0 libidn2-0 libunistring2 libxml2 libicu72
-libgssapi-krb5-2 libkrb5-3 libkrb5support0 libk5crypto3 libcom-err2 libkeyutils1 libssl3
-""".split()
-
-
-def debian_root(name, packages):
-    """A folder with Debian's packages unpacked, fetched without being root."""
-    folder = target() / "conformance" / name
-    root = folder / "root"
-    if not root.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as part:
-            # As root apt would drop its rights, for which this folder is not made.
-            fetch = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *packages]
-            subprocess.run(fetch, cwd=part, check=True, stdin=subprocess.DEVNULL)
-            for package in pathlib.Path(part).glob("*.deb"):
-                subprocess.run(["dpkg-deb", "-x", package, f"{part}/root"], check=True)
-            # Last, so that a fetch that was interrupted is not taken for whole.
-            shutil.move(f"{part}/root", root)
-    return root
-
-
-def dig_command():
-    """Debian's dig, and the environment it runs in."""
-    root = debian_root("dig", DIG)
-    libraries = [str(path) for path in root.glob("usr/lib/*-linux-gnu*")]
-    libraries += [str(path) for path in root.glob("lib/*-linux-gnu*")]
-    return root / "usr" / "bin" / "dig", {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
-
-
-# The last release of its line under the Mozilla Public License.
-CONSUL_MODULE = """module genuine
-go 1.20
-require github.com/hashicorp/consul v1.16.2
-exclude (
-\tgithub.com/hashicorp/go-msgpack v1.1.5
-\tgithub.com/hashicorp/go-msgpack v1.1.6
-)
-"""
-
-
-def consul_command():
-    """The genuine `consul`, built from its module: minutes, so not for every run."""
-    folder = target() / "conformance" / "consul"
-    command = folder / "consul"
-    if not command.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "go.mod").write_text(CONSUL_MODULE)
-        # Some of its parts are not in the public list of checksums.
-        environment = {**os.environ, "GONOSUMDB": "github.com/hashicorp/*"}
-        part = folder / "part"
-        build = ["go", "build", "-mod=mod", "-trimpath", "-o", str(part), "github.com/hashicorp/consul"]
-        subprocess.run(build, cwd=folder, env=environment, check=True, stdin=subprocess.DEVNULL)
-        part.rename(command)
-    return command
 
 
 class GenuineZookeeper:

@@ -18,6 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Suite, and the client whose environment it runs in.
 SUITES = [
     ("test_bad_input", None),
+    ("test_consul_command", None),
     ("test_consul_refusals", None),
     ("test_kazoo", "kazoo"),
     ("test_reconfig", "kazoo"),
@@ -48,12 +49,12 @@ HEAVY = [
     ("test_traefik", None),
     ("test_vault", None),
 ]
-# With --consul: its command on ours, and these on the genuine one.
+# With --consul: its command on ours, and then these on the genuine one.
 ON_CONSUL = [
     "test_consul_refusals", "test_py_consul", "test_python_consul", "test_go_consul",
-    "test_node_consul", "test_traefik", "test_vault",
+    "test_node_consul", "test_dig", "test_traefik", "test_vault",
 ]
-COMMAND = ("test_consul_command", None)
+COMMAND = "test_consul_command"
 SECONDS_MAX = 600
 
 
@@ -61,7 +62,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--target", default="target", help="where cargo builds")
     arguments.add_argument("--build", default="debug", help="debug or release")
-    arguments.add_argument("--consul", action="store_true", help="build and use a genuine Consul")
+    arguments.add_argument("--consul", action="store_true", help="fetch and use a genuine Consul")
     arguments.add_argument("--heavy", action="store_true", help="those that take minutes to build")
     arguments.add_argument("suites", nargs="*", help="only these, as in test_kazoo")
     chosen = arguments.parse_args()
@@ -72,19 +73,21 @@ def main():
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     # Ours must not stand in for a genuine client of the same name.
     os.environ.pop("PYTHONPATH", None)
-    from peers import client_python, consul_command
+    from debian import consul_command
+    from peers import client_python
 
     suites = HEAVY if chosen.heavy else SUITES
     if chosen.consul:
-        os.environ["CONSUL_COMMAND"] = str(consul_command())
-        suites = [COMMAND] + [(suite, client) for suite, client in SUITES + HEAVY if suite in ON_CONSUL]
+        command = str(consul_command())
+        order = [COMMAND, *ON_CONSUL]
+        suites = sorted((each for each in SUITES + HEAVY if each[0] in order), key=lambda each: order.index(each[0]))
     unknown = set(chosen.suites) - {suite for suite, _ in suites}
     if unknown:
         sys.exit(f"no such suite: {', '.join(sorted(unknown))}")
     lines, ran, failed = [], 0, 0
     for suite, client in suites:
         if suite in ON_CONSUL and chosen.consul:
-            os.environ["CONSUL_PEER"] = os.environ["CONSUL_COMMAND"]
+            os.environ["CONSUL_PEER"] = command
         if chosen.suites and suite not in chosen.suites:
             continue
         print(f"\n=== {suite}", flush=True)

@@ -1,5 +1,4 @@
-"""The genuine `consul` command against a member of ours. Not in every run: it is
-built from source; see `make conformance-consul`."""
+"""The genuine `consul` command, as Debian packages it, against a member of ours."""
 
 import json
 import os
@@ -8,12 +7,14 @@ import subprocess
 import tempfile
 import unittest
 
+from debian import consul_command
 from member import Cluster
 
 
 class ConsulCommand(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        cls.command = str(consul_command())
         cls.cluster = Cluster().__enter__()
         cls.environment = {**os.environ, "CONSUL_HTTP_ADDR": cls.cluster.members[0].http}
         cls.folder = tempfile.TemporaryDirectory()
@@ -26,7 +27,7 @@ class ConsulCommand(unittest.TestCase):
     def consul(self, *arguments, code=0, stdin=None):
         """What the command says; it must end with `code`."""
         done = subprocess.run(
-            [os.environ["CONSUL_COMMAND"], *arguments], env=self.environment, input=stdin,
+            [self.command, *arguments], env=self.environment, input=stdin,
             capture_output=True, text=True, timeout=60,
         )
         said = done.stdout + done.stderr
@@ -80,7 +81,7 @@ class ConsulCommand(unittest.TestCase):
         self.assertEqual([], json.loads(self.consul("watch", "-type=checks", "-state=critical")))
 
     def test_lock(self):
-        held = self.consul("lock", "-shell=false", "cli/lock", os.environ["CONSUL_COMMAND"], "kv", "get", "-keys", "-separator=", "cli/lock")
+        held = self.consul("lock", "-shell=false", "cli/lock", self.command, "kv", "get", "-keys", "-separator=", "cli/lock")
         self.assertEqual("cli/lock/.lock", held)
         self.consul("lock", "-n=2", "cli/semaphore", "true")
         self.assertIn("exit status 3", self.consul("lock", "cli/lock", "exit 3"))

@@ -4,12 +4,13 @@ import http.client
 import json
 import unittest
 
-from consul_server import consul_server, is_genuine
+from consul_server import consul_server, is_genuine, since
 
 UUID = "8f246b77-f3e1-ff88-5b48-8ec93abf3e05"
 LARGE = b"v" * 524_289
 
-# Method, path, body, code, and how the text begins.
+# Method, path, body, code, how the text begins; and the version since which it is so,
+# if that is newer than the genuine one.
 REFUSED = [
     ("GET", "/v1/kv/k?index=abc", None, 400, "Invalid index"),
     ("GET", "/v1/kv/k?wait=abc", None, 400, "Invalid wait time"),
@@ -25,20 +26,20 @@ REFUSED = [
     ("PUT", "/v1/kv/k?cas=1&acquire=x", b"v", 400, "Conflicting flags: acquire=x&cas=1"),
     ("DELETE", "/v1/kv/k?cas=1&recurse", None, 400, "Conflicting flags: cas=1&recurse="),
     ("PUT", "/v1/kv/k", LARGE, 413, "Request body(524289 bytes) too large, max size: 524288 bytes. "
-     "See https://www.consul.io/docs/agent/config/config-files#kv_max_value_size."),
+     "See https://www.consul.io/docs/agent/config/config-files#kv_max_value_size.", "1.16"),
     ("PUT", "/v1/txn", LARGE, 413, "Request body(524289 bytes) too large, max size: 524288 bytes. "
-     "See https://www.consul.io/docs/agent/config/config-files#txn_max_req_len."),
+     "See https://www.consul.io/docs/agent/config/config-files#txn_max_req_len.", "1.16"),
     ("PUT", "/v1/kv/k?acquire=" + UUID, b"v", 500, f'invalid session "{UUID}"'),
     ("POST", "/v1/kv/k", None, 405, "method POST not allowed"),
     ("DELETE", "/v1/catalog/nodes", None, 405, "method DELETE not allowed"),
     ("GET", "/v1/agent/service/register", None, 405, "method GET not allowed"),
-    ("GET", "/v1/nonsense", None, 404, "Invalid URL path: not a recognized HTTP API endpoint"),
+    ("GET", "/v1/nonsense", None, 404, "Invalid URL path: not a recognized HTTP API endpoint", "1.16"),
     ("PUT", "/v1/txn", b"{}", 400,
      "Failed to parse body: json: cannot unmarshal object into Go value of type api.TxnOps"),
     ("PUT", "/v1/txn", b'[{"KV":{"Verb":"set","Key":"k","Value":"!"}}]', 400,
      "Failed to parse body: illegal base64 data at input byte 0"),
     ("PUT", "/v1/txn", json.dumps([{"KV": {"Verb": "get", "Key": "k"}}] * 129).encode(), 413,
-     "Transaction contains too many operations (129 > 128)"),
+     "Transaction contains too many operations (129 > 128)", "1.14"),
     ("PUT", "/v1/session/create", b'{"TTL":"5s"}', 500, "Invalid Session TTL '5000000000', must be between [10s=24h0m0s]"),
     ("PUT", "/v1/session/create", b'{"Behavior":"keep"}', 500, "Invalid Behavior setting 'keep'"),
     ("PUT", "/v1/session/create", b'{"Node":"nobody"}', 500, "Missing node registration"),
@@ -67,15 +68,15 @@ REFUSED = [
     ("PUT", "/v1/agent/service/register", b'{"Name":"w","Weights":{"Passing":0,"Warning":1}}', 400,
      "Invalid Weights: Passing must be greater than 0"),
     ("PUT", "/v1/agent/service/register", b'{"Name":"w","Port":"x"}', 400, "Request decode failed: "),
-    ("PUT", "/v1/agent/service/deregister/none", None, 404, 'Unknown service ID "none"'),
+    ("PUT", "/v1/agent/service/deregister/none", None, 404, 'Unknown service ID "none"', "1.16"),
     ("GET", "/v1/agent/service/none", None, 404, "unknown service ID: none"),
-    ("PUT", "/v1/agent/service/maintenance/none?enable=true", None, 404, 'Unknown service ID "none"'),
+    ("PUT", "/v1/agent/service/maintenance/none?enable=true", None, 404, 'Unknown service ID "none"', "1.16"),
     ("PUT", "/v1/agent/service/maintenance/none", None, 400, "Missing value for enable"),
     ("PUT", "/v1/agent/maintenance?enable=x", None, 400, 'Invalid value for enable: "x"'),
     ("PUT", "/v1/agent/check/register", b'{"TTL":"10s"}', 400, "Missing check name"),
-    ("PUT", "/v1/agent/check/register", b'{"Name":"c","TTL":"10s","ServiceID":"none"}', 404, 'ServiceID "none" does not exist'),
-    ("PUT", "/v1/agent/check/deregister/none", None, 404, 'Unknown check ID "none"'),
-    ("PUT", "/v1/agent/check/pass/none", None, 404, 'Unknown check ID "none"'),
+    ("PUT", "/v1/agent/check/register", b'{"Name":"c","TTL":"10s","ServiceID":"none"}', 404, 'ServiceID "none" does not exist', "1.16"),
+    ("PUT", "/v1/agent/check/deregister/none", None, 404, 'Unknown check ID "none"', "1.16"),
+    ("PUT", "/v1/agent/check/pass/none", None, 404, 'Unknown check ID "none"', "1.16"),
     ("PUT", "/v1/agent/check/update/none", b'{"Status":"bogus"}', 400, "Invalid check status: 'bogus'"),
     ("PUT", "/v1/event/fire/", None, 400, "Missing name"),
     ("POST", "/v1/query", b'{"Name":"q"}', 500, "Invalid prepared query: Must provide a Service name to query"),
@@ -104,11 +105,13 @@ class Refusals(unittest.TestCase):
             connection.close()
 
     def test_codes_and_words(self):
-        for method, path, body, code, text in REFUSED:
+        for method, path, body, code, text, *version in REFUSED:
+            if not all(map(since, version)):
+                continue
             with self.subTest(f"{method} {path} {(body or b'')[:60]}"):
                 answer, said = self.ask(method, path, body)
                 if is_genuine():
-                    said = said.removeprefix("raft ").removeprefix("apply failed: ")
+                    said = said.removeprefix("rpc error making call: ").removeprefix("raft apply failed: ")
                 self.assertEqual((code, text), (answer.status, said[: len(text)]), said[:200])
                 # Text for people, never JSON.
                 self.assertEqual("text/plain; charset=utf-8", answer.getheader("Content-Type"))

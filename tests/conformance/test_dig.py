@@ -6,8 +6,8 @@ import subprocess
 import unittest
 import urllib.request
 
-from consul_server import consul_server
-from peers import dig_command
+from consul_server import consul_server, is_genuine
+from debian import dig_command
 
 HEADER = re.compile(r"opcode: QUERY, status: (\w+), id: \d+\n;; flags: ([\w ]*);")
 
@@ -92,8 +92,10 @@ class Dig(unittest.TestCase):
         return udp
 
     def is_denied(self, heard, status):
-        """Nothing there, said by the zone's head."""
+        """Nothing there, said by the zone's head; of a node Consul leaves that out."""
         self.assertEqual((status, []), (heard.status, heard.answer), heard.text)
+        if is_genuine() and status == "NOERROR" and not heard.authority:
+            return
         self.assertEqual([("consul.", "SOA")], [(n, kind) for n, kind, _ in heard.authority], heard.text)
 
     def test_nodes(self):

@@ -13,7 +13,7 @@ class Vault(GoUser, unittest.TestCase):
 class VaultsOwnTests(GoUser, unittest.TestCase):
     """Its storage's tests, as Vault ships them. Left out are that of its settings,
     which asks no server; that an old Consul lacks something; and that of values too
-    large, which waits for the words of Consul 1.4 and fails on a genuine 1.16 too."""
+    large, which waits for the words of Consul 1.4 and failed on a genuine 1.16 too."""
 
     names = [
         "TestConsulBackend", "TestConsul_ExpandedCapabilitiesAvailable/1.14.3",

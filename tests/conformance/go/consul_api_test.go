@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"reflect"
 	"sort"
 	"strings"
@@ -202,7 +203,9 @@ func TestServicesOfTheAgent(t *testing.T) {
 	equal(t, "critical", checks["go-node-check"].Status)
 	must(t, agent.CheckDeregister("go-node-check"))
 	must(t, agent.ServiceDeregister("go-web-1"))
-	if err := agent.ServiceDeregister("go-web-1"); err == nil || !strings.Contains(err.Error(), "Unknown service ID") {
+	// The genuine one is older than 1.16 and says nothing then.
+	isGenuine := os.Getenv("CONSUL_PEER") != ""
+	if err := agent.ServiceDeregister("go-web-1"); !isGenuine && (err == nil || !strings.Contains(err.Error(), "Unknown service ID")) {
 		t.Fatalf("an unknown service was deregistered: %v", err)
 	}
 }
