@@ -65,7 +65,9 @@ impl Agent {
 
     /// Remembers what keeps this member out of the catalog, unless time will cure it.
     fn note_obstacle(&self, error: &Error) {
-        let lasting = !error.is_retryable() && *error.kind() != ErrorKind::Closed;
+        // A leader that is being replaced leaves open what became of a request.
+        let passing = error.is_retryable() || error.may_have_applied();
+        let lasting = !passing && *error.kind() != ErrorKind::Closed;
         let obstacle = lasting.then(|| self.identity.refused(error));
         let mut noted = self.obstacle.lock().unwrap_or_else(PoisonError::into_inner);
         match &obstacle {
