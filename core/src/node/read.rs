@@ -13,7 +13,9 @@
 use std::time::Duration;
 
 use coord_state::MemberId;
+use coord_state::codec::Decode;
 use coord_state::consul::ConsulSessionId;
+use tokio::sync::watch;
 
 use super::handle::{Freshness, Inner, Node, ReadLevel};
 use super::impairment::Impairment;
@@ -72,12 +74,33 @@ impl Inner {
     }
 
     async fn read_index(&self, lease: bool) -> Result<u64, Error> {
-        let leader = self.leader_or_error()?;
-        if leader == self.member {
-            return self.consensus.read_index(lease).await;
+        let asked = || self.consensus.read_index(lease);
+        self.ask_whoever_leads(asked, &PeerCall::ReadIndex { lease }).await
+    }
+
+    /// Asks the leader what may be asked twice. If another one is found meanwhile it
+    /// is asked instead: the first may be gone without a word, or stand still.
+    async fn ask_whoever_leads<T, F>(
+        &self,
+        here: impl Fn() -> F,
+        call: &PeerCall,
+    ) -> Result<T, Error>
+    where
+        T: Decode,
+        F: Future<Output = Result<T, Error>>,
+    {
+        loop {
+            let leader = self.leader_or_error()?;
+            if leader == self.member {
+                return here().await;
+            }
+            let answer = self.consensus.call(leader, call.to_bytes());
+            let status = self.consensus.watch_status();
+            if let Some(answer) = unless_another_leads(status, leader, answer).await {
+                return read_answer(answer?)
+                    .map_err(|error| Error::internal("a leader's answer").caused_by(error));
+            }
         }
-        let answer = self.consensus.call(leader, PeerCall::ReadIndex { lease }.to_bytes()).await?;
-        read_answer(answer).map_err(|error| Error::internal("a leader's answer").caused_by(error))
     }
 
     fn leader_or_error(&self) -> Result<MemberId, Error> {
@@ -116,15 +139,11 @@ impl Inner {
         &self,
         session: ConsulSessionId,
     ) -> Result<bool, Error> {
-        let leader = self.leader_or_error()?;
-        if leader == self.member {
-            return self.renew_consul_here(session);
-        }
-        let renew = PeerCall::RenewConsulSession(session).to_bytes();
-        let answer = clock::timeout(CONFIRM_TIMEOUT, self.consensus.call(leader, renew))
+        let here = async || self.renew_consul_here(session);
+        let call = PeerCall::RenewConsulSession(session);
+        clock::timeout(CONFIRM_TIMEOUT, self.ask_whoever_leads(here, &call))
             .await
-            .unwrap_or_else(|| Err(Error::unavailable("the leader did not answer in time")))?;
-        read_answer(answer).map_err(|error| Error::internal("a leader's answer").caused_by(error))
+            .unwrap_or_else(|| Err(Error::unavailable("the leader did not answer in time")))
     }
 
     /// As the leader. Without a majority another one may be about to end it.
@@ -136,5 +155,45 @@ impl Inner {
         let state = self.replica.state();
         let multiplier = self.settings.session.consul_ttl_multiplier_percent;
         Ok(self.session_clock.renew_consul(session, &state, now, multiplier))
+    }
+}
+
+/// The answer of `leader`, or nothing if another one leads before it comes.
+async fn unless_another_leads<T>(
+    mut status: watch::Receiver<ConsensusStatus>,
+    leader: MemberId,
+    answer: impl Future<Output = T>,
+) -> Option<T> {
+    let another = |status: &ConsensusStatus| status.leader.is_some_and(|now| now != leader);
+    tokio::select! {
+        answer = answer => Some(answer),
+        Ok(_) = status.wait_for(another) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future;
+
+    use super::*;
+
+    const LEADER: MemberId = MemberId(1);
+
+    #[tokio::test]
+    async fn a_leader_that_stands_still_is_not_waited_for_once_another_one_leads() {
+        let leads = |leader| ConsensusStatus { leader, ..ConsensusStatus::default() };
+        let (told, status) = watch::channel(leads(Some(LEADER)));
+        let waiting = unless_another_leads(status.clone(), LEADER, future::pending::<()>());
+        let waiting = tokio::spawn(waiting);
+        // Without a leader it may be about to answer yet.
+        told.send_replace(leads(None));
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        told.send_replace(leads(Some(MemberId(2))));
+        assert_eq!(waiting.await.expect("it ends"), None);
+
+        told.send_replace(leads(Some(LEADER)));
+        let answered = unless_another_leads(status, LEADER, future::ready(7)).await;
+        assert_eq!(answered, Some(7));
     }
 }
