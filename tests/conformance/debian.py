@@ -16,6 +16,17 @@ libgssapi-krb5-2 libkrb5-3 libkrb5support0 libk5crypto3 libcom-err2 libkeyutils1
 """.split()
 
 
+HAPROXY = """
+haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1 libpcre2-8-0 libssl3 libsystemd0
+libcap2 libgcrypt20 libgpg-error0 liblz4-1 liblzma5 libzstd1
+""".split()
+DNSMASQ = """
+dnsmasq-base libdbus-1-3 libgmp10 libhogweed6 libnettle8 libidn2-0 libunistring2 libnetfilter-conntrack3
+libnfnetlink0 libnftables1 libnftnl11 libmnl0 libjansson4 libxtables12 libedit2 libbsd0 libmd0 libtinfo6
+libsystemd0 libcap2 libgcrypt20 libgpg-error0 liblz4-1 liblzma5 libzstd1
+""".split()
+
+
 def debian_root(name, packages):
     """A folder with Debian's packages unpacked, fetched without being root."""
     folder = target() / "conformance" / name
@@ -37,6 +48,18 @@ def dig_command():
     """Debian's dig, and the environment it runs in."""
     root = debian_root("dig", DIG)
     return root / "usr" / "bin" / "dig", environment_of(root)
+
+
+def haproxy_command():
+    """Debian's HAProxy, and the environment it runs in."""
+    root = debian_root("haproxy", HAPROXY)
+    return root / "usr" / "sbin" / "haproxy", environment_of(root)
+
+
+def dnsmasq_command():
+    """Debian's dnsmasq, and the environment it runs in."""
+    root = debian_root("dnsmasq", DNSMASQ)
+    return root / "usr" / "sbin" / "dnsmasq", environment_of(root)
 
 
 def environment_of(root):

@@ -29,6 +29,7 @@ SUITES = [
     ("test_node_consul", None),
     ("test_page", None),
     ("test_dig", None),
+    ("test_dns_users", None),
     ("test_patroni", "patroni"),
     ("test_consul_members", "py-consul"),
     ("test_clickhouse", "chdb"),
@@ -52,7 +53,7 @@ HEAVY = [
 # With --consul: its command on ours, and then these on the genuine one.
 ON_CONSUL = [
     "test_consul_refusals", "test_py_consul", "test_python_consul", "test_go_consul",
-    "test_node_consul", "test_dig", "test_traefik", "test_vault",
+    "test_node_consul", "test_dig", "test_dns_users", "test_traefik", "test_vault",
 ]
 COMMAND = "test_consul_command"
 SECONDS_MAX = 600

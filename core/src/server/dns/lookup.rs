@@ -6,7 +6,7 @@ use coord_state::consul::{Catalog, CatalogNode, Consul};
 use coord_wire::dns::{Answer, Asked, DomainName, Finding, Record, RecordData, Rtype};
 
 use super::chance::Chance;
-use super::record::{Address, meta_records, wants, wants_alias};
+use super::record::{self, Address, meta_records, wants, wants_alias};
 use super::zone::{Zone, Zones};
 
 /// One question being answered.
@@ -18,9 +18,9 @@ pub(super) struct Lookup<'a> {
     pub(super) zone: &'a Zone,
     pub(super) chance: Chance,
     time_s: u32,
-    /// How many more aliases may be followed one behind the other …
-    depth_left: usize,
-    /// … and in all.
+    /// The names that were found to be aliases, one behind the other.
+    aliases: Vec<DomainName>,
+    /// How many more aliases may be followed in all.
     aliases_left: usize,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Lookup<'a> {
             zone: zones.first(),
             chance,
             time_s,
-            depth_left: DEPTH_MAX,
+            aliases: Vec::new(),
             aliases_left: ALIASES_MAX,
         }
     }
@@ -188,7 +188,8 @@ impl<'a> Lookup<'a> {
     }
 
     fn name_of(&self, address: IpAddr) -> Option<DomainName> {
-        let is_it = |text: &str| text.parse() == Ok(address);
+        let sought = address.to_canonical();
+        let is_it = |text: &str| record::address(text) == Some(sought);
         let node = self
             .catalog
             .nodes()
@@ -211,37 +212,54 @@ impl<'a> Lookup<'a> {
         rtype: Rtype,
         ttl_s: u32,
     ) -> Vec<Record> {
-        let record = |data| Record { owner: owner.clone(), ttl_s, data };
         match Address::read(address) {
-            Some(Address::Ip(address)) if wants(rtype, address) => vec![record(address.into())],
-            Some(Address::Host(host)) if wants_alias(rtype) => {
-                let mut records = vec![record(RecordData::Cname(host.clone()))];
-                if rtype != Rtype::CNAME {
-                    records.extend(self.follow(&host, rtype));
-                }
-                records
+            Some(Address::Ip(address)) if wants(rtype, address) => {
+                vec![Record { owner: owner.clone(), ttl_s, data: address.into() }]
             }
+            Some(Address::Host(host)) => self.alias_records(owner, host, rtype, ttl_s),
             _ => Vec::new(),
         }
     }
 
-    /// Where an alias leads, as far as this zone knows.
-    pub(super) fn follow(&mut self, host: &DomainName, rtype: Rtype) -> Vec<Record> {
-        let is_spent = self.depth_left == 0 || self.aliases_left == 0;
-        if is_spent || self.zones.containing(host).is_none() {
+    /// The record of an alias, and where it leads. One that leads to itself leads
+    /// nowhere.
+    pub(super) fn alias_records(
+        &mut self,
+        owner: &DomainName,
+        host: DomainName,
+        rtype: Rtype,
+        ttl_s: u32,
+    ) -> Vec<Record> {
+        if !wants_alias(rtype) || host == *owner {
+            return Vec::new();
+        }
+        let mut behind = Vec::new();
+        if rtype != Rtype::CNAME {
+            self.aliases.push(owner.clone());
+            behind = self.follow(&host, rtype, ttl_s);
+            self.aliases.pop();
+        }
+        let alias = Record { owner: owner.clone(), ttl_s, data: RecordData::Cname(host) };
+        std::iter::once(alias).chain(behind).collect()
+    }
+
+    /// Where a name leads, as far as this zone knows. It is kept no longer than
+    /// what led there: `ttl_s`.
+    pub(super) fn follow(&mut self, host: &DomainName, rtype: Rtype, ttl_s: u32) -> Vec<Record> {
+        let is_circle = self.aliases.contains(host);
+        let is_spent = self.aliases.len() > DEPTH_MAX || self.aliases_left == 0;
+        if is_circle || is_spent || self.zones.containing(host).is_none() {
             return Vec::new();
         }
         self.aliases_left -= 1;
-        self.depth_left -= 1;
         let asked_in = self.zone;
         let answer = self.answer(host, rtype);
         self.zone = asked_in;
-        self.depth_left += 1;
         let addresses =
             answer.findings.into_iter().map(|finding| finding.record).filter(|record| {
                 matches!(record.data, RecordData::A(_) | RecordData::Aaaa(_) | RecordData::Cname(_))
             });
-        addresses.take(ALIAS_RECORDS_MAX).collect()
+        addresses.take(ALIAS_RECORDS_MAX).map(|record| Record { ttl_s, ..record }).collect()
     }
 }
 

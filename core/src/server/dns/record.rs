@@ -17,12 +17,23 @@ pub(super) enum Address {
 impl Address {
     /// `None` if it is neither: the catalog takes any text.
     pub(super) fn read(text: &str) -> Option<Self> {
-        if let Ok(address) = text.parse() {
+        if let Some(address) = address(text) {
             return Some(Self::Ip(address));
         }
         let name = DomainName::bytes_from_str(text).ok()?;
         (!name.is_root()).then_some(Self::Host(name))
     }
+
+    /// Whether it is that name.
+    pub(super) fn is_name(&self, name: &DomainName) -> bool {
+        matches!(self, Self::Host(host) if host == name)
+    }
+}
+
+/// The address that `text` says. `::ffff:10.0.0.1` is 10.0.0.1, as it is for
+/// whoever connects there.
+pub(super) fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
 /// Whether records of an address are wanted by who asks for `rtype`.

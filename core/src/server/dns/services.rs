@@ -82,7 +82,9 @@ impl<'a> Lookup<'a> {
             Rtype::SRV => self.targets(owner, instances, ttl_s),
             rtype => self.addresses(owner, instances, rtype, ttl_s),
         };
-        self.found(findings)
+        let is_alias = |finding: &Finding| matches!(finding.record.data, RecordData::Cname(_));
+        let are_alternatives = !findings.first().is_some_and(is_alias);
+        Answer { are_alternatives, ..self.found(findings) }
     }
 
     /// The instances, with that tag if one is given, whose checks allow their use.
@@ -115,13 +117,13 @@ impl<'a> Lookup<'a> {
         let mut findings = Vec::with_capacity(most);
         let mut alias = None;
         for instance in instances.iter().take(ADDRESSES_MAX) {
-            match Address::read(instance.address()) {
+            match instance.address(owner) {
                 Some(Address::Ip(address)) if wants(rtype, address) && told.insert(address) => {
                     let record = Record { owner: owner.clone(), ttl_s, data: address.into() };
                     findings.push(record.into());
                 }
-                Some(Address::Host(_)) => {
-                    alias.get_or_insert_with(|| instance.address());
+                Some(Address::Host(host)) => {
+                    alias.get_or_insert(host);
                 }
                 Some(Address::Ip(_)) | None => {}
             }
@@ -132,7 +134,7 @@ impl<'a> Lookup<'a> {
         }
         match alias {
             Some(host) if findings.is_empty() => self
-                .address_records(owner, host, rtype, ttl_s)
+                .alias_records(owner, host, rtype, ttl_s)
                 .into_iter()
                 .map(Finding::from)
                 .collect(),
@@ -149,7 +151,9 @@ impl<'a> Lookup<'a> {
         let mut told = HashSet::new();
         let mut findings = Vec::new();
         for instance in instances.iter().take(TARGETS_MAX) {
-            let Some((target, mut extra)) = self.target(*instance, ttl_s) else { continue };
+            let Some((target, mut extra)) = self.target(owner, *instance, ttl_s) else {
+                continue;
+            };
             let record = Record {
                 owner: owner.clone(),
                 ttl_s,
@@ -164,7 +168,6 @@ impl<'a> Lookup<'a> {
                 if let Some(name) = self.zone.node_name(&instance.node.name)
                     && self.zone.settings.node_meta_txt
                 {
-                    let ttl_s = self.zone.settings.node_ttl_s;
                     extra.extend(meta_records(&name, instance.node, ttl_s));
                 }
                 findings.push(Finding { record, extra });
@@ -173,30 +176,32 @@ impl<'a> Lookup<'a> {
         findings
     }
 
-    /// The machine of an instance and its addresses. `None` if it has no name.
+    /// The machine of an instance and its addresses. `None` if it has no name,
+    /// or none but the one that is asked.
     ///
-    /// | the service's address | the target |
-    /// |---|---|
-    /// | none | the node |
-    /// | a number | its `addr` name |
-    /// | a name | that name |
-    fn target(&mut self, instance: Instance<'_>, ttl_s: u32) -> Option<(DomainName, Vec<Record>)> {
-        let own = &*instance.service.address;
-        if own.is_empty()
-            && let Some(target) = self.zone.node_name(&instance.node.name)
-        {
-            let extra = self.address_records(&target, &instance.node.address, Rtype::ANY, ttl_s);
-            return Some((target, extra));
-        }
-        // A node whose name does not fit into DNS is told by its address.
-        match Address::read(instance.address())? {
+    /// | the service's address | the node's address | the target |
+    /// |---|---|---|
+    /// | none, or the name asked | a number | the node |
+    /// | none, or the name asked | a name | that name: an alias may not be a target |
+    /// | a number | any | its `addr` name |
+    /// | another name | any | that name |
+    fn target(
+        &mut self,
+        owner: &DomainName,
+        instance: Instance<'_>,
+        ttl_s: u32,
+    ) -> Option<(DomainName, Vec<Record>)> {
+        match instance.address(owner)? {
             Address::Ip(address) => {
-                let target = self.zone.address_name(address)?;
+                let node = self.zone.node_name(&instance.node.name);
+                let node = node.filter(|_| instance.is_where_its_node_is(owner));
+                // A node whose name does not fit into DNS is told by its address.
+                let target = node.or_else(|| self.zone.address_name(address))?;
                 let record = Record { owner: target.clone(), ttl_s, data: address.into() };
                 Some((target, vec![record]))
             }
             Address::Host(target) => {
-                let extra = self.follow(&target, Rtype::ANY);
+                let extra = self.follow(&target, Rtype::ANY, ttl_s);
                 Some((target, extra))
             }
         }
@@ -211,12 +216,22 @@ impl<'a> From<Found<'a>> for Instance<'a> {
     }
 }
 
-impl<'a> Instance<'a> {
-    fn address(&self) -> &'a str {
-        match &*self.service.address {
-            "" => &self.node.address,
-            own => own,
-        }
+impl Instance<'_> {
+    /// Where it is, for who asks for `owner`: at the service's address, or its
+    /// node's if it has none of its own or only the name asked, which would lead
+    /// in a circle. `None` if that is no address, or again that name.
+    fn address(&self, owner: &DomainName) -> Option<Address> {
+        let address = if self.is_where_its_node_is(owner) {
+            Address::read(&self.node.address)
+        } else {
+            Address::read(&self.service.address)
+        };
+        address.filter(|address| !address.is_name(owner))
+    }
+
+    fn is_where_its_node_is(&self, owner: &DomainName) -> bool {
+        let own = &*self.service.address;
+        own.is_empty() || Address::read(own).is_some_and(|own| own.is_name(owner))
     }
 
     fn weight(&self) -> u16 {

@@ -9,6 +9,10 @@ pub struct Answer {
     pub outcome: Outcome,
     /// The answer section, best kept from the front.
     pub findings: Vec<Finding>,
+    /// Whether the findings are alternatives, as the instances of a service are:
+    /// a client without EDNS gets a few of them. Of an alias and where it leads,
+    /// or of a node's texts, it gets what its datagram holds.
+    pub are_alternatives: bool,
     /// The authority section.
     pub authority: Vec<Record>,
     /// Additional records that do not hang on one finding.
@@ -41,7 +45,13 @@ pub enum Outcome {
 impl Answer {
     /// The name exists.
     pub fn found(findings: Vec<Finding>) -> Self {
-        Self { outcome: Outcome::Found, findings, authority: Vec::new(), additional: Vec::new() }
+        Self {
+            outcome: Outcome::Found,
+            findings,
+            are_alternatives: false,
+            authority: Vec::new(),
+            additional: Vec::new(),
+        }
     }
 
     /// There is no such name; `soa` says who says so.

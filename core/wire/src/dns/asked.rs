@@ -24,7 +24,8 @@ pub enum Asked {
     },
     /// `<query>.query`: a prepared query's name or id.
     Query(String),
-    /// `<8 or 32 hex digits>.addr`; `None` for any other number of digits.
+    /// `<8 or 32 hex digits>.addr`; `None` for a label of any other length: it
+    /// is no address, but nobody says that it is not there.
     Address(Option<IpAddr>),
     /// A name below `in-addr.arpa` or `ip6.arpa`; `None` if it is no whole address.
     Reverse(Option<IpAddr>),
@@ -60,10 +61,13 @@ fn below(labels: &[&str], rtype: Rtype, datacenter: &str) -> Asked {
     for (at, label) in labels.iter().enumerate().rev() {
         let (parts, suffix) = (&labels[..at], &labels[at + 1..]);
         let kind = label.to_ascii_lowercase();
+        if kind == "addr" {
+            // The name says the address itself, in whatever datacenter.
+            return address(parts);
+        }
         let asked = match kind.as_str() {
             "node" => node(parts),
             "service" => service(parts),
-            "addr" => address(parts),
             "query" => query(parts),
             "connect" | "ingress" | "virtual" => Asked::Nothing,
             _ if rtype == Rtype::SRV && label.starts_with('_') => service(&labels[..=at]),
@@ -118,14 +122,17 @@ fn is_underscored(label: &str) -> bool {
 
 fn address(parts: &[&str]) -> Asked {
     let [digits] = parts else { return Asked::Nothing };
-    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Asked::Nothing;
+    let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    // Consul counts whole bytes first, and then looks at the digits.
+    let found: Option<IpAddr> = match digits.len() / 2 {
+        4 => u32::from_str_radix(digits, 16).ok().map(|bits| Ipv4Addr::from_bits(bits).into()),
+        16 => u128::from_str_radix(digits, 16).ok().map(|bits| Ipv6Addr::from_bits(bits).into()),
+        _ => return Asked::Address(None),
+    };
+    match found {
+        Some(address) if is_hex && digits.len().is_multiple_of(2) => Asked::Address(Some(address)),
+        _ => Asked::Nothing,
     }
-    Asked::Address(match digits.len() {
-        8 => u32::from_str_radix(digits, 16).ok().map(|bits| Ipv4Addr::from_bits(bits).into()),
-        32 => u128::from_str_radix(digits, 16).ok().map(|bits| Ipv6Addr::from_bits(bits).into()),
-        _ => None,
-    })
 }
 
 /// The address a reverse name stands for: `None` if it is not a reverse name,

@@ -6,8 +6,8 @@
 //!   packet <----Answer::encode--+------------------ Answer
 //! ```
 //!
-//! Bytes are taken apart and put together by the `domain` crate; which names
-//! mean what, what is cut and in which order is ours.
+//! Bytes are taken apart by the `domain` crate; which names mean what, what is
+//! cut and in which order, and how answers are written is ours (`packet.rs`).
 //!
 //! Invariants: no packet makes [`Query::decode`] panic, and nothing longer than
 //! its [`Room`] comes out of [`Answer::encode`].
@@ -16,6 +16,7 @@ mod answer;
 mod asked;
 mod encode;
 mod forward;
+mod packet;
 mod query;
 mod record;
 

@@ -1,7 +1,7 @@
 //! A packet as a question.
 
 use domain::base::iana::{Class, Opcode, OptRcode, Rcode};
-use domain::base::message_builder::AdditionalBuilder;
+use domain::base::message_builder::{AdditionalBuilder, PushError};
 use domain::base::name::ToName;
 use domain::base::opt::{ClientSubnet, Opt};
 use domain::base::{Message, MessageBuilder, ParsedRecord, Rtype};
@@ -15,6 +15,8 @@ pub struct Query {
     pub id: u16,
     /// Whether the client would like recursion; echoed.
     pub recursion_desired: bool,
+    /// Whether the client checks signatures itself; echoed.
+    pub checking_disabled: bool,
     /// The name, in the case asked.
     pub name: DomainName,
     /// The type of record asked for.
@@ -64,6 +66,7 @@ impl Query {
         let mut query = Self {
             id: header.id(),
             recursion_desired: header.rd(),
+            checking_disabled: header.cd(),
             name: question.qname().to_bytes(),
             rtype: question.qtype(),
             edns: None,
@@ -124,6 +127,7 @@ fn refuse(message: &Message<[u8]>, query: Option<&Query>, rcode: OptRcode) -> Re
     out.set_qr(true);
     out.set_opcode(header.opcode());
     out.set_rd(header.rd());
+    out.set_cd(header.cd());
     out.set_rcode(rcode.rcode());
     let mut question = builder.question();
     let mut fits = Ok(());
@@ -137,12 +141,12 @@ fn refuse(message: &Message<[u8]>, query: Option<&Query>, rcode: OptRcode) -> Re
     Refusal { reply: fits.is_ok().then(|| additional.finish()) }
 }
 
-/// Echoes the client's OPT record; a subnet with scope 0: no answer depends on it.
-pub(super) fn push_opt<Target: domain::base::wire::Composer>(
-    additional: &mut AdditionalBuilder<Target>,
+/// Echoes the client's OPT record in a refusal; a subnet with scope 0.
+fn push_opt(
+    additional: &mut AdditionalBuilder<Vec<u8>>,
     edns: &Edns,
     rcode: OptRcode,
-) -> Result<(), domain::base::message_builder::PushError> {
+) -> Result<(), PushError> {
     additional.opt(|opt| {
         opt.set_udp_payload_size(edns.datagram_bytes_max);
         opt.set_dnssec_ok(edns.dnssec_ok);

@@ -46,7 +46,8 @@ fn addresses(count: u8) -> Answer {
         ttl_s: 0,
         data: RecordData::A([10, 0, 0, last].into()),
     };
-    Answer::found((0..count).map(|last| Finding::from(record(last))).collect())
+    let findings = (0..count).map(|last| Finding::from(record(last))).collect();
+    Answer { are_alternatives: true, ..Answer::found(findings) }
 }
 
 #[test]
@@ -56,6 +57,32 @@ fn a_question_keeps_its_case_and_says_what_its_client_can_take() {
     assert_eq!(query.name.to_string(), "Web.service.consul");
     assert_eq!(query.edns.as_ref().unwrap().datagram_bytes_max, 1400);
     assert_eq!(Room::of(&query, Transport::Udp, Manner::default()).bytes, 1400);
+}
+
+#[test]
+fn a_datagram_may_be_as_long_as_the_client_says() {
+    let mut query = Query::decode(&good()).unwrap();
+    for (said, bytes) in [(0, 512), (511, 512), (8192, 8192), (65_000, 65_000), (65_535, 65_507)] {
+        query.edns.as_mut().unwrap().datagram_bytes_max = said;
+        assert_eq!(Room::of(&query, Transport::Udp, Manner::default()).bytes, bytes);
+    }
+}
+
+#[test]
+fn whether_signatures_are_checked_is_the_clients_word() {
+    let told = |packet: &[u8]| {
+        let reply = match Query::decode(packet) {
+            Ok(query) => addresses(1).encode(&query, Transport::Udp, Manner::default()),
+            Err(refusal) => refusal.reply.unwrap(),
+        };
+        Message::from_octets(reply).unwrap().header().cd()
+    };
+    for packet in [good(), packet("version.bind", Rtype::TXT, Class::CH, 0)] {
+        assert!(!told(&packet));
+        let mut disabled = packet;
+        disabled[3] |= 0x10;
+        assert!(told(&disabled));
+    }
 }
 
 #[test]
@@ -142,6 +169,16 @@ fn names_mean_what_their_last_kind_says() {
     assert_eq!(read("+1.0.0.10.in-addr.arpa"), Asked::Reverse(None));
     assert_eq!(read("in-addr.arpa"), Asked::Reverse(None));
     assert_eq!(read("arpa"), Asked::Elsewhere);
+    let ten = Some(IpAddr::from([10, 0, 0, 5]));
+    for address in ["0a000005.addr", "0A000005.ADDR", "0a000005.addr.dc9", "0a000005.addr.a.b"] {
+        assert_eq!(read(&format!("{address}.consul")), Asked::Address(ten), "{address}");
+    }
+    for other_length in ["xyz", "0a0000", "0a000005ff", "web"] {
+        assert_eq!(read(&format!("{other_length}.addr.consul")), Asked::Address(None));
+    }
+    for no_digits in ["zzzzzzzz", "x0a000005", "+a000005", "a.0a000005"] {
+        assert_eq!(read(&format!("{no_digits}.addr.consul")), Asked::Nothing, "{no_digits}");
+    }
 }
 
 proptest! {

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use coord_state::consul::CheckStatus;
+use coord_wire::dns::Transport;
 use domain::base::Rtype;
 
-use super::world::{SOA, World, service};
+use super::world::{SOA, World, service, tagged};
 
 #[test]
 fn a_service_answers_with_its_own_address_before_the_nodes() {
@@ -128,8 +129,152 @@ fn a_node_with_a_host_name_is_an_alias_followed_inside_the_zone() {
 
 #[test]
 fn aliases_in_a_circle_end() {
-    let world = World::new().node("a", "b.node.consul").node("b", "a.node.consul");
-    assert_eq!(world.ask("a.node.consul", Rtype::A).answers.len(), 4);
+    let world = World::new()
+        .node("a", "b.node.consul")
+        .node("b", "a.node.consul")
+        .node("self", "self.node.consul");
+    assert_eq!(
+        world.ask("a.node.consul", Rtype::A).answers,
+        ["a.node.consul 0 CNAME b.node.consul", "b.node.consul 0 CNAME a.node.consul"]
+    );
+    world.ask("self.node.consul", Rtype::A).assert_no_data();
+}
+
+#[test]
+fn an_alias_is_told_whole_to_a_client_without_edns() {
+    let world = World::new()
+        .node("a", "b.node.consul")
+        .node("b", "c.node.consul")
+        .node("c", "d.node.consul")
+        .node("d", "10.0.0.4")
+        .service("a", service("web", "", 80));
+    for name in ["a.node.consul", "web.service.consul"] {
+        let reply = world.ask_over(Transport::Udp, name, Rtype::A, None);
+        assert_eq!((reply.answers.len(), reply.cut), (4, false), "{name}");
+        assert_eq!(reply.answers[3], "d.node.consul 0 A 10.0.0.4");
+    }
+}
+
+#[test]
+fn all_texts_of_a_node_are_told_to_a_client_without_edns() {
+    let meta = ["a", "b", "c", "d", "e"].map(|key| (key, "v"));
+    let world = World::new().node_with_meta("n1", "10.0.0.1", &meta);
+    let reply = world.ask_over(Transport::Udp, "n1.node.consul", Rtype::TXT, None);
+    assert_eq!((reply.answers.len(), reply.cut), (5, false));
+}
+
+#[test]
+fn srv_of_a_service_on_a_node_with_a_host_name_points_to_that_name() {
+    let world = World::new()
+        .node("out", "db.example.com")
+        .node("in", "N1.node.consul")
+        .node("n1", "10.0.0.1")
+        .service("out", service("far", "", 5432))
+        .service("in", service("near", "", 80));
+    let reply = world.ask("far.service.consul", Rtype::SRV);
+    assert_eq!(reply.sorted(), ["1 3 5432 db.example.com"]);
+    assert!(reply.additional.is_empty(), "{reply:?}");
+    let reply = world.ask("near.service.consul", Rtype::SRV);
+    assert_eq!(reply.sorted(), ["1 3 80 N1.node.consul"]);
+    assert_eq!(reply.additional, ["N1.node.consul 0 A 10.0.0.1"]);
+}
+
+#[test]
+fn a_service_whose_address_is_its_own_name_has_its_nodes_address() {
+    for (number, own) in [
+        "web.service.consul",
+        "web.service.dc1.consul",
+        "WEB.service.consul",
+        "web.service.consul.",
+        "new.web.service.consul",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let address = format!("10.0.0.{}", number + 2);
+        let world = World::new()
+            .node("n1", &address)
+            .node("n2", "10.0.1.1")
+            .service("n1", tagged(service("web", own, 80), &["new"]))
+            .service("n2", service("other", "", 80));
+        for name in ["web.service.consul", "web.service.dc1.consul", "new.web.service.consul"] {
+            let reply = world.ask(name, Rtype::A);
+            let told = reply.answers.last().unwrap();
+            assert!(told.ends_with(&format!(" A {address}")), "{own} as {name}: {reply:?}");
+            assert!(!told.contains("CNAME") && reply.answers.len() <= 2, "{reply:?}");
+            let reply = world.ask(name, Rtype::SRV);
+            assert_eq!(reply.answers.len(), 1, "{reply:?}");
+            let told = reply.additional.first().unwrap();
+            assert!(told.ends_with(&format!(" A {address}")), "{own} as {name}: {reply:?}");
+        }
+    }
+    let world = World::new().service("n1", service("web", "web.service.consul", 80));
+    let reply = world.ask("web.service.consul", Rtype::SRV);
+    assert_eq!(reply.sorted(), ["1 3 80 n1.node.dc1.consul"]);
+    assert_eq!(reply.additional, ["n1.node.dc1.consul 0 A 10.0.0.1"]);
+}
+
+#[test]
+fn a_service_that_leads_only_to_itself_has_no_address() {
+    let world = World::new()
+        .node("n1", "web.service.consul")
+        .service("n1", service("web", "", 80))
+        .service("n1", service("named", "named.service.consul", 81));
+    for rtype in [Rtype::A, Rtype::SRV, Rtype::CNAME] {
+        world.ask("web.service.consul", rtype).assert_no_data();
+    }
+    // That one is where its node is, which is nowhere.
+    let reply = world.ask("named.service.consul", Rtype::A);
+    assert_eq!(reply.answers, ["named.service.consul 0 CNAME web.service.consul"]);
+}
+
+#[test]
+fn one_instance_named_like_its_service_does_not_hide_the_others() {
+    let world = World::new()
+        .node("n1", "10.0.0.1")
+        .node("n2", "10.0.0.2")
+        .service("n1", service("web", "web.service.consul", 80))
+        .service("n2", service("web", "", 81));
+    assert_eq!(world.ask("web.service.consul", Rtype::A).sorted(), ["10.0.0.1", "10.0.0.2"]);
+    assert_eq!(
+        world.ask("web.service.consul", Rtype::SRV).sorted(),
+        ["1 3 80 n1.node.dc1.consul", "1 3 81 n2.node.dc1.consul"]
+    );
+}
+
+#[test]
+fn an_address_of_version_4_in_version_6_is_one_of_version_4() {
+    let world = World::new()
+        .node("n1", "::ffff:10.0.0.1")
+        .node("n2", "::FFFF:0a00:0002")
+        .service("n1", service("web", "", 80))
+        .service("n2", service("own", "::ffff:10.0.0.9", 81));
+    assert_eq!(world.ask("n1.node.consul", Rtype::A).sorted(), ["10.0.0.1"]);
+    assert_eq!(world.ask("n2.node.consul", Rtype::ANY).sorted(), ["10.0.0.2"]);
+    world.ask("n1.node.consul", Rtype::AAAA).assert_no_data();
+    assert_eq!(world.ask("web.service.consul", Rtype::A).sorted(), ["10.0.0.1"]);
+    let reply = world.ask("own.service.consul", Rtype::SRV);
+    assert_eq!(reply.sorted(), ["1 3 81 0a000009.addr.dc1.consul"]);
+    assert_eq!(reply.additional, ["0a000009.addr.dc1.consul 0 A 10.0.0.9"]);
+    let pointer = |name: &str| world.ask(name, Rtype::PTR).sorted().join(" ");
+    assert_eq!(pointer("1.0.0.10.in-addr.arpa"), "n1.node.dc1.consul");
+    assert_eq!(pointer("9.0.0.10.in-addr.arpa"), "own.service.dc1.consul");
+}
+
+#[test]
+fn names_in_records_are_spelled_as_they_are_stored() {
+    let world = World::new()
+        .node("UpNode", "10.0.0.1")
+        .service("UpNode", service("Web", "", 80))
+        .service("UpNode", service("alias", "UPNODE.node.Consul", 81));
+    let reply = world.ask("WEB.service.CONSUL", Rtype::SRV);
+    assert_eq!(reply.answers, ["WEB.service.CONSUL 0 SRV 1 3 80 UpNode.node.dc1.consul"]);
+    assert_eq!(reply.additional, ["UpNode.node.dc1.consul 0 A 10.0.0.1"]);
+    let reply = world.ask("alias.service.consul", Rtype::A);
+    assert_eq!(
+        reply.answers,
+        ["alias.service.consul 0 CNAME UPNODE.node.Consul", "UPNODE.node.Consul 0 A 10.0.0.1"]
+    );
 }
 
 #[test]

@@ -88,10 +88,17 @@ fn what_is_not_there_is_denied_by_the_zone() {
         "foo.consul",
         "db.connect.consul",
         "db.query.consul",
-        "xyz.addr.consul",
+        "zzzzzzzz.addr.consul",
         "0a000005.x.addr.consul",
     ] {
         world.ask(name, Rtype::A).assert_no_such_name();
+    }
+}
+
+#[test]
+fn an_address_in_a_name_needs_no_datacenter() {
+    for name in ["0a000005.addr.consul", "0a000005.addr.dc1.consul", "0A000005.addr.dc9.consul"] {
+        assert_eq!(world().ask(name, Rtype::A).sorted(), ["10.0.0.5"], "{name}");
     }
 }
 
@@ -108,6 +115,8 @@ fn what_has_no_such_type_says_so_without_denying_the_name() {
         ("db.service.consul", Rtype::TXT),
         ("0a000005.addr.consul", Rtype::AAAA),
         ("0a0005.addr.consul", Rtype::A),
+        ("xyz.addr.consul", Rtype::A),
+        ("xyz.addr.dc1.consul", Rtype::SRV),
         ("consul", Rtype::NS),
     ] {
         world.ask(name, rtype).assert_no_data();

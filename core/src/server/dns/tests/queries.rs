@@ -41,6 +41,31 @@ fn a_prepared_query_is_a_name_for_what_it_finds() {
 }
 
 #[test]
+fn what_a_prepared_query_leads_to_is_kept_as_long_as_its_answer() {
+    let world = || {
+        World::new()
+            .node("n1", "10.0.0.1")
+            .node_with_meta("n2", "n1.node.consul", &[("rack", "7")])
+            .service("n1", service("web", "", 80))
+            .service("n2", service("web", "", 81))
+            .service("n2", service("alias", "", 82))
+    };
+    let of_both = r#"{"Name":"q","Service":{"Service":"web"},"DNS":{"TTL":"7s"}}"#;
+    let world_of_both = with_query(world(), of_both);
+    let reply = world_of_both.ask("q.query.consul", Rtype::SRV);
+    assert_eq!((reply.answers.len(), reply.additional.len()), (2, 3), "{reply:?}");
+    for record in reply.answers.iter().chain(&reply.additional) {
+        assert_eq!(record.split(' ').nth(1), Some("7"), "{record}");
+    }
+    let of_alias = r#"{"Name":"q","Service":{"Service":"alias"},"DNS":{"TTL":"7s"}}"#;
+    let reply = with_query(world(), of_alias).ask("q.query.consul", Rtype::A);
+    assert_eq!(
+        reply.answers,
+        ["q.query.consul 7 CNAME n1.node.consul", "n1.node.consul 7 A 10.0.0.1"]
+    );
+}
+
+#[test]
 fn a_template_answers_every_name_it_begins() {
     let definition = r#"{"Name":"to-","Service":{"Service":"${name.suffix}"},"Template":{"Type":"name_prefix_match"}}"#;
     let world = with_query(world(), definition);

@@ -50,6 +50,17 @@ fn a_client_with_edns_gets_what_its_datagram_holds() {
 }
 
 #[test]
+fn a_datagram_is_as_long_as_its_client_can_take() {
+    let world = instances(120);
+    let reply = world.ask_over(Transport::Udp, "web.service.consul", Rtype::SRV, Some(8192));
+    assert_eq!((reply.answers.len(), reply.additional.len(), reply.cut), (120, 121, false));
+    assert!(reply.len > 4096 && reply.len <= 8192, "{}", reply.len);
+    let reply =
+        instances(2000).ask_over(Transport::Udp, "web.service.consul", Rtype::A, Some(65_535));
+    assert_eq!((reply.answers.len(), reply.cut), (2000, false));
+}
+
+#[test]
 fn a_stream_has_everything() {
     let reply = instances(300).ask("web.service.consul", Rtype::SRV);
     assert_eq!((reply.answers.len(), reply.additional.len(), reply.cut), (300, 300, false));
