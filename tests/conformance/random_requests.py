@@ -230,6 +230,12 @@ class Requests:
         return SET_WATCHES2, body, f"setWatches2 {lists}"
 
 
+def create2_in(description):
+    """Which operations of a multi, as it describes itself, are create2."""
+    parts = description[len("multi [") : -1].split("; ")
+    return [index for index, part in enumerate(parts) if part.startswith(f"create({CREATE2})")]
+
+
 def framed(parts):
     """The operations of a multi."""
     out = b"".join(struct.pack(">i?i", op, False, -1) + body for op, body, _ in parts)

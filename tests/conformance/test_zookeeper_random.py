@@ -39,6 +39,7 @@ EVENT = -1
 ON_PURPOSE = {
     "event zxid": "3.9 tells with an event the zxid of what happened; 3.8 tells -1",
     "exists needs READ": "since 3.9.2 exists is refused to who may not read; 3.8.0 answers it",
+    "create2 in a multi": "3.9 answers it with its stat; 3.8.0 without (ZOOKEEPER-4026)",
     "whose watch": "3.9 finds only the connection's own watches; 3.8 anybody's on the path",
     "watches on a relative path": "ours finds none; ZooKeeper fails on it, but only while "
     "anybody has a recursive watch",
@@ -125,9 +126,11 @@ class Orders:
 class Body:
     """Reads a reply body into what can be compared."""
 
-    def __init__(self, raw):
+    def __init__(self, raw, create2=()):
         self.raw, self.at = raw, 0
         self.zxids, self.owner = [], []
+        # Which operations of a multi were create2, and which of them came with a stat.
+        self.create2, self.with_stat = create2, []
 
     def take(self, form):
         values = struct.unpack_from(form, self.raw, self.at)
@@ -189,7 +192,14 @@ class Body:
             op, done, error = self.take(">i?i")
             if done:
                 return out, op, error
-            out.append((op, error, self.take(">i") if op == -1 else self.record(op)))
+            known = len(self.zxids), len(self.owner)
+            record = self.take(">i") if op == -1 else self.record(op)
+            if op == ask.CREATE2 and len(out) in self.create2:
+                # Compared without it: a 3.8 does not tell it.
+                self.with_stat.append(len(out))
+                del self.zxids[known[0] :], self.owner[known[1] :]
+                op, record = ask.CREATE, record[0]
+            out.append((op, error, record))
 
 
 class Comparison:
@@ -323,9 +333,14 @@ class Comparison:
         if genuine[2] != ours[2]:
             raise Different(f"error {genuine[2]} and {ours[2]} for {about}")
         self.counts["errors"] += genuine[2] != 0
-        read = [Body(frame[3]) for frame in (genuine, ours)]
+        create2 = ask.create2_in(about) if op == ask.MULTI else ()
+        read = [Body(frame[3], create2) for frame in (genuine, ours)]
         if genuine[2] == 0:
             bodies = [body.read(op) for body in read]
+            if create2 and changed(op, read[1]):
+                if read[1].with_stat != create2:
+                    raise Different(f"create2 without its stat for {about}")
+                self.on_purpose["create2 in a multi"] += read[0].with_stat != create2
             if bodies[0] != bodies[1]:
                 raise Different(f"{bodies[0]} and {bodies[1]} for {about}")
             self.learn(op, bodies[1])

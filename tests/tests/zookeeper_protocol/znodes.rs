@@ -236,6 +236,36 @@ fn in_a_multi_containers_and_times_to_live_are_told_with_their_stat() {
 }
 
 #[test]
+fn create2_in_a_multi_is_answered_with_the_stat_at_that_operation() {
+    let member = Member::start();
+    let mut client = Client::open(member.address);
+    let answer = client.call(&Request::Multi(vec![
+        create("/plain"),
+        create_as("/a", CreateForm::WithStat, 0),
+        create_as("/a/s-", CreateForm::WithStat, 3),
+        set_data("/a", Some(b"x")),
+    ]));
+    let Ok(Reply::Multi(results)) = answer else { panic!("{answer:?}") };
+    let [
+        MultiResult::Created(plain),
+        MultiResult::CreatedWithStat { path: first, stat: of_first },
+        MultiResult::CreatedWithStat { path: second, stat: of_second },
+        MultiResult::Set(_),
+    ] = &results[..]
+    else {
+        panic!("{results:?}")
+    };
+    assert_eq!(
+        [plain, first, second].map(|path| path.as_str()),
+        ["/plain", "/a", "/a/s-0000000000"]
+    );
+    // As of that operation: its child came afterwards, and so did its data.
+    assert_eq!((of_first.version, of_first.num_children), (0, 0));
+    assert_eq!(of_second.ephemeral_owner.0, client.session.session);
+    assert_eq!(client.stat("/a/s-0000000000"), *of_second);
+}
+
+#[test]
 fn reads_in_a_multi_and_writes_in_a_multi_read_cannot_be_understood() {
     let member = Member::start();
     let mut client = Client::open(member.address);

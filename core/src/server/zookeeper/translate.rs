@@ -85,9 +85,14 @@ fn plan_write(request: Request, owner: Owner, identities: &[Identity]) -> Result
             Plan::Write(znode(op), Shape::Stat)
         }
         Request::Multi(requests) => {
-            let ops = requests.into_iter().map(multi_op).collect::<Result<Vec<_>, _>>()?;
-            let shape = Shape::Multi(ops.iter().map(result_type).collect());
-            Plan::Write(znode(ZnodeOp::Multi(ops)), shape)
+            let (mut ops, mut types) = (Vec::with_capacity(requests.len()), Vec::new());
+            for request in requests {
+                let asked = request.op();
+                let op = multi_op(request)?;
+                types.push(result_type(asked, &op));
+                ops.push(op);
+            }
+            Plan::Write(znode(ZnodeOp::Multi(ops)), Shape::Multi(types.into()))
         }
         Request::Extension(
             extension @ (Extension::CheckNotExists { .. } | Extension::RemoveRecursive { .. }),
@@ -135,14 +140,17 @@ fn multi_op(request: Request) -> Result<MultiOp, ErrorCode> {
     }
 }
 
-/// How the result of an operation of a multi is told: only containers and
-/// znodes with a time to live come with their stat.
-fn result_type(op: &MultiOp) -> OpCode {
+/// How the result of an operation of a multi is told. Every form of creation but the plain one
+/// is answered with its stat, as since ZooKeeper 3.9 (ZOOKEEPER-4026), and so is a plain one
+/// whose flags make a container.
+fn result_type(asked: OpCode, op: &MultiOp) -> OpCode {
     match op {
-        MultiOp::Create { mode: CreateMode::Container | CreateMode::Ttl { .. }, .. } => {
-            OpCode::Create2
-        }
-        MultiOp::Create { .. } => OpCode::Create,
+        MultiOp::Create { mode, .. } => match (asked, mode) {
+            (OpCode::Create, CreateMode::Persistent { .. } | CreateMode::Ephemeral { .. }) => {
+                OpCode::Create
+            }
+            _ => OpCode::Create2,
+        },
         MultiOp::Delete { .. } => OpCode::Delete,
         MultiOp::SetData { .. } => OpCode::SetData,
         MultiOp::CheckVersion { .. } => OpCode::CheckVersion,
@@ -239,9 +247,12 @@ mod tests {
     }
 
     #[test]
-    fn in_a_multi_flags_decide_and_only_containers_and_ttl_come_with_a_stat() {
+    fn in_a_multi_flags_decide_and_every_creation_but_the_plain_one_comes_with_its_stat() {
         let creates = [
+            create(CreateForm::Plain, 1),
+            create(CreateForm::Plain, 4),
             create(CreateForm::WithStat, 0),
+            create(CreateForm::WithStat, 3),
             create(CreateForm::Container, 0),
             create(CreateForm::Container, 4),
             create(CreateForm::Ttl { ttl_ms: 7 }, 5),
@@ -250,7 +261,8 @@ mod tests {
         let Plan::Write(_, Shape::Multi(types)) = plan(request, OWNER, &[]) else {
             panic!("a multi is a write")
         };
-        assert_eq!(*types, [OpCode::Create, OpCode::Create, OpCode::Create2, OpCode::Create2]);
+        assert_eq!(types[0], OpCode::Create);
+        assert_eq!(types[1..], [OpCode::Create2; 6]);
     }
 
     #[test]
