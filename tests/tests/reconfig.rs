@@ -7,6 +7,7 @@ use coord_core::embedded::{Cluster, Server};
 use coord_core::node::{ChangeRefusal, ChangedConfig, MembershipChange, Node, ReadLevel, Role};
 use coord_core::settings::Settings;
 use coord_state::consul::{ConsulCommand, KvOp};
+use coord_state::session::SessionCommand;
 use coord_state::znode::{Caller, Identity};
 use coord_state::{Attachment, Command, SessionId};
 
@@ -258,6 +259,52 @@ fn every_refusal_has_its_reason() {
     let back = MembershipChange { based_on: version, ..change("", "9") };
     let changed = ask(server, back).expect("it is removed again");
     assert_eq!(changed.text.iter().filter(|byte| **byte == b'\n').count(), 3);
+}
+
+#[test]
+fn what_a_leader_decides_for_a_session_is_ordered_behind_its_opening() {
+    let cluster = three_members();
+    let (leader, follower) = leader_and_follower(&cluster);
+    let (busy, asked) = (&cluster.servers()[leader], &cluster.servers()[follower]);
+    until(asked, "the first text is there", |node| node.config().len() == 3);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // A leader that has much to apply, and is behind the follower now and then.
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Acquire) {
+                    on(busy, "a busy leader", async {
+                        let mut writes = tokio::task::JoinSet::new();
+                        for _ in 0..256 {
+                            let (key, value) = (b"busy"[..].into(), [7; 512][..].to_vec().into());
+                            let set = Command::Consul(ConsulCommand::Kv(KvOp::Set {
+                                key,
+                                value,
+                                flags: 0,
+                            }));
+                            let node = node(busy).clone();
+                            writes.spawn(async move { node.propose(set).await.map(drop) });
+                        }
+                        while let Some(written) = writes.join_next().await {
+                            written.expect("it runs").expect("it is written");
+                        }
+                    });
+                }
+            });
+        }
+        let _end = Ends(&done);
+        for number in 1..=150 {
+            let (session, attachment) = (SessionId(number), Attachment(number.unsigned_abs()));
+            let open =
+                SessionCommand::Open { session, password: [1; 16], timeout_ms: 60_000, attachment };
+            let opened = node(asked).propose(Command::Session(open));
+            on(asked, "a session opens", opened).expect("it is opened");
+            let caller = Caller { session: Some((session, attachment)), ..superuser() };
+            // No such member: refused for that, by a leader that knows the session.
+            let change = MembershipChange { caller, ..change("", "not a number") };
+            assert_eq!(ask(asked, change), Err(ChangeRefusal::BadArguments), "session {number}");
+        }
+    });
 }
 
 #[test]

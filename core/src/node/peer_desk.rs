@@ -129,6 +129,16 @@ impl Inner {
                 self.consensus.read_index(lease).await.map(|index| answer(&index))
             }
             PeerCall::ClientAddress => Ok(answer(&self.client_address())),
+            PeerCall::ChangeMembership(_) | PeerCall::RemoveMember(_) if self.is_leader() => {
+                let outcome = match self.apply_what_callers_saw().await {
+                    Err(error) if matches!(error.kind(), ErrorKind::NotLeader { .. }) => None,
+                    seen => {
+                        seen?;
+                        self.change_here(&call).await?
+                    }
+                };
+                Ok(answer(&ChangeAnswer(outcome)))
+            }
             PeerCall::ChangeMembership(_)
             | PeerCall::RemoveMember(_)
             | PeerCall::TransferLeadership(_) => {
@@ -141,6 +151,7 @@ impl Inner {
             }
             PeerCall::Touch(sessions) => Ok(answer(&self.take_touch(&sessions))),
             PeerCall::RenewConsulSession(session) => {
+                self.apply_what_callers_saw().await?;
                 self.renew_consul_here(session).map(|live| answer(&live))
             }
         }

@@ -22,10 +22,13 @@ use super::impairment::Impairment;
 use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
 use crate::consensus::{ConsensusRole, ConsensusStatus};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// How long one confirmation may take before the caller is told to try again.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How far behind, in time, a leader may be with applying before it refuses to decide.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Node {
     /// Waits until a following [`Self::read`] is as fresh as `level` asks.
@@ -144,6 +147,28 @@ impl Inner {
         clock::timeout(CONFIRM_TIMEOUT, self.ask_whoever_leads(here, &call))
             .await
             .unwrap_or_else(|| Err(Error::unavailable("the leader did not answer in time")))
+    }
+
+    /// As the leader, before it decides something by its own state for a client of another member:
+    /// waits until it has applied all that is committed. Members apply at their own pace, so what
+    /// that client saw there, the opening of its own session to begin with, may not be here yet.
+    ///
+    /// # Errors
+    /// `NotLeader`, or `Unavailable` if it is too far behind: nothing was decided.
+    pub(super) async fn apply_what_callers_saw(&self) -> Result<(), Error> {
+        let applied = async {
+            let index = match self.consensus.read_index(true).await {
+                // On a busy machine its lease may have run out: then a majority is asked.
+                Err(error) if *error.kind() == ErrorKind::Unavailable => {
+                    self.consensus.read_index(false).await?
+                }
+                read => read?,
+            };
+            self.consensus.wait_applied(index).await
+        };
+        clock::timeout(APPLY_TIMEOUT, applied).await.unwrap_or_else(|| {
+            Err(Error::unavailable("the leader is too far behind its own log: ask again"))
+        })
     }
 
     /// As the leader. Without a majority another one may be about to end it.
