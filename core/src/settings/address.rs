@@ -1,6 +1,7 @@
 //! Where to listen: an address, or not at all.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,18 @@ impl ListenAddress {
     pub fn loopback(port: u16) -> Self {
         Self::At { host: "127.0.0.1".to_owned(), port }
     }
+}
+
+/// Whether `host:port` stands for every address of the machine, so that nobody else can connect
+/// to it.
+pub(crate) fn is_any(address: &str) -> bool {
+    is_any_host(address.rsplit_once(':').map_or(address, |(host, _)| host))
+}
+
+/// The same of a host, in brackets or not.
+pub(crate) fn is_any_host(host: &str) -> bool {
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
 }
 
 impl FromStr for ListenAddress {

@@ -9,16 +9,20 @@ mod jaas;
 pub mod limits;
 mod numbered;
 mod peers;
+mod properties;
 mod secret;
 mod server_line;
 mod text;
 mod tls;
 mod ui;
 mod zoo_cfg;
+mod zoo_cfg_members;
+mod zoo_cfg_numbers;
 mod zoo_cfg_secure;
 mod zookeeper;
 
 pub use address::ListenAddress;
+pub(crate) use address::is_any;
 pub use auth::AuthSettings;
 pub use dns::DnsSettings;
 pub use limits::Limits;
@@ -50,7 +54,10 @@ pub struct Settings {
     /// This member's number, 1 to 254, unique in the cluster. Default 1. ZooKeeper: `myid`.
     pub member_id: u64,
     /// All first members and their peer addresses, `host:port` by member
-    /// number. Empty: a cluster of one. Only the first start reads it.
+    /// number. Empty: a cluster of one. Only the first start reads it. Members
+    /// may spell a host differently if both spellings resolve to one address,
+    /// and each may have `0.0.0.0` in its own entry: then it listens on all
+    /// addresses, and is known to the cluster as the others spell it.
     /// ZooKeeper: `server.N`.
     #[serde(with = "numbered")]
     pub members: BTreeMap<u64, String>,
@@ -333,6 +340,11 @@ impl Default for RuntimeSettings {
     }
 }
 
+/// Why a member has no other number.
+const MEMBER_NUMBERS: &str = "numbers go from 1 to 254: a member's is the first byte of the \
+    sessions it opens, where 0 stands for no session and 255 for znodes with a time to live; \
+    choose another one, in its myid and in every server.N";
+
 /// Settings that passed [`Settings::validate`].
 #[derive(Debug, Clone)]
 pub struct ValidSettings(Settings);
@@ -390,7 +402,7 @@ impl Settings {
     pub fn validate(self) -> Result<ValidSettings, Error> {
         let mut problems = Vec::new();
         if !(1..=254).contains(&self.member_id) {
-            problems.push(format!("member_id is {}, but must be 1 to 254", self.member_id));
+            problems.push(format!("member_id is {}, but {MEMBER_NUMBERS}", self.member_id));
         }
         if !self.members.is_empty() && !self.members.contains_key(&self.member_id) {
             problems.push(format!(
@@ -400,10 +412,16 @@ impl Settings {
         }
         for (member, address) in &self.members {
             if !(1..=254).contains(member) {
-                problems.push(format!("members names member {member}, but must be 1 to 254"));
+                problems.push(format!("members names member {member}, but {MEMBER_NUMBERS}"));
             }
             if address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
                 problems.push(format!("members gives {member}={address}, which is not HOST:PORT"));
+            }
+            if *member != self.member_id && is_any(address) {
+                problems.push(format!(
+                    "members gives {member}={address}, where nobody is reached: only this \
+                     member's own entry may stand for every address"
+                ));
             }
         }
         self.validate_parts(&mut problems);

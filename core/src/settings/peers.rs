@@ -117,7 +117,7 @@ impl Settings {
 
 /// Whether `host:port` can only be this machine. A name other than localhost
 /// may be any, and so may an unspecified address.
-fn is_on_loopback(address: &str) -> bool {
+pub(super) fn is_on_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match host.parse::<IpAddr>() {

@@ -6,11 +6,15 @@
 //! A key that means something here is taken over; one that has no meaning here
 //! is passed over, as are those about tuning; any other is told to the user.
 //! What would silently make another cluster than the one described is refused.
+//! docs/ZOO_CFG.md shows what becomes of files as they are written in the field.
 
-use std::path::Path;
-use std::str::FromStr;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use super::server_line::ServerLine;
+use super::address::is_any_host;
+use super::properties;
+use super::zoo_cfg_members::MemberKeys;
+use super::zoo_cfg_numbers::{above_zero, decoded, number};
 use super::zoo_cfg_secure::SecureKeys;
 use super::{ListenAddress, Settings};
 use crate::error::Error;
@@ -31,7 +35,6 @@ const PASSED_OVER: &[&str] = &[
     "connectToLearnerMasterLimit",
     "electionAlg",
     "leaderServes",
-    "quorumListenOnAllIPs",
     "clientPortListenBacklog",
     "snapCount",
     "preAllocSize",
@@ -46,92 +49,147 @@ const PASSED_OVER: &[&str] = &[
 const PASSED_OVER_FAMILIES: &[&str] =
     &["autopurge.", "admin.", "metricsProvider.", "nio.", "commitProcessor.", "electionPort"];
 
+/// Keys that are passed over, but where somebody may look for what they promised.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("admin.serverPort", "the admin pages are under /commands on the HTTP port (coord.http_addr)"),
+    ("metricsProvider.httpPort", "/metrics is on the HTTP port (coord.http_addr)"),
+    ("dataLogDir", "the log is kept in dataDir, with everything else"),
+    ("forceSync", "every write is synced before it is acknowledged"),
+];
+
+/// Keys whose letters people mistype, for a hint.
+const OFTEN_MISTYPED: &[&str] = &[
+    "dataDir",
+    "dataLogDir",
+    "clientPort",
+    "clientPortAddress",
+    "secureClientPort",
+    "secureClientPortAddress",
+    "tickTime",
+    "initLimit",
+    "syncLimit",
+    "maxClientCnxns",
+    "maxCnxns",
+    "minSessionTimeout",
+    "maxSessionTimeout",
+    "dynamicConfigFile",
+    "peerType",
+    "quorumListenOnAllIPs",
+    "standaloneEnabled",
+    "reconfigEnabled",
+    "skipACL",
+    "sslQuorum",
+    "4lw.commands.whitelist",
+];
+
 impl Settings {
-    /// Reads a file: a ZooKeeper configuration if its name ends in `.cfg`,
-    /// otherwise TOML.
+    /// Reads a file: a ZooKeeper configuration if its name ends in `.cfg` or
+    /// `.properties`, otherwise TOML.
     ///
     /// # Errors
     /// `Invalid`, naming the file and what is wrong in it.
     pub fn read(path: &Path) -> Result<ReadSettings, Error> {
-        let unreadable = |path: &Path, error| {
-            Error::invalid(format!("cannot read {}", path.display())).caused_by(error)
-        };
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
-        if path.extension().is_none_or(|extension| extension != "cfg") {
+        let is_zoo_cfg = |extension| extension == "cfg" || extension == "properties";
+        if !path.extension().is_some_and(is_zoo_cfg) {
+            let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
             let settings = Self::from_toml(&text)?;
             return Ok(ReadSettings { settings, warnings: Vec::new() });
         }
-        let mut config = ZooCfg::parse(&text)?;
+        let mut config = ZooCfg::default();
+        config.read_file(path)?;
         if let Some(file) = config.dynamic.take() {
-            // ZooKeeper takes a relative name from where it was started.
-            let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, error))?;
-            config.read_lines(&text)?;
-        }
-        let numbered = config.directory.join("myid");
-        match std::fs::read_to_string(&numbered) {
-            Ok(number) => config.read.settings.member_id = parse("myid", number.trim())?,
-            Err(error) if !config.read.settings.members.is_empty() => {
-                return Err(unreadable(&numbered, error));
-            }
-            Err(_) => {}
+            config.read_dynamic_file(&file)?;
         }
         config.finish()
     }
 }
 
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    Error::invalid(format!("cannot read {}", path.display())).caused_by(error)
+}
+
 /// A configuration being read.
+#[derive(Default)]
 struct ZooCfg {
-    read: ReadSettings,
+    settings: Settings,
+    warnings: Vec<String>,
     /// ZooKeeper's own directory: ours is in it, and so is the file `myid`.
-    directory: std::path::PathBuf,
+    directory: Option<PathBuf>,
+    /// A key that may have been meant as `dataDir`.
+    instead_of_directory: Option<String>,
+    /// Where ours says that ours is.
+    own_directory: Option<String>,
     client_host: Option<String>,
     client_port: Option<u16>,
     secure: SecureKeys,
-    /// Where clients are, as `server.N` says.
-    client_parts: std::collections::BTreeMap<u64, String>,
+    members: MemberKeys,
     /// The file with the `server.N`, if they are not here.
-    dynamic: Option<std::path::PathBuf>,
-    /// `peerType`.
-    is_observer: bool,
+    dynamic: Option<PathBuf>,
 }
 
 impl ZooCfg {
-    fn parse(text: &str) -> Result<Self, Error> {
-        let mut config = Self {
-            read: ReadSettings { settings: Settings::default(), warnings: Vec::new() },
-            directory: ".".into(),
-            client_host: None,
-            client_port: None,
-            secure: SecureKeys::default(),
-            client_parts: Default::default(),
-            dynamic: None,
-            is_observer: false,
-        };
-        config.read_lines(text)?;
-        config.read.settings.data_dir = config.directory.join("coord");
-        Ok(config)
-    }
-
-    fn read_lines(&mut self, text: &str) -> Result<(), Error> {
-        for line in text.lines().map(str::trim) {
-            if line.is_empty() || line.starts_with(['#', '!']) {
-                continue;
-            }
-            let (key, value) = line.split_once('=').ok_or_else(|| {
-                Error::invalid(format!("'{line}' is not a setting: write key=value"))
-            })?;
-            self.set(key.trim(), value.trim())?;
+    fn read_file(&mut self, path: &Path) -> Result<(), Error> {
+        for (key, value) in self.properties(path)? {
+            self.set(&key, &value)?;
+        }
+        if self.dynamic.is_some() && !self.members.is_empty() {
+            return Err(Error::invalid(
+                "there are server.N beside dynamicConfigFile: with that key all of them stand in \
+                 the file it names",
+            ));
         }
         Ok(())
     }
 
+    /// ZooKeeper takes a relative name from where it was started.
+    fn read_dynamic_file(&mut self, path: &Path) -> Result<(), Error> {
+        for (key, value) in self.properties(path)? {
+            // Which state of a running ensemble it is says nothing here.
+            if key != "version" && !self.members.take(&key, &value)? {
+                return Err(Error::invalid(format!(
+                    "{key} stands in {}, which is for server.N alone",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the file says last of each key, in the order of the first time.
+    fn properties(&mut self, path: &Path) -> Result<Vec<(String, String)>, Error> {
+        let file = std::fs::read(path).map_err(|error| unreadable(path, error))?;
+        let all = properties::parse(&file).map_err(|error| {
+            Error::invalid(format!("cannot read {}", path.display())).caused_by(error)
+        })?;
+        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        let mut read: Vec<(String, String)> = Vec::new();
+        for (key, value) in all {
+            let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+            match places.get(&key).and_then(|place| read.get_mut(*place)) {
+                Some((_, earlier)) => {
+                    if *earlier != value {
+                        self.warnings
+                            .push(format!("{key} stands there twice: the last one counts"));
+                    }
+                    *earlier = value;
+                }
+                None => {
+                    places.insert(key.clone(), read.len());
+                    read.push((key, value));
+                }
+            }
+        }
+        Ok(read)
+    }
+
     fn set(&mut self, key: &str, value: &str) -> Result<(), Error> {
-        let settings = &mut self.read.settings;
+        let settings = &mut self.settings;
         match key {
-            "clientPort" => self.client_port = Some(parse(key, value)?),
-            "clientPortAddress" => self.client_host = Some(value.to_owned()),
-            "dataDir" => self.directory = value.into(),
-            "tickTime" => settings.session.tick_ms = parse(key, value)?,
+            "clientPort" => self.client_port = Some(number(key, value)?),
+            "clientPortAddress" => self.client_host = Some(without_brackets(value)),
+            "dataDir" if value.is_empty() => return Err(Error::invalid("dataDir is empty")),
+            "dataDir" => self.directory = Some(value.into()),
+            "tickTime" => settings.session.tick_ms = number(key, value)?,
             "minSessionTimeout" => settings.session.timeout_min_ms = above_zero(key, value)?,
             "maxSessionTimeout" => settings.session.timeout_max_ms = above_zero(key, value)?,
             "maxCnxns" => {
@@ -141,23 +199,23 @@ impl ZooCfg {
                 }
             }
             "globalOutstandingLimit" => {
-                settings.limits.zk_outstanding_total_max = parse(key, value)?;
+                settings.limits.zk_outstanding_total_max = decoded(key, value)?;
             }
             "jute.maxbuffer" => {
                 let limits = &mut settings.limits;
-                limits.zk_frame_bytes_max = parse(key, value)?;
+                limits.zk_frame_bytes_max = decoded(key, value)?;
                 // ZooKeeper knows no such limit: it is as large as is needed.
                 let needed = limits.peer_frame_bytes_min();
                 limits.peer_frame_bytes_max = limits.peer_frame_bytes_max.max(needed);
             }
             "znode.container.checkIntervalMs" => {
-                settings.session.sweep_interval_ms = parse(key, value)?;
+                settings.session.sweep_interval_ms = decoded(key, value)?;
             }
             "znode.container.maxPerMinute" => {
-                settings.session.sweep_per_minute_max = parse(key, value)?;
+                settings.session.sweep_per_minute_max = decoded(key, value)?;
             }
             "znode.container.maxNeverUsedIntervalMs" => {
-                settings.session.container_never_used_ms = parse(key, value)?;
+                settings.session.container_never_used_ms = decoded(key, value)?;
             }
             "maxClientCnxns" => {
                 let per_address = above_zero(key, value)?.unwrap_or(0);
@@ -166,17 +224,9 @@ impl ZooCfg {
             }
             "4lw.commands.whitelist" => settings.zk_four_letter_words = Some(value.to_owned()),
             "dynamicConfigFile" => self.dynamic = Some(value.into()),
-            "peerType" => match value {
-                "observer" => self.is_observer = true,
-                "participant" => {}
-                _ => return Err(Error::invalid(format!("{key}: '{value}' is no type of a peer"))),
-            },
-            // Of a file of members: which state of a running ensemble it is.
-            "version" => {}
+            "coord.data_dir" => self.own_directory = Some(value.to_owned()),
             _ if self.secure.take(key, value, settings)? => {}
-            _ if key.starts_with("server.") => {
-                self.add_server(parse(key, &key["server.".len()..])?, value)?;
-            }
+            _ if self.members.take(key, value)? => {}
             // ZooKeeper passes over what it does not know: such a file serves both.
             _ => match key.strip_prefix("coord.") {
                 Some(own) => settings.set(own, value)?,
@@ -187,61 +237,128 @@ impl ZooCfg {
         Ok(())
     }
 
-    fn add_server(&mut self, member: u64, value: &str) -> Result<(), Error> {
-        let line: ServerLine = value.parse().map_err(|error| {
-            Error::invalid(format!("server.{member} cannot be read")).caused_by(error)
-        })?;
-        let settings = &mut self.read.settings;
-        settings.members.insert(member, line.peer());
-        if line.observer {
-            settings.observers.insert(member);
-        }
-        if let Some(client) = line.client {
-            self.client_parts.insert(member, client);
-        }
-        Ok(())
-    }
-
     fn pass_over(&mut self, key: &str) {
         let known = PASSED_OVER.contains(&key)
             || PASSED_OVER_FAMILIES.iter().any(|family| key.starts_with(family));
-        if !known {
-            self.read.warnings.push(format!("{key} has no meaning here and is passed over"));
+        if let Some((_, instead)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == key) {
+            self.warnings.push(format!("{key} is passed over: {instead}"));
+        } else if let Some(meant) = meant_by(key) {
+            if meant == "dataDir" {
+                self.instead_of_directory = Some(key.to_owned());
+            }
+            self.warnings.push(format!(
+                "{key} has no meaning and is passed over: {meant} was probably meant, and the \
+                 case of letters counts"
+            ));
+        } else if !known {
+            self.warnings.push(format!("{key} has no meaning here and is passed over"));
         }
     }
 
-    /// As ZooKeeper: on all addresses unless told otherwise.
     fn finish(mut self) -> Result<ReadSettings, Error> {
-        let settings = &mut self.read.settings;
-        if self.is_observer {
-            settings.observers.insert(settings.member_id);
-        }
-        self.secure.finish(settings)?;
-        let host = self.client_host.unwrap_or_else(|| "0.0.0.0".to_owned());
-        let own = self.client_parts.get(&settings.member_id);
-        match (self.client_port, own) {
-            (Some(port), _) => settings.zk_addr = ListenAddress::At { host, port },
-            (None, Some(part)) => settings.zk_addr = part.parse()?,
+        self.place_data()?;
+        let directory = self.directory.clone().unwrap_or_default();
+        let Self { mut settings, mut warnings, members, secure, .. } = self;
+        let own_line = members.finish(&directory, &mut settings, &mut warnings)?;
+        secure.finish(&mut settings)?;
+        let keys = (self.client_host, self.client_port);
+        place_clients(keys, own_line, &mut settings, &mut warnings)?;
+        Ok(ReadSettings { settings, warnings })
+    }
+
+    fn place_data(&mut self) -> Result<(), Error> {
+        match (&self.directory, &self.own_directory) {
             (None, None) => {
-                let at = &settings.zk_addr;
-                self.read.warnings.push(format!("there is no clientPort: clients are at {at}"));
+                let hint = self.instead_of_directory.as_ref().map_or_else(String::new, |key| {
+                    format!(": there is {key}, but the case of letters counts")
+                });
+                return Err(Error::invalid(format!("dataDir is not set{hint}")));
+            }
+            (_, Some(own)) => self.settings.data_dir = own.into(),
+            (Some(directory), None) => {
+                self.settings.data_dir = directory.join("coord");
+                // Whoever changes over must not take an empty tree for theirs.
+                if directory.join("version-2").exists() && !self.settings.data_dir.exists() {
+                    self.warnings.push(format!(
+                        "{} holds what a ZooKeeper stored (version-2), which is not read: this \
+                         member starts empty",
+                        directory.display()
+                    ));
+                }
             }
         }
-        Ok(self.read)
+        Ok(())
     }
 }
 
-pub(super) fn parse<T: FromStr>(key: &str, value: &str) -> Result<T, Error> {
-    value.parse().map_err(|_| Error::invalid(format!("{key}: '{value}' is not such a number")))
+/// As ZooKeeper: on all addresses unless told otherwise.
+fn place_clients(
+    (host, port): (Option<String>, Option<u16>),
+    own_line: Option<ListenAddress>,
+    settings: &mut Settings,
+    warnings: &mut Vec<String>,
+) -> Result<(), Error> {
+    match (port, own_line) {
+        (Some(port), line) => {
+            let at = ListenAddress::At {
+                host: host.clone().unwrap_or_else(|| any_address(settings)),
+                port,
+            };
+            if let Some(line) = line
+                && contradict(&at, host.is_some(), &line)
+            {
+                return Err(Error::invalid(format!(
+                    "clientPort and clientPortAddress put clients at {at}, but server.{} says \
+                         {line}: write one of the two",
+                    settings.member_id
+                )));
+            }
+            settings.zk_addr = at;
+        }
+        (None, Some(line)) => settings.zk_addr = line,
+        (None, None) if host.is_some() => {
+            return Err(Error::invalid("clientPortAddress is set, but clientPort is not"));
+        }
+        (None, None) if settings.zk_tls_addr != ListenAddress::Off => {
+            settings.zk_addr = ListenAddress::Off;
+        }
+        (None, None) => {
+            let at = &settings.zk_addr;
+            warnings.push(format!("there is no clientPort: clients are at {at}"));
+        }
+    }
+    Ok(())
 }
 
-/// ZooKeeper's -1 and 0 stand for its default.
-fn above_zero(key: &str, value: &str) -> Result<Option<u32>, Error> {
-    let number: i64 = parse(key, value)?;
-    if number <= 0 {
-        return Ok(None);
+/// Whether two keys say that clients are at different places.
+fn contradict(keys: &ListenAddress, names_host: bool, line: &ListenAddress) -> bool {
+    match (keys, line) {
+        (ListenAddress::At { host, port }, ListenAddress::At { host: other, port: other_port }) => {
+            port != other_port
+                || (names_host && host != other && !is_any_host(host) && !is_any_host(other))
+        }
+        _ => false,
     }
-    u32::try_from(number).map(Some).map_err(|_| Error::invalid(format!("{key} is too large")))
+}
+
+/// Every address of this machine, those of version 6 among them where members use such.
+pub(super) fn any_address(settings: &Settings) -> String {
+    let own = settings.members.get(&settings.member_id);
+    match own {
+        Some(own) if own.starts_with('[') => "::".to_owned(),
+        _ => "0.0.0.0".to_owned(),
+    }
+}
+
+pub(super) fn without_brackets(host: &str) -> String {
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    inner.unwrap_or(host).to_owned()
+}
+
+/// The key that differs from this one only in the case of its letters.
+fn meant_by(key: &str) -> Option<&'static str> {
+    let same = |known: &&&str| known.eq_ignore_ascii_case(key) && **known != key;
+    OFTEN_MISTYPED.iter().find(same).copied()
 }
 
 #[cfg(test)]
@@ -312,7 +429,8 @@ mod tests {
     fn the_members_may_be_in_a_file_of_their_own() {
         let folder = tempfile::tempdir().unwrap();
         let dynamic = folder.path().join("zoo.cfg.dynamic.100000000");
-        std::fs::write(&dynamic, "server.1=a:1:2:participant;7\nversion=100000000\n").unwrap();
+        let lines = "server.1=a:1:2:participant;7\nserver.2=b:1:2\nversion=100000000\n";
+        std::fs::write(&dynamic, lines).unwrap();
         let text = format!("dynamicConfigFile={}\n", dynamic.display());
         let ReadSettings { settings, warnings } = read(&text, Some("1")).unwrap();
         assert_eq!(settings.members[&1], "a:1");
@@ -367,7 +485,13 @@ mod tests {
     #[test]
     fn what_would_make_another_cluster_is_refused() {
         for (text, myid) in [
-            ("server.1=a:1:2\n", None),
+            ("server.1=a:1:2\nserver.2=b:1:2\n", None),
+            ("server.1=a:1:2\nserver.2=b:1:2\ngroup.1=1:2\n", Some("1")),
+            ("server.1=a:1:2\nserver.2=b:1:2\nweight.2=0\n", Some("1")),
+            ("clientPort=1\nserver.1=a:1:2;2\nserver.2=b:1:2\n", Some("1")),
+            ("clientPortAddress=10.0.0.1\n", None),
+            ("secureClientPortAddress=10.0.0.1\nclientPort=1\n", None),
+            ("dataDir=\n", None),
             ("server.1=a:1:2:voter\n", Some("1")),
             ("server.1=a\n", Some("1")),
             ("server.x=a:1:2\n", Some("1")),

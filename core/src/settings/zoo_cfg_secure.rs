@@ -3,7 +3,8 @@
 //! What would leave a connection less guarded than the file says is refused,
 //! not passed over.
 
-use super::zoo_cfg::parse;
+use super::zoo_cfg::{any_address, without_brackets};
+use super::zoo_cfg_numbers::{decoded, number};
 use super::{ClientAuth, ListenAddress, Settings, TlsVersion};
 use crate::error::Error;
 
@@ -62,8 +63,8 @@ impl SecureKeys {
     ) -> Result<bool, Error> {
         let (tls, auth) = (&mut settings.tls, &mut settings.auth);
         match key {
-            "secureClientPort" => self.port = Some(parse(key, value)?),
-            "secureClientPortAddress" => self.host = Some(value.to_owned()),
+            "secureClientPort" => self.port = Some(number(key, value)?),
+            "secureClientPortAddress" => self.host = Some(without_brackets(value)),
             "client.portUnification" => tls.one_port = is_true(value),
             "sslQuorum" => tls.peers = is_true(value),
             "portUnification" => tls.peers_one_port = is_true(value),
@@ -88,7 +89,9 @@ impl SecureKeys {
                 let has_1_2 = versions.iter().any(|version| *version != "TLSv1.3");
                 tls.version_min = if has_1_2 { TlsVersion::V1_2 } else { TlsVersion::V1_3 };
             }
-            "ssl.handshakeDetectionTimeoutMillis" => tls.handshake_timeout_ms = parse(key, value)?,
+            "ssl.handshakeDetectionTimeoutMillis" => {
+                tls.handshake_timeout_ms = decoded(key, value)?;
+            }
             "netty.server.outstandingHandshake.limit" => {
                 if let Ok(handshakes) = value.parse::<usize>() {
                     settings.limits.tls_handshakes_max = handshakes.max(1);
@@ -136,11 +139,18 @@ impl SecureKeys {
             })?;
             settings.auth.required_schemes = Some(schemes);
         }
-        let tls = &settings.tls;
-        if let Some(port) = self.port {
-            let host = self.host.unwrap_or_else(|| "0.0.0.0".to_owned());
-            settings.zk_tls_addr = ListenAddress::At { host, port };
+        match self.port {
+            Some(port) => {
+                let host = self.host.unwrap_or_else(|| any_address(settings));
+                settings.zk_tls_addr = ListenAddress::At { host, port };
+            }
+            None if self.host.is_some() => {
+                let message = "secureClientPortAddress is set, but secureClientPort is not";
+                return Err(Error::invalid(message));
+            }
+            None => {}
         }
+        let tls = &settings.tls;
         let is_on = self.port.is_some() || tls.one_port;
         // ZooKeeper takes Java's own list of authorities here, and asks for certificates.
         if is_on && tls.ca_file.is_none() && tls.client_auth.is_none() {
@@ -185,7 +195,7 @@ mod tests {
     fn read(text: &str) -> Result<Settings, Error> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("zoo.cfg");
-        std::fs::write(&path, format!("clientPort=2181\n{text}")).unwrap();
+        std::fs::write(&path, format!("dataDir=/nowhere\nclientPort=2181\n{text}")).unwrap();
         let read = Settings::read(&path)?;
         assert_eq!(read.warnings, [""; 0], "{text}");
         Ok(read.settings)

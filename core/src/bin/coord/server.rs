@@ -16,7 +16,7 @@ use crate::signals;
 /// Each flag wins over `--set`, which wins over the file.
 #[derive(Args)]
 pub(crate) struct ServerArguments {
-    /// Settings: TOML, or ZooKeeper's if the name ends in .cfg.
+    /// Settings: TOML, or ZooKeeper's if the name ends in .cfg or .properties.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where log, snapshots and registrations are kept [default: ./coord-data].

@@ -2,6 +2,8 @@
 //! that what a knob does is written down once, beside the knob. `make fix`
 //! rewrites it.
 
+mod zoo_cfg;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -19,7 +21,8 @@ The same names work everywhere: in a TOML file (`[session]`, then `tick_ms = 200
 default: no setting at all runs a single member on loopback. Settings that do not hold together are
 refused at the start, all problems in one message.
 
-A file whose name ends in `.cfg` is read as ZooKeeper's `zoo.cfg`, with the file `myid` in its `dataDir`.
+A file whose name ends in `.cfg` or `.properties` is read as ZooKeeper's `zoo.cfg`, with the file
+`myid` in its `dataDir`: see [what becomes of it](ZOO_CFG.md).
 ";
 
 /// A struct of settings: its first doc line, its fields.
