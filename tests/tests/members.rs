@@ -1,5 +1,6 @@
 //! Several members in one process, with real sockets and real logs.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use coord_core::embedded::{Cluster, Server};
@@ -55,5 +56,51 @@ fn both_survivors_write_and_confirm_reads_after_the_leader_stopped() {
         });
         assert!(confirmed.known_leader, "{role}");
         assert!(node.read(|state| state.consul().kv().get(b"after").is_some()), "{role}");
+    }
+}
+
+/// Three members, each with a list of its own; `None` if a port was taken meanwhile.
+fn members_told(spellings: [[&str; 3]; 3]) -> Option<Vec<Server>> {
+    let free = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let ports = free.map(|listener| listener.local_addr().expect("an address").port());
+    let start = |(member_id, hosts): (u64, [&str; 3])| {
+        let places = hosts.iter().zip(ports).map(|(host, port)| format!("{host}:{port}"));
+        let mut settings = Settings { member_id, ..Settings::embedded() };
+        settings.members = (1..).zip(places).collect();
+        let own = ports[usize::try_from(member_id).expect("a small number") - 1];
+        // All are on this machine, so nobody else has to be kept out.
+        settings.set("peer_addr", &format!("127.0.0.1:{own}")).expect("an address");
+        match Server::start_embedded(settings) {
+            Ok(server) => Some(server),
+            Err(error) if error.chain().contains("in use") => None,
+            Err(error) => panic!("{}", error.chain()),
+        }
+    };
+    (1..).zip(spellings).map(start).collect()
+}
+
+#[test]
+fn members_with_lists_of_their_own_form_one_cluster() {
+    let spellings = [
+        ["0.0.0.0", "localhost", "127.0.0.1"],
+        ["localhost", "[::]", "LOCALHOST"],
+        ["127.0.0.1", "127.0.0.1", "0.0.0.0"],
+    ];
+    let servers = (0..10).find_map(|_| members_told(spellings)).expect("three free ports");
+    for (position, server) in servers.iter().enumerate() {
+        server.wait_ready(LIMIT).expect("they form a cluster");
+        let node = server.node().expect("it runs");
+        let role = format!("member {}", position + 1);
+        on(server, &role, node.propose(set("written"))).expect("it is written");
+        on(server, &role, async {
+            while node.config().len() < 3 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        // Each is known by a place where others reach it.
+        for (member, line) in node.config() {
+            let at = line.peer();
+            assert!(!at.contains("0.0.0.0") && !at.contains("[::]"), "member {member} at {at}");
+        }
     }
 }

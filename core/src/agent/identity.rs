@@ -23,6 +23,7 @@ use coord_wire::consul::uuid;
 
 use crate::error::Error;
 use crate::node::Node;
+use crate::settings::is_any;
 
 /// The version of Consul whose interface this is. Clients decide by it what
 /// they may ask for.
@@ -56,7 +57,8 @@ pub struct Identity {
 impl Identity {
     pub(super) fn of(node: &Node) -> Result<Self, Error> {
         let settings = node.settings();
-        let own = settings.members.get(&settings.member_id).cloned();
+        // One that stands for every address is none to be found at.
+        let own = settings.members.get(&settings.member_id).filter(|at| !is_any(at)).cloned();
         let listening = node.peer_addr().filter(|at| !at.ip().is_unspecified());
         let own = own.or_else(|| listening.map(|at| at.to_string()));
         let own = own.as_deref().and_then(split);

@@ -9,6 +9,11 @@
 //! | it has nothing either, and names the same members | counts it |
 //! | it has nothing either, and names others | tells the user, and goes on asking |
 //!
+//! Lists name the same members if [`are_same`] says so: hosts may be spelled differently. One
+//! that has `0.0.0.0` for itself takes part under the address that the others have for it.
+//! Where lists are not equal letter by letter, the member with the lowest number writes its own,
+//! and the others take it over: one log entry must not have two contents.
+//!
 //! When a majority of the voters, itself included, stand like it, and all others
 //! have answered or cannot be reached, it writes the first membership into its log. Nothing is lost by waiting for them: without a
 //! majority nobody could lead. So a member that names three running ones and
@@ -27,7 +32,9 @@ use openraft::impls::BasicNode;
 use super::lifetime::{pause, timeout};
 use super::member::{Consensus, fatal_error};
 use super::peer_link::CALL_STANDING;
+use super::same_members::are_same;
 use crate::error::Error;
+use crate::settings::is_any;
 
 /// How long another member may take to say how it stands.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -98,7 +105,9 @@ impl Consensus {
         let raft = &self.inner.raft;
         let me = self.inner.peers.me;
         if raft.is_initialized().await.map_err(fatal_error)? {
-            self.tell_difference(&first);
+            let consensus = self.clone();
+            self.inner.lifetime.spawn(async move { consensus.tell_difference(&first).await });
+            return self.elect_if_alone().await;
         } else if self.inner.acquaintance.is_recovering() {
             tracing::info!(member = me.0, "waiting for the leader of the cluster this one was in");
         } else if first.voters().eq([me]) {
@@ -109,6 +118,11 @@ impl Consensus {
         } else {
             tracing::info!(member = me.0, "waiting for the leader of a cluster to come here");
         }
+        self.elect_if_alone().await
+    }
+
+    async fn elect_if_alone(&self) -> Result<(), Error> {
+        let (raft, me) = (&self.inner.raft, self.inner.peers.me);
         if raft.voter_ids().eq([me.0]) && self.inner.acquaintance.may_stand() {
             raft.trigger().elect(false).await.map_err(fatal_error)?;
         }
@@ -133,7 +147,7 @@ impl Consensus {
     async fn form_with_others(&self, first: FirstMembers) {
         let me = self.inner.peers.me;
         match self.may_form(&first).await {
-            true => {
+            Some(first) => {
                 if let Err(error) = self.initialize(&first).await {
                     tracing::error!(member = me.0, error = error.chain(), "no cluster was formed");
                     return;
@@ -144,7 +158,7 @@ impl Consensus {
                     let _ = self.inner.raft.trigger().elect(false).await;
                 }
             }
-            false => tracing::info!(
+            None => tracing::info!(
                 member = me.0,
                 "a member named in the settings belongs to a cluster already: waiting for its \
                  leader to come here, which needs a reconfig if this member is new"
@@ -152,13 +166,15 @@ impl Consensus {
         }
     }
 
-    /// Waits until a majority stands like this member. False if a cluster is
-    /// there already.
-    async fn may_form(&self, first: &FirstMembers) -> bool {
+    /// Waits until a majority stands like this member; the members then, each with a place where
+    /// the others reach it. None if a cluster is there already.
+    async fn may_form(&self, first: &FirstMembers) -> Option<FirstMembers> {
         let me = self.inner.peers.me;
         let majority = first.voters().count() / 2 + 1;
         let mut alike = BTreeSet::from([me]);
         let mut complained = BTreeSet::new();
+        // What voters that stand like this one were told, as they said last.
+        let mut lists: BTreeMap<MemberId, FirstMembers> = BTreeMap::new();
         // Whoever belongs to a cluster must have the time to say so, even if a
         // majority lost its directories at once and stands like this one.
         let mut unasked: BTreeSet<_> =
@@ -170,14 +186,20 @@ impl Consensus {
         let others = first.addresses.keys().copied().filter(|other| *other != me);
         let mut asked: FuturesUnordered<_> =
             others.map(|other| ask(other, Duration::ZERO)).collect();
-        while alike.len() < majority || !unasked.is_empty() {
+        let leaves_it_to_another = |lists: &BTreeMap<MemberId, FirstMembers>| {
+            lists.range(..me).any(|(_, list)| list != first)
+        };
+        while alike.len() < majority || !unasked.is_empty() || leaves_it_to_another(&lists) {
             let Some((other, standing)) = asked.next().await else { break };
             unasked.remove(&other);
             match standing {
-                Some(Standing::Formed) => return false,
+                Some(Standing::Formed) => return None,
                 Some(Standing::Fresh(named)) => {
-                    if named == *first {
-                        alike.extend(first.voters().find(|voter| *voter == other));
+                    if are_same((me, first), (other, &named)).await {
+                        if first.voters().any(|voter| voter == other) {
+                            alike.insert(other);
+                            lists.insert(other, named);
+                        }
                     } else if complained.insert(other) {
                         let named = &named.addresses;
                         tracing::error!(
@@ -187,17 +209,24 @@ impl Consensus {
                         );
                     }
                 }
-                None => {}
+                None => drop(lists.remove(&other)),
             }
             // A leader may have come here meanwhile.
             if self.inner.raft.is_initialized().await.unwrap_or(true)
                 || self.inner.acquaintance.is_recovering()
             {
-                return false;
+                return None;
             }
             asked.push(ask(other, ASK_AGAIN));
         }
-        true
+        let mut members = first.clone();
+        if let Some(own) = members.addresses.get_mut(&me)
+            && is_any(own)
+            && let Some(place) = lists.values().find_map(|list| list.addresses.get(&me))
+        {
+            own.clone_from(place);
+        }
+        Some(members)
     }
 
     pub(super) async fn standing_of(&self, other: MemberId) -> Option<Standing> {
@@ -207,7 +236,7 @@ impl Consensus {
     }
 
     /// What the log says counts; a user who changed the settings should know.
-    fn tell_difference(&self, first: &FirstMembers) {
+    async fn tell_difference(&self, first: &FirstMembers) {
         if first.addresses.len() < 2 {
             return;
         }
@@ -215,9 +244,12 @@ impl Consensus {
         let observers: BTreeSet<MemberId> = status.learners.iter().map(|(id, _)| *id).collect();
         let addresses: BTreeMap<MemberId, String> =
             status.voters.into_iter().chain(status.learners).collect();
-        if addresses != first.addresses || observers != first.observers {
+        let me = self.inner.peers.me;
+        let in_the_log = FirstMembers { addresses, observers };
+        if !are_same((me, first), (me, &in_the_log)).await {
+            let FirstMembers { addresses, observers } = in_the_log;
             tracing::warn!(
-                member = self.inner.peers.me.0, log = ?addresses, ?observers,
+                member = me.0, log = ?addresses, ?observers,
                 settings = ?first.addresses,
                 "the members in the settings are not those in the log: the log counts, the \
                  settings were for the first start; a reconfig changes who takes part"

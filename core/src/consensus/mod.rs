@@ -42,6 +42,7 @@ mod peer_server;
 mod peer_transport;
 mod recovery;
 mod reinstall;
+mod same_members;
 mod snapshot_transfer;
 mod snapshots;
 mod start;

@@ -16,6 +16,7 @@ use super::peer_frame::{Connection, PeerError, Purpose, framed};
 use super::peer_path::Path;
 use super::peer_server::PeerService;
 use super::peer_transport::PeerTransport;
+use crate::settings::is_any;
 
 const REQUESTS_MAX: usize = 1024;
 /// Calls a peer may leave unanswered before its connection is given up.
@@ -106,8 +107,12 @@ impl Peers {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns where a peer is. What goes to where it was ends.
+    /// Learns where a peer is. What goes to where it was ends. An address that stands for all
+    /// of the peer's own is no place: from here it would be this machine.
     pub(super) fn learn(&self, peer: MemberId, address: &str) {
+        if is_any(address) && peer != self.me {
+            return;
+        }
         let mut known = self.known();
         let known = known.entry(peer).or_default();
         if known.address != address {
