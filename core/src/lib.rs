@@ -7,11 +7,12 @@
 //! to a genuine ZooKeeper or Consul.
 //!
 //! Layers, each using only those above it in this list (kept by
-//! `tests/tidy.rs`): `error`, `clock`, `settings`; `tls`, `storage`; `consensus`;
+//! `tests/tidy.rs`): `error`, `clock`, `settings`, `listening`; `tls`, `storage`; `consensus`;
 //! `node`, `agent`; `server`, `client`; `embedded`.
 
 pub mod clock;
 pub mod error;
+pub mod listening;
 pub mod settings;
 
 pub mod tls;

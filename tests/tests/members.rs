@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use coord_core::ErrorKind;
 use coord_core::embedded::{Cluster, Server};
 use coord_core::node::ReadLevel;
 use coord_core::settings::Settings;
@@ -72,7 +73,7 @@ fn members_told(spellings: [[&str; 3]; 3]) -> Option<Vec<Server>> {
         settings.set("peer_addr", &format!("127.0.0.1:{own}")).expect("an address");
         match Server::start_embedded(settings) {
             Ok(server) => Some(server),
-            Err(error) if error.chain().contains("in use") => None,
+            Err(error) if error.chain().contains("the port is taken") => None,
             Err(error) => panic!("{}", error.chain()),
         }
     };
@@ -102,5 +103,19 @@ fn members_with_lists_of_their_own_form_one_cluster() {
             let at = line.peer();
             assert!(!at.contains("0.0.0.0") && !at.contains("[::]"), "member {member} at {at}");
         }
+    }
+}
+
+#[test]
+fn a_taken_port_is_refused_alike_whatever_it_is_for() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address").to_string();
+    for name in ["zk_addr", "http_addr", "dns_addr", "peer_addr"] {
+        let mut settings = Settings::embedded();
+        settings.set(name, &address).expect("an address");
+        let refused = Server::start_embedded(settings).map(drop).expect_err(name);
+        assert_eq!(*refused.kind(), ErrorKind::Invalid, "{name}");
+        let why = refused.chain();
+        assert!(why.contains(&address) && why.contains("the port is taken"), "{name}: {why}");
     }
 }

@@ -22,6 +22,7 @@ use super::{ReadLevel, duties};
 use crate::clock::{self, Clock, SystemClock};
 use crate::consensus::{Consensus, ConsensusOptions, FirstMembers, PeerAuth, PeerTls};
 use crate::error::Error;
+use crate::listening::listen;
 use crate::settings::{ListenAddress, ValidSettings};
 use crate::storage::disk::{Disk, SystemDisk};
 use crate::storage::{Storage, StorageOptions};
@@ -219,11 +220,7 @@ async fn bind_peer_listener(settings: &ValidSettings) -> Result<Option<TcpListen
             None => ListenAddress::Off,
         },
     };
-    let ListenAddress::At { host, port } = &address else { return Ok(None) };
-    let listener = TcpListener::bind((host.as_str(), *port)).await.map_err(|error| {
-        Error::invalid(format!("cannot listen for other members at {address}: {error}"))
-    })?;
-    Ok(Some(listener))
+    listen("other members", &address).await
 }
 
 /// What a name resolved to, or a listener that was handed in, may be off

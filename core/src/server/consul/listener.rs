@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::body::AnswerBody;
@@ -25,7 +24,7 @@ use super::{Front, dispatch};
 use crate::clock::Throttle;
 use crate::error::Error;
 use crate::server::descriptors;
-use crate::settings::{Limits, ListenAddress, Settings};
+use crate::settings::{Limits, Settings};
 use crate::tls::{Acceptor, AcceptorOptions, Stream};
 
 /// Bounds a slow head, and an idle connection with it.
@@ -34,9 +33,6 @@ const HEADER_BYTES_MAX: usize = 1 << 20;
 const HEADERS_MAX: usize = 256;
 /// How long connections may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(1);
-/// Connections the system holds for us until we accept them; it may hold fewer.
-/// With one too many its client waits seconds, until it tries again.
-const BACKLOG: u32 = 4096;
 /// What Consul says to a client with too many connections.
 const ONE_TOO_MANY: &str = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\n\
      Connection: close\r\n\r\n\
@@ -47,41 +43,6 @@ const REFUSALS_MAX: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often that is logged.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
-
-/// Takes the port, if it is on.
-pub(super) async fn bind(address: &ListenAddress) -> Result<Option<TcpListener>, Error> {
-    let ListenAddress::At { host, port } = address else { return Ok(None) };
-    let listener = listen(host, *port).await.map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => "another program listens there",
-            io::ErrorKind::AddrNotAvailable => "it is not an address of this machine",
-            io::ErrorKind::PermissionDenied => "the system does not permit it",
-            _ => "the system refuses",
-        };
-        Error::unavailable(format!("cannot listen for HTTP on {address}: {hint}")).caused_by(error)
-    })?;
-    Ok(Some(listener))
-}
-
-async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
-    let at = |address: SocketAddr| {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in lookup_host((host, port)).await? {
-        match at(address) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => refused = error,
-        }
-    }
-    Err(refused)
-}
 
 /// What HTTPS needs.
 pub(super) fn acceptor(settings: &Settings) -> Result<Acceptor, Error> {

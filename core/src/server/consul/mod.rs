@@ -70,6 +70,7 @@ use self::events::EventLog;
 use self::measured::Measured;
 use crate::agent::Agent;
 use crate::error::Error;
+use crate::listening::listen;
 use crate::node::Node;
 use crate::server::byte_budget::ByteBudget;
 use crate::server::{DnsTimes, ExtraRoutes, LogFeed};
@@ -131,8 +132,8 @@ impl ConsulServer {
         extra: Option<Arc<dyn ExtraRoutes>>,
     ) -> Result<Self, Error> {
         let settings = node.settings().clone();
-        let plain = listener::bind(address).await?;
-        let secure = listener::bind(&settings.https_addr).await?;
+        let plain = listen("HTTP", address).await?;
+        let secure = listen("HTTPS", &settings.https_addr).await?;
         let acceptor = secure.as_ref().map(|_| listener::acceptor(&settings)).transpose()?;
         let address_of = |listener: &TcpListener| {
             listener

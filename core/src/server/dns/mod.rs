@@ -41,6 +41,7 @@ use self::forward::Forwarder;
 use self::respond::Respond;
 use self::zone::Zones;
 use crate::error::Error;
+use crate::listening::refusal;
 use crate::node::Node;
 use crate::server::DnsTimes;
 use crate::settings::ListenAddress;
@@ -132,7 +133,7 @@ async fn bind_at(place: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)>
 }
 
 fn taken(address: &ListenAddress, error: std::io::Error) -> Error {
-    Error::invalid(format!("DNS cannot listen on {address}")).caused_by(error)
+    refusal("DNS", address, error)
 }
 
 /// Resolves once the server is being stopped, or is gone.

@@ -5,16 +5,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::error::Error;
+use crate::listening::listen;
 use crate::settings::{ListenAddress, Settings};
 use crate::tls::{Acceptor, AcceptorOptions, Stream};
-
-/// Connections the system holds for us until we accept them; it may hold fewer.
-/// With one too many its client waits seconds, until it tries again.
-const BACKLOG: i32 = 4096;
 
 /// The ports of one server.
 #[derive(Debug)]
@@ -54,7 +50,7 @@ impl Doors {
             .transpose()?;
         let mut doors = Vec::new();
         let mut addresses = Addresses { plain: None, tls: None };
-        if let Some(listener) = listen(plain).await? {
+        if let Some(listener) = listen("ZooKeeper clients", plain).await? {
             addresses.plain = Some(address_of(&listener)?);
             let entrance = match &acceptor {
                 Some(acceptor) if settings.tls.one_port => Entrance::Either(acceptor.clone()),
@@ -62,7 +58,7 @@ impl Doors {
             };
             doors.push((listener, entrance));
         }
-        if let Some(listener) = listen(&settings.zk_tls_addr).await? {
+        if let Some(listener) = listen("ZooKeeper clients over TLS", &settings.zk_tls_addr).await? {
             addresses.tls = Some(address_of(&listener)?);
             let acceptor = acceptor
                 .ok_or_else(|| Error::invalid("zk_tls_addr is on, but there is no certificate"))?;
@@ -102,32 +98,6 @@ impl Entrance {
             Self::Either(acceptor) => acceptor.accept_either(stream).await,
         }
     }
-}
-
-async fn listen(address: &ListenAddress) -> Result<Option<TcpListener>, Error> {
-    let ListenAddress::At { host, port } = address else { return Ok(None) };
-    let failed = |error: io::Error| {
-        let message = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!("cannot listen for ZooKeeper clients at {address}: the port is taken")
-            }
-            _ => format!("cannot listen for ZooKeeper clients at {address}: {error}"),
-        };
-        Error::invalid(message).caused_by(error)
-    };
-    let mut found = lookup_host((host.as_str(), *port)).await.map_err(failed)?;
-    let at = found.next().ok_or_else(|| {
-        Error::invalid(format!("cannot listen for ZooKeeper clients at {address}: no such host"))
-    })?;
-    let open = || {
-        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&at.into())?;
-        socket.listen(BACKLOG)?;
-        TcpListener::from_std(socket.into())
-    };
-    open().map(Some).map_err(failed)
 }
 
 fn address_of(listener: &TcpListener) -> Result<SocketAddr, Error> {
