@@ -72,6 +72,22 @@ pub fn interval(period: Duration) -> tokio::time::Interval {
     interval
 }
 
+/// Measures how long something takes, for statistics alone: nothing is decided by it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Begins now.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Since it began.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// Lets something through now and then, for what would otherwise be said again
 /// and again.
 #[derive(Debug)]

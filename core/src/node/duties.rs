@@ -88,6 +88,7 @@ impl Inner {
         }
         let leader = status.leader.map_or(0, |leader| leader.0);
         let before = self.leader.swap(leader, Ordering::AcqRel);
+        self.work.knows_leader(leader != 0, self.clock.monotonic());
         if leader == before || leader == 0 {
             return;
         }

@@ -22,12 +22,13 @@ use super::lease::MajorityContact;
 use super::peer_message::PeerMessage;
 use super::replica::Replica;
 use super::session_clock::SessionClock;
+use super::work::Work;
 use super::{ConnectionId, ConnectionSink, ReplySink, TopicWaiters, ZnodeWatches};
 use crate::clock::Clock;
 use crate::consensus::{Consensus, ConsensusRole};
 use crate::error::Error;
 use crate::settings::{ServerLine, ValidSettings};
-use crate::storage::Room;
+use crate::storage::{Room, StorageTimes};
 
 /// A running member. Cheap to clone; all clones are the same member.
 #[derive(Clone)]
@@ -62,6 +63,8 @@ pub(super) struct Inner {
     /// The members are to be looked after now.
     pub(super) membership_due: Notify,
     pub(super) turns: Turning,
+    pub(super) work: Work,
+    pub(super) storage_times: Arc<StorageTimes>,
     /// Which of its tasks did, and what it said.
     pub(super) panicked: watch::Sender<Option<String>>,
     pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -448,6 +451,7 @@ impl Inner {
     pub(super) fn append(&self, batch: &[u8], on_refused: impl FnOnce() + Send + 'static) {
         let mut stored = batch.to_vec();
         StoredBatch::stamp(&mut stored, self.replica.state_time.lead());
+        self.work.proposed(stored.len());
         self.consensus.propose(stored.into(), move |_refusal| on_refused());
     }
 

@@ -18,6 +18,7 @@ use super::proposals::Proposals;
 use super::replica::Replica;
 use super::session_clock::SessionClock;
 use super::state_time::StateTime;
+use super::work::Work;
 use super::{ReadLevel, duties};
 use crate::clock::{self, Clock, SystemClock};
 use crate::consensus::{Consensus, ConsensusOptions, FirstMembers, PeerAuth, PeerTls};
@@ -91,6 +92,7 @@ impl NodeBuilder {
             .map_err(|error| Error::internal("opening the data directory").caused_by(error))??;
         let incarnation = storage.incarnation;
         let room = storage.room.clone();
+        let storage_times = storage.times.clone();
         let snapshot_log_bytes = room.snapshot_log_bytes(settings.storage.snapshot_log_bytes);
         let proposals = Proposals::new(member, incarnation, &settings.limits);
         let integrity = Integrity::new(storage.distrust.clone())?;
@@ -114,6 +116,7 @@ impl NodeBuilder {
             service: Arc::clone(&desk) as _,
         })
         .await?;
+        let work = Work::new(self.clock.monotonic());
         let inner = Arc::new(Inner {
             member,
             settings,
@@ -133,6 +136,8 @@ impl NodeBuilder {
             left: AtomicBool::new(false),
             membership_due: Notify::new(),
             turns: Turning::default(),
+            work,
+            storage_times,
             panicked: watch::Sender::default(),
             tasks: Mutex::new(Vec::new()),
         });

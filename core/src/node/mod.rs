@@ -35,6 +35,7 @@ mod standing;
 mod state_time;
 mod topic_waiters;
 mod verdicts;
+mod work;
 mod znode_watches;
 
 pub use handle::{Freshness, InTouch, Node, NodeStatus, ReadLevel, Role, Turns};
@@ -44,6 +45,7 @@ pub use membership::{ChangeRefusal, ChangedConfig, MembershipChange};
 pub use proposals::TooLarge;
 pub use sink::{ConnectionSink, ReplySink};
 pub use topic_waiters::{TopicWaiter, TopicWaiters};
+pub use work::NodeWork;
 pub use znode_watches::{
     ConnectionId, DataWatchSummary, DataWatches, WatchCounts, WatchKind, Watched, ZnodeWatches,
 };

@@ -13,10 +13,11 @@ use std::sync::{
 
 use bytes::Bytes;
 use coord_state::batch::Outcome;
+use coord_state::session::SessionCommand;
 use coord_state::snapshot::Restore;
 use coord_state::{
-    Applied, Attachment, Batch, Event, LeaderBatch, MemberId, Revision, SessionId, StateMachine,
-    StoredBatch,
+    Applied, Attachment, Batch, Command, Event, LeaderBatch, MemberId, Revision, SessionId,
+    StateMachine, StoredBatch,
 };
 use tokio::sync::watch;
 
@@ -212,12 +213,21 @@ impl Replica {
 
     fn apply_decided(&self, state: &mut StateMachine, term: u64, batch: LeaderBatch) -> Seen {
         let ticket = batch.ticket;
+        let expires: Vec<bool> = batch.commands.iter().map(is_expiry).collect();
         let before = state.revision();
         match state.apply_leader_batch(term, batch) {
             Outcome::Applied(mut results) => {
                 self.digests.note(before, state);
+                let ended = results.iter().zip(&expires);
+                let ended = ended.filter(|(applied, expires)| **expires && applied.result.is_ok());
+                let sessions_expired = ended.count() as u64;
                 for applied in &mut results {
                     self.dispatch_all(applied);
+                }
+                if self.verdicts.is_under_way(ticket)
+                    && let Some(node) = self.node.get().and_then(Weak::upgrade)
+                {
+                    node.work.sessions_expired.fetch_add(sessions_expired, Ordering::Relaxed);
                 }
                 self.verdicts.end(ticket, Ok(results));
             }
@@ -286,6 +296,11 @@ impl Replica {
     }
 }
 
+/// Whether a leader ends a session of ZooKeeper by it.
+fn is_expiry(command: &Command) -> bool {
+    matches!(command, Command::Session(SessionCommand::Expire { .. }))
+}
+
 /// Where a log entry stands.
 #[derive(Clone, Copy)]
 struct LogPlace {
@@ -312,6 +327,7 @@ impl Machine for Replica {
             })
             .collect();
         let (mut own, mut gap) = (false, false);
+        let entries = batches.len() as u64;
         let mut state = self.state_mut();
         for (at, batch) in batches {
             let seen = self.apply_stored(&mut state, at, batch);
@@ -323,6 +339,9 @@ impl Machine for Replica {
         drop(state);
         self.state_time.applied(time_ms);
         let Some(node) = self.node.get().and_then(Weak::upgrade) else { return };
+        if node.is_leader() {
+            node.work.commits.fetch_add(entries, Ordering::Relaxed);
+        }
         if config_changed {
             node.follow_standing();
         }

@@ -50,6 +50,11 @@ impl Verdicts {
         }
     }
 
+    /// Whether this member ordered it and waits for it.
+    pub(super) fn is_under_way(&self, ticket: u64) -> bool {
+        self.lock().contains_key(&ticket)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Settled>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,6 +118,7 @@ impl Inner {
         let time_ms = self.replica.state_time.lead();
         let stored = LeaderBatch { time_ms, term, ticket, commands }.to_bytes();
         let weak = Arc::downgrade(self);
+        self.work.proposed(stored.len());
         self.consensus.propose(stored.into(), move |refusal| {
             let error = match refusal {
                 Refusal::NotLeader { .. } => out_of_term(),

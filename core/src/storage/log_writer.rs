@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
+use super::StorageTimes;
 use super::durable_mark::{DurableMark, MarkFile};
 use super::failure::{Attempts, LogCondition, Next};
 use super::log_index::Location;
@@ -22,6 +23,7 @@ use super::record::{
     write_frame,
 };
 use super::segment::{ActiveSegment, SegmentPool};
+use crate::clock::Stopwatch;
 
 /// Frames are handed to the file at least every so many bytes.
 const WRITE_BYTES: usize = 1 << 20;
@@ -63,6 +65,7 @@ pub(super) struct LogWriter {
     /// An fsync of the active segment's file failed: what it holds beyond the last
     /// durable batch is not known, and it must not be synced again.
     spoiled: bool,
+    times: Arc<StorageTimes>,
 }
 
 /// Where the writer says how far the log is durable, and whether it may.
@@ -96,6 +99,7 @@ impl LogWriter {
         hard: HardState,
         batch: u32,
         marking: Marking,
+        times: Arc<StorageTimes>,
     ) -> Self {
         let Marking { marks, allowed: marks_allowed } = marking;
         let durable = Durable { hard, end: active.end };
@@ -115,6 +119,7 @@ impl LogWriter {
             durable,
             sealed: false,
             spoiled: false,
+            times,
         }
     }
 
@@ -345,10 +350,12 @@ impl LogWriter {
             end_batch(self.active.number, &mut self.buffer[start..]);
             self.active.write(&self.buffer)?;
             self.buffer.clear();
+            let began = Stopwatch::start();
             if let Err(error) = self.active.file.sync() {
                 self.spoiled = true;
                 return Err(error);
             }
+            self.times.syncs.record(began.elapsed());
             self.batch += 1;
             self.mark();
             self.pool.note_written(self.active.end - self.durable.end);

@@ -67,6 +67,7 @@ use self::identity::DirectoryLock;
 use self::log_writer::{HardState, LogWriter, Marking, WrittenSegment};
 use self::raft_log::LogState;
 use self::segment::SegmentPool;
+use crate::durations::Durations;
 use crate::error::Error;
 
 /// How to open a data directory.
@@ -112,7 +113,18 @@ pub struct Storage {
     loss_accepted: Arc<AtomicBool>,
     /// How much room there is.
     pub room: Room,
+    /// How long it worked on what.
+    pub times: Arc<StorageTimes>,
     _lock: DirectoryLock,
+}
+
+/// How long the storage worked on what, since it was opened.
+#[derive(Debug, Default)]
+pub struct StorageTimes {
+    /// Syncs of the log.
+    pub syncs: Durations,
+    /// Snapshots written, from their first byte until they were durable.
+    pub snapshots: Durations,
 }
 
 impl Storage {
@@ -147,7 +159,9 @@ impl Storage {
             options.free_bytes_min,
             options.segment_bytes,
         );
-        let snapshots = SnapshotStore::open(disk.clone(), snapshot_directory, room.clone())?;
+        let times = Arc::<StorageTimes>::default();
+        let snapshots =
+            SnapshotStore::open(disk.clone(), snapshot_directory, room.clone(), times.clone())?;
         let mark = MarkFile::read(&**disk, directory)?;
         let recovered = recovery::recover(&**disk, directory, mark, options.held_bytes_max)?;
         let loss = recovered.loss.clone().or_else(|| {
@@ -199,7 +213,7 @@ impl Storage {
         let purged = state.index.purged();
         let hard = HardState { vote: state.vote, committed: state.committed, purged, next };
         let marking = Marking { marks, allowed: loss_accepted.clone() };
-        let writer = LogWriter::new(pool, active, segments, hard, batch, marking);
+        let writer = LogWriter::new(pool, active, segments, hard, batch, marking, times.clone());
         let log = RaftLog::start(state, writer, &thread_name).map_err(unusable)?;
         let note = |file| Note::new(disk.clone(), directory.clone(), file);
         let (distrust, recovering) = (note(note::REINSTALL), note(note::RECOVERING));
@@ -214,6 +228,7 @@ impl Storage {
             loss,
             loss_accepted,
             room,
+            times,
             _lock: lock,
         })
     }

@@ -12,10 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::StorageTimes;
 use super::disk::{Disk, DiskFile};
 use super::record::LogPosition;
 use super::room::Room;
 use super::snapshot_file::{SnapshotDecoder, SnapshotEncoder};
+use crate::clock::Stopwatch;
 use crate::error::Error;
 
 /// The snapshots of one member. Cheap to clone; all clones are the same store.
@@ -29,6 +31,7 @@ struct Inner {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     room: Room,
+    times: Arc<StorageTimes>,
     current: Mutex<Option<Snapshot>>,
     temporary: AtomicU64,
 }
@@ -56,7 +59,12 @@ impl SnapshotStore {
     ///
     /// # Errors
     /// `Corrupt`, naming the file, if that snapshot is damaged.
-    pub(super) fn open(disk: Arc<dyn Disk>, directory: PathBuf, room: Room) -> Result<Self, Error> {
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        room: Room,
+        times: Arc<StorageTimes>,
+    ) -> Result<Self, Error> {
         let unreadable = |error: io::Error| {
             Error::unavailable(format!("snapshots in {} cannot be read", directory.display()))
                 .caused_by(error)
@@ -76,6 +84,7 @@ impl SnapshotStore {
                 disk,
                 directory: directory.clone(),
                 room,
+                times,
                 current: Mutex::new(None),
                 temporary: AtomicU64::new(0),
             }),
@@ -117,10 +126,11 @@ impl SnapshotStore {
     pub fn write(&self, position: LogPosition, meta: &[u8]) -> io::Result<SnapshotWriter> {
         let expected = self.current().map_or(0, |current| current.size());
         self.inner.room.spare(expected)?;
+        let began = Stopwatch::start();
         let (path, file) = self.temporary()?;
         let partial = Partial { store: self.clone(), path, whole: false };
         let encoder = SnapshotEncoder::new(file.clone(), meta)?;
-        Ok(SnapshotWriter { partial, file, position, encoder, unchecked: 0 })
+        Ok(SnapshotWriter { partial, file, position, encoder, unchecked: 0, began })
     }
 
     /// Begins to receive the bytes of a snapshot made elsewhere.
@@ -283,6 +293,7 @@ pub struct SnapshotWriter {
     encoder: SnapshotEncoder,
     /// Bytes since it was last looked whether there is room for more.
     unchecked: usize,
+    began: Stopwatch,
 }
 
 /// How often that is looked. Bytes.
@@ -324,13 +335,14 @@ impl SnapshotWriter {
     /// # Errors
     /// As the system reports.
     pub fn finish(self) -> io::Result<Snapshot> {
-        let Self { mut partial, file, position, encoder, .. } = self;
+        let Self { mut partial, file, position, encoder, began, .. } = self;
         encoder.finish()?;
         let store = partial.store.clone();
         let snapshot = store.verify(file, partial.path.clone(), Some(position))?;
         // From now on the snapshot itself knows whether its file stays.
         partial.whole = true;
         store.adopt(&snapshot, position)?;
+        store.inner.times.snapshots.record(began.elapsed());
         Ok(store.current().unwrap_or(snapshot))
     }
 }

@@ -10,12 +10,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &["error"]),
     ("settings", &["error"]),
     ("tls", &["error", "clock", "settings"]),
+    ("durations", &[]),
     ("listening", &["error", "settings"]),
     ("storage", &["error", "clock", "settings", "durations"]),
     ("consensus", &["error", "clock", "settings", "tls", "storage"]),
-    ("node", &["error", "clock", "settings", "listening", "storage", "consensus"]),
+    ("node", &["error", "clock", "settings", "durations", "listening", "storage", "consensus"]),
     ("agent", &["error", "clock", "settings", "tls", "storage", "node"]),
-    ("server", &["error", "clock", "settings", "listening", "tls", "node", "agent"]),
+    ("server", &["error", "clock", "settings", "durations", "listening", "tls", "node", "agent"]),
     ("client", &["error", "clock", "settings", "tls"]),
     // One member with its servers, for a host program: knows all of them.
     (

@@ -94,6 +94,12 @@ fn one_port_takes_tls_and_plaintext_and_another_tls_alone() {
         assert_eq!(client.get("/large").unwrap().data.unwrap(), data);
         client.set("/large", Some(data.clone()), -1).unwrap();
     }
+    let mut stream = TcpStream::connect(both).unwrap();
+    stream.write_all(b"conf").unwrap();
+    let mut conf = String::new();
+    stream.read_to_string(&mut conf).unwrap();
+    let ports = format!("clientPort={}\nsecureClientPort={}\n", both.port(), secure.port());
+    assert!(conf.starts_with(&ports), "{conf}");
     let mut refused = Settings { hosts: secure.to_string(), ..Settings::default() };
     refused.connect_timeout = Duration::from_millis(200);
     let client = Client::start(refused).unwrap();

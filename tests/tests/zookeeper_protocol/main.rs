@@ -16,6 +16,7 @@
 //! | `watches` | own writes, places between replies, deletions, persistent ones, catching up, removing |
 //! | `freshness` | what members that lag or lost their majority may still answer |
 //! | `extensions` | what ZooKeeper does not have: ClickHouse Keeper's operations, hashes |
+//! | `measures` | what `mntr` and `conf` tell was counted and measured |
 //! | `guarantees` | order, wholeness and freshness across members, over a change of leader |
 //! | `connections` | numbers of requests, proofs, unknown operations, frames, order, words |
 //!
@@ -37,6 +38,7 @@ mod handshakes;
 mod isolation;
 mod limits;
 mod local_sessions;
+mod measures;
 mod read_only;
 mod replay;
 mod transcript;

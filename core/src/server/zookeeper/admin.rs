@@ -129,7 +129,7 @@ fn configuration(shared: &Shared) -> Result<Value, &'static str> {
     let settings = shared.node.settings();
     let directory = settings.data_dir.display().to_string();
     Ok(json!({
-        "client_port": shared.local_addr.port(),
+        "client_port": four_letter::ports(shared).0,
         "data_dir": directory,
         "data_log_dir": directory,
         "tick_time": settings.session.tick_ms,

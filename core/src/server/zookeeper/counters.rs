@@ -88,8 +88,12 @@ pub(super) struct Counters {
     /// Their bytes.
     pub(super) outstanding_bytes: AtomicUsize,
     pub(super) connections_refused: AtomicU64,
+    /// Connections that ended, whoever ended them.
+    pub(super) connections_ended: AtomicU64,
     pub(super) auth_failed: AtomicU64,
     pub(super) handshakes_failed: AtomicU64,
+    /// TLS handshakes under way.
+    pub(super) handshakes: AtomicU64,
     /// Handshakes received.
     pub(super) connection_requests: AtomicU64,
     /// Connections that took too long to name their session.

@@ -2,6 +2,7 @@
 //! line as ZooKeeper writes it.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -17,12 +18,13 @@ use super::identity::address_text;
 use super::listener::Shared;
 use super::standing::Standing;
 use super::watch_words;
+use crate::durations::DurationSummary;
 use crate::node::{Impairment, NodeStatus, Role};
 
 /// The ZooKeeper whose behaviour this is, and whose it really is. Clients read
 /// the digits before the dash.
 pub(super) const VERSION: &str =
-    concat!("3.9.3-libcoord.", env!("CARGO_PKG_VERSION"), ", built on 2026-11-22 00:00 UTC");
+    concat!("3.9.3-libcoord.", env!("CARGO_PKG_VERSION"), ", built on 11/22/2026 00:00 UTC");
 
 /// ZooKeeper's default. What is logged here is not chosen by a mask, so setting
 /// it changes nothing.
@@ -36,6 +38,23 @@ const UPDATE_LATENCY: [&str; 5] = [
     "max_updatelatency",
     "cnt_updatelatency",
     "sum_updatelatency",
+];
+
+const FSYNC_TIME: [&str; 5] =
+    ["avg_fsynctime", "min_fsynctime", "max_fsynctime", "cnt_fsynctime", "sum_fsynctime"];
+const SNAPSHOT_TIME: [&str; 5] = [
+    "avg_snapshottime",
+    "min_snapshottime",
+    "max_snapshottime",
+    "cnt_snapshottime",
+    "sum_snapshottime",
+];
+const ELECTION_TIME: [&str; 5] = [
+    "avg_election_time",
+    "min_election_time",
+    "max_election_time",
+    "cnt_election_time",
+    "sum_election_time",
 ];
 
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
@@ -157,7 +176,9 @@ fn summary(text: &mut Lines, shared: &Shared, status: &NodeStatus, with_clients:
     // ZooKeeper counts the root twice.
     text.line(format_args!("Node count: {}", znodes + 1));
     if status.role == Role::Leader {
-        text.line(format_args!("Proposal sizes last/min/max: -1/-1/-1"));
+        let sizes = shared.node.work().proposal_bytes.unwrap_or_default();
+        let [last, min, max] = sizes.map(response_size);
+        text.line(format_args!("Proposal sizes last/min/max: {last}/{min}/{max}"));
     }
 }
 
@@ -206,10 +227,18 @@ pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
     for (name, count) in admin_state::traffic(shared) {
         text.value(name, count);
     }
+    text.value("connection_drop_count", counters.connections_ended.load(Relaxed));
+    let work = shared.node.work();
+    text.value("proposal_count", work.proposals);
+    text.value("commit_count", work.commits);
+    text.value("stale_sessions_expired", work.sessions_expired);
+    text.durations(&FSYNC_TIME, work.syncs);
+    text.durations(&SNAPSHOT_TIME, work.snapshots);
+    text.durations(&ELECTION_TIME, work.elections);
     text.summary(&READ_LATENCY, &counters.read_latency);
     text.summary(&UPDATE_LATENCY, &counters.update_latency);
     text.value("auth_failed_count", counters.auth_failed.load(Relaxed));
-    text.value("outstanding_tls_handshake", 0);
+    text.value("outstanding_tls_handshake", counters.handshakes.load(Relaxed));
     text.value("unsuccessful_handshake", counters.handshakes_failed.load(Relaxed));
     text.value("open_file_descriptor_count", open_files());
     text.value("max_file_descriptor_count", open_files_max());
@@ -225,6 +254,11 @@ pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
         text.value("synced_followers", in_touch.followers);
         text.value("synced_non_voting_followers", in_touch.others);
         text.value("synced_observers", in_touch.observers);
+        let sizes = work.proposal_bytes.unwrap_or_default();
+        let [last, min, max] = sizes.map(response_size);
+        text.value("last_proposal_size", last);
+        text.value("min_proposal_size", min);
+        text.value("max_proposal_size", max);
     }
     text.0
 }
@@ -233,8 +267,9 @@ fn settings(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
     let settings = shared.node.settings();
     let directory = settings.data_dir.display();
     let bytes = directory_bytes(&settings.data_dir);
-    text.line(format_args!("clientPort={}", shared.local_addr.port()));
-    text.line(format_args!("secureClientPort=-1"));
+    let (plain, secure) = ports(shared);
+    text.line(format_args!("clientPort={plain}"));
+    text.line(format_args!("secureClientPort={secure}"));
     text.line(format_args!("dataDir={directory}"));
     text.line(format_args!("dataDirSize={bytes}"));
     text.line(format_args!("dataLogDir={directory}"));
@@ -254,6 +289,13 @@ fn settings(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
         text.line(format_args!("membership: "));
         text.line(format_args!("{}", String::from_utf8_lossy(&membership)));
     }
+}
+
+/// Where plaintext and TLS are taken; -1 for what is not.
+pub(super) fn ports(shared: &Shared) -> (i32, i32) {
+    let port = |address: Option<SocketAddr>| address.map_or(-1, |at| i32::from(at.port()));
+    let addresses = shared.addresses();
+    (port(addresses.plain), port(addresses.tls))
 }
 
 fn connections(text: &mut Lines, shared: &Shared) {
@@ -365,8 +407,9 @@ fn peer_state(role: Role) -> &'static str {
     }
 }
 
-fn response_size(bytes: usize) -> String {
-    if bytes == 0 { "-1".to_owned() } else { bytes.to_string() }
+/// ZooKeeper tells -1 where there was none.
+fn response_size(bytes: impl PartialEq + From<u8> + ToString) -> String {
+    if bytes == 0.into() { "-1".to_owned() } else { bytes.to_string() }
 }
 
 /// Sizes of the files directly and indirectly below `directory`.
@@ -413,6 +456,17 @@ struct Measures(Vec<(&'static str, String)>);
 impl Measures {
     fn value(&mut self, name: &'static str, value: impl std::fmt::Display) {
         self.0.push((name, value.to_string()));
+    }
+
+    /// In milliseconds, as ZooKeeper's; the average with what is less than one.
+    fn durations(&mut self, names: &[&'static str; 5], of: DurationSummary) {
+        let [average, min, max, count, sum] = *names;
+        let average_us = of.total_us.checked_div(of.count).unwrap_or(0);
+        self.value(average, format_args!("{}.{:03}", average_us / 1000, average_us % 1000));
+        self.value(min, of.min_us / 1000);
+        self.value(max, of.max_us / 1000);
+        self.value(count, of.count);
+        self.value(sum, of.total_us / 1000);
     }
 
     fn summary(&mut self, names: &[&'static str; 5], latency: &Latency) {

@@ -158,6 +158,11 @@ impl Drop for ZookeeperServer {
 }
 
 impl Shared {
+    /// Where clients reach it, and how.
+    pub(super) fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
     /// All open connections.
     pub(super) fn connections(&self) -> Vec<Arc<Peer>> {
         self.lock().all()
@@ -255,11 +260,13 @@ async fn serve_listed(
     mut stop: watch::Receiver<bool>,
 ) {
     let _listed = Listed(Arc::clone(&peer));
+    let handshake = Handshake::of(&peer.shared, &entrance);
     let entered = tokio::select! {
         // Boxed: a handshake is large, and over soon.
         entered = Box::pin(entrance.enter(stream)) => entered,
         () = stopped(&mut stop) => return,
     };
+    drop(handshake);
     match entered {
         Ok(stream) => {
             for identity in peer.shared.authority.of_stream(&stream) {
@@ -275,11 +282,31 @@ async fn serve_listed(
     }
 }
 
+/// A TLS handshake under way, or the wait for the first byte that may begin one.
+struct Handshake(Arc<Shared>);
+
+impl Handshake {
+    fn of(shared: &Arc<Shared>, entrance: &Entrance) -> Option<Self> {
+        if matches!(entrance, Entrance::Plain) {
+            return None;
+        }
+        shared.counters.handshakes.fetch_add(1, Relaxed);
+        Some(Self(Arc::clone(shared)))
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.counters.handshakes.fetch_sub(1, Relaxed);
+    }
+}
+
 /// A connection's place in the list, taken off however its task ends.
 struct Listed(Arc<Peer>);
 
 impl Drop for Listed {
     fn drop(&mut self) {
+        self.0.shared.counters.connections_ended.fetch_add(1, Relaxed);
         self.0.shared.lock().remove(self.0.id);
     }
 }
