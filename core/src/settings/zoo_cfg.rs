@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use super::address::is_any_host;
 use super::properties;
 use super::zoo_cfg_members::MemberKeys;
-use super::zoo_cfg_numbers::{above_zero, decoded, number};
+use super::zoo_cfg_numbers::{above_zero, decoded, number, port};
 use super::zoo_cfg_secure::SecureKeys;
 use super::{ListenAddress, Settings};
 use crate::error::Error;
@@ -185,7 +185,7 @@ impl ZooCfg {
     fn set(&mut self, key: &str, value: &str) -> Result<(), Error> {
         let settings = &mut self.settings;
         match key {
-            "clientPort" => self.client_port = Some(number(key, value)?),
+            "clientPort" => self.client_port = port(key, value)?,
             "clientPortAddress" => self.client_host = Some(without_brackets(value)),
             "dataDir" if value.is_empty() => return Err(Error::invalid("dataDir is empty")),
             "dataDir" => self.directory = Some(value.into()),
@@ -478,8 +478,10 @@ mod tests {
     fn what_is_not_understood_is_told() {
         let warnings = read("clientPort=1\nunheardOf=7\n", None).unwrap().warnings;
         assert_eq!(warnings, ["unheardOf has no meaning here and is passed over"]);
-        let warnings = read("", None).unwrap().warnings;
-        assert_eq!(warnings, ["there is no clientPort: clients are at 127.0.0.1:2181"]);
+        for none in ["", "clientPort=0\n"] {
+            let warnings = read(none, None).unwrap().warnings;
+            assert_eq!(warnings, ["there is no clientPort: clients are at 127.0.0.1:2181"]);
+        }
     }
 
     #[test]

@@ -41,6 +41,11 @@ pub(super) fn above_zero(key: &str, value: &str) -> Result<Option<u32>, Error> {
     u32::try_from(number).map(Some).map_err(|_| Error::invalid(format!("{key} is too large")))
 }
 
+/// Where to listen; for ZooKeeper 0 is no port, not any free one.
+pub(super) fn port(key: &str, value: &str) -> Result<Option<u16>, Error> {
+    number(key, value).map(|port: u16| (port != 0).then_some(port))
+}
+
 fn hexadecimal(value: &str) -> Option<&str> {
     let digits = ["0x", "0X", "#"].into_iter().find_map(|prefix| value.strip_prefix(prefix));
     digits.filter(|digits| digits.starts_with(|digit: char| digit.is_ascii_hexdigit()))

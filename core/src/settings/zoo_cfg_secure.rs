@@ -4,7 +4,7 @@
 //! not passed over.
 
 use super::zoo_cfg::{any_address, without_brackets};
-use super::zoo_cfg_numbers::{decoded, number};
+use super::zoo_cfg_numbers::{decoded, port};
 use super::{ClientAuth, ListenAddress, Settings, TlsVersion};
 use crate::error::Error;
 
@@ -63,7 +63,7 @@ impl SecureKeys {
     ) -> Result<bool, Error> {
         let (tls, auth) = (&mut settings.tls, &mut settings.auth);
         match key {
-            "secureClientPort" => self.port = Some(number(key, value)?),
+            "secureClientPort" => self.port = port(key, value)?,
             "secureClientPortAddress" => self.host = Some(without_brackets(value)),
             "client.portUnification" => tls.one_port = is_true(value),
             "sslQuorum" => tls.peers = is_true(value),
