@@ -4,6 +4,7 @@ use bytes::Bytes;
 use coord_state::session::SessionCommand;
 use coord_state::{Attachment, Command, Rejection, Reply, SessionId};
 use coord_wire::zookeeper::connect::{ConnectRequest, ConnectResponse};
+use tokio::sync::watch;
 
 use super::connection::Peer;
 use super::local_sessions::{Claim, Found, LocalKind};
@@ -137,7 +138,13 @@ async fn attach(peer: &Peer, claim: Claim) -> Result<Claim, Failure> {
 }
 
 async fn decide(peer: &Peer, claim: Claim, command: SessionCommand) -> Result<Claim, Failure> {
-    let applied = peer.shared.node.propose(Command::Session(command)).await;
+    let mut standing = peer.shared.standing.subscribe();
+    let applied = tokio::select! {
+        applied = peer.shared.node.propose(Command::Session(command)) => applied,
+        // The client is to look for a member that hears a majority. What becomes of the command
+        // it finds out there: a session that was attached is attached anew.
+        () = cut_off(&mut standing) => return Err(Failure::Refused),
+    };
     match applied.map(|applied| applied.result) {
         Ok(Ok(Reply::Session { timeout_ms })) => Ok(Claim { timeout_ms, ..claim }),
         Ok(Ok(_) | Err(Rejection::SessionExpired | Rejection::BadArguments(_))) => {
@@ -145,6 +152,12 @@ async fn decide(peer: &Peer, claim: Claim, command: SessionCommand) -> Result<Cl
         }
         Ok(Err(_)) | Err(_) => Err(Failure::Refused),
     }
+}
+
+/// Returns once this member does not serve everybody any more. Cancel safe.
+async fn cut_off(standing: &mut watch::Receiver<Standing>) {
+    // A server that was dropped serves nobody.
+    let _ = standing.wait_for(|standing| *standing != Standing::ReadWrite).await;
 }
 
 /// For a session nobody had before, unless there are too many.
