@@ -8,10 +8,12 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
 
+pub mod address;
 mod decode_error;
 
 pub mod consul;
 pub mod dns;
+pub mod url;
 pub mod zookeeper;
 
 pub use decode_error::DecodeError;

@@ -3,7 +3,9 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 
+use coord_wire::address::HostPort;
 use tokio::net::{TcpStream, lookup_host};
 
 use super::secure::Secure;
@@ -11,11 +13,26 @@ use crate::tls::Stream;
 
 /// Connects to `host:port`, trying each of its addresses.
 pub(super) async fn dial_tcp(target: &str) -> Result<TcpStream, String> {
-    let addresses = lookup_host(target)
-        .await
-        .map_err(|error| format!("dial tcp: lookup {}: {}", host(target), text(&error)))?;
-    let mut failure = format!("dial tcp: lookup {}: no such host", host(target));
-    for address in addresses {
+    connect(&parse("tcp", target)?).await
+}
+
+/// Reads `host:port`.
+pub(super) fn parse(network: &str, target: &str) -> Result<HostPort, String> {
+    HostPort::parse(target).map_err(|problem| format!("dial {network}: {problem}"))
+}
+
+/// All its addresses, the first to be tried first.
+pub(super) async fn resolve(network: &str, target: &HostPort) -> Result<Vec<SocketAddr>, String> {
+    let host = target.reached_at();
+    let failed = |why: &str| format!("dial {network}: lookup {host}: {why}");
+    let found = lookup_host((host, target.port)).await;
+    let found: Vec<_> = found.map_err(|error| failed(&text(&error)))?.collect();
+    if found.is_empty() { Err(failed("no such host")) } else { Ok(found) }
+}
+
+async fn connect(target: &HostPort) -> Result<TcpStream, String> {
+    let mut failure = String::new();
+    for address in resolve("tcp", target).await? {
         match TcpStream::connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failure = format!("dial tcp {address}: connect: {}", text(&error)),
@@ -26,10 +43,15 @@ pub(super) async fn dial_tcp(target: &str) -> Result<TcpStream, String> {
 
 /// Connects to `host:port`, and speaks TLS there if `secure` says how.
 pub(super) async fn dial(target: &str, secure: Option<&Secure>) -> Result<Stream, String> {
-    let stream = dial_tcp(target).await?;
+    dial_at(&parse("tcp", target)?, secure).await
+}
+
+/// The same of an address that was read before.
+pub(super) async fn dial_at(target: &HostPort, secure: Option<&Secure>) -> Result<Stream, String> {
+    let stream = connect(target).await?;
     match secure {
         None => Ok(Stream::Plain(stream)),
-        Some(secure) => secure.shake_hands(host(target), stream).await,
+        Some(secure) => secure.shake_hands(target.reached_at(), stream).await,
     }
 }
 
@@ -45,11 +67,6 @@ pub(super) async fn driven<T>(connection: impl Future, exchange: impl Future<Out
         outcome = exchange => outcome,
         never = drive => match never {},
     }
-}
-
-/// The host of `host:port`.
-pub(super) fn host(target: &str) -> &str {
-    target.rsplit_once(':').map_or(target, |(host, _)| host)
 }
 
 /// An error in Go's words where they differ from Rust's.

@@ -106,24 +106,26 @@ impl DockerProbe {
     }
 
     pub(super) async fn run(&self) -> Finding {
-        match clock::timeout(self.timeout, self.execute()).await {
-            Some(Ok((code, output))) => {
+        let mut tail = Tail::new(self.output_bytes_max);
+        match clock::timeout(self.timeout, self.execute(&mut tail)).await {
+            Some(Ok(code)) => {
                 let status = match code {
                     0 => CheckStatus::Passing,
                     1 => CheckStatus::Warning,
                     _ => CheckStatus::Critical,
                 };
-                Finding { status, output }
+                Finding { status, output: tail.into_text() }
             }
             Some(Err(failure)) => Finding::critical(failure),
             None => {
                 let limit = i64::try_from(self.timeout.as_nanos()).unwrap_or(i64::MAX);
-                Finding::critical(format!("Timed out ({}) running check", duration::format(limit)))
+                let timed_out = format!("Timed out ({}) running check", duration::format(limit));
+                Finding::critical(tail.behind(timed_out))
             }
         }
     }
 
-    async fn execute(&self) -> Result<(i64, String), String> {
+    async fn execute(&self, tail: &mut Tail) -> Result<i64, String> {
         let path = format!("/containers/{}/exec", self.container);
         let wish = json!({
             "AttachStdin": false, "AttachStdout": true, "AttachStderr": true,
@@ -132,11 +134,10 @@ impl DockerProbe {
         let created: Created = read(&self.ask(Method::POST, &path, Some(wish)).await?)?;
         let path = format!("/exec/{}/start", created.id);
         let wish = json!({ "Detach": false, "Tty": false });
-        let output = self.output(&path, wish).await?;
+        self.output(&path, wish, tail).await?;
         let path = format!("/exec/{}/json", created.id);
         let ended: Ended = read(&self.ask(Method::GET, &path, None).await?)?;
-        let code = ended.exit_code.ok_or("the command has not ended, but its output has")?;
-        Ok((code, output))
+        ended.exit_code.ok_or_else(|| "the command has not ended, but its output has".to_owned())
     }
 
     /// One short answer.
@@ -156,23 +157,26 @@ impl DockerProbe {
     }
 
     /// The output of a started command, both streams as they came.
-    async fn output(&self, path: &str, body: serde_json::Value) -> Result<String, String> {
+    async fn output(
+        &self,
+        path: &str,
+        body: serde_json::Value,
+        tail: &mut Tail,
+    ) -> Result<(), String> {
         self.exchange(Method::POST, path, Some(body), |response| async {
             let status = response.status();
             if !status.is_success() {
-                let refused = accept(status, &collect(response).await?);
-                return refused.map(|()| String::new());
+                return accept(status, &collect(response).await?);
             }
-            let mut tail = Tail::new(self.output_bytes_max);
             let mut pieces = Pieces::default();
             let mut body = response.into_body();
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(broken)?;
                 if let Some(data) = frame.data_ref() {
-                    pieces.push(data, &mut tail);
+                    pieces.push(data, tail);
                 }
             }
-            Ok(tail.into_text())
+            Ok(())
         })
         .await
     }

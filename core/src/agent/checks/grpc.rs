@@ -59,9 +59,11 @@ async fn check(
     address: &str,
     service: &str,
 ) -> Result<(), String> {
+    // An address without a host is this machine.
+    let this_machine = if address.starts_with(':') { "localhost" } else { "" };
     let request = Request::builder()
         .method(Method::POST)
-        .uri(format!("{scheme}://{address}{METHOD}"))
+        .uri(format!("{scheme}://{this_machine}{address}{METHOD}"))
         .header(CONTENT_TYPE, "application/grpc")
         .header(TE, "trailers")
         .header(USER_AGENT, "Consul Health Check")

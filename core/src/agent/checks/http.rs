@@ -2,21 +2,24 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use coord_state::consul::CheckStatus;
 use coord_wire::consul::check::CheckDefinition;
+use coord_wire::url::Url;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, TRAILER, TRANSFER_ENCODING, USER_AGENT, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 
-use super::dial::{dial, driven};
+use super::dial::{dial_at, driven};
 use super::probe::{self, Finding};
 use super::secure::Secure;
 use crate::agent::output;
@@ -39,30 +42,38 @@ pub(super) struct HttpProbe {
 #[derive(Debug, Clone)]
 struct Target {
     method: Method,
-    uri: Uri,
+    url: Url,
+    /// As the definition has them.
     headers: HeaderMap,
+    /// The host to name, if the definition names another than the URL.
+    host: Option<HeaderValue>,
     body: Bytes,
+    /// The host that the definition's secrets are for.
+    first_host: String,
 }
 
 impl HttpProbe {
     /// # Errors
     /// What is wrong with the definition.
     pub(super) fn of(definition: &CheckDefinition, secure: Secure) -> Result<Self, String> {
-        let url = definition.http.clone();
-        let uri = parse(&url)?;
+        let text = definition.http.clone();
+        let url = Url::parse(&text)?;
         let method = match definition.method.as_str() {
             "" => Method::GET,
             name => Method::from_bytes(name.as_bytes())
                 .map_err(|_| format!("net/http: invalid method {name:?}"))?,
         };
+        let mut headers = headers(definition)?;
         Ok(Self {
             request: Target {
                 method,
-                uri,
-                headers: headers(definition)?,
+                first_host: url.authority().to_owned(),
+                url,
+                host: headers.remove(HOST),
+                headers,
                 body: Bytes::from(definition.body.clone()),
             },
-            url,
+            url: text,
             follow: !definition.disable_redirects,
             secure,
             timeout: probe::timeout(definition),
@@ -71,20 +82,22 @@ impl HttpProbe {
     }
 
     pub(super) async fn run(&self) -> Finding {
-        let answered = clock::timeout(self.timeout, self.ask()).await.unwrap_or_else(|| {
-            Err("context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-                .to_owned())
-        });
-        match answered {
-            Ok(answer) => self.judge(&answer),
-            Err(failure) => {
-                let url = &self.url;
-                Finding::critical(format!(
-                    "{} {url:?}: {failure}",
-                    capitalised(&self.request.method)
-                ))
-            }
+        let mut begun = None;
+        let asked = clock::timeout(self.timeout, self.ask(&mut begun)).await;
+        match (begun, asked) {
+            // The status is what decides. A body that breaks off, or does not end in
+            // time, counts as far as it came.
+            (Some(answer), _) => self.judge(&answer),
+            (None, Some(Err(failure))) => self.failed(&failure),
+            (None, _) => self.failed(
+                "context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
+            ),
         }
+    }
+
+    fn failed(&self, failure: &str) -> Finding {
+        let (method, url) = (capitalised(&self.request.method), &self.url);
+        Finding::critical(format!("{method} {url:?}: {failure}"))
     }
 
     fn judge(&self, answer: &Answer) -> Finding {
@@ -100,20 +113,29 @@ impl HttpProbe {
         Finding { status, output }
     }
 
-    async fn ask(&self) -> Result<Answer, String> {
+    /// Asks, and where the answer leads elsewhere asks there. What is answered in the
+    /// end is put into `begun` as it comes.
+    async fn ask(&self, begun: &mut Option<Answer>) -> Result<(), String> {
         let mut target = self.request.clone();
         for _ in 0..=REDIRECTS_MAX {
-            match self.ask_once(&target).await? {
-                Asked::Answered(answer) => return Ok(answer),
-                Asked::Moved(status, location) => target = target.moved(status, &location)?,
+            match self.ask_once(&target, begun).await? {
+                None => return Ok(()),
+                Some((status, location)) => target = target.moved(status, &location)?,
             }
         }
         Err(format!("stopped after {REDIRECTS_MAX} redirects"))
     }
 
-    async fn ask_once(&self, target: &Target) -> Result<Asked, String> {
-        let secure = target.is_secure().then_some(&self.secure);
-        let stream = dial(&target.address(), secure).await?;
+    /// Where to ask next, if it is not here.
+    async fn ask_once(
+        &self,
+        target: &Target,
+        begun: &mut Option<Answer>,
+    ) -> Result<Option<(StatusCode, String)>, String> {
+        let secure = target.is_secure()?.then_some(&self.secure);
+        let address = target.url.address(if secure.is_some() { 443 } else { 80 });
+        let address = address.map_err(|problem| format!("dial tcp: {problem}"))?;
+        let stream = dial_at(&address, secure).await?;
         // Names spelled as Consul spells them: a small server may know no other.
         let (mut sender, connection) = http1::Builder::new()
             .title_case_headers(true)
@@ -126,19 +148,15 @@ impl HttpProbe {
             if self.follow
                 && let Some(location) = redirection(&response)
             {
-                return Ok(Asked::Moved(status, location));
+                return Ok(Some((status, location)));
             }
             let reason = reason(&response);
-            let body = head(response, self.body_bytes_max).await;
-            Ok(Asked::Answered(Answer { status, reason, body }))
+            let answer = begun.insert(Answer { status, reason, body: Vec::new() });
+            read_head(response, &mut answer.body, self.body_bytes_max).await;
+            Ok(None)
         };
         driven(connection, exchange).await
     }
-}
-
-enum Asked {
-    Answered(Answer),
-    Moved(StatusCode, String),
 }
 
 struct Answer {
@@ -156,11 +174,9 @@ fn reason(response: &Response<Incoming>) -> String {
     }
 }
 
-/// The beginning of a body. One that breaks off counts as far as it came: the
-/// status is what decides.
-async fn head(response: Response<Incoming>, bytes_max: usize) -> Vec<u8> {
+/// Reads the beginning of a body.
+async fn read_head(response: Response<Incoming>, head: &mut Vec<u8>, bytes_max: usize) {
     let mut body = response.into_body();
-    let mut head = Vec::new();
     while head.len() < bytes_max
         && let Some(Ok(frame)) = body.frame().await
     {
@@ -168,96 +184,96 @@ async fn head(response: Response<Incoming>, bytes_max: usize) -> Vec<u8> {
             head.extend_from_slice(&data[..data.len().min(bytes_max - head.len())]);
         }
     }
-    head
 }
 
 fn redirection(response: &Response<Incoming>) -> Option<String> {
     let redirects = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let location = response.headers().get(LOCATION).filter(|_| redirects)?;
-    location.to_str().ok().map(str::to_owned)
+    Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
 }
 
 impl Target {
-    /// Where to connect.
-    fn address(&self) -> String {
-        let host = self.uri.host().unwrap_or_default();
-        let usual = if self.is_secure() { 443 } else { 80 };
-        format!("{host}:{}", self.uri.port_u16().unwrap_or(usual))
-    }
-
-    fn is_secure(&self) -> bool {
-        self.uri.scheme_str() == Some("https")
+    fn is_secure(&self) -> Result<bool, String> {
+        match &*self.url.scheme {
+            "http" | "https" if self.url.host.is_empty() => {
+                Err("http: no Host in request URL".to_owned())
+            }
+            "http" => Ok(false),
+            "https" => Ok(true),
+            other => Err(format!("unsupported protocol scheme {other:?}")),
+        }
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>, String> {
-        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        let target = self.url.request_target();
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = path.parse().map_err(|error| format!("{error}"))?;
+        *request.uri_mut() = target.parse::<Uri>().map_err(|error| error.to_string())?;
         *request.headers_mut() = self.headers.clone();
         let headers = request.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        if !headers.contains_key(HOST) {
-            let authority = self.uri.authority().map_or("", |authority| authority.as_str());
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            let host = HeaderValue::from_str(host).map_err(|error| error.to_string())?;
-            headers.insert(HOST, host);
+        let host = match &self.host {
+            Some(host) => host.clone(),
+            None => HeaderValue::from_str(self.url.authority()).map_err(|e| e.to_string())?,
+        };
+        headers.insert(HOST, host);
+        if let Some((name, password)) = &self.url.user
+            && !headers.contains_key(AUTHORIZATION)
+        {
+            let secret = STANDARD.encode(format!("{name}:{password}"));
+            let basic = HeaderValue::from_str(&format!("Basic {secret}"));
+            headers.insert(AUTHORIZATION, basic.map_err(|error| error.to_string())?);
+        }
+        let may_have_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
+        if may_have_body && self.body.is_empty() {
+            // Some servers wait for a body until they are told that there is none.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Ok(request)
     }
 
     /// The request a redirection leads to.
     fn moved(mut self, status: StatusCode, location: &str) -> Result<Self, String> {
-        let keeps_method = matches!(status.as_u16(), 307 | 308);
-        if !keeps_method && self.method != Method::GET && self.method != Method::HEAD {
-            self.method = Method::GET;
+        if !matches!(status.as_u16(), 307 | 308) {
             self.body = Bytes::new();
+            if self.method != Method::HEAD {
+                self.method = Method::GET;
+            }
         }
-        let uri = parse(&resolve(&self.uri, location))?;
-        if uri.authority() != self.uri.authority() {
+        let names_host = Url::parse(location).is_ok_and(|url| !url.scheme.is_empty());
+        self.url = self.url.join(location).map_err(|problem| {
+            format!("failed to parse Location header {location:?}: {problem}")
+        })?;
+        if names_host {
+            self.host = None;
+        }
+        if !is_within(self.url.authority(), &self.first_host) {
             // These were meant for the first host only.
-            for header in [HOST, AUTHORIZATION, COOKIE] {
+            for header in [AUTHORIZATION, WWW_AUTHENTICATE, COOKIE] {
                 self.headers.remove(header);
             }
         }
-        self.uri = uri;
         Ok(self)
     }
 }
 
-fn parse(url: &str) -> Result<Uri, String> {
-    // A fragment is for the one who asks, and is not sent.
-    let url = url.split_once('#').map_or(url, |(url, _)| url);
-    let uri: Uri = url.parse().map_err(|error| format!("parse {url:?}: {error}"))?;
-    match uri.scheme_str() {
-        Some("http" | "https") => Ok(uri),
-        scheme => Err(format!("unsupported protocol scheme {:?}", scheme.unwrap_or_default())),
-    }
+/// Whether a host is another one or below it.
+fn is_within(host: &str, other: &str) -> bool {
+    let (host, other) = (host.to_ascii_lowercase(), other.to_ascii_lowercase());
+    host == other || host.strip_suffix(&other).is_some_and(|rest| rest.ends_with('.'))
 }
 
-/// A `Location`, which may leave out what stays the same.
-fn resolve(base: &Uri, location: &str) -> String {
-    let authority = base.authority().map_or("", |authority| authority.as_str());
-    let scheme = base.scheme_str().unwrap_or("http");
-    if location.contains("://") {
-        location.to_owned()
-    } else if location.starts_with("//") {
-        format!("{scheme}:{location}")
-    } else if location.starts_with('/') {
-        format!("{scheme}://{authority}{location}")
-    } else if location.starts_with('?') {
-        format!("{scheme}://{authority}{}{location}", base.path())
-    } else {
-        let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        format!("{scheme}://{authority}{folder}/{location}")
-    }
-}
+/// What a request has because of its body and its connection, not by wish.
+const OF_THE_REQUEST: [HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER];
 
 fn headers(definition: &CheckDefinition) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, values) in &definition.header {
         let name: HeaderName =
             name.parse().map_err(|_| format!("net/http: invalid header field name {name:?}"))?;
+        if OF_THE_REQUEST.contains(&name) {
+            continue;
+        }
         for value in values {
             let value = HeaderValue::from_str(value).map_err(|_| {
                 format!("net/http: invalid header field value for {:?}", name.as_str())

@@ -157,16 +157,124 @@ async fn a_server_that_says_nothing_runs_into_the_timeout() {
     assert!(finding.output.contains("context deadline exceeded"), "{}", finding.output);
 }
 
-#[test]
-fn a_location_may_leave_out_what_stays_the_same() {
-    let base: Uri = "http://h:1/a/b?q".parse().unwrap();
-    for (location, url) in [
-        ("http://o/x", "http://o/x"),
-        ("//o/x", "http://o/x"),
-        ("/x", "http://h:1/x"),
-        ("x?y", "http://h:1/a/x?y"),
-        ("?y", "http://h:1/a/b?y"),
+/// Answers 200 with the request as its body, but sends `/to?…` on to what follows.
+async fn serve_requests() -> String {
+    serve(|request| {
+        let path = request.split(' ').nth(1).unwrap();
+        match path.strip_prefix("/to?") {
+            Some(location) => reply("302 Found", &format!("Location: {location}\r\n"), ""),
+            None => reply("200 OK", "", request),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_user_in_the_url_becomes_basic_authentication_unless_a_header_is_given() {
+    let address = serve_requests().await;
+    let with_user = |path: &str| CheckDefinition {
+        http: format!("http://user:pass@{address}{path}"),
+        ..Default::default()
+    };
+    let basic = "Authorization: Basic dXNlcjpwYXNz\r\n";
+    let output = probe(with_user("/")).await.output;
+    assert!(output.contains(basic) && output.contains(&format!("Host: {address}\r\n")), "{output}");
+    // A path alone stays with the user; another URL has its own, or none.
+    let output = probe(with_user("/to?/x")).await.output;
+    assert!(output.contains("GET /x ") && output.contains(basic), "{output}");
+    let output = probe(with_user(&format!("/to?http://{address}/x"))).await.output;
+    assert!(!output.contains("Authorization"), "{output}");
+    let output = probe(with_user(&format!("/to?http://a:b@{address}/x"))).await.output;
+    assert!(output.contains("Authorization: Basic YTpi\r\n"), "{output}");
+    let given = CheckDefinition {
+        header: [("Authorization".to_owned(), vec!["Bearer t".to_owned()])].into(),
+        ..with_user(&format!("/to?http://a:b@{address}/x"))
+    };
+    let output = probe(given).await.output;
+    assert!(output.contains("Authorization: Bearer t\r\n"), "{output}");
+    assert_eq!(output.matches("Authorization").count(), 1, "{output}");
+}
+
+#[tokio::test]
+async fn a_url_written_by_hand_is_asked_escaped() {
+    let address = serve_requests().await;
+    for (written, sent) in [
+        ("", "GET / "),
+        ("?probe=1", "GET /?probe=1 "),
+        ("/a b", "GET /a%20b "),
+        ("/\u{fc}", "GET /%C3%BC "),
+        ("/?q=a b", "GET /?q=a%20b "),
+        ("/x#part", "GET /x "),
+        ("/to?/a b", "GET /a%20b "),
     ] {
-        assert_eq!(resolve(&base, location), url);
+        let output = probe(check(&address, written)).await.output;
+        assert!(output.contains(sent), "{written}: {output}");
     }
+    let port = address.rsplit_once(':').unwrap().1;
+    let found = probe(check(&format!(":{port}"), "/here")).await;
+    assert_eq!(found.status, CheckStatus::Passing, "{}", found.output);
+}
+
+#[tokio::test]
+async fn a_request_without_a_body_says_so_where_one_is_expected() {
+    let address = serve_requests().await;
+    for (method, says) in
+        [("POST", true), ("PUT", true), ("PATCH", true), ("GET", false), ("DELETE", false)]
+    {
+        let output = probe(CheckDefinition { method: method.to_owned(), ..check(&address, "/") })
+            .await
+            .output;
+        assert_eq!(output.contains("Content-Length: 0\r\n"), says, "{method}: {output}");
+    }
+    let lying = CheckDefinition {
+        method: "POST".to_owned(),
+        header: [("content-length".to_owned(), vec!["7".to_owned()])].into(),
+        ..check(&address, "/")
+    };
+    assert!(probe(lying).await.output.contains("Content-Length: 0\r\n"));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_in_time_counts_as_far_as_it_came() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answered = tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nso far";
+            stream.write_all(answer).await.unwrap();
+            held.push(stream);
+        }
+    });
+    // The answer is there at once, but a busy machine may look at it late.
+    let mut finding = Finding::critical("never asked");
+    for seconds in [1, 5, 20] {
+        let timeout_ns = seconds * 1_000_000_000;
+        finding = probe(CheckDefinition { timeout_ns, ..check(&address, "/") }).await;
+        if finding.status == CheckStatus::Passing {
+            break;
+        }
+    }
+    assert!(finding.output.ends_with("200 OK Output: so far"), "{}", finding.output);
+    answered.abort();
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_critical_and_says_why() {
+    for (url, why) in [
+        ("localhost:8080/health", "unsupported protocol scheme \"localhost\""),
+        ("/health", "unsupported protocol scheme \"\""),
+        ("http:///health", "http: no Host in request URL"),
+    ] {
+        let finding = probe(CheckDefinition { http: url.to_owned(), ..Default::default() }).await;
+        assert_eq!(finding.status, CheckStatus::Critical);
+        assert_eq!(finding.output, format!("Get {url:?}: {why}"));
+    }
+}
+
+#[test]
+fn secrets_stay_within_the_host_they_are_for() {
+    assert!(is_within("h:1", "h:1") && is_within("a.h", "h") && is_within("H", "h"));
+    assert!(!is_within("h:2", "h:1") && !is_within("ah", "h") && !is_within("h", "a.h"));
 }

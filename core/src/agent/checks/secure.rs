@@ -97,7 +97,7 @@ impl Secure {
             Err(error) => return Err(format!("tls: {error}")),
         };
         let name = match self.name.as_str() {
-            "" => host.trim_start_matches('[').trim_end_matches(']'),
+            "" => host,
             name => name,
         };
         let stream = connector.connect(name, stream).await;

@@ -23,6 +23,15 @@ impl Tail {
         self.kept.extend(fitting);
     }
 
+    /// What is kept, a paragraph below what is to be said first.
+    pub(super) fn behind(self, mut first: String) -> String {
+        if self.total > 0 {
+            first.push_str("\n\n");
+            first.push_str(&self.into_text());
+        }
+        first
+    }
+
     /// What is kept, and if it is not all, how much of it that is.
     pub(super) fn into_text(self) -> String {
         let kept: Vec<u8> = self.kept.into();

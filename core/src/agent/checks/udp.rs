@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use coord_wire::consul::check::CheckDefinition;
-use tokio::net::{UdpSocket, lookup_host};
+use tokio::net::UdpSocket;
 
-use super::dial::{host, text};
+use super::dial::{parse, resolve, text};
 use super::probe::{self, Finding};
 use crate::clock;
 
@@ -33,9 +33,8 @@ impl UdpProbe {
 
     /// Sends a datagram and waits for an answer or a refusal.
     async fn knock(&self) -> Result<(), String> {
-        let unknown = || format!("dial udp: lookup {}: no such host", host(&self.target));
-        let mut addresses = lookup_host(&self.target).await.map_err(|_| unknown())?;
-        let address = addresses.next().ok_or_else(unknown)?;
+        let addresses = resolve("udp", &parse("udp", &self.target)?).await?;
+        let address = addresses.first().copied().ok_or("dial udp: no such host")?;
         exchange(address).await.map_err(|error| format!("read udp {address}: {}", text(&error)))
     }
 }
