@@ -36,6 +36,9 @@ const REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 /// A refused batch waits this long for the leader question to settle.
 const REROUTE_DELAY: Duration = Duration::from_millis(10);
 
+/// The founding is applied: no term has to think of it any more.
+const FOR_GOOD: u64 = u64::MAX;
+
 /// How many znodes one sweep removes at most; what is left over waits for the next.
 const SWEEP_MAX: usize = 10_000;
 
@@ -181,6 +184,28 @@ impl Inner {
         self.session_clock.report(report).await;
     }
 
+    /// Orders the founding before anything else, if there was none: whatever comes
+    /// first takes the first revision, and clients of Consul take an index of 1 for
+    /// that of a server that is not ready.
+    pub(super) fn found_first(self: &Arc<Self>) {
+        let founded_in = self.founded_in.load(Ordering::Acquire);
+        if founded_in == FOR_GOOD {
+            return;
+        }
+        let found = found(&self.replica.state());
+        let Some(found) = found else {
+            self.founded_in.store(FOR_GOOD, Ordering::Release);
+            return;
+        };
+        let status = self.consensus.status();
+        if status.role == ConsensusRole::Leader && founded_in != status.term {
+            drop(self.decide(status.term, vec![found]));
+            // The log keeps the order, so once in a term is enough. If that is not
+            // taken, `lead_sessions` tries again.
+            self.founded_in.store(status.term, Ordering::Release);
+        }
+    }
+
     fn lead_sessions(self: &Arc<Self>) {
         let status = self.consensus.status();
         let deciding = self.deciding_term();
@@ -253,4 +278,29 @@ fn overdue_znodes(inner: &Inner) -> Vec<ZnodeOp> {
         ops.extend(unused.map(|path| ZnodeOp::ReapUnused { path: Box::from(&**path), unused_ms }));
     }
     ops
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use coord_state::consul::{ConsulCommand, KvOp};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::node::Node;
+    use crate::settings::Settings;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_ordered_before_the_founding() {
+        let directory = TempDir::new().unwrap();
+        let settings = Settings { data_dir: directory.path().to_owned(), ..Settings::default() };
+        let node = Node::builder(settings.validate().unwrap()).start().await.unwrap();
+        // It waits for a leader, and is sent to it as soon as there is one.
+        let (key, value) = (Bytes::from_static(b"k"), Bytes::new());
+        let set = ConsulCommand::Kv(KvOp::Set { key, value, flags: 0 });
+        let applied = node.propose(Command::Consul(set)).await.unwrap();
+        assert!(applied.revision.0 > 1, "{applied:?}");
+        assert!(node.read(|state| state.foundation().is_some()));
+        node.stop().await;
+    }
 }

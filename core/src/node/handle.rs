@@ -52,6 +52,9 @@ pub(super) struct Inner {
     pub(super) zk_addr: OnceLock<SocketAddr>,
     /// The leader's number, 0 for none: where batches go.
     pub(super) leader: AtomicU64,
+    /// The last term in which this member, leading, founded the cluster because
+    /// something else was about to be ordered. The largest number once it is founded.
+    pub(super) founded_in: AtomicU64,
     /// Something in flight has to be sent again.
     pub(super) reroute: Notify,
     /// Held by whoever changes the members.
@@ -447,8 +450,14 @@ impl Inner {
         }
     }
 
-    /// Stamps a batch with the state's time and appends it to the log.
-    pub(super) fn append(&self, batch: &[u8], on_refused: impl FnOnce() + Send + 'static) {
+    /// Stamps a batch with the state's time and appends it to the log, behind the
+    /// founding of the cluster.
+    pub(super) fn append(
+        self: &Arc<Self>,
+        batch: &[u8],
+        on_refused: impl FnOnce() + Send + 'static,
+    ) {
+        self.found_first();
         let mut stored = batch.to_vec();
         StoredBatch::stamp(&mut stored, self.replica.state_time.lead());
         self.work.proposed(stored.len());

@@ -130,6 +130,7 @@ impl NodeBuilder {
             fresh: FreshIds::new(member, incarnation),
             zk_addr: OnceLock::new(),
             leader: AtomicU64::new(0),
+            founded_in: AtomicU64::new(0),
             reroute: Notify::new(),
             changing: tokio::sync::Mutex::default(),
             tidying: tokio::sync::Mutex::default(),
