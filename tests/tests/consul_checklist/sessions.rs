@@ -225,3 +225,21 @@ fn s_11_another_leader_ends_no_live_session() {
     assert_eq!(renewed.json()[0]["ID"], *session);
     assert!(is_live(other, &session));
 }
+
+#[test]
+fn an_id_of_36_characters_without_hyphens_is_that_of_no_session() {
+    let member = member();
+    let digits = "0123456789abcdef0123456789abcdef0123";
+    member.get(&format!("/v1/session/info/{digits}")).says(200, "[]");
+    member.put(&format!("/v1/session/destroy/{digits}"), "").says(200, "true");
+    let text = format!("Session id '{digits}' not found");
+    member.put(&format!("/v1/session/renew/{digits}"), "").says(404, &text);
+    let text = format!("invalid session \"{digits}\"");
+    member.put(&format!("/v1/kv/k?acquire={digits}"), "x").says(500, &text);
+    member.put(&format!("/v1/kv/k?release={digits}"), "x").says(200, "false");
+    // Hyphens in other places are no other id.
+    let session = member.session("{}");
+    let moved = format!("{}----", session.replace('-', ""));
+    let found = member.json(&format!("/v1/session/info/{moved}"));
+    assert_eq!(found[0]["ID"], session);
+}

@@ -207,3 +207,79 @@ fn o_07_the_member_counts_its_requests_and_records() {
     assert!(lines.contains(&"# TYPE consul_raft_apply counter"));
     assert!(lines.contains(&"consul_api_http_count{method=\"PUT\",path=\"v1_kv_\"} 2"));
 }
+
+#[test]
+fn a_body_is_read_up_to_its_first_value_whatever_its_bytes_are() {
+    let member = member();
+    let check = r#"{"Name":"c","TTL":"60s"}"#;
+    member.put("/v1/agent/check/register", check).says(200, "");
+    for (body, output) in [
+        (&b"{\"Status\":\"passing\",\"Output\":\"caf\xe9\"}"[..], "caf\u{fffd}"),
+        (br#"{"Status":"warning","Output":"x\ud83d"}"#, "x\u{fffd}"),
+        (br#"{"Status":"passing","Output":"x"}{"Status":"critical"}"#, "x"),
+        (br#"{"Status":"warning","Output":"y"} and more"#, "y"),
+    ] {
+        member.put("/v1/agent/check/update/c", body).says(200, "");
+        let check = &member.json("/v1/agent/checks")["c"];
+        assert_eq!(check["Output"], output);
+    }
+    for (path, body) in [
+        ("/v1/agent/service/register", &b"{\"Name\":\"u\",\"Meta\":{\"owner\":\"Ren\xe9\"}} x"[..]),
+        ("/v1/catalog/register", b"{\"Node\":\"u\",\"Address\":\"1.2.3.4\"}\xff"),
+        ("/v1/catalog/deregister", b"{\"Node\":\"\xe9\"}"),
+        ("/v1/session/create", b"{\"Name\":\"Ren\xe9\"} x"),
+        ("/v1/txn", b"[{\"KV\":{\"Verb\":\"get-tree\",\"Key\":\"Ren\xe9\"}}] x"),
+    ] {
+        member.put(path, body).ok();
+    }
+    let query = b"{\"Name\":\"Ren\xe9\",\"Service\":{\"Service\":\"u\"}} x";
+    member.send("POST", "/v1/query", &[], query).ok();
+}
+
+#[test]
+fn another_namespace_is_refused_wherever_it_is_named() {
+    let member = member();
+    let scoped = |header, value| member.send("PUT", "/v1/kv/k", &[(header, value)], b"x");
+    scoped("X-Consul-Namespace", "team-a").says(
+        400,
+        "Invalid header: \"X-Consul-Namespace\" - Namespaces are a Consul Enterprise feature",
+    );
+    assert_eq!(scoped("X-Consul-Partition", "p").status, 400);
+    assert_eq!(member.put("/v1/kv/k?ns=team-a", "x").status, 400);
+    assert_eq!(member.get("/v1/kv/k").status, 404, "nothing was written");
+    scoped("X-Consul-Namespace", "default").says(200, "true");
+    scoped("X-Consul-Namespace", "").says(200, "true");
+
+    for (path, body) in [
+        ("/v1/agent/service/register", r#"{"Name":"s","Namespace":"team-a"}"#),
+        ("/v1/agent/check/register", r#"{"Name":"c","TTL":"9s","Namespace":"team-a"}"#),
+        ("/v1/catalog/register", r#"{"Node":"n","Address":"a","Partition":"p"}"#),
+        ("/v1/session/create", r#"{"Namespace":"team-a"}"#),
+        ("/v1/txn", r#"[{"KV":{"Verb":"set","Key":"k","Value":"","Namespace":"team-a"}}]"#),
+    ] {
+        let reply = member.put(path, body);
+        assert_eq!(reply.status, 400, "{path}: {}", reply.text());
+        assert!(reply.text().contains("Consul Enterprise feature"), "{path}: {}", reply.text());
+    }
+    let body = r#"{"Name":"s","Namespace":"default"}"#;
+    member.put("/v1/agent/service/register", body).says(200, "");
+}
+
+#[test]
+fn of_a_peer_there_is_nothing_to_tell() {
+    let member = member();
+    member.put("/v1/agent/service/register", r#"{"Name":"web"}"#).says(200, "");
+    for (path, nothing) in [
+        ("/v1/health/service/web?peer=other", "[]"),
+        ("/v1/health/state/any?peer=other", "[]"),
+        ("/v1/catalog/service/web?peer=other", "[]"),
+        ("/v1/catalog/nodes?peer=other", "[]"),
+        ("/v1/catalog/services?peer=other", "{}"),
+        ("/v1/catalog/node/home?peer=other", "null"),
+    ] {
+        let reply = member.get(path);
+        reply.says(200, nothing);
+        assert!(reply.index() >= 1, "{path}");
+    }
+    assert_eq!(member.json("/v1/health/service/web?peer=").as_array().unwrap().len(), 1);
+}

@@ -103,3 +103,43 @@ fn k_19_a_transaction_that_only_reads_says_how_fresh_it_is() {
     assert_eq!(reply.header("X-Consul-Knownleader"), Some("true"));
     assert_eq!(reply.header("X-Consul-Lastcontact"), Some("0"));
 }
+
+#[test]
+fn failures_of_every_kind_are_told_together() {
+    let member = member();
+    let operations = json!([
+        {"KV": {"Verb": "get", "Key": "missing"}},
+        {"KV": {"Verb": "bogus", "Key": "k"}},
+        {"KV": {"Verb": "set", "Key": "k", "Value": "MQ=="}},
+        {"KV": {"Verb": "set", "Key": ""}},
+        {"KV": {"Verb": "lock", "Key": "k", "Session": "0123456789abcdef0123456789abcdef0123"}},
+        {"Node": {"Verb": "get", "Node": {"Node": "nobody"}}},
+    ]);
+    let reply = txn(&member, &operations);
+    assert_eq!(reply.status, 409);
+    let errors = reply.json()["Errors"].clone();
+    let told: Vec<_> = errors.as_array().unwrap().iter().map(|one| &one["OpIndex"]).collect();
+    assert_eq!(told, [0, 1, 3, 4, 5], "{errors}");
+    assert_eq!(errors[1]["What"], "unknown KV verb \"bogus\"");
+    assert_eq!(member.get("/v1/kv/k").status, 404);
+    // Those that only read tell all of them, too.
+    let reads = json!([operations[0], operations[1], operations[5]]);
+    let errors = txn(&member, &reads).json()["Errors"].clone();
+    assert_eq!(errors.as_array().unwrap().len(), 3, "{errors}");
+}
+
+#[test]
+fn a_check_of_no_session_asks_whether_nobody_holds_the_key() {
+    let member = member();
+    member.put("/v1/kv/lock", "x").ok();
+    let check = json!({"KV": {"Verb": "check-session", "Key": "lock", "Session": ""}});
+    let set = json!({"KV": {"Verb": "set", "Key": "lock", "Value": "eQ=="}});
+    assert_eq!(txn(&member, &json!([check, set])).status, 200);
+    let session = member.session("{}");
+    member.put(&format!("/v1/kv/lock?acquire={session}"), "z").says(200, "true");
+    let reply = txn(&member, &json!([check]));
+    assert_eq!(reply.status, 409);
+    let what =
+        format!("failed session check for key \"lock\", current session \"{session}\" != \"\"");
+    assert_eq!(reply.json()["Errors"][0]["What"], what);
+}

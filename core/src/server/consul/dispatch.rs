@@ -58,10 +58,12 @@ impl Begun {
             Ok(Found::Call { route, cached, call }) => {
                 let (clock, method) = (front.node.clock(), call.method.clone());
                 let began = clock.monotonic();
-                let answer = match front.check_serves(route.endpoint) {
-                    Ok(()) => handle(front, route.endpoint, call).await,
-                    Err(refused) => Err(refused),
-                };
+                let answer =
+                    match (front.check_serves(route.endpoint), nothing_of_a_peer(route, &call)) {
+                        (Err(refused), _) => Err(refused),
+                        (Ok(()), Some(nothing)) => front.nothing(&call, nothing).await,
+                        (Ok(()), None) => handle(front, route.endpoint, call).await,
+                    };
                 let taken = clock.monotonic().saturating_sub(began);
                 front.measured.request(method.as_str(), route.path, taken);
                 // It may have waited for long.
@@ -151,7 +153,7 @@ fn find(
         }));
     }
     let params = Params::parse(head.uri.query().unwrap_or_default())?;
-    check_scope(front, &params)?;
+    check_scope(front, &params, &head.headers)?;
     let tail = Bytes::copy_from_slice(tail);
     check_cache_control(&head.headers)?;
     let cached = route.endpoint.is_cacheable() && params.has("cached");
@@ -218,24 +220,42 @@ fn extra_page(front: &Front, method: &Method, path: &[u8]) -> Option<Answer> {
 }
 
 /// Refuses what is not here: other datacenters, and the divisions of
-/// Consul Enterprise.
-fn check_scope(front: &Front, params: &Params) -> Result<(), HttpError> {
+/// Consul Enterprise, however they are named. What a body names is looked at by
+/// whoever reads it (`Fields::take_scope`).
+fn check_scope(front: &Front, params: &Params, headers: &HeaderMap) -> Result<(), HttpError> {
     front.check_datacenter(params.get("dc").unwrap_or_default())?;
+    let refuse = |place: &str, name: &str, what: &str| {
+        Err(HttpError::bad_request(format!(
+            "Invalid {place}: {name:?} - {what} a Consul Enterprise feature"
+        )))
+    };
     for (name, what) in
         [("ns", "Namespaces are"), ("partition", "Partitions are"), ("sg", "Sameness groups are")]
     {
-        if params.nonempty(name).is_some_and(|value| value != "default") {
-            return Err(HttpError::bad_request(format!(
-                "Invalid query parameter: {name:?} - {what} a Consul Enterprise feature"
-            )));
+        if !params.all(name).all(is_the_only_one) {
+            return refuse("query parameter", name, what);
         }
     }
-    if params.nonempty("peer").is_some() {
-        return Err(HttpError::bad_request(
-            "Invalid query parameter: \"peer\" - cluster peering is not supported",
-        ));
+    for (name, what) in
+        [("X-Consul-Namespace", "Namespaces are"), ("X-Consul-Partition", "Partitions are")]
+    {
+        let mut given = headers.get_all(name).iter();
+        if !given.all(|value| value.to_str().is_ok_and(is_the_only_one)) {
+            return refuse("header", name, what);
+        }
     }
     Ok(())
+}
+
+/// Whether it names the one namespace, or partition, that is here.
+fn is_the_only_one(name: &str) -> bool {
+    matches!(name.trim(), "" | "default")
+}
+
+/// The answer about a peer's services: there is no peer. Other endpoints do not
+/// look at the parameter.
+fn nothing_of_a_peer(route: &Route, call: &Call) -> Option<&'static str> {
+    call.params.nonempty("peer").and_then(|_| route.endpoint.nothing_of_a_peer())
 }
 
 impl Front {

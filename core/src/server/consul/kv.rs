@@ -1,9 +1,11 @@
 //! `/v1/kv/<key>`.
 
 use bytes::Bytes;
-use coord_state::Reply;
-use coord_state::consul::{ConsulCommand, ConsulReply, ConsulSessionId, KvEntry, KvOp};
+use coord_state::consul::{
+    ConsulCommand, ConsulRejection, ConsulReply, ConsulSessionId, KvEntry, KvOp,
+};
 use coord_state::event::Topic;
+use coord_state::{Rejection, Reply};
 use coord_wire::consul::kv::{KvAnswer, push_cut_key};
 use coord_wire::consul::{json, uuid};
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -15,6 +17,7 @@ use super::call::Call;
 use super::error_map::HttpError;
 use super::params::Params;
 use super::printing::elsewhere;
+use super::session::looked_up;
 
 const LIMIT_DOCUMENT: &str =
     "https://www.consul.io/docs/agent/config/config-files#kv_max_value_size";
@@ -147,7 +150,7 @@ impl Front {
                 return Err(HttpError::internal("missing session"));
             }
             // A holder that cannot exist holds nothing.
-            let Ok(session) = uuid::parse(text).map(ConsulSessionId) else {
+            let Some(session) = uuid::looked_up(text).ok().flatten().map(ConsulSessionId) else {
                 return Ok(Answer::json(&false, call.pretty()));
             };
             KvOp::Release { key, value, flags, session }
@@ -196,8 +199,8 @@ fn session_id(text: &str) -> Result<ConsulSessionId, HttpError> {
     if text.is_empty() {
         return Err(HttpError::internal("missing session"));
     }
-    uuid::parse(text).map(ConsulSessionId).map_err(|problem| {
-        HttpError::internal(format!("failed session lookup: index error: {problem}"))
+    looked_up(text)?.ok_or_else(|| {
+        HttpError::from(&Rejection::Consul(ConsulRejection::InvalidSession(text.into())))
     })
 }
 
@@ -220,6 +223,12 @@ mod tests {
         assert_eq!(error.status(), StatusCode::BAD_REQUEST);
         let params = Params::parse("cas=1&flags=2").unwrap();
         assert!(refuse_conflict(&params, &["cas", "acquire", "release"]).is_ok());
+    }
+
+    #[test]
+    fn an_id_that_no_session_can_have_is_told_as_an_invalid_session() {
+        let digits = "0123456789abcdef0123456789abcdef0123";
+        assert_eq!(session_id(digits).unwrap_err().text(), format!("invalid session {digits:?}"));
     }
 
     #[test]

@@ -23,10 +23,17 @@ impl Front {
     /// Lists that are always empty: peerings, exported and imported services. Who
     /// waits for a change waits its whole time, and does not ask in a loop.
     pub(super) async fn empty_list(&self, call: Call) -> Result<Answer, HttpError> {
-        let options = self.read_options(&call)?;
+        self.nothing(&call, "[]").await
+    }
+
+    /// JSON that never changes, for those who may wait for a change of it.
+    pub(super) async fn nothing(&self, call: &Call, json: &str) -> Result<Answer, HttpError> {
+        let options = self.read_options(call)?;
         let never = vec![Topic::Restoration];
-        let (meta, ()) = self.blocking(&options, never, |_| 1, |_| ()).await?;
-        Ok(Answer::json::<[(); 0]>(&[], call.pretty()).with_meta(meta))
+        let (mut meta, ()) = self.blocking(&options, never, |_| 1, |_| ()).await?;
+        meta.consistency = Some(options.consistency());
+        let pretty = if call.pretty() { "\n" } else { "" };
+        Ok(Answer::json_bytes(format!("{json}{pretty}").into_bytes()).with_meta(meta))
     }
 
     /// Intentions: there is none, so everything is allowed.

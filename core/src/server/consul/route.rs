@@ -230,6 +230,26 @@ impl Endpoint {
         )
     }
 
+    /// What it answers about a peer that there is none of, where peers can be asked for.
+    pub(super) fn nothing_of_a_peer(self) -> Option<&'static str> {
+        match self {
+            Self::CatalogNodes
+            | Self::CatalogService
+            | Self::CatalogConnect
+            | Self::HealthNode
+            | Self::HealthChecks
+            | Self::HealthService
+            | Self::HealthConnect
+            | Self::HealthState
+            | Self::InternalNodes
+            | Self::InternalServices => Some("[]"),
+            Self::CatalogServices => Some("{}"),
+            Self::CatalogNode | Self::InternalNode => Some("null"),
+            Self::CatalogNodeServices => Some(r#"{"Node":null,"Services":null}"#),
+            _ => None,
+        }
+    }
+
     /// Whether Consul's agent caches it where `?cached` allows.
     pub(super) fn is_cacheable(self) -> bool {
         matches!(
@@ -304,6 +324,15 @@ mod tests {
         assert_eq!(found("/v1/nope"), None);
         assert_eq!(found("/v1/txn/x"), None);
         assert_eq!(found("/nope"), None);
+    }
+
+    #[test]
+    fn of_a_peer_nothing_is_told_and_keys_do_not_know_any() {
+        let nothing =
+            |path: &str| Route::find(path.as_bytes()).unwrap().0.endpoint.nothing_of_a_peer();
+        assert_eq!(nothing("/v1/health/service/web"), Some("[]"));
+        assert_eq!(nothing("/v1/catalog/services"), Some("{}"));
+        assert_eq!(nothing("/v1/kv/a"), None);
     }
 
     #[test]

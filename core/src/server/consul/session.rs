@@ -66,17 +66,20 @@ impl Front {
     }
 
     pub(super) async fn session_destroy(&self, call: Call) -> Result<Answer, HttpError> {
-        let session = session_id(&call)?;
-        self.change(ConsulCommand::DestroySession { session }).await?;
+        if let Some(session) = session_id(&call)? {
+            self.change(ConsulCommand::DestroySession { session }).await?;
+        }
         Ok(Answer::json(&true, call.pretty()))
     }
 
     pub(super) async fn session_renew(&self, call: Call) -> Result<Answer, HttpError> {
-        let id = session_id(&call)?;
-        let live = self.holding(|| self.node.renew_consul_session(id)).await?;
+        let mut live = None;
+        if let Some(id) = session_id(&call)? {
+            live = self.holding(|| self.node.renew_consul_session(id)).await?.then_some(id);
+        }
         let pretty = call.pretty();
         let answer = self.node.read(|state| {
-            let session = state.consul().sessions().session(id).filter(|_| live)?;
+            let session = state.consul().sessions().session(live?)?;
             Some(json::encode(&[SessionAnswer::from(session)], pretty))
         });
         match answer {
@@ -90,7 +93,7 @@ impl Front {
 
     pub(super) async fn session_info(&self, call: Call) -> Result<Answer, HttpError> {
         let id = session_id(&call)?;
-        self.sessions(&call, |session| session.id == id).await
+        self.sessions(&call, |session| Some(session.id) == id).await
     }
 
     pub(super) async fn session_node(&self, call: Call) -> Result<Answer, HttpError> {
@@ -138,11 +141,19 @@ impl Front {
     }
 }
 
-fn session_id(call: &Call) -> Result<ConsulSessionId, HttpError> {
-    let text = call.required_name(MISSING_SESSION)?;
-    uuid::parse(&text).map(ConsulSessionId).map_err(|problem| {
-        HttpError::internal(format!("failed session lookup: index error: {problem}"))
-    })
+/// The session that the path names; `None` if no session can have such an id.
+fn session_id(call: &Call) -> Result<Option<ConsulSessionId>, HttpError> {
+    looked_up(&call.required_name(MISSING_SESSION)?)
+}
+
+/// The same of any text.
+pub(super) fn looked_up(text: &str) -> Result<Option<ConsulSessionId>, HttpError> {
+    match uuid::looked_up(text) {
+        Ok(id) => Ok(id.map(ConsulSessionId)),
+        Err(problem) => {
+            Err(HttpError::internal(format!("failed session lookup: index error: {problem}")))
+        }
+    }
 }
 
 /// Reads a TTL; 0 means none.

@@ -39,10 +39,7 @@ impl Front {
                 limits.kv_value_bytes_max
             )));
         }
-        let operations = match all_or_errors(request.operations) {
-            Ok(operations) => operations,
-            Err(errors) => return Ok(failed(errors, call.pretty())),
-        };
+        let operations: Vec<_> = request.operations.into_iter().map(tried).collect();
         if operations.iter().all(TxnOp::is_read) {
             self.read_txn(&operations, &options, call.pretty()).await
         } else {
@@ -88,16 +85,10 @@ impl Front {
     }
 }
 
-fn all_or_errors(operations: Vec<Result<TxnOp, String>>) -> Result<Vec<TxnOp>, Vec<OpError>> {
-    let mut good = Vec::with_capacity(operations.len());
-    let mut errors = Vec::new();
-    for (op_index, operation) in operations.into_iter().enumerate() {
-        match operation {
-            Ok(operation) => good.push(operation),
-            Err(what) => errors.push(OpError { op_index, what }),
-        }
-    }
-    if errors.is_empty() { Ok(good) } else { Err(errors) }
+/// What nobody can carry out fails in its place, so that every failing operation is
+/// told, and not only those of one kind.
+fn tried(operation: Result<TxnOp, String>) -> TxnOp {
+    operation.unwrap_or_else(|what| TxnOp::Fail { what: what.into() })
 }
 
 fn op_errors(errors: Vec<TxnError>) -> Vec<OpError> {

@@ -112,8 +112,13 @@ pub enum TxnOp {
     CheckIndex { key: Bytes, index: u64 },
     /// Fail unless this session holds the lock.
     CheckSession { key: Bytes, session: ConsulSessionId },
+    /// Fail unless the lock is held by whom this text names; empty means by nobody.
+    CheckHolder { key: Bytes, holder: Box<str> },
     /// Fail if the key exists.
     CheckNotExists { key: Bytes },
+    /// Fail with this text. It stands for an operation that nobody can carry out, so
+    /// that the others are tried and all failures are told at once.
+    Fail { what: Box<str> },
     /// Set a node; with an index only if its modify index matches (0: absent).
     NodeSet { node: NewNode, cas: Option<u64> },
     /// Read a node.

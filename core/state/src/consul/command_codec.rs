@@ -132,6 +132,8 @@ verbs! {
     13 => CheckSet { node, check, cas },
     14 => CheckGet { node, check_id },
     15 => CheckDelete { node, check_id, cas },
+    16 => CheckHolder { key, holder },
+    17 => Fail { what },
 }
 
 impl Encode for ConsulCommand {

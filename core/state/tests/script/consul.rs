@@ -108,6 +108,10 @@ fn key_op(line: &mut Line) -> Result<TxnOp, String> {
         "get_tree" => TxnOp::GetTree { prefix: key },
         "check_index" => TxnOp::CheckIndex { key, index },
         "check_session" => TxnOp::CheckSession { key, session },
+        "check_holder" => {
+            let holder = line.number("session")?.map(|holder| ConsulSessionId(holder).to_string());
+            TxnOp::CheckHolder { key, holder: holder.unwrap_or_default().into() }
+        }
         "check_not_exists" => TxnOp::CheckNotExists { key },
         other => return Err(format!("no operation `{other}` on keys")),
     })

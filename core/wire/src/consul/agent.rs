@@ -6,7 +6,7 @@ use coord_state::consul::{NewService, Weights};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::catalog::{self, TaggedAddressRequest, WeightsAnswer, take_enterprise};
+use super::catalog::{self, TaggedAddressRequest, WeightsAnswer};
 use super::check::CheckDefinition;
 use super::decode::{DecodeError, Fields};
 
@@ -84,7 +84,7 @@ impl ServiceDefinition {
             checks,
         };
         fields.raw("Ports");
-        take_enterprise(&mut fields);
+        fields.take_scope()?;
         fields.finish()?;
         Ok(definition)
     }

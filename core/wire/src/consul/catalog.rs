@@ -14,6 +14,8 @@ use super::health;
 
 pub(super) type Texts = BTreeMap<Box<str>, Box<str>>;
 
+static NO_TEXTS: Texts = BTreeMap::new();
+
 /// A node as printed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -69,7 +71,7 @@ pub struct ServiceNodeAnswer<'a> {
     #[serde(skip_serializing_if = "TaggedAnswers::is_empty")]
     service_tagged_addresses: TaggedAnswers<'a>,
     service_weights: WeightsAnswer,
-    service_meta: Option<&'a Texts>,
+    service_meta: &'a Texts,
     service_port: i64,
     service_socket_path: &'a str,
     service_enable_tag_override: bool,
@@ -96,7 +98,7 @@ impl<'a> ServiceNodeAnswer<'a> {
             service_address: &service.address,
             service_tagged_addresses: TaggedAnswers(&service.tagged_addresses),
             service_weights: service.weights.into(),
-            service_meta: service.meta.as_ref(),
+            service_meta: service.meta.as_ref().unwrap_or(&NO_TEXTS),
             service_port: service.port,
             service_socket_path: &service.socket_path,
             service_enable_tag_override: service.enable_tag_override,
@@ -289,7 +291,7 @@ pub fn registration(body: &[u8]) -> Result<RegistrationRequest, DecodeError> {
     for value in fields.values("Checks")?.unwrap_or_default() {
         checks.push(health::catalog_check(value)?);
     }
-    take_enterprise(&mut fields);
+    fields.take_scope()?;
     fields.finish()?;
     let (check_nodes, checks) = checks.into_iter().unzip();
     let services: Vec<NewService> = service.into_iter().collect();
@@ -334,17 +336,9 @@ pub fn deregistration(body: &[u8]) -> Result<DeregistrationRequest, DecodeError>
         check_id: fields.string("CheckID")?,
     };
     fields.string("Address")?;
-    take_enterprise(&mut fields);
+    fields.take_scope()?;
     fields.finish()?;
     Ok(request)
-}
-
-/// Accepts and ignores what carries tokens and enterprise scopes.
-pub(super) fn take_enterprise(fields: &mut Fields) {
-    for name in ["WriteRequest", "Namespace", "Partition", "EnterpriseMeta", "PeerName", "Locality"]
-    {
-        fields.raw(name);
-    }
 }
 
 /// Reads a service as the catalog and transactions take it.
@@ -364,7 +358,7 @@ pub fn service(value: Value) -> Result<NewService, DecodeError> {
             .collect(),
         meta: fields.string_map("Meta")?.map(boxed_texts),
         port: fields.integer("Port")?.unwrap_or(0),
-        weights: weights(&mut fields)?.unwrap_or_default(),
+        weights: weights(&mut fields)?.filter(are_valid).unwrap_or_default(),
         enable_tag_override: fields.bool("EnableTagOverride")?,
         kind: fields.string("Kind")?.into(),
         socket_path: fields.string("SocketPath")?.into(),
@@ -374,7 +368,7 @@ pub fn service(value: Value) -> Result<NewService, DecodeError> {
     for name in ["CreateIndex", "ModifyIndex", "Ports"] {
         fields.raw(name);
     }
-    take_enterprise(&mut fields);
+    fields.take_scope()?;
     fields.finish()?;
     Ok(service)
 }
@@ -388,7 +382,15 @@ pub(super) fn kept(value: Option<Value>) -> Box<str> {
     }
 }
 
-/// The weights in a service, if given. Zero for both is as good as absent.
+/// Whether DNS could tell them. The catalog takes weights that are none as absent:
+/// every Go program that sets none sends zero for both.
+fn are_valid(weights: &Weights) -> bool {
+    (1..=WEIGHT_MAX).contains(&weights.passing) && (0..=WEIGHT_MAX).contains(&weights.warning)
+}
+
+const WEIGHT_MAX: i64 = 65_535;
+
+/// The weights in a service, as given if they are.
 ///
 /// # Errors
 /// [`DecodeError`].
@@ -449,7 +451,7 @@ pub fn node(value: Value) -> Result<(NewNode, u64), DecodeError> {
     };
     fields.raw("CreateIndex");
     let modify_index = fields.unsigned("ModifyIndex")?;
-    take_enterprise(&mut fields);
+    fields.take_scope()?;
     fields.finish()?;
     Ok((node, modify_index))
 }

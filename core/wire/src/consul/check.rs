@@ -141,7 +141,7 @@ impl CheckDefinition {
         for name in ["ProxyHTTP", "ExposedPort"] {
             fields.raw(name);
         }
-        super::catalog::take_enterprise(&mut fields);
+        fields.take_scope()?;
         fields.finish()?;
         Ok(definition)
     }

@@ -81,6 +81,7 @@ pub fn update(body: &[u8]) -> Result<Result<NodeCoordinate, &'static str>, Decod
     let mut fields = Fields::parse(body, "structs.CoordinateUpdateRequest")?;
     let node = fields.string("Node")?;
     let segment = fields.string("Segment")?;
+    fields.take_scope()?;
     let coord = fields.object("Coord")?.map(Value::Object).unwrap_or(Value::Null);
     let mut coord = Fields::of(coord, "coordinate.Coordinate")?;
     let vector = coord.values("Vec")?.unwrap_or_default();

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
-use super::duration;
+use super::{duration, lenient};
 
 /// Why a body was not understood: Go's sentence, without a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,15 +44,21 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// Parses a body. Empty is `EOF`.
+/// Parses the first JSON value of a body. Empty is `EOF`.
+///
+/// As Go's decoder does it: bytes that are not UTF-8 and halves of surrogate pairs
+/// become U+FFFD, and what follows the value is not looked at.
 ///
 /// # Errors
-/// [`DecodeError`] if it is not one JSON value.
+/// [`DecodeError`] if it does not begin with a JSON value.
 pub fn parse(body: &[u8]) -> Result<Value, DecodeError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(DecodeError::new("EOF"));
     }
-    serde_json::from_slice(body).map_err(|error| {
+    let text = lenient::text(body);
+    let body = text.as_bytes();
+    let mut first = serde_json::Deserializer::from_str(&text);
+    Value::deserialize(&mut first).map_err(|error| {
         if error.is_eof() {
             return DecodeError::new("unexpected EOF");
         }
@@ -273,6 +280,36 @@ impl Fields {
         }
     }
 
+    /// Takes what stands for tokens, and the divisions of Consul Enterprise and of
+    /// newer versions. There is one of each here: whoever names another is told so,
+    /// because what it asks for would happen where it did not mean it to.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if another namespace, partition, peer or sameness group is
+    /// named than the one there is.
+    pub fn take_scope(&mut self) -> Result<(), DecodeError> {
+        for name in ["WriteRequest", "EnterpriseMeta", "Locality"] {
+            self.raw(name);
+        }
+        for (name, why) in [
+            ("Namespace", "Namespaces are a Consul Enterprise feature"),
+            ("Partition", "Partitions are a Consul Enterprise feature"),
+            ("SamenessGroup", "Sameness groups are a Consul Enterprise feature"),
+            ("PeerName", "cluster peering is not supported"),
+            ("Peer", "cluster peering is not supported"),
+        ] {
+            let is_the_only_one = match self.value(name) {
+                None => true,
+                Some(Value::String(text)) => text.is_empty() || text == "default",
+                Some(_) => false,
+            };
+            if !is_the_only_one {
+                return Err(DecodeError::new(format!("json: unknown field {name:?} - {why}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses what nobody took.
     ///
     /// # Errors
@@ -349,6 +386,36 @@ mod tests {
             parse(b"xyz").unwrap_err().to_string(),
             "invalid character 'x' looking for beginning of value"
         );
+    }
+
+    #[test]
+    fn text_that_is_not_unicode_is_replaced_and_what_follows_the_value_is_ignored() {
+        for (body, output) in [
+            (&b"{\"A\":\"caf\xe9\"}"[..], "caf\u{fffd}"),
+            (b"{\"A\":\"x\xf0\x9f\"}", "x\u{fffd}\u{fffd}"),
+            (br#"{"A":"x\ud83d"}"#, "x\u{fffd}"),
+            (br#"{"A":"x"} and more"#, "x"),
+            (b"{\"A\":\"x\"}\n{\"A\":\"y\"}", "x"),
+            (b"{\"A\":\"x\"}\xff", "x"),
+        ] {
+            let mut fields = Fields::parse(body, "T").unwrap();
+            assert_eq!(fields.string("A").as_deref(), Ok(output), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn another_namespace_than_the_default_one_is_refused() {
+        for (body, refused) in [
+            (r#"{"Namespace":"team-a"}"#, Some("Namespace")),
+            (r#"{"namespace":"team-a"}"#, Some("Namespace")),
+            (r#"{"Partition":"p"}"#, Some("Partition")),
+            (r#"{"PeerName":"p"}"#, Some("PeerName")),
+            (r#"{"Namespace":"","Partition":"default","PeerName":null}"#, None),
+        ] {
+            let refusal = fields(body).take_scope().err().map(|error| error.to_string());
+            let named = refusal.as_deref().map(|text| text.split('"').nth(1).unwrap());
+            assert_eq!(named, refused, "{body}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::catalog::{NodeAnswer, NodeServiceAnswer, complete_check, take_enterprise};
+use super::catalog::{NodeAnswer, NodeServiceAnswer, complete_check};
 use super::decode::{DecodeError, Fields};
 use super::duration;
 
@@ -274,7 +274,7 @@ pub fn check(value: Value) -> Result<(String, NewCheck, u64), DecodeError> {
     for name in ["ServiceName", "ServiceTags", "CreateIndex", "ExposedPort"] {
         fields.raw(name);
     }
-    take_enterprise(&mut fields);
+    fields.take_scope()?;
     fields.finish()?;
     Ok((node, check, modify_index))
 }

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Decoding follows Go's `encoding/json`, because clients were written against
-//! it: names match whatever their case, snake_case is an accepted spelling, and
-//! the error texts are Go's. Encoding follows it too: compact, HTML-escaped,
+//! it: names match whatever their case, snake_case is an accepted spelling, text
+//! that is no Unicode is mended, and the error texts are Go's. Encoding follows it too: compact, HTML-escaped,
 //! fields in a fixed order. Nothing here knows about HTTP or sockets.
 
 pub mod agent;
@@ -22,6 +22,7 @@ pub mod health;
 pub mod json;
 mod json_compact;
 pub mod kv;
+mod lenient;
 pub mod query;
 pub mod regexp;
 pub mod session;

@@ -280,9 +280,7 @@ fn wanted(value: Value) -> Result<Wanted, DecodeError> {
         service_meta: fields.string_map("ServiceMeta")?,
         connect: fields.bool("Connect")?,
     };
-    for name in ["Namespace", "Partition", "Peer", "SamenessGroup", "EnterpriseMeta"] {
-        fields.raw(name);
-    }
+    fields.take_scope()?;
     fields.finish()?;
     Ok(wanted)
 }

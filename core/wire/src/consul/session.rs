@@ -63,6 +63,7 @@ impl SessionRequest {
             ttl: ttl(&mut fields)?,
             ..Self::default()
         };
+        fields.take_scope()?;
         if let Some(value) = fields.value("LockDelay") {
             request.lock_delay_ns = lock_delay(&value)?;
         }
@@ -114,7 +115,11 @@ fn list_if_given(fields: &mut Fields, name: &str) -> Result<Option<Vec<String>>,
 fn service_check(value: Value) -> Result<String, DecodeError> {
     match value {
         Value::String(id) => Ok(id),
-        other => Fields::of(other, "structs.ServiceCheck")?.string("ID"),
+        other => {
+            let mut fields = Fields::of(other, "structs.ServiceCheck")?;
+            fields.take_scope()?;
+            fields.string("ID")
+        }
     }
 }
 

@@ -61,9 +61,7 @@ impl TxnRequest {
         let flags = fields.unsigned("Flags")?;
         let index = fields.unsigned("Index")?;
         let session = fields.string("Session")?;
-        for name in ["Namespace", "Partition"] {
-            fields.raw(name);
-        }
+        fields.take_scope()?;
         fields.finish()?;
         if value.len() > value_bytes_max && self.too_large.is_none() {
             self.too_large = Some((key.clone(), value.len()));
@@ -103,17 +101,31 @@ fn kv_op(
         return Err("Must provide key".to_owned());
     }
     let key = Bytes::from(key);
-    let holder = || match session {
+    let named = || match session {
         "" => Err("missing session".to_owned()),
-        text => uuid::parse(text)
+        text => Ok(text),
+    };
+    // Only who takes a lock is looked up; elsewhere texts are compared.
+    let taker = || {
+        uuid::looked_up(named()?)
+            .map_err(|error| format!("failed session lookup: index error: {error}"))?
             .map(ConsulSessionId)
-            .map_err(|error| format!("failed session lookup: index error: {error}")),
+            .ok_or_else(|| format!("invalid session {session:?}"))
+    };
+    let holder = |key: &Bytes| {
+        uuid::looked_up(named()?).ok().flatten().map(ConsulSessionId).ok_or_else(|| {
+            let key = String::from_utf8_lossy(key);
+            format!("failed to unlock key {key:?}, lock isn't held, or is held by another session")
+        })
     };
     Ok(match verb {
         "set" => TxnOp::Kv(KvOp::Set { key, value, flags }),
         "cas" => TxnOp::Kv(KvOp::Cas { key, value, flags, index }),
-        "lock" => TxnOp::Kv(KvOp::Acquire { key, value, flags, session: holder()? }),
-        "unlock" => TxnOp::Kv(KvOp::Release { key, value, flags, session: holder()? }),
+        "lock" => TxnOp::Kv(KvOp::Acquire { key, value, flags, session: taker()? }),
+        "unlock" => {
+            let session = holder(&key)?;
+            TxnOp::Kv(KvOp::Release { key, value, flags, session })
+        }
         "delete" => TxnOp::Kv(KvOp::Delete { key }),
         "delete-cas" => TxnOp::Kv(KvOp::DeleteCas { key, index }),
         "delete-tree" => TxnOp::Kv(KvOp::DeleteTree { prefix: key }),
@@ -121,7 +133,7 @@ fn kv_op(
         "get-or-empty" => TxnOp::GetOrEmpty { key },
         "get-tree" => TxnOp::GetTree { prefix: key },
         "check-index" => TxnOp::CheckIndex { key, index },
-        "check-session" => TxnOp::CheckSession { key, session: holder()? },
+        "check-session" => TxnOp::CheckHolder { key, holder: session.into() },
         "check-not-exists" => TxnOp::CheckNotExists { key },
         other => return Err(format!("unknown KV verb {other:?}")),
     })
@@ -153,9 +165,7 @@ fn service(value: Value) -> Result<Operation, DecodeError> {
     let mut body = fields.value("Service").unwrap_or(Value::Null);
     let index = take_modify_index(&mut body);
     let mut service: NewService = catalog::service(body)?;
-    for name in ["Namespace", "Partition"] {
-        fields.raw(name);
-    }
+    fields.take_scope()?;
     fields.finish()?;
     if service.id.is_empty() {
         service.id = service.name.clone();
@@ -318,6 +328,22 @@ mod tests {
         assert_eq!(request.operations[0], Err("unknown KV verb \"bogus\"".to_owned()));
         assert_eq!(request.operations[1], Err("Must provide key".to_owned()));
         assert!(request.operations[2].is_ok());
+    }
+
+    #[test]
+    fn a_session_is_looked_up_only_where_it_takes_a_lock() {
+        let of = |verb: &str, session: &str| {
+            let body = format!(r#"[{{"KV":{{"Verb":"{verb}","Key":"k","Session":"{session}"}}}}]"#);
+            parse(&body).unwrap().operations.remove(0)
+        };
+        let nobody = TxnOp::CheckHolder { key: "k".into(), holder: "".into() };
+        assert_eq!(of("check-session", ""), Ok(nobody));
+        assert!(of("check-session", "not a uuid").is_ok());
+        assert_eq!(of("lock", "").unwrap_err(), "missing session");
+        let digits = "0123456789abcdef0123456789abcdef0123";
+        assert_eq!(of("lock", digits).unwrap_err(), format!("invalid session {digits:?}"));
+        assert!(of("lock", "x").unwrap_err().starts_with("failed session lookup"));
+        assert!(of("unlock", "x").unwrap_err().starts_with("failed to unlock key \"k\""));
     }
 
     #[test]

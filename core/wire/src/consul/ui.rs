@@ -70,9 +70,12 @@ impl<'a> ServiceSummary<'a> {
 /// A node with everything on it, taken out of the catalog.
 #[derive(Debug)]
 pub struct TakenNode {
-    node: Arc<CatalogNode>,
-    services: Vec<Arc<CatalogService>>,
-    checks: Vec<Arc<HealthCheck>>,
+    /// The node.
+    pub node: Arc<CatalogNode>,
+    /// By service id.
+    pub services: Vec<Arc<CatalogService>>,
+    /// By check id.
+    pub checks: Vec<Arc<HealthCheck>>,
 }
 
 impl TakenNode {

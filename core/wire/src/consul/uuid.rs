@@ -22,6 +22,43 @@ pub fn parse(text: &str) -> Result<u128, &'static str> {
     Ok(value)
 }
 
+/// Reads what a client looks something up by: 36 characters, of which up to four
+/// are hyphens, wherever they stand. `None` is the id of nothing: it has more
+/// digits than a UUID, or fewer.
+///
+/// # Errors
+/// What Consul says about one that is malformed.
+pub fn looked_up(text: &str) -> Result<Option<u128>, String> {
+    if text.len() != 36 {
+        return Err("UUID must be 36 characters".to_owned());
+    }
+    let hyphens = text.bytes().filter(|byte| *byte == b'-').count();
+    if hyphens > 4 {
+        return Err(format!("UUID should have maximum of 4 \"-\"; got {hyphens}"));
+    }
+    if hyphens % 2 == 1 {
+        return Err("Input (without hyphens) must be even length".to_owned());
+    }
+    let mut value: u128 = 0;
+    for byte in text.bytes().filter(|byte| *byte != b'-') {
+        let digit = char::from(byte).to_digit(16);
+        let digit = digit.ok_or_else(|| {
+            format!("Invalid UUID: encoding/hex: invalid byte: {}", go_rune(byte))
+        })?;
+        value = value << 4 | u128::from(digit);
+    }
+    Ok((hyphens == 4).then_some(value))
+}
+
+/// A byte as Go's `%#U` prints it.
+fn go_rune(byte: u8) -> String {
+    let rune = char::from(byte);
+    match rune.is_control() {
+        true => format!("U+{byte:04X}"),
+        false => format!("U+{byte:04X} '{rune}'"),
+    }
+}
+
 /// A random (version 4) UUID from 16 random bytes.
 pub fn from_random(bytes: [u8; 16]) -> u128 {
     let mut value = u128::from_be_bytes(bytes);
@@ -50,6 +87,38 @@ mod tests {
         assert_eq!(parse("nope"), Err("UUID must be 36 characters"));
         assert!(parse("f81d4fae+7dec-11d0-a765-00a0c91e6bf6").is_err());
         assert!(parse("z81d4fae-7dec-11d0-a765-00a0c91e6bf6").is_err());
+    }
+
+    #[test]
+    fn hyphens_may_stand_anywhere_in_what_is_looked_up() {
+        let text = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+        assert_eq!(looked_up(text), Ok(Some(parse(text).unwrap())));
+        let moved = "f81d4fae7dec11d0a76500a0c91e6bf6----";
+        assert_eq!(looked_up(moved), Ok(Some(parse(text).unwrap())));
+    }
+
+    #[test]
+    fn thirty_six_digits_are_the_id_of_nothing() {
+        assert_eq!(looked_up("0123456789abcdef0123456789abcdef0123"), Ok(None));
+        assert_eq!(looked_up("0123456789abcdef-0123456789abcdef-01"), Ok(None));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_up_is_told_in_consuls_words() {
+        let error = |text: &str| looked_up(text).unwrap_err();
+        assert_eq!(error("nope"), "UUID must be 36 characters");
+        assert_eq!(
+            error("-----6789abcdef0123456789abcdef01234"),
+            "UUID should have maximum of 4 \"-\"; got 5"
+        );
+        assert_eq!(
+            error("-123456789abcdef0123456789abcdef0123"),
+            "Input (without hyphens) must be even length"
+        );
+        assert_eq!(
+            error("z123456789abcdef0123456789abcdef0123"),
+            "Invalid UUID: encoding/hex: invalid byte: U+007A 'z'"
+        );
     }
 
     #[test]

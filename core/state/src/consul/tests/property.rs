@@ -133,7 +133,12 @@ fn txn_op() -> impl Strategy<Value = TxnOp> {
         1 => key().prop_map(|prefix| TxnOp::GetTree { prefix }),
         1 => (key(), index()).prop_map(|(key, index)| TxnOp::CheckIndex { key, index }),
         1 => (key(), session_id()).prop_map(|(key, session)| TxnOp::CheckSession { key, session }),
+        1 => (key(), option::of(session_id())).prop_map(|(key, session)| {
+            let holder = session.map(|session| session.to_string()).unwrap_or_default();
+            TxnOp::CheckHolder { key, holder: holder.into() }
+        }),
         1 => key().prop_map(|key| TxnOp::CheckNotExists { key }),
+        1 => text(&["no such verb"]).prop_map(|what| TxnOp::Fail { what }),
         2 => (new_node(), cas()).prop_map(|(node, cas)| TxnOp::NodeSet { node, cas }),
         1 => text(&NAMES).prop_map(|node| TxnOp::NodeGet { node }),
         1 => (text(&NAMES), cas()).prop_map(|(node, cas)| TxnOp::NodeDelete { node, cas }),

@@ -146,6 +146,44 @@ fn key_verbs_fail_with_consuls_texts() {
 }
 
 #[test]
+fn without_a_session_a_check_asks_whether_nobody_holds_the_key() {
+    let mut world = World::with_session(1);
+    world.set("free", "v");
+    assert!(world.acquire("held", 1));
+    let check = |key: &str| TxnOp::CheckHolder { key: bytes(key), holder: "".into() };
+    let set = TxnOp::Kv(set("free", "w"));
+    assert_eq!(world.txn(Vec::from([check("free"), set])).map(|results| results.len()), Ok(2));
+    let one = ConsulSessionId(1);
+    assert_eq!(
+        fails(&mut world, check("held")),
+        format!("failed session check for key \"held\", current session \"{one}\" != \"\"")
+    );
+    let no_id = TxnOp::CheckHolder { key: bytes("held"), holder: "nobody".into() };
+    assert_eq!(
+        fails(&mut world, no_id),
+        format!("failed session check for key \"held\", current session \"{one}\" != \"nobody\"")
+    );
+}
+
+#[test]
+fn an_operation_that_nobody_can_carry_out_is_told_beside_the_others() {
+    let mut world = World::default();
+    let fail = || TxnOp::Fail { what: "unknown KV verb \"bogus\"".into() };
+    let errors =
+        world.txn(Vec::from([get("x"), fail(), TxnOp::Kv(set("k", "v")), get("y")])).unwrap_err();
+    let told: Vec<_> = errors.iter().map(|error| (error.0, &*error.1)).collect();
+    assert_eq!(
+        told,
+        [
+            (0, "key \"x\" doesn't exist"),
+            (1, "unknown KV verb \"bogus\""),
+            (3, "key \"y\" doesn't exist"),
+        ]
+    );
+    assert!(world.consul.kv().get(b"k").is_none());
+}
+
+#[test]
 fn a_lock_during_its_delay_fails_with_its_own_text() {
     let mut world = World::with_session(1);
     world.create(NewSession { lock_delay_ns: 15_000_000_000, ..on("n", 2) }).unwrap();

@@ -15,8 +15,7 @@ use crate::consul::name::{lower, quoted};
 use crate::consul::write::Writer;
 use crate::consul::write::kv::Lock;
 use crate::consul::{
-    Consul, ConsulSessionId, KvEntry, KvOp, NewCheck, NewNode, NewService, TxnError, TxnOp,
-    TxnResult,
+    Consul, KvEntry, KvOp, NewCheck, NewNode, NewService, TxnError, TxnOp, TxnResult,
 };
 
 type OpResult = Result<Vec<TxnResult>, String>;
@@ -48,7 +47,9 @@ impl TxnOp {
             | Self::GetTree { .. }
             | Self::CheckIndex { .. }
             | Self::CheckSession { .. }
+            | Self::CheckHolder { .. }
             | Self::CheckNotExists { .. }
+            | Self::Fail { .. }
             | Self::NodeGet { .. }
             | Self::ServiceGet { .. }
             | Self::CheckGet { .. } => true,
@@ -120,6 +121,7 @@ fn read(consul: &Consul, op: &TxnOp) -> Option<OpResult> {
         | TxnOp::GetOrEmpty { key }
         | TxnOp::CheckIndex { key, .. }
         | TxnOp::CheckSession { key, .. }
+        | TxnOp::CheckHolder { key, .. }
         | TxnOp::CheckNotExists { key }
             if key.is_empty() =>
         {
@@ -136,7 +138,9 @@ fn read(consul: &Consul, op: &TxnOp) -> Option<OpResult> {
             Ok(entries.map(|(key, entry)| kv_result(key, entry, true)).collect())
         }
         TxnOp::CheckIndex { key, index } => check_index(consul, key, *index),
-        TxnOp::CheckSession { key, session } => check_session(consul, key, *session),
+        TxnOp::CheckSession { key, session } => check_holder(consul, key, &session.to_string()),
+        TxnOp::CheckHolder { key, holder } => check_holder(consul, key, holder),
+        TxnOp::Fail { what } => Err(what.to_string()),
         TxnOp::CheckNotExists { key } => match consul.kv.get(key) {
             None => Ok(Vec::new()),
             Some(_) => Err(format!("key {} exists", quoted(key))),
@@ -187,20 +191,20 @@ fn check_index(consul: &Consul, key: &Bytes, index: u64) -> OpResult {
     }
 }
 
-fn check_session(consul: &Consul, key: &Bytes, session: ConsulSessionId) -> OpResult {
+/// Compares texts, as Consul does: what is no session's id holds nothing.
+fn check_holder(consul: &Consul, key: &Bytes, holder: &str) -> OpResult {
     let name = quoted(key);
-    match consul.kv.get(key) {
-        None => Err(format!("failed to check session, key {name} doesn't exist")),
-        Some(entry) if entry.session == Some(session) => {
-            Ok(Vec::from([kv_result(key, entry, false)]))
-        }
-        Some(entry) => {
-            let current = entry.session.map(|holder| holder.to_string()).unwrap_or_default();
-            Err(format!(
-                "failed session check for key {name}, current session \"{current}\" != \"{session}\""
-            ))
-        }
+    let Some(entry) = consul.kv.get(key) else {
+        return Err(format!("failed to check session, key {name} doesn't exist"));
+    };
+    let current = entry.session.map(|holder| holder.to_string()).unwrap_or_default();
+    if current != holder {
+        let holder = quoted(holder.as_bytes());
+        return Err(format!(
+            "failed session check for key {name}, current session \"{current}\" != {holder}"
+        ));
     }
+    Ok(Vec::from([kv_result(key, entry, false)]))
 }
 
 impl Writer<'_> {
