@@ -212,3 +212,60 @@ fn b_14_every_read_that_can_wait_has_an_index() {
         assert!(member.get(path).index() >= 1, "{path}");
     }
 }
+
+/// `change` moves an index, but not what is answered on `path`, so that nobody is woken.
+#[track_caller]
+fn assert_sleeps_on(member: &Member, path: &str, change: impl FnOnce()) {
+    let before = member.get(path);
+    let waiting = member.wait(path, before.index(), "2s");
+    until_waiting(member, 1);
+    change();
+    let after = waiting.end();
+    assert!(after.took >= Duration::from_secs(2), "{path} took {:?}", after.took);
+    assert_eq!(after.body, before.body, "{path}");
+    assert!(after.index() >= before.index(), "{path}");
+}
+
+#[test]
+fn a_service_in_the_catalog_is_not_woken_by_its_checks() {
+    let member = member();
+    register(&member, "web", "web1");
+    let passing = r#"{"CheckID":"c","ServiceID":"web1","Status":"passing"}"#;
+    let critical = r#"{"CheckID":"c","ServiceID":"web1","Status":"critical"}"#;
+    check(&member, passing);
+    assert_sleeps_on(&member, "/v1/catalog/service/web", || check(&member, critical));
+    assert_wakes(&member, "/v1/catalog/service/web", || register(&member, "web", "web2"));
+    assert_wakes(&member, "/v1/health/service/web", || check(&member, passing));
+}
+
+#[test]
+fn critical_checks_are_not_woken_by_others() {
+    let member = member();
+    register(&member, "web", "web1");
+    let own = |status: &str| format!(r#"{{"CheckID":"c","ServiceID":"web1","Status":"{status}"}}"#);
+    check(&member, &own("passing"));
+    let path = "/v1/health/state/critical";
+    assert_sleeps_on(&member, path, || check(&member, &own("warning")));
+    assert_wakes(&member, path, || check(&member, &own("critical")));
+    assert_wakes(&member, path, || check(&member, &own("passing")));
+}
+
+#[test]
+fn an_event_of_another_name_wakes_nobody_and_moves_no_index() {
+    let member = member();
+    let fire = |name: &str| drop(member.put(&format!("/v1/event/fire/{name}"), "x").ok());
+    fire("deploy");
+    assert_sleeps(&member, "/v1/event/list?name=deploy", || fire("other"));
+    let path = "/v1/event/list?name=deploy";
+    let waiting = member.wait(path, member.get(path).index(), "60s");
+    fire("deploy");
+    assert!(waiting.end().took < SOON);
+}
+
+#[test]
+fn the_first_index_of_a_fresh_member_is_above_one() {
+    let member = member();
+    for path in ["/v1/catalog/nodes", "/v1/catalog/services", "/v1/health/service/consul"] {
+        assert!(member.get(path).index() >= 2, "{path}");
+    }
+}

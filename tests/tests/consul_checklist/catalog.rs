@@ -375,3 +375,60 @@ fn joining_is_fine_with_a_member_and_fails_with_anybody_else() {
     assert_eq!(stranger.status, 500);
     assert!(stranger.text().starts_with("1 error occurred:\n\t* Failed to join "));
 }
+
+#[test]
+fn joining_compares_the_port_too() {
+    let member = member();
+    let own = member.json("/v1/agent/self");
+    let host = own["Member"]["Addr"].as_str().unwrap().to_owned();
+    let join = |place: &str| member.put(&format!("/v1/agent/join/{place}"), "").status;
+    assert_eq!([join(&host), join(&format!("{host}:8301"))], [200, 200]);
+    assert_eq!([join(&format!("{host}:9")), join(&format!("{host}:nine"))], [500, 500]);
+}
+
+#[test]
+fn weights_that_are_none_are_one_and_one() {
+    let member = member();
+    for weights in [
+        json!({"Passing": 0, "Warning": 0}),
+        json!({"Passing": -5, "Warning": 2}),
+        json!({"Passing": 70_000, "Warning": 2}),
+        json!({"Passing": 2, "Warning": -1}),
+    ] {
+        let service = json!({"Service": "w", "Weights": weights});
+        let registration = json!({"Node": "n", "Address": "1.2.3.4", "Service": service});
+        catalog(&member, &registration.to_string());
+        let instance = &member.json("/v1/health/service/w")[0];
+        assert_eq!(instance["Service"]["Weights"], json!({"Passing": 1, "Warning": 1}));
+        let set = json!([{"Service": {"Verb": "set", "Node": "n", "Service": service}}]);
+        let result = member.put("/v1/txn", set.to_string()).ok().json();
+        let weights = &result["Results"][0]["Service"]["Weights"];
+        assert_eq!(*weights, json!({"Passing": 1, "Warning": 1}));
+    }
+    let given =
+        r#"{"Node":"n","Address":"1.2.3.4","Service":{"Service":"w","Weights":{"Passing":3}}}"#;
+    catalog(&member, given);
+    let row = &member.json("/v1/catalog/service/w")[0];
+    assert_eq!(row["ServiceWeights"], json!({"Passing": 3, "Warning": 0}));
+}
+
+#[test]
+fn a_service_without_meta_has_an_empty_object() {
+    let member = member();
+    catalog(&member, r#"{"Node":"n","Address":"1.2.3.4","Service":{"Service":"m"}}"#);
+    assert_eq!(member.json("/v1/catalog/service/m")[0]["ServiceMeta"], json!({}));
+}
+
+#[test]
+fn an_empty_tag_is_a_tag() {
+    let member = member();
+    catalog(&member, r#"{"Node":"n","Address":"1.2.3.4","Service":{"Service":"t","Tags":["a"]}}"#);
+    for path in ["/v1/catalog/service/t", "/v1/health/service/t"] {
+        assert_eq!(count(&member, &format!("{path}?tag=")), 0);
+        assert_eq!(count(&member, &format!("{path}?tag")), 0);
+        assert_eq!(count(&member, &format!("{path}?tag=a")), 1);
+    }
+    let body = r#"{"Node":"n","Address":"1.2.3.4","Service":{"Service":"t","Tags":["a",""]}}"#;
+    catalog(&member, body);
+    assert_eq!(count(&member, "/v1/catalog/service/t?tag="), 1);
+}

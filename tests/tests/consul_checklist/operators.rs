@@ -361,3 +361,42 @@ fn only_the_catalog_health_and_queries_tell_how_consistent_they_are() {
         assert_eq!(reply.header("X-Consul-Effective-Consistency"), told, "{path}");
     }
 }
+
+#[test]
+fn a_member_tells_of_itself_what_programs_look_for() {
+    let member = member();
+    let own = member.json("/v1/agent/self");
+    for part in ["Config", "DebugConfig", "Coord", "Member", "Stats", "Meta", "xDS"] {
+        assert!(own[part].is_object(), "{part}");
+    }
+    for (part, names) in [
+        ("agent", &["check_monitors", "check_ttls", "checks", "services"][..]),
+        ("build", &["prerelease", "revision", "version"]),
+        ("consul", &["bootstrap", "known_datacenters", "leader", "leader_addr", "server"]),
+        ("raft", &["applied_index", "commit_index", "last_contact", "last_log_term", "state"]),
+        ("runtime", &["arch", "cpu_count", "goroutines", "max_procs", "os", "version"]),
+        ("serf_lan", &["failed", "left", "members", "health_score"]),
+        ("serf_wan", &["failed", "left", "members"]),
+    ] {
+        for name in names {
+            assert!(own["Stats"][part][name].is_string(), "{part}.{name} is a text");
+        }
+    }
+    for name in ["DNSPorts", "DNSAddrs", "HTTPAddrs", "TaggedAddresses", "TxnMaxReqLen"] {
+        assert!(!own["DebugConfig"][name].is_null(), "{name}");
+    }
+    for tag in ["build", "dc", "ft_fs", "id", "port", "raft_vsn", "role", "wan_join_port"] {
+        assert!(own["Member"]["Tags"][tag].is_string(), "{tag}");
+    }
+}
+
+#[test]
+fn the_wide_area_has_all_segments_and_the_servers_as_they_are_called() {
+    let member = member();
+    let wide = member.json("/v1/agent/members?segment=_all&wan=1");
+    assert_eq!((&wide[0]["Name"], &wide[0]["Port"]), (&json!("home.dc1"), &json!(8302)));
+    let refused = member.get("/v1/agent/members?segment=alpha&wan=1");
+    refused.says(400, "Cannot provide a segment with wan=true");
+    let datacenters = member.json("/v1/coordinate/datacenters");
+    assert_eq!(datacenters[0]["Coordinates"][0]["Node"], "home");
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use coord_state::consul::CheckStatus;
+use coord_wire::address::HostPort;
 use coord_wire::consul::agent::{AgentServiceAnswer, CheckUpdate, MemberAnswer, ServiceDefinition};
 use coord_wire::consul::check::CheckDefinition;
 use coord_wire::consul::filter::{Work, shape};
@@ -20,6 +21,8 @@ use super::params::{Params, parse_bool};
 use crate::agent::{CONSUL_VERSION, LocalCheck, Registrations};
 
 const GOSSIP_PORT: u16 = 8301;
+const GOSSIP_PORT_WAN: u16 = 8302;
+const ALL_SEGMENTS: &str = "_all";
 const CONTENT_HASH: HeaderName = HeaderName::from_static("x-consul-contenthash");
 const MISSING_SERVICE: &str = "Missing service ID";
 const MISSING_CHECK: &str = "Missing check ID";
@@ -185,13 +188,16 @@ impl Front {
 
     pub(super) fn agent_members(&self, call: &Call) -> Result<Answer, HttpError> {
         let wan = call.params.has("wan");
-        if wan && call.params.nonempty("segment").is_some() {
+        // All segments there are is what a wide area has anyway.
+        let one_segment = call.params.nonempty("segment").filter(|name| *name != ALL_SEGMENTS);
+        if wan && one_segment.is_some() {
             return Err(HttpError::bad_request("Cannot provide a segment with wan=true"));
         }
         let mut members = self.members();
         if wan {
             for member in &mut members {
                 member.name = format!("{}.{}", member.name, self.datacenter());
+                member.port = GOSSIP_PORT_WAN;
             }
         }
         Ok(Answer::json(&members, call.pretty()))
@@ -212,6 +218,7 @@ impl Front {
                     ("acls", "0".to_owned()),
                     ("build", format!("{CONSUL_VERSION}:")),
                     ("dc", datacenter.to_owned()),
+                    ("ft_fs", "1".to_owned()),
                     ("id", node.id.to_string()),
                     ("port", port.to_string()),
                     ("raft_vsn", "3".to_owned()),
@@ -220,6 +227,7 @@ impl Front {
                     ("vsn", "2".to_owned()),
                     ("vsn_max", "3".to_owned()),
                     ("vsn_min", "2".to_owned()),
+                    ("wan_join_port", GOSSIP_PORT_WAN.to_string()),
                 ]);
                 let alive = serf_health.status == CheckStatus::Passing;
                 let (name, address) = (node.name.to_string(), node.address.to_string());
@@ -231,26 +239,36 @@ impl Front {
 
     pub(super) fn agent_join(&self, call: &Call) -> Result<Answer, HttpError> {
         let address = call.name();
+        let wan = call.params.has("wan");
         // Who is in the cluster is decided by its settings, not by gossip.
-        let host = host_of(&address);
-        if self.members().iter().any(|member| member.addr == host) {
+        if place(&address, wan).is_some_and(|(host, port)| self.is_member_at(&host, port)) {
             return Ok(Answer::empty());
         }
         Err(HttpError::internal(format!(
             "1 error occurred:\n\t* Failed to join {address}: members are named in the settings\n\n"
         )))
     }
+
+    /// Whether a member is told to gossip there, or is reached by its peers there.
+    fn is_member_at(&self, host: &str, port: u16) -> bool {
+        let gossips = |member: &MemberAnswer| {
+            member.addr == host && matches!(port, GOSSIP_PORT | GOSSIP_PORT_WAN)
+        };
+        let status = self.node.status();
+        let mut peers = status.voters.iter().chain(&status.observers);
+        self.members().iter().any(gossips)
+            || peers.any(|(member, _)| {
+                let address = self.address_of(&status, *member);
+                place(&address, false).is_some_and(|at| at == (host.to_owned(), port))
+            })
+    }
 }
 
-/// Of `host`, `host:port` or `[v6]:port`.
-fn host_of(address: &str) -> &str {
-    if let Some(bracketed) = address.strip_prefix('[') {
-        return bracketed.split(']').next().unwrap_or_default();
-    }
-    match address.split_once(':') {
-        Some((host, port)) if !port.contains(':') => host,
-        _ => address,
-    }
+/// Host and port of what somebody wants to join, as Go reads them.
+fn place(address: &str, wan: bool) -> Option<(String, u16)> {
+    let usual = if wan { GOSSIP_PORT_WAN } else { GOSSIP_PORT };
+    let HostPort { host, port } = HostPort::with_default_port(address, usual).ok()?;
+    Some((host, port))
 }
 
 /// A local check with what it is printed with.
@@ -314,6 +332,17 @@ fn enable(params: &Params) -> Result<bool, HttpError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_to_join_has_a_port_though_none_is_written() {
+        let at = |address| place(address, false);
+        assert_eq!(at("10.0.0.1"), Some(("10.0.0.1".to_owned(), 8301)));
+        assert_eq!(at("10.0.0.1:9"), Some(("10.0.0.1".to_owned(), 9)));
+        assert_eq!(at("[::1]:9"), Some(("::1".to_owned(), 9)));
+        assert_eq!(at("::1"), Some(("::1".to_owned(), 8301)));
+        assert_eq!(at("10.0.0.1:nine"), None);
+        assert_eq!(place("[::1]", true), Some(("::1".to_owned(), 8302)));
+    }
 
     #[test]
     fn maintenance_must_say_whether() {

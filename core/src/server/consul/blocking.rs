@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The waiter is registered in the very read that found nothing new, so no
-//! change falls between. A wake that moves no index is not passed on, unless an
+//! change falls between. A wake that moves no index is not passed on, nor is one
+//! that leaves the answer as it was (`fingerprint`), unless an
 //! archive replaced the state: that answers everybody, and no index is told
 //! from then on that is lower than the revision of the restore. The
 //! waiter goes with the request: its connection drops it when the client leaves.
@@ -43,18 +44,40 @@ impl Front {
         index: impl Fn(&StateMachine) -> u64,
         answer: impl Fn(&StateMachine) -> T,
     ) -> Result<(Meta, T), HttpError> {
+        self.blocking_while_same(options, topics, index, answer, None::<fn(&T) -> u64>).await
+    }
+
+    /// The same, but woken only by another answer: while `print` of it is what it was
+    /// when the waiting began, the index may move.
+    pub(super) async fn blocking_while_same<T>(
+        &self,
+        options: &ReadOptions,
+        topics: Vec<Topic>,
+        index: impl Fn(&StateMachine) -> u64,
+        answer: impl Fn(&StateMachine) -> T,
+        print: Option<impl Fn(&T) -> u64>,
+    ) -> Result<(Meta, T), HttpError> {
         self.measured.read();
         let mut freshness = self.confirm(options).await?;
         if options.index > 0 {
             let deadline = tokio::time::sleep(self.with_jitter(options.wait));
             tokio::pin!(deadline);
             let mut began_at = None;
+            let mut began_with = None;
             loop {
                 let waiter = self.node.read(|state| {
                     let restored_at = state.restored_at();
                     let replaced = *began_at.get_or_insert(restored_at) != restored_at;
-                    (!replaced && told(state, &index) <= options.index)
-                        .then(|| self.node.topic_waiters().register(topics.clone()))
+                    let mut waits = told(state, &index) <= options.index;
+                    if let Some(print) = &print {
+                        if waits && began_with.is_none() {
+                            began_with = Some(print(&answer(state)));
+                        } else if !waits && began_with.is_some() && !replaced {
+                            // Once it waits, another index alone is no news.
+                            waits = began_with == Some(print(&answer(state)));
+                        }
+                    }
+                    (!replaced && waits).then(|| self.node.topic_waiters().register(topics.clone()))
                 });
                 let Some(mut waiter) = waiter else { break };
                 tokio::select! {

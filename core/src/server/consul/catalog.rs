@@ -19,6 +19,7 @@ use super::blocking::told;
 use super::call::Call;
 use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
+use super::fingerprint::{self, Fingerprint};
 use super::health::only_passing;
 use super::params::Params;
 use super::printing::{Row, print_rows};
@@ -222,7 +223,8 @@ impl Front {
 
     /// A blocking read that tells its consistency, as catalog and health do.
     /// What `take` takes is printed when the state is not looked at any more.
-    pub(super) async fn catalog_read<T: Send + 'static>(
+    /// Who waits is not woken as long as that stays what it is.
+    pub(super) async fn catalog_read<T: Fingerprint + Send + 'static>(
         &self,
         call: &Call,
         topics: Vec<Topic>,
@@ -231,7 +233,9 @@ impl Front {
         print: impl Fn(&T, &Work) -> Vec<u8> + Send + 'static,
     ) -> Result<Answer, HttpError> {
         let options = self.read_options(call)?;
-        let (mut meta, rows) = self.blocking(&options, topics, &index, &take).await?;
+        let print_of = Some(|rows: &T| fingerprint::of(rows));
+        let (mut meta, rows) =
+            self.blocking_while_same(&options, topics, &index, &take, print_of).await?;
         let again = || self.node.read(|state| (told(state, &index), take(state)));
         // Boxed: who waits for news keeps no room for what comes after.
         let (later, body) = Box::pin(self.printed(call, rows, again, print)).await?;
@@ -318,9 +322,9 @@ impl NodeMetaFilter {
     }
 }
 
-/// `tag=`, all of them.
+/// `tag=`, all of them. An empty one is a tag that hardly any instance has.
 pub(super) fn tags_asked(params: &Params) -> Tags {
-    Tags::new(params.all("tag").filter(|tag| !tag.is_empty()))
+    Tags::new(params.all("tag"))
 }
 
 fn validate(request: &RegistrationRequest) -> Result<(), HttpError> {

@@ -25,15 +25,26 @@ struct Datacenter<'a> {
     datacenter: &'a str,
     #[serde(rename = "AreaID")]
     area_id: &'static str,
-    coordinates: [CoordinateAnswer<'a>; 1],
+    coordinates: Vec<CoordinateAnswer<'a>>,
 }
 
 impl Front {
     pub(super) fn coordinate_datacenters(&self, call: &Call) -> Answer {
-        let name = format!("{}.{}", self.agent.identity().name, self.datacenter());
-        let own = CoordinateAnswer { node: &name, segment: "", coord: Place::UNKNOWN };
-        let datacenter =
-            Datacenter { datacenter: self.datacenter(), area_id: "wan", coordinates: [own] };
+        // The servers, by the names they have in the catalog.
+        let mut names: Vec<String> = self
+            .members()
+            .into_iter()
+            .filter(|member| member.tags.get("role").is_some_and(|role| role == "consul"))
+            .map(|member| member.name)
+            .collect();
+        if names.is_empty() {
+            names.push(self.agent.identity().name.clone());
+        }
+        let coordinates = names
+            .iter()
+            .map(|node| CoordinateAnswer { node, segment: "", coord: Place::UNKNOWN })
+            .collect();
+        let datacenter = Datacenter { datacenter: self.datacenter(), area_id: "wan", coordinates };
         Answer::json(&[datacenter], call.pretty())
     }
 

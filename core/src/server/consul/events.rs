@@ -46,13 +46,13 @@ impl EventLog {
         self.fired.send_modify(|count| *count += 1);
     }
 
-    /// The events of that name (empty: of any), and the index of the latest.
+    /// The events of that name (empty: of any), and the index of the latest of them:
+    /// a watch that remembers the index must not wake for others.
     fn list(&self, name: &str) -> (u64, Vec<EventAnswer>) {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = ring.events.iter().filter(|(_, event)| name.is_empty() || event.name == name);
-        let events: Vec<_> = wanted.map(|(_, event)| event.clone()).collect();
-        let index = ring.events.back().map_or(1, |(id, _)| fold_index(*id).max(1));
-        (index, events)
+        let index = wanted.clone().next_back().map_or(1, |(id, _)| fold_index(*id).max(1));
+        (index, wanted.map(|(_, event)| event.clone()).collect())
     }
 }
 
@@ -187,5 +187,14 @@ mod tests {
         assert_eq!((index, events.len()), (299, KEPT_MAX));
         assert_eq!(events.last().map(|event| event.ltime), Some(300));
         assert!(log.list("odd").1.iter().all(|event| event.name == "odd"));
+    }
+
+    #[test]
+    fn the_index_of_a_name_is_that_of_its_own_latest_event() {
+        let log = EventLog::default();
+        log.push(7, event("deploy"));
+        log.push(9, event("unrelated"));
+        assert_eq!((log.list("deploy").0, log.list("").0), (7, 9));
+        assert_eq!(log.list("never"), (1, Vec::new()));
     }
 }

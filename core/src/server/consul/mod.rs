@@ -19,6 +19,7 @@
 
 mod agent;
 mod agent_health;
+mod agent_self;
 mod answer;
 mod archive;
 mod autopilot;
@@ -31,6 +32,7 @@ mod coordinate;
 mod dispatch;
 mod error_map;
 mod events;
+mod fingerprint;
 mod fixed;
 mod gauges;
 mod health;

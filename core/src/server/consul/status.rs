@@ -1,4 +1,4 @@
-//! How this member and its cluster stand: `/v1/status`, `/v1/agent/self`,
+//! How this member and its cluster stand: `/v1/status`, `/v1/agent/version`,
 //! `/v1/operator/raft/configuration`.
 
 use coord_state::MemberId;
@@ -10,7 +10,7 @@ use super::Front;
 use super::answer::Answer;
 use super::call::Call;
 use crate::agent::CONSUL_VERSION;
-use crate::node::{NodeStatus, Role};
+use crate::node::NodeStatus;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -49,7 +49,7 @@ impl Front {
     }
 
     /// As `host:port`, or empty.
-    fn leader_address(&self) -> String {
+    pub(super) fn leader_address(&self) -> String {
         let status = self.node.status();
         status.leader.map(|leader| self.address_of(&status, leader)).unwrap_or_default()
     }
@@ -135,98 +135,12 @@ impl Front {
         });
         Answer::json(&version, call.pretty())
     }
-
-    pub(super) fn agent_self(&self, call: &Call) -> Answer {
-        let settings = self.node.settings();
-        let limits = &settings.limits;
-        let identity = self.agent.identity();
-        let member = self.members().into_iter().find(|member| member.name == identity.name);
-        let (services, checks) =
-            self.agent.look(|local| (local.services().count(), local.checks().count()));
-        let (revision, members) =
-            self.node.read(|state| (state.revision().0, state.consul().catalog().nodes().count()));
-        let status = self.node.status();
-        let leads = match status.role {
-            Role::Standalone | Role::Leader => true,
-            Role::Follower | Role::Looking | Role::Learner => {
-                status.leader == Some(self.node.member())
-            }
-        };
-        let raft_state = match status.role {
-            _ if leads => "Leader",
-            Role::Looking => "Candidate",
-            Role::Standalone | Role::Leader | Role::Follower | Role::Learner => "Follower",
-        };
-        let answer = json!({
-            "Config": {
-                "Datacenter": settings.datacenter,
-                "PrimaryDatacenter": settings.datacenter,
-                "NodeName": identity.name,
-                "NodeID": identity.id(),
-                "Revision": "",
-                "Server": true,
-                "Version": CONSUL_VERSION,
-                "BuildDate": "1970-01-01T00:00:00Z",
-            },
-            "DebugConfig": {
-                "Datacenter": settings.datacenter,
-                "NodeName": identity.name,
-                "NodeID": identity.id(),
-                "ServerMode": true,
-                "KVMaxValueSize": limits.kv_value_bytes_max,
-                "TxnMaxReqLen": limits.txn_bytes_max,
-                "ServerPort": identity.port,
-                "DNSPorts": port_of(&settings.dns_addr),
-                "HTTPPorts": port_of(&settings.http_addr),
-            },
-            "Coord": {
-                "Vec": [0, 0, 0, 0, 0, 0, 0, 0], "Error": 1.5, "Adjustment": 0, "Height": 1e-5,
-            },
-            "Member": member,
-            "Stats": {
-                "agent": {
-                    "check_monitors": "0",
-                    "check_ttls": checks.to_string(),
-                    "checks": checks.to_string(),
-                    "services": services.to_string(),
-                },
-                "build": {"prerelease": "", "revision": "", "version": CONSUL_VERSION},
-                "consul": {
-                    "acl": "disabled",
-                    "bootstrap": "false",
-                    "known_datacenters": "1",
-                    "leader": leads.to_string(),
-                    "leader_addr": self.leader_address(),
-                    "server": "true",
-                },
-                "raft": {
-                    "applied_index": revision.to_string(),
-                    "last_log_index": revision.to_string(),
-                    "num_peers": status.voters.len().saturating_sub(1).to_string(),
-                    "state": raft_state,
-                    "term": status.term.to_string(),
-                },
-                "runtime": {"arch": std::env::consts::ARCH, "os": std::env::consts::OS},
-                "serf_lan": {"members": members.to_string()},
-                "serf_wan": {"members": "1"},
-            },
-            "Meta": {"consul-network-segment": ""},
-        });
-        Answer::json(&answer, call.pretty())
-    }
 }
 
 /// Whether it is `host:port`: a lone member has none, or says `off`.
 fn is_address(text: &str) -> bool {
     text.rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-}
-
-fn port_of(address: &crate::settings::ListenAddress) -> Vec<u16> {
-    match address {
-        crate::settings::ListenAddress::Off => Vec::new(),
-        crate::settings::ListenAddress::At { port, .. } => vec![*port],
-    }
 }
 
 #[cfg(test)]

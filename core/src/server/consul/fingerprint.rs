@@ -1,0 +1,129 @@
+//! Whether what a reader waits for is still what it was.
+//!
+//! Indexes are those of tables and of services, and move with more than one answer
+//! depends on: with a check of a service whose instances alone are asked for, with
+//! a check that passes where critical ones are. A blocking query that is woken
+//! compares what it would answer with what it would have answered when it began to
+//! wait, and goes on waiting if that is the same.
+//!
+//! A record's modify index says which it is: none is changed without it.
+
+use std::hash::{BuildHasher as _, Hasher, RandomState};
+use std::sync::{Arc, LazyLock};
+
+use coord_state::consul::{CatalogNode, CatalogService, HealthCheck, TakenInstance};
+use coord_wire::consul::ui::TakenNode;
+
+/// Drawn anew by each process, so that nobody can choose two answers that look alike.
+static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// What can be told from another of its kind.
+pub(super) trait Fingerprint {
+    fn feed(&self, hasher: &mut impl Hasher);
+}
+
+/// What stands for `answer` while a reader waits.
+pub(super) fn of(answer: &impl Fingerprint) -> u64 {
+    let mut hasher = KEYS.build_hasher();
+    answer.feed(&mut hasher);
+    hasher.finish()
+}
+
+impl Fingerprint for () {
+    fn feed(&self, _hasher: &mut impl Hasher) {}
+}
+
+impl<T: Fingerprint> Fingerprint for Option<T> {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        hasher.write_u8(u8::from(self.is_some()));
+        if let Some(inner) = self {
+            inner.feed(hasher);
+        }
+    }
+}
+
+impl<T: Fingerprint> Fingerprint for Vec<T> {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        hasher.write_usize(self.len());
+        self.iter().for_each(|one| one.feed(hasher));
+    }
+}
+
+impl<A: Fingerprint, B: Fingerprint> Fingerprint for (A, B) {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        self.0.feed(hasher);
+        self.1.feed(hasher);
+    }
+}
+
+fn feed_text(text: &str, hasher: &mut impl Hasher) {
+    hasher.write_usize(text.len());
+    hasher.write(text.as_bytes());
+}
+
+impl Fingerprint for Arc<CatalogNode> {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        feed_text(&self.name, hasher);
+        hasher.write_u64(self.modify_index);
+    }
+}
+
+impl Fingerprint for Arc<CatalogService> {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        feed_text(&self.node, hasher);
+        feed_text(&self.id, hasher);
+        hasher.write_u64(self.modify_index);
+    }
+}
+
+impl Fingerprint for Arc<HealthCheck> {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        feed_text(&self.node, hasher);
+        feed_text(&self.id, hasher);
+        hasher.write_u64(self.modify_index);
+    }
+}
+
+impl Fingerprint for TakenInstance {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        self.node.feed(hasher);
+        self.service.feed(hasher);
+        self.checks.feed(hasher);
+    }
+}
+
+impl Fingerprint for TakenNode {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        self.node.feed(hasher);
+        self.services.feed(hasher);
+        self.checks.feed(hasher);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, modify_index: u64) -> Arc<CatalogNode> {
+        Arc::new(CatalogNode {
+            name: name.into(),
+            id: "".into(),
+            address: "10.0.0.1".into(),
+            datacenter: "".into(),
+            tagged_addresses: None,
+            meta: None,
+            create_index: 1,
+            modify_index,
+        })
+    }
+
+    #[test]
+    fn equal_answers_look_alike_and_others_do_not() {
+        let both = || vec![node("a", 1), node("b", 2)];
+        assert_eq!(of(&both()), of(&both()));
+        assert_ne!(of(&both()), of(&vec![node("b", 2), node("a", 1)]));
+        assert_ne!(of(&both()), of(&vec![node("a", 1)]));
+        assert_ne!(of(&vec![node("a", 1)]), of(&vec![node("a", 2)]));
+        assert_ne!(of(&None::<Vec<Arc<CatalogNode>>>), of(&Some(Vec::<Arc<CatalogNode>>::new())));
+    }
+}
