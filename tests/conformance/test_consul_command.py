@@ -1,5 +1,7 @@
 """The genuine `consul` command, as Debian packages it, against a member of ours."""
 
+import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -8,7 +10,7 @@ import tempfile
 import unittest
 
 from debian import consul_command
-from member import Cluster
+from member import Cluster, eventually
 
 
 class ConsulCommand(unittest.TestCase):
@@ -79,6 +81,35 @@ class ConsulCommand(unittest.TestCase):
         self.assertIn("consul", json.loads(self.consul("watch", "-type=services")))
         self.assertEqual(1, len(json.loads(self.consul("watch", "-type=nodes"))))
         self.assertEqual([], json.loads(self.consul("watch", "-type=checks", "-state=critical")))
+
+    def test_a_watch_of_events_runs_once_per_event_whatever_else_is_fired(self):
+        told = pathlib.Path(self.file("events"))
+        watch = subprocess.Popen(
+            [self.command, "watch", "-type=event", "-name=wanted", f"cat >> {told}"],
+            env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+
+        def heard():
+            """The payloads in order; a run without events tells `[]`."""
+            lines = filter(None, told.read_text().splitlines())
+            with contextlib.suppress(ValueError):
+                return [base64.b64decode(event["Payload"]) for line in lines for event in json.loads(line)]
+            return None  # It is being written.
+
+        try:
+            eventually("the watch runs", told.exists)
+            fired = []
+            for number in range(5):
+                for other in range(3):
+                    self.consul("event", "-name=unrelated", f"{number}-{other}")
+                payload = str(number)
+                self.consul("event", "-name=wanted", payload)
+                fired.append(payload.encode())
+                eventually(f"{payload} is told", lambda: (heard() or [])[-1:] == fired[-1:])
+                self.assertEqual(fired, heard())
+        finally:
+            watch.kill()
+            watch.wait()
 
     def test_lock(self):
         held = self.consul("lock", "-shell=false", "cli/lock", self.command, "kv", "get", "-keys", "-separator=", "cli/lock")
