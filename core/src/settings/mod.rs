@@ -54,10 +54,11 @@ pub struct Settings {
     /// This member's number, 1 to 254, unique in the cluster. Default 1. ZooKeeper: `myid`.
     pub member_id: u64,
     /// All first members and their peer addresses, `host:port` by member
-    /// number. Empty: a cluster of one. Only the first start reads it. Members
-    /// may spell a host differently if both spellings resolve to one address,
-    /// and each may have `0.0.0.0` in its own entry: then it listens on all
-    /// addresses, and is known to the cluster as the others spell it.
+    /// number; as text also `1=HOST:PORT,2=HOST:PORT`. Empty: a cluster of one.
+    /// Only the first start reads it. Members may spell a host differently if both
+    /// spellings resolve to one address, and each may have `0.0.0.0` in its own
+    /// entry: then it listens on all addresses, and is known to the cluster as the
+    /// others spell it.
     /// ZooKeeper: `server.N`.
     #[serde(with = "numbered")]
     pub members: BTreeMap<u64, String>,

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
+/// How it is written where TOML is not known.
+const FORM: &str = ": write 1=HOST:PORT,2=HOST:PORT";
+
 pub(super) fn serialize<S: Serializer>(
     table: &BTreeMap<u64, String>,
     serializer: S,
@@ -15,10 +18,11 @@ pub(super) fn serialize<S: Serializer>(
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<u64, String>, D::Error> {
-    let table = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let table = BTreeMap::<String, String>::deserialize(deserializer)
+        .map_err(|error| D::Error::custom(format!("{}{FORM}", error.to_string().trim_end())))?;
     let number = |(key, value): (String, String)| match key.parse() {
         Ok(number) => Ok((number, value)),
-        Err(_) => Err(D::Error::custom(format!("'{key}' is not a member's number"))),
+        Err(_) => Err(D::Error::custom(format!("'{key}' is not a member's number{FORM}"))),
     };
     table.into_iter().map(number).collect()
 }

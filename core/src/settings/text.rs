@@ -20,10 +20,9 @@ pub(super) fn with_field(settings: &Settings, key: &str, value: &str) -> Result<
             .and_then(Value::as_table_mut)
             .ok_or_else(|| Error::invalid(format!("there is no setting named {key}")))?;
     }
-    // Try the value as TOML (number, boolean, table) first, then as bare text.
-    let candidates = [value.parse::<Value>().ok(), Some(Value::String(value.to_owned()))];
-    let mut problem = String::new();
-    for candidate in candidates.into_iter().flatten() {
+    let candidates = readings(value, place.get(last));
+    let mut problem = String::from("it cannot be read");
+    for candidate in candidates {
         place.insert(last.to_owned(), candidate);
         match Settings::deserialize_table(&table) {
             Ok(settings) => return Ok(settings),
@@ -31,11 +30,82 @@ pub(super) fn with_field(settings: &Settings, key: &str, value: &str) -> Result<
         }
         place = table_at(&mut table, key)?;
     }
-    Err(Error::invalid(match is_secret(key) {
+    Err(Error::invalid(match is_secret(key) || is_secret(value) {
         // What does not fit may be quoted in what is said of it.
         true => format!("{key}: such a value cannot stand here, or there is no such setting"),
         false => format!("{key}={value}: {problem}"),
     }))
+}
+
+/// What a text may mean where `now` stands: TOML first (number, boolean, table).
+/// Then, for a table or a list, the forms that people write without looking one
+/// up; for anything else the bare text.
+fn readings(text: &str, now: Option<&Value>) -> Vec<Value> {
+    let mut readings: Vec<Value> = text.parse().into_iter().collect();
+    match now {
+        Some(Value::Table(_)) => {
+            readings.extend(json(text));
+            readings.extend(pairs(text, |value| Value::String(value.to_owned())));
+            readings.extend(pairs(text, typed));
+        }
+        Some(Value::Array(_)) => {
+            readings.extend(json(text));
+            readings.push(items(text, |item| Value::String(item.to_owned())));
+            readings.push(items(text, typed));
+        }
+        _ => {}
+    }
+    // Last, so that its complaint is told: it says what type belongs there.
+    readings.push(Value::String(text.to_owned()));
+    readings
+}
+
+/// A JSON object or list.
+fn json(text: &str) -> Option<Value> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    (value.is_object() || value.is_array()).then(|| Value::try_from(value).ok())?
+}
+
+/// `1=HOST:PORT,2=HOST:PORT` as a table.
+fn pairs(text: &str, read: impl Fn(&str) -> Value) -> Option<Value> {
+    let mut table = Table::new();
+    // Blanks beside an equals sign part nothing.
+    let text = text.split('=').map(str::trim).collect::<Vec<_>>().join("=");
+    for part in parts(&text) {
+        let (key, value) = part.split_once('=')?;
+        let before = table.insert(unquoted(key).to_owned(), read(unquoted(value)));
+        if before.is_some() {
+            return None;
+        }
+    }
+    (!table.is_empty()).then_some(Value::Table(table))
+}
+
+/// `2,3` as a list.
+fn items(text: &str, read: impl Fn(&str) -> Value) -> Value {
+    Value::Array(parts(text).map(|item| read(unquoted(item))).collect())
+}
+
+/// Cut at commas, semicolons or ends of lines; where there are none, at blanks.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let marked = text.contains([',', ';', '\n']);
+    let separates = move |character: char| match marked {
+        true => [',', ';', '\n'].contains(&character),
+        false => character.is_whitespace(),
+    };
+    text.split(separates).map(str::trim).filter(|part| !part.is_empty())
+}
+
+fn unquoted(text: &str) -> &str {
+    let text = text.trim();
+    ['"', '\'']
+        .into_iter()
+        .find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(text)
+}
+
+fn typed(text: &str) -> Value {
+    text.parse().unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 /// Says where in a configuration file something is wrong. The line itself is
@@ -129,6 +199,69 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const THREE: [(u64, &str); 3] = [(1, "a:7001"), (2, "b:7001"), (3, "[::1]:7001")];
+
+    fn members(text: &str) -> Result<Vec<(u64, String)>, Error> {
+        let mut settings = Settings::default();
+        settings.set("members", text)?;
+        Ok(settings.members.into_iter().collect())
+    }
+
+    #[test]
+    fn members_are_read_in_the_forms_that_people_write() {
+        let expected = THREE.map(|(member, address)| (member, address.to_owned()));
+        for text in [
+            "{1='a:7001', 2='b:7001', 3='[::1]:7001'}",
+            "1=a:7001,2=b:7001,3=[::1]:7001",
+            " 1 = a:7001, 2 = b:7001,",
+            "3=[::1]:7001; 2=b:7001; 1=a:7001",
+            "1=a:7001 2=b:7001 3=[::1]:7001",
+            "1 = a:7001",
+            "1=a:7001\n2=b:7001\n3=[::1]:7001\n",
+            "1='a:7001',2=\"b:7001\",3='[::1]:7001'",
+            r#"{"1": "a:7001", "2": "b:7001", "3": "[::1]:7001"}"#,
+        ] {
+            let read = members(text).unwrap();
+            assert_eq!(read, expected[..read.len()], "{text}");
+            assert!(!read.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn members_that_cannot_be_read_are_refused_with_their_name() {
+        for text in ["a:7001,b:7001", "1", "one=a:7001", "1=a:7001,1=b:7001", "1=a:1,b:2", "-1=a:1"]
+        {
+            let refused = members(text).unwrap_err().to_string();
+            assert!(refused.contains("members") && refused.contains("1=HOST:PORT"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn lists_and_tables_are_read_from_plain_text_whatever_they_hold() {
+        let mut settings = Settings::default();
+        for text in ["2,3", "2 3", "[2, 3]", "2;3"] {
+            settings.observers.clear();
+            settings.set("observers", text).expect(text);
+            assert_eq!(settings.observers, [2, 3].into(), "{text}");
+        }
+        settings.set("dns.recursors", "10.0.0.1,10.0.0.2").unwrap();
+        assert_eq!(settings.dns.recursors, ["10.0.0.1", "10.0.0.2"]);
+        settings.set("dns.recursors", "10.0.0.3").unwrap();
+        assert_eq!(settings.dns.recursors, ["10.0.0.3"]);
+        settings.set("dns.service_ttl_s", "web=5,*=1").unwrap();
+        assert_eq!(settings.dns.service_ttl_s.get("web"), Some(&5));
+        settings.set("observers", "two").unwrap_err();
+    }
+
+    #[test]
+    fn a_secret_inside_a_table_is_not_told_when_it_is_refused() {
+        let mut settings = Settings::default();
+        for text in ["{secret='hush', no=1}", "secret=hush,no=1"] {
+            let refused = settings.set("peers", text).unwrap_err().chain();
+            assert!(!refused.contains("hush"), "{refused}");
+        }
+    }
 
     #[test]
     fn settings_are_shown_without_their_secrets() {

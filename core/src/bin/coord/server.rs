@@ -74,12 +74,10 @@ impl ServerArguments {
             ("http_addr", self.http_addr),
             ("dns_addr", self.dns_addr),
             ("peer_addr", self.peer_addr),
+            ("members", self.members),
         ];
-        for (key, address) in given.into_iter().filter_map(|(key, text)| Some((key, text?))) {
-            settings.set(key, &address)?;
-        }
-        if let Some(text) = self.members {
-            settings.members = parse_members(&text)?;
+        for (key, value) in given.into_iter().filter_map(|(key, text)| Some((key, text?))) {
+            settings.set(key, &value)?;
         }
         settings.data_dir = self.data_dir.unwrap_or(settings.data_dir);
         settings.member_id = self.member_id.unwrap_or(settings.member_id);
@@ -87,20 +85,6 @@ impl ServerArguments {
         settings.datacenter = self.datacenter.unwrap_or(settings.datacenter);
         Ok(settings)
     }
-}
-
-fn parse_members(text: &str) -> Result<std::collections::BTreeMap<u64, String>, Error> {
-    text.split(',')
-        .map(|part| {
-            part.split_once('=')
-                .and_then(|(id, address)| {
-                    Some((id.trim().parse().ok()?, address.trim().to_owned()))
-                })
-                .ok_or_else(|| {
-                    Error::invalid(format!("--members {part}: write 1=HOST:PORT,2=HOST:PORT"))
-                })
-        })
-        .collect()
 }
 
 /// How a member that served came to its end.
