@@ -62,8 +62,8 @@ impl Client {
         self.runtime.run_while(work, interval, go_on)
     }
 
-    /// Ends calls in progress with `Closed`, then stops and joins the thread.
-    /// Twice is fine.
+    /// Ends calls in progress as [`super::Client::close`] does, then stops and joins
+    /// the thread. Twice is fine.
     ///
     /// # Errors
     /// `Invalid` on a thread of an async runtime: calls are ended, but the

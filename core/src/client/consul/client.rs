@@ -75,7 +75,8 @@ impl Client {
         self.inner.pool.is_secured()
     }
 
-    /// Ends all calls in progress with `Closed` and refuses new ones. Twice is fine.
+    /// Ends all calls in progress and refuses new ones: reads with `Closed`, writes
+    /// with `Indeterminate`, as they may have been done. Twice is fine.
     pub fn close(&self) {
         self.inner.closed.send_replace(true);
         self.inner.pool.close();
@@ -91,15 +92,21 @@ impl Client {
         let limit = request.read_timeout.unwrap_or(self.inner.settings.read_timeout);
         let http = self.http_request(request)?;
         let mut closed = self.inner.closed.subscribe();
+        if *closed.borrow() {
+            return Err(Error::closed("the client is closed"));
+        }
         let answered = tokio::select! {
             biased;
-            _ = closed.wait_for(|closed| *closed) => return Err(Error::closed("the client is closed")),
+            _ = closed.wait_for(|closed| *closed) => return Err(match writes {
+                true => Error::indeterminate("the client was closed before the answer came"),
+                false => Error::closed("the client is closed"),
+            }),
             answered = within(limit, self.inner.pool.send(http, !writes)) => answered,
         };
         match answered {
             Some(Ok(response)) => Ok(response),
             Some(Err(broken)) if broken.sent => Err(broken.failure.into_error(writes)),
-            Some(Err(broken)) => Err(broken.failure.into_unsent_error()),
+            Some(Err(broken)) => Err(broken.failure.into_unsent_error(&self.inner.authority)),
             None => Err(ConsulFailure::TimedOut(limit).into_error(writes)),
         }
     }

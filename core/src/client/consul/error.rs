@@ -48,8 +48,12 @@ impl ConsulFailure {
     }
 
     /// As an error about a request that never left.
-    pub(super) fn into_unsent_error(self) -> Error {
-        Error::new(ErrorKind::Unavailable, self.to_string()).caused_by(self)
+    pub(super) fn into_unsent_error(self, authority: &str) -> Error {
+        let message = match &self {
+            Self::TimedOut(_) => format!("cannot reach {authority}: {self}"),
+            Self::Status { .. } | Self::Transport(_) | Self::Unexpected(_) => self.to_string(),
+        };
+        Error::new(ErrorKind::Unavailable, message).caused_by(self)
     }
 }
 

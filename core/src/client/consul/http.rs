@@ -6,6 +6,7 @@
 //! only reads.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -205,14 +206,22 @@ async fn open(target: Target, security: Option<Security>) -> Result<Sender, io::
 
 /// Tries every address of the name in turn.
 async fn open_tcp(host: &str, port: u16) -> Result<TcpStream, io::Error> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut failed: Vec<(SocketAddr, io::Error)> = Vec::new();
     for address in lookup_host((host, port)).await? {
         match TcpStream::connect(address).await {
             Ok(stream) => return Ok(stream),
-            Err(error) => failed = error,
+            Err(error) => failed.push((address, error)),
         }
     }
-    Err(failed)
+    Err(match failed.pop() {
+        None => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+        Some((_, only)) if failed.is_empty() => only,
+        Some(last) => {
+            failed.push(last);
+            let said = failed.iter().map(|(address, error)| format!("{address}: {error}"));
+            io::Error::other(said.collect::<Vec<_>>().join("; "))
+        }
+    })
 }
 
 async fn handshake<S>(stream: S) -> Result<Sender, io::Error>

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::registration::{GivenId, RegistrationRules};
 use super::*;
@@ -199,6 +199,35 @@ async fn closing_ends_calls_in_progress_and_refuses_more() {
     client.close();
     assert_eq!(calling.await.unwrap().unwrap_err().kind(), &ErrorKind::Closed);
     assert_eq!(client.status_leader().await.unwrap_err().kind(), &ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_write_that_closing_ends_is_in_doubt() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let client = Client::new(Settings { address, ..Settings::default() }).unwrap();
+    let writing = tokio::spawn({
+        let client = client.clone();
+        async move { client.kv_put("k", "v", &KvPut::default()).await }
+    });
+    let _connection = listener.accept().await.unwrap();
+    client.close();
+    assert_eq!(writing.await.unwrap().unwrap_err().kind(), &ErrorKind::Indeterminate);
+    let late = client.kv_put("k", "v", &KvPut::default()).await.unwrap_err();
+    assert_eq!(late.kind(), &ErrorKind::Closed, "it was never sent");
+}
+
+#[tokio::test]
+async fn who_is_not_reached_is_named() {
+    // Bound, so that nobody else listens there either.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = socket.local_addr().unwrap().to_string();
+    let client = Client::new(Settings { address: free.clone(), ..Settings::default() }).unwrap();
+    let error = client.status_leader().await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Unavailable);
+    let told = error.to_string();
+    assert!(told.contains(&free) && told.contains("refused"), "{told}");
 }
 
 #[tokio::test]

@@ -138,6 +138,7 @@ macro_rules! blocking {
 
 blocking! {
     fn wait_connected(limit: Duration) -> ();
+    fn wait_connected_unless_refused(limit: Duration) -> ();
 
     fn create(path: &str, data: Option<Bytes>, options: &CreateOptions) -> Created;
     fn ensure_path(path: &str, acl: Option<Vec<Ace>>) -> ();

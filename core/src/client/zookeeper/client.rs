@@ -25,7 +25,10 @@ use crate::{Error, ErrorKind};
 /// - `Indeterminate` when a write was sent and the connection broke, or the
 ///   time was over, before its answer;
 /// - `Unavailable` when it was not sent within [`Settings::request_timeout`],
-///   or is a read that got no answer in it: nothing was changed;
+///   or is a read that got no answer in it: nothing was changed. Without a
+///   connection the message tells what each server said that was tried. A client
+///   that was never connected gives up earlier, after about five seconds, if
+///   nobody listens at any of its servers;
 /// - `Invalid` when the call is wrong in itself;
 /// - `Closed` after closing.
 ///
@@ -103,15 +106,31 @@ impl Client {
             Some(State::Connected) => Ok(()),
             Some(State::Lost) => Err(error_of_code(shared.lost(), "connecting")),
             Some(_) => Err(error_of_code(ErrorCode::Closing, "connecting")),
-            None => {
-                let code = ErrorCode::ConnectionLoss;
-                let error = error_of_kind(ErrorKind::Unavailable, code, "connecting");
-                Err(match shared.failure() {
-                    Some(failure) => error.caused_by(failure),
-                    None => error,
-                })
-            }
+            None => Err(self.unreached("connecting")),
         }
+    }
+
+    /// As [`Self::wait_connected`], but gives up early, after some seconds, if
+    /// nobody listens at any of the servers.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn wait_connected_unless_refused(&self, limit: Duration) -> Result<(), Error> {
+        tokio::select! {
+            biased;
+            connected = self.wait_connected(limit) => connected,
+            () = self.inner.shared.refused() => Err(self.unreached("connecting")),
+        }
+    }
+
+    /// The error for what was not sent because there is no connection, with what
+    /// each server said that was tried.
+    fn unreached(&self, what: &str) -> Error {
+        let code = ErrorCode::ConnectionLoss;
+        let tried = self.inner.shared.attempts();
+        let told = tried.unwrap_or_else(|| "no server of the list has answered yet".to_owned());
+        let text = format!("{what}: not connected, so nothing was done: {told}");
+        Error::new(ErrorKind::Unavailable, text).caused_by(code)
     }
 
     /// Ends the session, and with it its ephemerals, and every call and watch.
@@ -215,21 +234,35 @@ impl Client {
         let progress = Arc::new(Progress::default());
         let (reply, replied) = oneshot::channel();
         let call = Call { request, effect, writes, progress: Arc::clone(&progress), reply };
-        let answered = within(self.inner.request_timeout, async {
+        let answered = async {
             // A task that has done much is not made to wait here, so that its
             // calls are sent in the order they were made.
             let sending = tokio::task::unconstrained(self.inner.calls.send(call));
             sending.await.map_err(|_| ErrorCode::Closing)?;
             // A call dropped unanswered was dropped with the client.
-            replied.await.map_err(|_| ErrorCode::Closing)
+            replied.await.map_err(|_| match writes && !progress.give_up() {
+                true => ErrorCode::ConnectionLoss,
+                false => ErrorCode::Closing,
+            })
+        };
+        let answered = within(self.inner.request_timeout, async {
+            tokio::select! {
+                biased;
+                answered = answered => Some(answered),
+                // Nothing was sent yet, for there never was a connection.
+                () = self.inner.shared.refused() => None,
+            }
         });
-        match answered.await {
+        match answered.await.flatten() {
             Some(Ok(outcome)) => Ok(outcome),
             Some(Err(code)) => Err(error_of_code(code, what)),
-            None if progress.give_up() || !writes => {
-                let code = ErrorCode::RequestTimeout;
-                Err(error_of_kind(ErrorKind::Unavailable, code, what))
-            }
+            None if progress.give_up() || !writes => match self.state() {
+                State::Connecting | State::Suspended => Err(self.unreached(what)),
+                State::Connected | State::Lost | State::Closed => {
+                    let code = ErrorCode::RequestTimeout;
+                    Err(error_of_kind(ErrorKind::Unavailable, code, what))
+                }
+            },
             None => Err(error_of_code(ErrorCode::RequestTimeout, what)),
         }
     }

@@ -46,11 +46,11 @@ impl Hosts {
         &self.chroot
     }
 
-    /// Every address of every name. A name that does not resolve counts only
-    /// if none does.
-    pub(super) async fn resolve(&self, shuffle: bool) -> Result<Vec<Target>, io::Error> {
+    /// Every address of every name, and the names that have none now, each with
+    /// its port and why.
+    pub(super) async fn resolve(&self, shuffle: bool) -> (Vec<Target>, Vec<(String, io::Error)>) {
         let mut targets: Vec<Target> = Vec::new();
-        let mut failed = None;
+        let mut failed = Vec::new();
         for (host, port) in &self.servers {
             match lookup_host((host.as_str(), *port)).await {
                 Ok(found) => {
@@ -60,16 +60,13 @@ impl Hosts {
                         }
                     }
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => failed.push((format!("{host}:{port}"), error)),
             }
         }
         if shuffle {
             self::shuffle(&mut targets);
         }
-        match failed {
-            Some(error) if targets.is_empty() => Err(error),
-            _ => Ok(targets),
-        }
+        (targets, failed)
     }
 }
 

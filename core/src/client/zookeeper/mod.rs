@@ -22,6 +22,7 @@
 //!
 //! [`blocking::Client`] is the same for callers without a runtime.
 
+mod attempts;
 pub mod blocking;
 
 mod client;

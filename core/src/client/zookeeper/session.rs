@@ -9,6 +9,7 @@
 //!     +------------------- close ----> Closed <-------- Lost --> (a new session, if so set)
 //! ```
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use coord_wire::zookeeper::{ErrorCode, Reply, Request};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::attempts;
 use super::exchange::{Ended, Exchange, Unanswered};
 use super::hosts::{Hosts, random_below};
 use super::link::{Attempt, Link, attach};
@@ -90,6 +92,14 @@ pub(super) struct Session {
     pub(super) again: Vec<Call>,
     info: SessionInfo,
     pub(super) last_zxid: i64,
+}
+
+/// What trying all servers once gave.
+enum Round {
+    /// There is nothing more to try.
+    Over(Result<Link, Unattached>),
+    /// No session. `refused` if nobody listens at any of the addresses.
+    InVain { refused: bool },
 }
 
 /// Why no connection was made.
@@ -182,8 +192,11 @@ impl Session {
     fn settle(&mut self, unanswered: Unanswered, ended: &Ended) {
         let mut again = Vec::new();
         for call in unanswered.into_iter().flatten() {
-            if call.writes || matches!(ended, Ended::Closed { .. }) {
+            if call.writes {
                 let _ = call.reply.send(Err(ErrorCode::ConnectionLoss));
+            } else if matches!(ended, Ended::Closed { .. }) {
+                // Nothing is in doubt: it was not read, and will not be.
+                let _ = call.reply.send(Err(ErrorCode::Closing));
             } else if !call.reply.is_closed() {
                 again.push(call);
             }
@@ -202,8 +215,9 @@ impl Session {
                 () = told_to_close(&mut closing) => return Err(Unattached::Closing),
                 round = self.round() => round,
             };
-            if let Some(outcome) = round {
-                return outcome;
+            match round {
+                Round::Over(outcome) => return outcome,
+                Round::InVain { refused } => self.shared.note_round(refused),
             }
             if self.calls.is_closed() && self.calls.is_empty() {
                 return Err(Unattached::Closing);
@@ -216,32 +230,46 @@ impl Session {
     }
 
     /// Tries every server once.
-    async fn round(&self) -> Option<Result<Link, Unattached>> {
+    async fn round(&self) -> Round {
         let settings = &self.settings;
         let resolved = within(settings.connect_timeout, self.hosts.resolve(settings.shuffle)).await;
-        let targets = match resolved {
-            Some(Ok(targets)) => targets,
-            Some(Err(cause)) => {
-                tracing::warn!(%cause, "no ZooKeeper host could be looked up");
-                return None;
-            }
-            None => return None,
+        let Some((targets, unknown)) = resolved else {
+            self.shared.note_attempt(
+                "names".to_owned(),
+                "the names of the servers could not be looked up in time".to_owned(),
+            );
+            return Round::InVain { refused: false };
         };
+        for (server, cause) in unknown {
+            tracing::warn!(%server, %cause, "a ZooKeeper host could not be looked up");
+            let said = format!("{server} could not be looked up: {cause}");
+            self.shared.note_attempt(server, said);
+        }
+        let mut refused = true;
         for target in targets {
-            let address = target.address;
+            let server = attempts::name(&target.host, target.address);
             let connector = self.connector.as_ref();
             match attach(&target, connector, settings, &self.info, self.last_zxid).await {
-                Attempt::Attached(link) => return Some(Ok(link)),
-                Attempt::Expired if self.info.id != 0 => return Some(Err(Unattached::Expired)),
-                Attempt::Expired => tracing::warn!(%address, "ZooKeeper gave no session"),
-                Attempt::Refused(code) => return Some(Err(Unattached::Refused(code))),
+                Attempt::Attached(link) => return Round::Over(Ok(link)),
+                Attempt::Expired if self.info.id != 0 => {
+                    return Round::Over(Err(Unattached::Expired));
+                }
+                Attempt::Refused(code) => return Round::Over(Err(Unattached::Refused(code))),
+                Attempt::Expired => {
+                    refused = false;
+                    tracing::warn!(%server, "ZooKeeper gave no session");
+                    let said = format!("{server} gave no session");
+                    self.shared.note_attempt(server, said);
+                }
                 Attempt::Failed(cause) => {
-                    self.shared.note_failure(format!("{address}: {cause}"));
-                    tracing::debug!(%address, %cause, "ZooKeeper not reached");
+                    refused &= cause.kind() == io::ErrorKind::ConnectionRefused;
+                    tracing::debug!(%server, %cause, "ZooKeeper not reached");
+                    let said = attempts::said(&server, &cause);
+                    self.shared.note_attempt(server, said);
                 }
             }
         }
-        None
+        Round::InVain { refused }
     }
 
     /// Fails what waits now.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use coord_wire::zookeeper::ErrorCode;
 use tokio::sync::watch;
 
+use super::attempts::Attempts;
 use super::queue::{Next, Receiver, Sender, queue};
 use crate::Error;
 use crate::client::time::within;
@@ -52,6 +53,8 @@ pub struct StateSubscription {
 pub(super) struct Shared {
     inner: Mutex<Inner>,
     state: watch::Sender<State>,
+    /// Counts the rounds at whose end waiting on made little sense.
+    refusals: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -62,8 +65,8 @@ struct Inner {
     lost: ErrorCode,
     /// Whether the session was known to be over when the client was closed.
     over: bool,
-    /// Why a server was last not reached.
-    failure: Option<String>,
+    /// What was tried since the last connection.
+    attempts: Attempts,
     subscribers: Vec<Sender<State>>,
 }
 
@@ -103,10 +106,14 @@ impl Shared {
             last_zxid: 0,
             lost: ErrorCode::SessionExpired,
             over: true,
-            failure: None,
+            attempts: Attempts::default(),
             subscribers: Vec::new(),
         };
-        Self { inner: Mutex::new(inner), state: watch::channel(State::Connecting).0 }
+        Self {
+            inner: Mutex::new(inner),
+            state: watch::channel(State::Connecting).0,
+            refusals: watch::channel(0).0,
+        }
     }
 
     pub(super) fn state(&self) -> State {
@@ -128,13 +135,30 @@ impl Shared {
         self.lock().last_zxid
     }
 
-    /// Why a server was last not reached, for people.
-    pub(super) fn failure(&self) -> Option<String> {
-        self.lock().failure.clone()
+    /// What the servers said that were tried since the last connection, for people.
+    pub(super) fn attempts(&self) -> Option<String> {
+        self.lock().attempts.told()
     }
 
-    pub(super) fn note_failure(&self, failure: String) {
-        self.lock().failure = Some(failure);
+    pub(super) fn note_attempt(&self, server: String, said: String) {
+        self.lock().attempts.note(server, said);
+    }
+
+    /// All servers were tried in vain; `refused` if nobody listens at any of them.
+    pub(super) fn note_round(&self, refused: bool) {
+        // Who was connected once has a session to save, and waits on.
+        let first = self.state() == State::Connecting;
+        if self.lock().attempts.round_ended(refused) && first {
+            self.refusals.send_modify(|rounds| *rounds += 1);
+        }
+    }
+
+    /// Waits for the end of a round at which a client that was never connected
+    /// had been refused everywhere for long.
+    pub(super) async fn refused(&self) {
+        let mut rounds = self.refusals.subscribe();
+        // The sender lives in self, so waiting cannot fail.
+        let _ = rounds.changed().await;
     }
 
     /// The client is about to be closed: whether its session is known to be over.
@@ -178,6 +202,9 @@ impl Shared {
 
     /// Tells everybody, unless nothing changes. Nothing follows `Closed`.
     pub(super) fn change(&self, state: State) {
+        if state == State::Connected {
+            self.lock().attempts = Attempts::default();
+        }
         let before = self.state.send_replace(state);
         if before == state {
             return;

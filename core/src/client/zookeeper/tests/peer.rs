@@ -24,7 +24,11 @@ pub(super) struct Talk {
 
 impl Peer {
     pub(super) async fn listen() -> Self {
-        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    pub(super) fn on(listener: TcpListener) -> Self {
+        Self { listener }
     }
 
     pub(super) fn hosts(&self) -> String {

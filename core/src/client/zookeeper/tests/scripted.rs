@@ -8,6 +8,7 @@ use coord_state::znode::Stat;
 use coord_wire::zookeeper::connect::ConnectResponse;
 use coord_wire::zookeeper::header::xid;
 use coord_wire::zookeeper::{ErrorCode, Reply, Request};
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::peer::{PASSWORD, Peer, Talk};
 use crate::ErrorKind;
@@ -43,6 +44,104 @@ async fn a_write_without_an_answer_is_indeterminate_and_not_sent_again() {
     assert_eq!(error.kind(), &ErrorKind::Indeterminate);
     assert_eq!(zookeeper_code(&error), Some(-4));
 
+    let mut talk = peer.attach(TIMEOUT_MS).await;
+    client.wait_connected(Duration::from_secs(5)).await.unwrap();
+    client.start_closing();
+    talk.bye().await;
+}
+
+#[tokio::test]
+async fn reads_that_closing_ends_are_closed_and_changes_are_in_doubt() {
+    let settings = Settings { close_timeout: Duration::from_millis(50), ..Settings::default() };
+    let (client, _peer, mut talk) = started(settings).await;
+    let reading = tokio::spawn({
+        let client = client.clone();
+        async move { client.get("/a").await }
+    });
+    talk.request().await.unwrap();
+    let writing = tokio::spawn({
+        let client = client.clone();
+        async move { client.set("/a", None, -1).await }
+    });
+    talk.request().await.unwrap();
+    // The server says nothing any more, also not to the closing.
+    let unconfirmed = client.close().await.unwrap_err();
+    assert_eq!(unconfirmed.kind(), &ErrorKind::Indeterminate);
+    let read = reading.await.unwrap().unwrap_err();
+    assert_eq!((read.kind(), zookeeper_code(&read)), (&ErrorKind::Closed, Some(-116)));
+    let written = writing.await.unwrap().unwrap_err();
+    assert_eq!((written.kind(), zookeeper_code(&written)), (&ErrorKind::Indeterminate, Some(-4)));
+    let late = client.get("/a").await.unwrap_err();
+    assert_eq!(late.kind(), &ErrorKind::Closed);
+}
+
+/// An address where nobody listens, nor will, until the socket does.
+fn deserted() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    (socket, address)
+}
+
+#[tokio::test]
+async fn who_gives_up_waiting_is_told_what_every_server_said() {
+    let silent = Peer::listen().await;
+    let closing = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (_socket, refused) = deserted();
+    // Too long for a name, so that no resolver is asked.
+    let unknown = format!("{}:2181", "x".repeat(70));
+    let closes = closing.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = closing.accept().await {
+            drop(stream);
+        }
+    });
+    let settings = Settings {
+        hosts: format!("{refused},{},{closes},{unknown}", silent.hosts()),
+        connect_timeout: Duration::from_millis(500),
+        request_timeout: Duration::from_secs(6),
+        ..Settings::default()
+    };
+    let client = Client::start(settings).unwrap();
+    let (read, written) = tokio::join!(client.get("/"), client.set("/", None, -1));
+    let waited = client.wait_connected(Duration::from_millis(10)).await;
+    for error in [read.unwrap_err(), written.unwrap_err(), waited.unwrap_err()] {
+        assert_eq!((error.kind(), zookeeper_code(&error)), (&ErrorKind::Unavailable, Some(-4)));
+        let told = error.to_string();
+        for part in [
+            format!("connection refused by {refused}"),
+            format!("no answer from {} in time", silent.hosts()),
+            format!("{closes} closed the connection"),
+            format!("{unknown} could not be looked up"),
+        ] {
+            assert!(told.contains(&part), "{part:?} in {told}");
+        }
+    }
+    client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_give_up_early_where_nobody_listens_and_wait_where_somebody_may_answer() {
+    let (socket, hosts) = deserted();
+    let client = Client::start(Settings::with_hosts(hosts.clone())).unwrap();
+    // Half a minute without it.
+    let limit = Duration::from_secs(25);
+    let options = CreateOptions::default();
+    let (read, written, waited) = tokio::time::timeout(limit, async {
+        tokio::join!(
+            client.get("/"),
+            client.create("/a", None, &options),
+            client.wait_connected_unless_refused(Duration::from_secs(300)),
+        )
+    })
+    .await
+    .expect("they give up");
+    for error in [read.unwrap_err(), written.unwrap_err(), waited.unwrap_err()] {
+        assert_eq!(error.kind(), &ErrorKind::Unavailable);
+        assert!(error.to_string().contains(&format!("connection refused by {hosts}")), "{error}");
+    }
+    // It goes on trying, and a server that comes late is found.
+    let peer = Peer::on(socket.listen(8).unwrap());
     let mut talk = peer.attach(TIMEOUT_MS).await;
     client.wait_connected(Duration::from_secs(5)).await.unwrap();
     client.start_closing();
@@ -193,7 +292,7 @@ async fn what_was_never_sent_had_no_effect() {
     .unwrap();
     let error = client.create("/a", None, &CreateOptions::default()).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Unavailable);
-    assert_eq!(zookeeper_code(&error), Some(-122));
+    assert_eq!(zookeeper_code(&error), Some(-4));
     let mut talk = peer.attach(TIMEOUT_MS).await;
     client.wait_connected(Duration::from_secs(5)).await.unwrap();
     client.start_closing();
