@@ -12,6 +12,7 @@ mod divergence;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod failing_disk;
+mod log;
 mod standing;
 
 use std::fs::Permissions;
@@ -23,10 +24,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use descriptors::raise_open_files_limit;
+pub use log::{LOG_RECORDS_MAX, LogLevel, LogRecord, MemberLog};
 pub use standing::{FailureWatch, ServerState, ServerStatus};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use self::log::LogTap;
 use crate::agent::Agent;
 use crate::clock;
 use crate::error::Error;
@@ -72,10 +75,14 @@ struct Running {
     zookeeper: Option<ZookeeperServer>,
     consul: Option<ConsulServer>,
     dns: Option<DnsServer>,
+    log: LogTap,
 }
 
 /// How long threads get to end after everything on them was stopped.
 const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// How often who waits for a member is asked whether to go on.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 static SERVERS_STARTED: AtomicU64 = AtomicU64::new(0);
 
@@ -97,11 +104,21 @@ impl Server {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_embedded(settings: Settings) -> Result<Self, Error> {
+        Self::start_logged(settings, None)
+    }
+
+    /// As [`Self::start_embedded`], with what it logs going into `log` and nowhere
+    /// else.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_logged(settings: Settings, log: Option<&MemberLog>) -> Result<Self, Error> {
+        let parts = Parts { log: LogTap::of(log), ..Parts::default() };
         if !settings.data_dir.as_os_str().is_empty() {
-            return Self::start(settings.validate()?);
+            return Self::start_inner(settings.validate()?, parts, None);
         }
         let (settings, directory) = in_temporary_directory(settings)?;
-        Self::start_inner(settings.validate()?, Parts::default(), Some(directory))
+        Self::start_inner(settings.validate()?, parts, Some(directory))
     }
 
     fn start_inner(
@@ -114,8 +131,9 @@ impl Server {
                 "a member cannot be started from inside an async task: use a thread of its own",
             ));
         }
-        let runtime = runtime(&settings)?;
-        let started = runtime.block_on(start_parts(settings, parts));
+        let log = parts.log.clone();
+        let runtime = runtime(&settings, &log)?;
+        let started = log.around(|| runtime.block_on(start_parts(settings, parts)));
         match started {
             Ok((node, agent, zookeeper, consul, dns)) => {
                 let addresses = Addresses {
@@ -128,11 +146,11 @@ impl Server {
                 };
                 let failure = FailureWatch::default();
                 runtime.spawn(failure.clone().follow(node.watch_impairment()));
-                let running = Running { runtime, node, agent, zookeeper, consul, dns };
+                let running = Running { runtime, node, agent, zookeeper, consul, dns, log };
                 Ok(Self { running: Some(running), addresses, failure, _temporary: temporary })
             }
             Err(error) => {
-                runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
+                log.around(|| runtime.shutdown_timeout(RUNTIME_SHUTDOWN));
                 Err(error)
             }
         }
@@ -149,20 +167,46 @@ impl Server {
     /// # Errors
     /// `Unavailable` after `limit`; `Closed` once stopped.
     pub fn wait_ready(&self, limit: Duration) -> Result<(), Error> {
+        self.wait_ready_while(limit, &mut || true).map(|_| ())
+    }
+
+    /// As [`Self::wait_ready`], but asks `go_on` several times a second and gives
+    /// `false` once it says no. For hosts that can be interrupted.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait_ready_while(
+        &self,
+        limit: Duration,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, Error> {
         let running = self.running()?;
-        let ready = async {
-            running.node.wait_ready().await?;
-            running.agent.wait_registered().await
-        };
-        running.runtime.block_on(async {
-            clock::timeout(limit, ready).await.unwrap_or_else(|| {
+        let waiting = async {
+            let ready = async {
+                running.node.wait_ready().await?;
+                running.agent.wait_registered().await.map(|()| true)
+            };
+            let given_up = async {
+                while go_on() {
+                    clock::sleep(ASK_EVERY).await;
+                }
+                Ok(false)
+            };
+            let either = async {
+                tokio::select! {
+                    ready = ready => ready,
+                    given_up = given_up => given_up,
+                }
+            };
+            clock::timeout(limit, either).await.unwrap_or_else(|| {
                 let why = running.obstacle();
                 Err(Error::unavailable(format!(
                     "the member does not serve after {} s: {why}",
                     limit.as_secs()
                 )))
             })
-        })
+        };
+        running.log.around(|| running.runtime.block_on(waiting))
     }
 
     /// Why it does not serve yet, in words for an operator.
@@ -228,8 +272,8 @@ impl Server {
     pub fn stop(&mut self) {
         let Some(running) = self.running.take() else { return };
         self.failure.stopped();
-        let Running { runtime, node, agent, zookeeper, consul, dns } = running;
-        runtime.block_on(async {
+        let Running { runtime, node, agent, zookeeper, consul, dns, log } = running;
+        let stopping = async {
             // While clients are served yet: they notice nothing of it.
             node.hand_over().await;
             if let Some(server) = &dns {
@@ -243,9 +287,12 @@ impl Server {
             }
             agent.stop().await;
             node.stop().await;
+            drop((node, agent, zookeeper, consul, dns));
+        };
+        log.around(|| {
+            runtime.block_on(stopping);
+            runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
         });
-        drop((node, agent, zookeeper, consul, dns));
-        runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
     }
 
     fn running(&self) -> Result<&Running, Error> {
@@ -282,6 +329,7 @@ pub struct Cluster {
     servers: Vec<Server>,
     /// What each member was started with, its directory and ports filled in.
     settings: Vec<Settings>,
+    log: Option<MemberLog>,
 }
 
 impl Cluster {
@@ -291,6 +339,22 @@ impl Cluster {
     /// # Errors
     /// As [`Server::start`] and [`Server::wait_ready`].
     pub fn start(size: u64, settings: &Settings, limit: Duration) -> Result<Self, Error> {
+        let started = Self::start_while(size, settings, limit, None, &mut || true)?;
+        started.ok_or_else(|| Error::internal("the start was given up by nobody"))
+    }
+
+    /// As [`Self::start`], with what all members log going into `log`; gives nothing,
+    /// and leaves nothing, once `go_on` says no.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_while(
+        size: u64,
+        settings: &Settings,
+        limit: Duration,
+        log: Option<&MemberLog>,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Self>, Error> {
         if !(1..=7).contains(&size) {
             return Err(Error::invalid(format!("a cluster has 1 to 7 members, not {size}")));
         }
@@ -302,6 +366,9 @@ impl Cluster {
         let mut servers: Vec<Server> = Vec::new();
         let mut started_with = Vec::new();
         for (member_id, (listener, _)) in listeners {
+            if !go_on() {
+                return Ok(None);
+            }
             let node_name = settings.node_name.as_deref().unwrap_or("member");
             let member = Settings {
                 member_id,
@@ -315,7 +382,7 @@ impl Cluster {
             };
             let (mut member, directory) = in_temporary_directory(member)?;
             let valid = member.clone().validate()?;
-            let parts = Parts::listening(listener);
+            let parts = Parts { log: LogTap::of(log), ..Parts::listening(listener) };
             let server = Server::start_inner(valid, parts, Some(directory))?;
             let Addresses { zk, http, dns, .. } = server.addresses();
             member.zk_addr = port_taken(zk);
@@ -324,8 +391,12 @@ impl Cluster {
             servers.push(server);
             started_with.push(member);
         }
-        servers.iter().try_for_each(|server| server.wait_ready(limit))?;
-        Ok(Self { servers, settings: started_with })
+        for server in &servers {
+            if !server.wait_ready_while(limit, go_on)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Self { servers, settings: started_with, log: log.cloned() }))
     }
 
     /// Its members, in order of their numbers.
@@ -380,7 +451,7 @@ impl Cluster {
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .map_err(|error| Error::invalid("the member's port is taken").caused_by(error))?;
         let settings = settings.clone().validate()?;
-        let parts = Parts::listening(listener);
+        let parts = Parts { log: LogTap::of(self.log.as_ref()), ..Parts::listening(listener) };
         let mut again = Server::start_inner(settings, parts, None)?;
         server.running = again.running.take();
         server.failure = again.failure.clone();
@@ -397,6 +468,7 @@ impl Cluster {
 #[derive(Default)]
 struct Parts {
     peer_listener: Option<std::net::TcpListener>,
+    log: LogTap,
     /// For tests: a file system that fails.
     #[cfg(test)]
     disk: Option<Arc<dyn crate::storage::disk::Disk>>,
@@ -404,11 +476,7 @@ struct Parts {
 
 impl Parts {
     fn listening(peer_listener: std::net::TcpListener) -> Self {
-        Self {
-            peer_listener: Some(peer_listener),
-            #[cfg(test)]
-            disk: None,
-        }
+        Self { peer_listener: Some(peer_listener), ..Self::default() }
     }
 }
 
@@ -460,11 +528,14 @@ async fn start_servers(settings: &ValidSettings, node: &Node) -> Result<Servers,
     Ok((agent, zookeeper, consul, dns))
 }
 
-fn runtime(settings: &ValidSettings) -> Result<Runtime, Error> {
+fn runtime(settings: &ValidSettings, log: &LogTap) -> Result<Runtime, Error> {
+    let log = log.clone();
     let number = SERVERS_STARTED.fetch_add(1, Ordering::Relaxed);
     Builder::new_multi_thread()
         .worker_threads(settings.runtime.workers)
         .thread_name(format!("coord-{}-w{number}", settings.member_id))
+        .on_thread_start(move || log.enter_thread())
+        .on_thread_stop(LogTap::leave_thread)
         .enable_all()
         .build()
         .map_err(|error| Error::internal("the member's threads cannot be started").caused_by(error))

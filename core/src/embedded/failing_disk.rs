@@ -50,7 +50,7 @@ impl Member {
             };
             let disk = FaultyDisk::default();
             let parts =
-                Parts { peer_listener: Some(listener), disk: Some(Arc::new(disk.clone()) as _) };
+                Parts { disk: Some(Arc::new(disk.clone()) as _), ..Parts::listening(listener) };
             let server = Server::start_inner(settings.validate().unwrap(), parts, None).unwrap();
             members.push(Self { server, disk, _directory: directory });
         }

@@ -70,6 +70,12 @@ use self::segment::SegmentPool;
 use crate::durations::Durations;
 use crate::error::Error;
 
+/// Has a thread of our own log where the one that starts it does.
+fn with_log_of_this_thread(work: impl FnOnce() + Send) -> impl FnOnce() + Send {
+    let log = tracing::dispatcher::get_default(Clone::clone);
+    move || tracing::dispatcher::with_default(&log, work)
+}
+
 /// How to open a data directory.
 #[derive(Debug, Clone)]
 pub struct StorageOptions {

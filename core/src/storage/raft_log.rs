@@ -180,7 +180,7 @@ impl RaftLog {
             writer: Mutex::new(None),
         });
         let for_writer = shared.clone();
-        let handle = std::thread::Builder::new().name(thread_name.to_owned()).spawn(move || {
+        let run = super::with_log_of_this_thread(move || {
             let shared = &*for_writer;
             // A panic is one more way to fail: whoever waits is told.
             if catch_unwind(AssertUnwindSafe(|| writer.run(shared))).is_err() {
@@ -188,7 +188,8 @@ impl RaftLog {
                 shared.fail(reason);
                 shared.refuse_forever(reason);
             }
-        })?;
+        });
+        let handle = std::thread::Builder::new().name(thread_name.to_owned()).spawn(run)?;
         *shared.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
         Ok(Self { shared })
     }

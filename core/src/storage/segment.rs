@@ -132,7 +132,7 @@ impl SegmentPool {
             };
             std::thread::Builder::new()
                 .name(format!("{thread_name}-fill"))
-                .spawn(move || helper.run())?
+                .spawn(super::with_log_of_this_thread(move || helper.run()))?
         };
         let spares = usize::try_from(spares).unwrap_or(SPARES_MAX);
         let helper = Some(helper);
