@@ -15,12 +15,14 @@
  *            What is passed in is copied.
  * NULL       Where it is not said to be allowed, NULL gives COORD_INVALID.
  *            Functions that only look at an object take NULL for an empty one.
- * Text       NUL-terminated UTF-8. Data is a pointer and a length, and may
- *            hold anything.
+ * Text       NUL-terminated UTF-8. Data is a pointer and a length of at most
+ *            64 MiB, and may hold anything. Lists have at most 65536 texts. A
+ *            greater length is COORD_INVALID, and nothing is read.
  * Threads    Any object may be used by several threads at once, and calls that
  *            wait may be ended from another thread by closing the object. Only
- *            releasing it has to come last. There are no callbacks. Threads of
- *            the library block all signals.
+ *            releasing it has to come last. No thread of the library calls
+ *            anything of the host's. They block all signals. A thread with a
+ *            stack of 64 KiB may make any call.
  * Fork       A member, session or client works in the process that made it. In
  *            a forked child calls on it return COORD_FORKED; releasing it there
  *            frees memory and leaves the parent's alone.
@@ -108,6 +110,33 @@ enum coord_status
 typedef enum coord_status coord_status;
 #else
 typedef int32_t coord_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** How bad something is, or how detailed. Each includes those before it. */
+enum coord_log_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Nothing; no record has it. */
+    COORD_LOG_NONE = 0,
+    /** Something does not work. */
+    COORD_LOG_ERROR = 1,
+    /** Something may stop working, or did not for a while. */
+    COORD_LOG_WARN = 2,
+    /** What an operator may want to know afterwards. */
+    COORD_LOG_INFO = 3,
+    /** What helps to find a fault. */
+    COORD_LOG_DEBUG = 4,
+    /** Everything. */
+    COORD_LOG_TRACE = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum coord_log_level coord_log_level;
+#else
+typedef int32_t coord_log_level;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -321,6 +350,16 @@ typedef struct coord_error coord_error;
 /** An event of a watch. Release with `coord_event_free`. */
 typedef struct coord_event coord_event;
 
+/**
+ * The log of the members that are started with it: see coord_settings_set_log. Up
+ * to 1024 records wait to be fetched; what comes while there are so many is
+ * dropped, and a record behind them says how much. Release with `coord_log_free`.
+ */
+typedef struct coord_log coord_log;
+
+/** One thing that was logged. Release with `coord_log_record_free`. */
+typedef struct coord_log_record coord_log_record;
+
 /** Changes to be made as one by coord_zk_multi. Release with `coord_ops_free`. */
 typedef struct coord_ops coord_ops;
 
@@ -347,6 +386,10 @@ typedef struct coord_strings coord_strings;
  * Release with `coord_zk_free`.
  */
 typedef struct coord_zk coord_zk;
+
+/** Takes a record of coord_log_drain. It lives as long as the call. */
+typedef void (*coord_log_callback)(void *context,
+                                   const struct coord_log_record *record);
 
 /** What is known about a znode besides its data. The fields are ZooKeeper's. */
 typedef struct coord_stat {
@@ -434,6 +477,86 @@ size_t coord_bytes_len(const struct coord_bytes *bytes);
 void coord_bytes_free(struct coord_bytes *bytes);
 
 /**
+ * Makes an empty log.
+ *
+ * level    one of coord_log_level but none: what is more detailed is left out.
+ * out      receives the log; release with coord_log_free.
+ * Returns  COORD_OK, COORD_INVALID.
+ */
+coord_status coord_log_new(int32_t level,
+                           struct coord_log **out,
+                           struct coord_error **error);
+
+/**
+ * Changes how detailed a log is, from now on.
+ *
+ * level    as for coord_log_new.
+ * Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
+ */
+coord_status coord_log_set_level(const struct coord_log *log,
+                                 int32_t level,
+                                 struct coord_error **error);
+
+/**
+ * Waits for the next record of a log.
+ *
+ * timeout_ms  0 returns at once, negative waits without end.
+ * out         receives the record; release with coord_log_record_free.
+ * Returns     COORD_OK; COORD_TIMEOUT (no record, no error object); COORD_CLOSED (closed, and
+ *             everything was fetched); COORD_INVALID; COORD_FORKED.
+ */
+coord_status coord_log_wait(const struct coord_log *log,
+                            int64_t timeout_ms,
+                            struct coord_log_record **out,
+                            struct coord_error **error);
+
+/**
+ * Waits for a record of a log and hands it, and all that wait behind it, to a
+ * function, in order. The function is called on this thread, before this returns,
+ * and by no thread of the library.
+ *
+ * timeout_ms  how long to wait for the first; as for coord_log_wait.
+ * callback    called once for each record.
+ * context     handed on to it as it is.
+ * Returns     as coord_log_wait.
+ */
+coord_status coord_log_drain(const struct coord_log *log,
+                             int64_t timeout_ms,
+                             coord_log_callback callback,
+                             void *context,
+                             struct coord_error **error);
+
+/**
+ * Closes a log: what waits for it returns once everything was fetched, and nothing
+ * is added any more. Twice is fine.
+ *
+ * Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
+ */
+coord_status coord_log_close(const struct coord_log *log,
+                             struct coord_error **error);
+
+/** Releases a log. Members that write into it go on, for nobody. NULL is fine. */
+void coord_log_free(struct coord_log *log);
+
+/** How bad it is: one of coord_log_level; none for NULL. */
+coord_log_level coord_log_record_level(const struct coord_log_record *record);
+
+/** Who says so, as in `coord_core::storage`; empty for NULL. Lives as long as the record. */
+const char *coord_log_record_target(const struct coord_log_record *record);
+
+/**
+ * What happened, with names and values behind it; empty for NULL. Lives as long as
+ * the record.
+ */
+const char *coord_log_record_message(const struct coord_log_record *record);
+
+/** When it happened, in milliseconds since 1970; 0 for NULL. */
+uint64_t coord_log_record_unix_ms(const struct coord_log_record *record);
+
+/** Releases a record. NULL is fine. */
+void coord_log_record_free(struct coord_log_record *record);
+
+/**
  * Settings of one member for embedding: any free loopback port for each
  * protocol, data in a temporary directory unless `data_dir` is set.
  *
@@ -453,6 +576,17 @@ coord_status coord_settings_set(struct coord_settings *settings,
                                 const char *key,
                                 const char *value,
                                 struct coord_error **error);
+
+/**
+ * Has what the members log that are started with these settings go into a log,
+ * and nowhere else.
+ *
+ * log      NULL for none. It may be released before the settings and the members.
+ * Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
+ */
+coord_status coord_settings_set_log(struct coord_settings *settings,
+                                    const struct coord_log *log,
+                                    struct coord_error **error);
 
 /** Releases settings. NULL is fine. */
 void coord_settings_free(struct coord_settings *settings);
@@ -527,7 +661,7 @@ void coord_server_free(struct coord_server *server);
 
 /**
  * Starts a cluster on free ports of the loopback and waits until all members
- * serve. Blocks; the calling thread's signals wait meanwhile.
+ * serve. Blocks.
  *
  * size        1 to 7 members; 3 go on without one of them, 5 without two.
  * settings    for each member, without what is its own; NULL for the defaults; copied.
@@ -578,7 +712,8 @@ void coord_cluster_free(struct coord_cluster *cluster);
  * hosts               `host:port,host:port`, then optionally a path that all paths are under.
  * session_timeout_ms  the session, and with it its ephemerals, ends when the servers hear
  *                     nothing for so long; negative asks for 10 seconds. Servers have bounds.
- * timeout_ms          how long to try; negative tries for 30 seconds.
+ * timeout_ms          how long to try; negative tries for 30 seconds, or about 5 if nobody
+ *                     listens at any of the hosts. The error tells what each of them said.
  * out                 receives the session; release with coord_zk_free.
  * Returns             COORD_OK; COORD_INVALID (hosts); COORD_UNAVAILABLE (no server in time).
  */
@@ -609,8 +744,9 @@ coord_status coord_zk_connect_secured(const char *hosts,
 
 /**
  * Ends the session, and with it its ephemerals and watches. Other calls on it,
- * also those that wait in another thread, return COORD_CLOSED. Twice is fine,
- * and returns the same.
+ * also those that wait in another thread, return COORD_CLOSED; a change that was
+ * sent and gets no answer any more returns COORD_INDETERMINATE. Twice is fine, and
+ * returns the same.
  *
  * Returns  COORD_OK once the server has confirmed it; COORD_INDETERMINATE if no server did: the
  *          client is closed, but the session, its ephemerals and the locks they stand for may
@@ -984,7 +1120,8 @@ coord_status coord_consul_connect_secured(const char *address,
 
 /**
  * Closes a client. Other calls on it, also those that wait in another thread,
- * return COORD_CLOSED. Sessions and registrations stay. Twice is fine.
+ * return COORD_CLOSED; a change that is under way returns COORD_INDETERMINATE.
+ * Sessions and registrations stay. Twice is fine.
  *
  * Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
  */

@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::ffi::{CStr, c_char};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,15 @@ use coord_core::client::zookeeper::ErrorCode;
 
 use crate::error::coord_error;
 use crate::handle;
+use crate::stack;
 use crate::status::{self, coord_status};
+
+/// The most data one argument may have. No server takes nearly as much, and a
+/// length that was computed wrongly is far beyond it.
+const DATA_BYTES_MAX: usize = 64 << 20;
+
+/// The most texts one argument may have, for the same reasons.
+const TEXTS_MAX: usize = 1 << 16;
 
 /// Why a call failed: a status, a text, and what a server said.
 #[derive(Debug)]
@@ -71,6 +79,19 @@ fn message(error: &Error) -> String {
 /// # Safety
 /// `error` is NULL or points to a place for one pointer.
 pub(crate) unsafe fn guard(
+    error: *mut *mut coord_error,
+    body: impl FnOnce() -> Result<(), Failure>,
+) -> coord_status {
+    // SAFETY: passed on.
+    unsafe { guard_on_this_thread(error, || with_enough_stack(body)) }
+}
+
+/// As [`guard`], for a body that calls back and therefore stays on the caller's
+/// thread, whatever its stack.
+///
+/// # Safety
+/// As [`guard`].
+pub(crate) unsafe fn guard_on_this_thread(
     error: *mut *mut coord_error,
     body: impl FnOnce() -> Result<(), Failure>,
 ) -> coord_status {
@@ -147,15 +168,27 @@ pub(crate) unsafe fn optional_text<'a>(
     })
 }
 
+/// Refuses a number of bytes or texts that cannot be meant, before anything is
+/// read or allocated.
+fn not_above(max: usize, given: usize, name: &str) -> Result<(), Failure> {
+    if given <= max {
+        return Ok(());
+    }
+    let message = format!("the length of {name} is {given}, and may be {max} at most");
+    Err(Failure::new(coord_status::COORD_INVALID, message))
+}
+
 /// Bytes of the caller; NULL with length 0 is empty.
 ///
 /// # Safety
-/// `data` is NULL or points to `len` bytes that live as long as the call.
+/// `data` is NULL or points to `len` bytes that live as long as the call, unless
+/// there are more than can be meant: then it is not looked at.
 pub(crate) unsafe fn bytes<'a>(
     data: *const u8,
     len: usize,
     name: &str,
 ) -> Result<&'a [u8], Failure> {
+    not_above(DATA_BYTES_MAX, len, name)?;
     if len == 0 {
         return Ok(&[]);
     }
@@ -192,6 +225,7 @@ pub(crate) unsafe fn texts<'a>(
     count: usize,
     name: &str,
 ) -> Result<Vec<&'a str>, Failure> {
+    not_above(TEXTS_MAX, count, name)?;
     if count == 0 {
         return Ok(Vec::new());
     }
@@ -242,9 +276,71 @@ pub(crate) unsafe fn put<T>(out: *mut T, value: T) {
     }
 }
 
+/// Runs `work` on a thread of ours and waits for it: what starts and stops members
+/// and clients needs more stack than a thread of the host may have. The caller's
+/// signals are delivered meanwhile; ours stay blocked on that thread and on those
+/// it starts.
+pub(crate) fn on_own_thread<T: Send>(
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("coord-call".to_owned());
+        let thread = with_signals_blocked(|| builder.spawn_scoped(scope, work));
+        let thread = thread.map_err(|cause| {
+            let message = format!("cannot start a thread for this call: {cause}");
+            Failure { retryable: true, ..Failure::new(coord_status::COORD_UNAVAILABLE, message) }
+        })?;
+        // A fault there is one of this call.
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// Runs `work` here, or on a thread of ours where the caller's has little stack.
+#[inline(never)]
+fn with_enough_stack<T: Send>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    if !stack::is_small() {
+        return work();
+    }
+    let lent = Lent(work);
+    on_own_thread(move || lent.run())
+}
+
+/// Work of a caller that waits for its end.
+struct Lent<F>(F);
+
+// SAFETY: the caller waits while it runs, so that what it holds is used by one
+// thread at a time. What C hands in is not bound to a thread: the header says
+// that any object may be used by any.
+unsafe impl<F> Send for Lent<F> {}
+
+impl<F: FnOnce() -> R, R> Lent<F> {
+    fn run(self) -> R {
+        (self.0)()
+    }
+}
+
+/// As [`free()`], for what takes threads to their end when it is dropped.
+///
+/// # Safety
+/// As [`free()`].
+pub(crate) unsafe fn free_with_threads<T: Send>(pointer: *mut T) {
+    if pointer.is_null() {
+        return;
+    }
+    look((), || {
+        // SAFETY: passed on.
+        let held = unsafe { handle::take(pointer) };
+        // Without a thread the work is dropped, and what it holds with it, here.
+        on_own_thread(move || {
+            drop(held);
+            Ok(())
+        })
+    });
+}
+
 /// Runs `start` with every signal blocked, so that the threads it spawns leave
 /// the host's signals alone and never die of a closed pipe.
-pub(crate) fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
+fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     let restore = SignalMask::block_all();
     let started = start();
     drop(restore);

@@ -4,13 +4,12 @@ use std::ffi::c_char;
 use std::sync::{Mutex, PoisonError};
 
 use coord_core::embedded::{Addresses, Cluster, Server};
-use coord_core::settings::Settings;
 
-use crate::boundary::{Failure, free, guard, limit, look, required, with_signals_blocked};
+use crate::boundary::{Failure, free_with_threads, guard, limit, look, on_own_thread, required};
 use crate::error::coord_error;
 use crate::handle::{self, Handle};
 use crate::server::{START_TIMEOUT, pick};
-use crate::settings::coord_settings;
+use crate::settings::{Start, coord_settings};
 use crate::status::coord_status;
 use crate::string::give_text;
 
@@ -29,7 +28,7 @@ struct Members {
 }
 
 /// Starts a cluster on free ports of the loopback and waits until all members
-/// serve. Blocks; the calling thread's signals wait meanwhile.
+/// serve. Blocks.
 ///
 /// size        1 to 7 members; 3 go on without one of them, 5 without two.
 /// settings    for each member, without what is its own; NULL for the defaults; copied.
@@ -49,16 +48,18 @@ pub unsafe extern "C" fn coord_cluster_start(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        let settings = if settings.is_null() {
-            Settings::embedded()
-        } else {
-            // SAFETY: promised by the caller.
-            unsafe { handle::lend(settings, "settings") }?.copy()
-        };
+        // SAFETY: promised by the caller.
+        let start = unsafe { Start::with(settings) }?;
         let limit = limit(timeout_ms, START_TIMEOUT);
-        let cluster = with_signals_blocked(|| Cluster::start(size, &settings, limit))?;
-        let addresses = cluster.servers().iter().map(Server::addresses).collect();
-        let members = Members { cluster: Mutex::new(cluster), addresses };
+        let members = on_own_thread(|| {
+            let Start { settings, log } = &*start;
+            let started = Cluster::start_while(size, settings, limit, log.as_ref(), &mut || true)?;
+            let cluster = started.ok_or_else(|| {
+                Failure::new(coord_status::COORD_INTERNAL, "the start was given up by nobody")
+            })?;
+            let addresses = cluster.servers().iter().map(Server::addresses).collect();
+            Ok(Members { cluster: Mutex::new(cluster), addresses })
+        })?;
         // SAFETY: promised by the caller.
         unsafe { handle::give(out, coord_cluster { handle: Handle::new(members) }) }
     };
@@ -122,8 +123,10 @@ pub unsafe extern "C" fn coord_cluster_stop_member(
     let body = || {
         // SAFETY: promised by the caller.
         let members = unsafe { handle::lend(cluster, "cluster") }?.handle.value()?;
-        let mut cluster = members.cluster.lock().unwrap_or_else(PoisonError::into_inner);
-        with_signals_blocked(|| cluster.stop_member(position)).map_err(Failure::from)
+        on_own_thread(|| {
+            let mut cluster = members.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+            cluster.stop_member(position).map_err(Failure::from)
+        })
     };
     // SAFETY: promised by the caller.
     unsafe { guard(error, body) }
@@ -137,5 +140,5 @@ pub unsafe extern "C" fn coord_cluster_stop_member(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_cluster_free(cluster: *mut coord_cluster) {
     // SAFETY: promised by the caller.
-    unsafe { free(cluster) };
+    unsafe { free_with_threads(cluster) };
 }

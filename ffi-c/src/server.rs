@@ -6,12 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use coord_core::embedded::{Addresses, Server, ServerState};
-use coord_core::settings::Settings;
 
-use crate::boundary::{Failure, free, guard, limit, put, required, with_signals_blocked};
+use crate::boundary::{Failure, free_with_threads, guard, limit, on_own_thread, put, required};
 use crate::error::coord_error;
 use crate::handle::{self, Handle};
-use crate::settings::coord_settings;
+use crate::settings::{Start, coord_settings};
 use crate::status::coord_status;
 use crate::string::give_text;
 
@@ -20,7 +19,7 @@ use crate::string::give_text;
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_server {
-    handle: Handle<Member>,
+    handle: Handle<Box<Member>>,
 }
 
 #[derive(Debug)]
@@ -48,16 +47,15 @@ pub unsafe extern "C" fn coord_server_start(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        let settings = if settings.is_null() {
-            Settings::embedded()
-        } else {
-            // SAFETY: promised by the caller.
-            unsafe { handle::lend(settings, "settings") }?.copy()
-        };
-        let server = with_signals_blocked(|| Server::start_embedded(settings))?;
-        server.wait_ready(limit(timeout_ms, START_TIMEOUT))?;
-        let addresses = server.addresses();
-        let member = Member { server: Mutex::new(server), addresses };
+        // SAFETY: promised by the caller.
+        let start = unsafe { Start::with(settings) }?;
+        let limit = limit(timeout_ms, START_TIMEOUT);
+        let member = on_own_thread(|| {
+            let server = Server::start_logged(start.settings, start.log.as_ref())?;
+            server.wait_ready(limit)?;
+            let addresses = server.addresses();
+            Ok(Box::new(Member { server: Mutex::new(server), addresses }))
+        })?;
         // SAFETY: promised by the caller.
         unsafe { handle::give(out, coord_server { handle: Handle::new(member) }) }
     };
@@ -253,9 +251,10 @@ pub unsafe extern "C" fn coord_server_stop(
     let body = || {
         // SAFETY: promised by the caller.
         let member = unsafe { handle::lend(server, "server") }?.handle.value()?;
-        let mut server = member.server.lock().unwrap_or_else(PoisonError::into_inner);
-        with_signals_blocked(|| server.stop());
-        Ok(())
+        on_own_thread(|| {
+            member.server.lock().unwrap_or_else(PoisonError::into_inner).stop();
+            Ok(())
+        })
     };
     // SAFETY: promised by the caller.
     unsafe { guard(error, body) }
@@ -269,5 +268,5 @@ pub unsafe extern "C" fn coord_server_stop(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_server_free(server: *mut coord_server) {
     // SAFETY: promised by the caller.
-    unsafe { free(server) };
+    unsafe { free_with_threads(server) };
 }

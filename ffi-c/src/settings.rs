@@ -3,11 +3,13 @@
 use std::ffi::c_char;
 use std::sync::{Mutex, PoisonError};
 
+use coord_core::embedded::MemberLog;
 use coord_core::settings::Settings;
 
 use crate::boundary::{self, Failure, guard};
 use crate::error::coord_error;
 use crate::handle;
+use crate::log::coord_log;
 use crate::status::coord_status;
 
 /// What a member is to be started with. Release with `coord_settings_free`.
@@ -15,11 +17,30 @@ use crate::status::coord_status;
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_settings {
     inner: Mutex<Settings>,
+    log: Mutex<Option<MemberLog>>,
 }
 
-impl coord_settings {
-    pub(crate) fn copy(&self) -> Settings {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone()
+/// What a member is started with.
+pub(crate) struct Start {
+    pub(crate) settings: Settings,
+    pub(crate) log: Option<MemberLog>,
+}
+
+impl Start {
+    /// A copy of what C holds; the defaults for NULL. In a box, as it is large for
+    /// a small stack.
+    ///
+    /// # Safety
+    /// `settings` is NULL or from coord_settings_new.
+    pub(crate) unsafe fn with(settings: *const coord_settings) -> Result<Box<Self>, Failure> {
+        if settings.is_null() {
+            return Ok(Box::new(Self { settings: Settings::embedded(), log: None }));
+        }
+        // SAFETY: promised by the caller.
+        let given = unsafe { handle::lend(settings, "settings") }?;
+        let settings = given.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let log = given.log.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Box::new(Self { settings, log }))
     }
 }
 
@@ -38,7 +59,10 @@ pub unsafe extern "C" fn coord_settings_new(
 ) -> coord_status {
     let body = || {
         // SAFETY: promised by the caller.
-        unsafe { handle::give(out, coord_settings { inner: Mutex::new(Settings::embedded()) }) }
+        unsafe {
+            let inner = Mutex::new(Settings::embedded());
+            handle::give(out, coord_settings { inner, log: Mutex::default() })
+        }
     };
     // SAFETY: promised by the caller.
     unsafe { guard(error, body) }
@@ -67,6 +91,32 @@ pub unsafe extern "C" fn coord_settings_set(
         let value = unsafe { boundary::text(value, "value") }?;
         let mut inner = settings.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.set(key, value).map_err(Failure::from)
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// Has what the members log that are started with these settings go into a log,
+/// and nowhere else.
+///
+/// log      NULL for none. It may be released before the settings and the members.
+/// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
+///
+/// # Safety
+/// Pointers are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_settings_set_log(
+    settings: *mut coord_settings,
+    log: *const coord_log,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    let body = || {
+        // SAFETY: promised by the caller.
+        let settings = unsafe { handle::lend(settings, "settings") }?;
+        // SAFETY: promised by the caller.
+        let log = unsafe { log.as_ref() }.map(coord_log::share).transpose()?;
+        *settings.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
+        Ok(())
     };
     // SAFETY: promised by the caller.
     unsafe { guard(error, body) }

@@ -40,6 +40,18 @@ fn mistakes_of_the_caller_are_told() {
 }
 
 #[test]
+fn the_log_section_holds() {
+    try_everywhere("tests/c/log.c", &[]);
+}
+
+#[test]
+fn a_small_stack_of_the_caller_suffices_for_every_call() {
+    // Not under valgrind, whose own frames are not those of the program.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    try_linkages("tests/c/small_stack.c", &[], folder.path());
+}
+
+#[test]
 fn the_document_example_does_what_it_says() {
     let said = try_everywhere("examples/c/document.c", &["--embedded"]);
     for line in ["read /test: \"data\"", "found the service \"test\" at 127.0.0.1:8500"] {

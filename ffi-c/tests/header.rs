@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The sources in the order in which the header shows them.
-const SECTIONS: [&str; 21] = [
+const SECTIONS: [&str; 22] = [
     "status",
     "error",
     "string",
     "bytes",
+    "log",
     "settings",
     "server",
     "cluster",

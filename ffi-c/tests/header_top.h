@@ -15,12 +15,14 @@
  *            What is passed in is copied.
  * NULL       Where it is not said to be allowed, NULL gives COORD_INVALID.
  *            Functions that only look at an object take NULL for an empty one.
- * Text       NUL-terminated UTF-8. Data is a pointer and a length, and may
- *            hold anything.
+ * Text       NUL-terminated UTF-8. Data is a pointer and a length of at most
+ *            64 MiB, and may hold anything. Lists have at most 65536 texts. A
+ *            greater length is COORD_INVALID, and nothing is read.
  * Threads    Any object may be used by several threads at once, and calls that
  *            wait may be ended from another thread by closing the object. Only
- *            releasing it has to come last. There are no callbacks. Threads of
- *            the library block all signals.
+ *            releasing it has to come last. No thread of the library calls
+ *            anything of the host's. They block all signals. A thread with a
+ *            stack of 64 KiB may make any call.
  * Fork       A member, session or client works in the process that made it. In
  *            a forked child calls on it return COORD_FORKED; releasing it there
  *            frees memory and leaves the parent's alone.

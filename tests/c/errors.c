@@ -55,6 +55,56 @@ static void text_that_is_not_utf8_is_refused(coord_zk *zk) {
     EXPECT_STATUS(COORD_INVALID, coord_zk_set(zk, "/a", NULL, 3, -1, NULL, &error));
 }
 
+/* A length that was computed wrongly: `0 - 1`, or a count in the wrong unit. */
+static void a_length_that_cannot_be_meant_is_refused(coord_zk *zk, coord_consul *consul) {
+    static const size_t lengths[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 2 + 1, (64u << 20) + 1};
+    const uint8_t *x = (const uint8_t *)"x";
+    const char *tag = "t";
+    coord_ops *ops = NULL;
+    coord_hash hash = {{0}};
+    EXPECT_OK(coord_ops_new(&ops, &error));
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        size_t n = lengths[i];
+        bool held = true;
+        EXPECT_STATUS(COORD_INVALID, coord_zk_create(zk, "/long", x, n, 0, 0, NULL, &error));
+        EXPECT_STATUS(COORD_INVALID, coord_zk_create(zk, "/long", NULL, n, 0, 0, NULL, &error));
+        EXPECT_STATUS(COORD_INVALID, coord_zk_set(zk, "/", x, n, -1, NULL, &error));
+        EXPECT_STATUS(COORD_INVALID, coord_zk_set_if_hash(zk, "/", x, n, &hash, NULL, &error));
+        EXPECT_STATUS(COORD_INVALID, coord_zk_add_auth(zk, "digest", x, n, &error));
+        EXPECT_STATUS(COORD_INVALID, coord_ops_create(ops, "/long", x, n, 0, 0, &error));
+        EXPECT_STATUS(COORD_INVALID, coord_ops_set(ops, "/long", x, n, -1, &error));
+        EXPECT_STATUS(COORD_INVALID, coord_consul_kv_put(consul, "k", x, n, 0, &error));
+        EXPECT_STATUS(COORD_INVALID, coord_consul_kv_cas(consul, "k", x, n, 0, &held, &error));
+        EXPECT_STATUS(COORD_INVALID,
+                      coord_consul_kv_acquire(consul, "k", x, n, "s", &held, &error));
+        EXPECT_STATUS(COORD_INVALID,
+                      coord_consul_kv_release(consul, "k", x, n, "s", &held, &error));
+        EXPECT_STATUS(COORD_INVALID,
+                      coord_consul_register(consul, "s", NULL, NULL, 0, &tag, n, 0, &error));
+    }
+    coord_ops_free(ops);
+    bool there = true;
+    EXPECT_OK(coord_zk_exists(zk, "/long", &there, NULL, &error));
+    EXPECT(!there);
+}
+
+/* A position behind the end and a number of members that is none. */
+static void a_position_that_is_none_is_told(void) {
+    coord_cluster *cluster = NULL;
+    EXPECT_STATUS(COORD_INVALID, coord_cluster_start(UINT64_MAX, NULL, 0, &cluster, &error));
+    EXPECT(cluster == NULL);
+}
+
+/* Times as long as can be written mean for ever, and none is too long to be counted. */
+static void no_time_is_too_long(coord_server *server) {
+    char *address = address_of(server, COORD_LISTENER_ZK);
+    coord_zk *zk = NULL;
+    EXPECT_OK(coord_zk_connect(address, INT64_MAX, INT64_MAX, &zk, &error));
+    EXPECT_OK(coord_zk_sync(zk, "/", &error));
+    coord_zk_free(zk);
+    coord_string_free(address);
+}
+
 static void an_error_tells_all_it_knows(coord_zk *zk, coord_consul *consul) {
     coord_error *error = NULL;
     EXPECT(coord_zk_get(zk, "/nothing", NULL, NULL, &error) == COORD_ZK_NO_NODE);
@@ -115,6 +165,9 @@ int main(void) {
     coord_zk *zk = open_session(server);
     coord_consul *consul = open_consul(server);
     text_that_is_not_utf8_is_refused(zk);
+    a_length_that_cannot_be_meant_is_refused(zk, consul);
+    a_position_that_is_none_is_told();
+    no_time_is_too_long(server);
     an_error_tells_all_it_knows(zk, consul);
     a_forked_child_is_refused(server, zk, consul);
     the_callers_signals_stay_as_they_were();

@@ -13,7 +13,7 @@ use std::time::Duration;
 use coord_core::client::consul::blocking::Client;
 use coord_core::client::consul::{ReadOptions, Settings};
 
-use crate::boundary::{self, Failure, free, guard, required, with_signals_blocked};
+use crate::boundary::{self, Failure, free_with_threads, guard, on_own_thread, required};
 use crate::error::coord_error;
 use crate::handle::{self, Handle};
 use crate::status::coord_status;
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn coord_consul_connect(
         required(out, "out")?;
         // SAFETY: promised by the caller.
         let settings = unsafe { settings(address, token) }?;
-        let client = with_signals_blocked(|| Client::new(settings))?;
+        let client = on_own_thread(|| Client::new(settings).map_err(Failure::from))?;
         // SAFETY: promised by the caller.
         unsafe { handle::give(out, coord_consul { handle: Handle::new(client) }) }
     };
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn coord_consul_connect_secured(
         // SAFETY: promised by the caller.
         let options = unsafe { boundary::text(options, "options") }?;
         boundary::for_each_option(options, |name, value| settings.set(name, value))?;
-        let client = with_signals_blocked(|| Client::new(settings))?;
+        let client = on_own_thread(|| Client::new(settings).map_err(Failure::from))?;
         // SAFETY: promised by the caller.
         unsafe { handle::give(out, coord_consul { handle: Handle::new(client) }) }
     };
@@ -124,7 +124,8 @@ unsafe fn settings(address: *const c_char, token: *const c_char) -> Result<Setti
 }
 
 /// Closes a client. Other calls on it, also those that wait in another thread,
-/// return COORD_CLOSED. Sessions and registrations stay. Twice is fine.
+/// return COORD_CLOSED; a change that is under way returns COORD_INDETERMINATE.
+/// Sessions and registrations stay. Twice is fine.
 ///
 /// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
 ///
@@ -136,7 +137,11 @@ pub unsafe extern "C" fn coord_consul_close(
     error: *mut *mut coord_error,
 ) -> coord_status {
     // SAFETY: promised by the caller.
-    let body = || unsafe { client(consul) }?.close().map_err(Failure::from);
+    let body = || {
+        // SAFETY: promised by the caller.
+        let client = unsafe { client(consul) }?;
+        on_own_thread(|| client.close().map_err(Failure::from))
+    };
     // SAFETY: promised by the caller.
     unsafe { guard(error, body) }
 }
@@ -148,7 +153,7 @@ pub unsafe extern "C" fn coord_consul_close(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_consul_free(consul: *mut coord_consul) {
     // SAFETY: promised by the caller.
-    unsafe { free(consul) };
+    unsafe { free_with_threads(consul) };
 }
 
 /// Options of a read that waits for a change, if the caller has an index.

@@ -15,7 +15,9 @@ use bytes::Bytes;
 use coord_core::client::zookeeper::blocking::Client;
 use coord_core::client::zookeeper::{Settings, State, Subscription, Watcher};
 
-use crate::boundary::{self, Failure, free, guard, limit, look, required, with_signals_blocked};
+use crate::boundary::{
+    self, Failure, free_with_threads, guard, limit, look, on_own_thread, required,
+};
 use crate::error::coord_error;
 use crate::handle::{self, Handle};
 use crate::status::coord_status;
@@ -65,7 +67,8 @@ unsafe fn session<'a>(zk: *const coord_zk) -> Result<&'a Session, Failure> {
 /// hosts               `host:port,host:port`, then optionally a path that all paths are under.
 /// session_timeout_ms  the session, and with it its ephemerals, ends when the servers hear
 ///                     nothing for so long; negative asks for 10 seconds. Servers have bounds.
-/// timeout_ms          how long to try; negative tries for 30 seconds.
+/// timeout_ms          how long to try; negative tries for 30 seconds, or about 5 if nobody
+///                     listens at any of the hosts. The error tells what each of them said.
 /// out                 receives the session; release with coord_zk_free.
 /// Returns             COORD_OK; COORD_INVALID (hosts); COORD_UNAVAILABLE (no server in time).
 ///
@@ -136,15 +139,22 @@ fn connect(
     timeout_ms: i64,
 ) -> Result<Session, Failure> {
     settings.session_timeout = limit(session_timeout_ms, settings.session_timeout);
-    let client = with_signals_blocked(|| Client::start(settings))?;
-    client.wait_connected(limit(timeout_ms, CONNECT_TIMEOUT))?;
+    let client = on_own_thread(|| {
+        let client = Client::start(settings)?;
+        match u64::try_from(timeout_ms) {
+            Ok(timeout_ms) => client.wait_connected(Duration::from_millis(timeout_ms))?,
+            Err(_) => client.wait_connected_unless_refused(CONNECT_TIMEOUT)?,
+        }
+        Ok(client)
+    })?;
     let (watcher, events) = Watcher::new(EVENTS_MAX);
     Ok(Session { client, watcher: Mutex::new(Some(watcher)), events })
 }
 
 /// Ends the session, and with it its ephemerals and watches. Other calls on it,
-/// also those that wait in another thread, return COORD_CLOSED. Twice is fine,
-/// and returns the same.
+/// also those that wait in another thread, return COORD_CLOSED; a change that was
+/// sent and gets no answer any more returns COORD_INDETERMINATE. Twice is fine, and
+/// returns the same.
 ///
 /// Returns  COORD_OK once the server has confirmed it; COORD_INDETERMINATE if no server did: the
 ///          client is closed, but the session, its ephemerals and the locks they stand for may
@@ -161,7 +171,7 @@ pub unsafe extern "C" fn coord_zk_close(
         // SAFETY: promised by the caller.
         let session = unsafe { session(zk) }?;
         session.watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
-        session.client.close().map_err(Failure::from)
+        on_own_thread(|| session.client.close().map_err(Failure::from))
     };
     // SAFETY: promised by the caller.
     unsafe { guard(error, body) }
@@ -175,7 +185,7 @@ pub unsafe extern "C" fn coord_zk_close(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_zk_free(zk: *mut coord_zk) {
     // SAFETY: promised by the caller.
-    unsafe { free(zk) };
+    unsafe { free_with_threads(zk) };
 }
 
 /// Whether a session can be used.
