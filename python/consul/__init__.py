@@ -14,9 +14,10 @@ import os
 from types import TracebackType
 
 from libcoord import _native
-from libcoord._closing import close_at_exit
+from libcoord._closing import close_at_exit, is_forked
 
 from ._agent import Agent
+from ._arguments import text
 from ._catalog import Catalog, Health
 from ._check import Check
 from ._kv import KV, Txn
@@ -51,7 +52,12 @@ class Consul:
     datacenter for calls that name none. ``strict``: give ``agent.service``
     exactly py-consul's meaning (also ``COORD_STRICT=1``).
 
-    Connects when first used; may be shared by threads; a context manager.
+    Connects when first used; may be shared by threads; a context manager. It
+    works in the process that made it: in a forked child its calls raise
+    ``libcoord.ForkedError``, and leaving the block does nothing.
+
+    Values are ``bytes``, or ``str`` for its UTF-8; keys and names are ``str``.
+    Anything else is refused (``TypeError``, also an ``AssertionError``).
     """
 
     def __init__(
@@ -92,7 +98,10 @@ class Consul:
 
     def close(self) -> None:
         """Ends calls in progress and closes all connections. Twice is fine."""
-        self._native.close()
+        try:
+            self._native.close()
+        except _native.Failure as failure:
+            raise translate(failure) from None
 
     def __enter__(self) -> Consul:
         return self
@@ -103,14 +112,15 @@ class Consul:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        if not is_forked(self._native):
+            self.close()
 
 
 def _address(host: str | None, port: int | None) -> str | None:
     """What the arguments name; ``None`` leaves it to the environment."""
     if host is None and port is None:
         return None
-    host = host or "127.0.0.1"
+    host = text(host, "host") if host else "127.0.0.1"
     bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
     return f"{bracketed}:{port or 8500}"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Mapping, Sequence
 
 from libcoord import _native
 
+from ._arguments import below, optional_text, require, text, texts
 from ._check import Check
 from ._transport import Param, Response, Transport
 from .exceptions import translate
@@ -38,7 +38,9 @@ class Agent:
 
     def service_definition(self, service_id: str) -> Json | None:
         """One of the agent's services; ``None`` if there is none of that id."""
-        response = self._transport.get(f"/v1/agent/service/{service_id}").require(404)
+        response = self._transport.get(
+            below("/v1/agent/service", service_id, "service_id")
+        ).require(404)
         return None if response.status == 404 else response.json()
 
     def checks(self, filter_expr: str | None = None, token: str | None = None) -> Json:
@@ -61,7 +63,8 @@ class Agent:
     def join(self, address: str, wan: bool = False, token: str | None = None) -> bool:
         """Has the agent join another."""
         params: list[Param] = [("wan", "1")] if wan else []
-        return _ok(self._transport.put(f"/v1/agent/join/{address}", params, None, token))
+        path = below("/v1/agent/join", address, "address")
+        return _ok(self._transport.put(path, params, None, token))
 
     def leave(self, token: str | None = None) -> bool:
         """Has the agent leave and stop."""
@@ -74,7 +77,8 @@ class Agent:
     def force_leave(self, node: str, prune: bool = False, token: str | None = None) -> bool:
         """Declares a failed node gone."""
         params: list[Param] = [("prune", None)] if prune else []
-        return _ok(self._transport.put(f"/v1/agent/force-leave/{node}", params, None, token))
+        path = below("/v1/agent/force-leave", node, "node")
+        return _ok(self._transport.put(path, params, None, token))
 
 
 class Service:
@@ -111,16 +115,15 @@ class Service:
         given = _bind(arguments, named)
         token = token if token is not None else given.pop("token", None)
         replace = replace_existing_checks or bool(given.pop("replace_existing_checks", False))
-        positional = arguments[0] if arguments else None
-        keyword = named.get("service_id")
+        positional = optional_text(arguments[0] if arguments else None, "service_id")
+        keyword = optional_text(named.get("service_id"), "service_id")
+        optional_text(given.get("address"), "address")
         try:
-            service_id, address, port, warning = self._transport.native.resolve_registration(
-                name, positional, keyword, given.get("address"), given.get("port")
+            service_id, address, port = self._transport.native.resolve_registration(
+                text(name, "name"), positional, keyword, given.get("address"), given.get("port")
             )
         except _native.Failure as failure:
             raise translate(failure) from None
-        if warning:
-            warnings.warn(warning, stacklevel=2)
         given.update(service_id=service_id, address=address, port=port)
         params: list[Param] = [("replace-existing-checks", "true")] if replace else []
         payload = _service_definition(name, given)
@@ -133,7 +136,7 @@ class Service:
         name. ``False`` if there is neither. Raises ``ConsulException`` if
         several services have the name."""
         try:
-            return self._transport.native.deregister_service(service_id, token)
+            return self._transport.native.deregister_service(text(service_id, "service_id"), token)
         except _native.Failure as failure:
             raise translate(failure) from None
 
@@ -148,7 +151,7 @@ class Service:
         params: list[Param] = [("enable", "true" if enable else "false")]
         if reason:
             params.append(("reason", reason))
-        path = f"/v1/agent/service/maintenance/{service_id}"
+        path = below("/v1/agent/service/maintenance", service_id, "service_id")
         return _ok(self._transport.put(path, params, None, token))
 
 
@@ -173,15 +176,15 @@ class AgentCheck:
         timeout: str | None = None,
     ) -> bool:
         """Registers a check, of the node or with ``service_id`` of a service."""
-        definition: Json = {"name": name}
+        definition: Json = {"name": text(name, "name")}
         definition.update(_check_of(check, script, interval, ttl, http, timeout) or {})
         named = (("id", check_id), ("notes", notes), ("serviceid", service_id), ("token", token))
-        definition.update({field: value for field, value in named if value})
+        definition.update({field: text(value, field) for field, value in named if value})
         return _ok(self._transport.put("/v1/agent/check/register", (), definition, token))
 
     def deregister(self, check_id: str, token: str | None = None) -> bool:
         """Deregisters a check."""
-        path = f"/v1/agent/check/deregister/{check_id}"
+        path = below("/v1/agent/check/deregister", check_id, "check_id")
         return _ok(self._transport.put(path, (), None, token))
 
     def ttl_pass(self, check_id: str, notes: str | None = None, token: str | None = None) -> bool:
@@ -198,7 +201,7 @@ class AgentCheck:
 
     def _report(self, verdict: str, check_id: str, notes: str | None, token: str | None) -> bool:
         params: list[Param] = [("note", notes)] if notes else []
-        path = f"/v1/agent/check/{verdict}/{check_id}"
+        path = below(f"/v1/agent/check/{verdict}", check_id, "check_id")
         return _ok(self._transport.put(path, params, None, token))
 
 
@@ -265,7 +268,7 @@ def _service_definition(name: str, given: Json) -> Json:
     for argument, field in _SENT.items():
         value = given.get(argument)
         if value is not None and value != "":
-            definition[field] = list(value) if argument == "tags" else value
+            definition[field] = texts(value, "tags") if argument == "tags" else value
     older = (given.get(each) for each in ("check", "script", "interval", "ttl", "http", "timeout"))
     check = _check_of(*older)
     if check:
@@ -287,12 +290,12 @@ def _check_of(
     if check is not None:
         return dict(check)
     if ttl:
-        assert not (interval or script or http), "ttl excludes interval, script and http"
+        require(not (interval or script or http), "ttl excludes interval, script and http")
         return Check.ttl(ttl)
     if http:
-        assert interval and not script, "http needs an interval and excludes script"
+        require(interval and not script, "http needs an interval and excludes script")
         return Check.http(http, interval, timeout)
     if script:
-        assert interval, "script needs an interval"
+        require(interval, "script needs an interval")
         return Check.script(["/bin/sh", "-c", script], interval)
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, Union
 
+from ._arguments import below, require, text, texts
 from ._transport import Param, Transport
 
 Json = dict[str, Any]
@@ -22,8 +23,7 @@ def _filters(
         params.append(("near", near))
     if filter_expr:
         params.append(("filter", filter_expr))
-    for each in [tag] if isinstance(tag, str) else tag or ():
-        params.append(("tag", each))
+    params += [("tag", each) for each in texts([tag] if isinstance(tag, str) else tag or (), "tag")]
     params += [("node-meta", f"{key}:{value}") for key, value in (node_meta or {}).items()]
     return params
 
@@ -48,7 +48,7 @@ class Catalog:
         tagged_addresses: Mapping[str, str] | None = None,
     ) -> bool:
         """Puts a node, and with it a service or check, into the catalog."""
-        data: Json = {"node": node, "address": address}
+        data: Json = {"node": text(node, "node"), "address": text(address, "address")}
         optional = {
             "datacenter": dc or self._transport.dc,
             "service": service,
@@ -69,8 +69,8 @@ class Catalog:
         token: str | None = None,
     ) -> bool:
         """Removes a service or a check, or with neither the whole node."""
-        assert not (service_id and check_id), "only one of service_id and check_id"
-        data: Json = {"node": node}
+        require(not (service_id and check_id), "only one of service_id and check_id")
+        data: Json = {"node": text(node, "node")}
         optional = {
             "datacenter": dc or self._transport.dc,
             "serviceid": service_id,
@@ -128,7 +128,7 @@ class Catalog:
     ) -> tuple[str, Json | None]:
         """One node and its services; ``None`` if it is unknown."""
         params = _filters(None, None, filter_expr)
-        path = f"/v1/catalog/node/{node}"
+        path = below("/v1/catalog/node", node, "node")
         return self._transport.read(path, params, index, wait, consistency, dc, token)
 
     def service(
@@ -146,7 +146,7 @@ class Catalog:
     ) -> tuple[str, list[Json]]:
         """All instances of a service."""
         params = _filters(node_meta, near, filter_expr, tag)
-        path = f"/v1/catalog/service/{service}"
+        path = below("/v1/catalog/service", service, "service")
         return self._transport.read(path, params, index, wait, consistency, dc, token)
 
 
@@ -174,7 +174,7 @@ class Health:
         ``passing`` only those whose checks all pass."""
         params: list[Param] = [("passing", "1")] if passing else []
         params += _filters(node_meta, near, filter_expr, tag)
-        path = f"/v1/health/service/{service}"
+        path = below("/v1/health/service", service, "service")
         return self._transport.read(path, params, index, wait, consistency, dc, token)
 
     def checks(
@@ -190,7 +190,7 @@ class Health:
     ) -> tuple[str, list[Json]]:
         """The checks of a service's instances."""
         params = _filters(node_meta, near, filter_expr)
-        path = f"/v1/health/checks/{service}"
+        path = below("/v1/health/checks", service, "service")
         return self._transport.read(path, params, index, wait, None, dc, token)
 
     def state(
@@ -205,7 +205,7 @@ class Health:
         filter_expr: str | None = None,
     ) -> tuple[str, list[Json]]:
         """All checks in a state: any, unknown, passing, warning or critical."""
-        assert name in ("any", "unknown", "passing", "warning", "critical"), name
+        require(name in ("any", "unknown", "passing", "warning", "critical"), f"no state {name!r}")
         params = _filters(node_meta, near, filter_expr)
         path = f"/v1/health/state/{name}"
         return self._transport.read(path, params, index, wait, None, dc, token)
@@ -222,5 +222,5 @@ class Health:
         """The checks of a node and of its services."""
         params = _filters(None, None, filter_expr)
         return self._transport.read(
-            f"/v1/health/node/{node}", params, index, wait, None, dc, token
+            below("/v1/health/node", node, "node"), params, index, wait, None, dc, token
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
+from ._arguments import below, integer, payload, require, text
 from ._transport import Param, Transport, decode_value
 
 
@@ -35,7 +36,7 @@ class KV:
         >>> index, entry = consul.kv.get('app/limit')          # doctest: +SKIP
         >>> index, entry = consul.kv.get('app/limit', index=index, wait='30s')  # doctest: +SKIP
         """
-        _check_key(key)
+        path = _path(key)
         params: list[Param] = []
         if recurse:
             params.append(("recurse", "1"))
@@ -50,9 +51,7 @@ class KV:
             entries = [decode_value(entry) for entry in body]
             return entries if recurse else entries[0]
 
-        return self._transport.read(
-            f"/v1/kv/{key}", params, index, wait, consistency, dc, token, extract
-        )
+        return self._transport.read(path, params, index, wait, consistency, dc, token, extract)
 
     def put(
         self,
@@ -68,17 +67,16 @@ class KV:
     ) -> bool:
         """Sets a key; ``False`` if ``cas`` (the expected ModifyIndex, 0 for
         none), ``acquire`` or ``release`` (a session id) did not allow it."""
-        _check_key(key)
-        assert value is None or isinstance(value, (str, bytes)), (
-            "value should be None or a string / binary data"
-        )
+        path, body = _path(key), payload(value, "value")
         params: list[Param] = []
-        for name, given in (("cas", cas), ("flags", flags), ("acquire", acquire), ("release", release)):
-            if given is not None and given != "":
-                params.append((name, str(given)))
+        for name, number in (("cas", cas), ("flags", flags)):
+            if number is not None and number != "":
+                params.append((name, integer(number, name)))
+        for name, session in (("acquire", acquire), ("release", release)):
+            if session is not None and session != "":
+                params.append((name, text(session, name)))
         params += self._transport.dc_params(dc)
-        data = b"" if value is None else value
-        return bool(self._transport.put(f"/v1/kv/{key}", params, data, token).require().json())
+        return bool(self._transport.put(path, params, body, token).require().json())
 
     def delete(
         self,
@@ -90,14 +88,14 @@ class KV:
         connections_timeout: float | None = None,
     ) -> bool:
         """Deletes a key, or with ``recurse`` everything below the prefix."""
-        _check_key(key)
+        path = _path(key)
         params: list[Param] = []
         if recurse:
             params.append(("recurse", "1"))
         if cas is not None:
-            params.append(("cas", str(cas)))
+            params.append(("cas", integer(cas, "cas")))
         params += self._transport.dc_params(dc)
-        response = self._transport.call("DELETE", f"/v1/kv/{key}", params, None, token)
+        response = self._transport.call("DELETE", path, params, None, token)
         return bool(response.require().json())
 
 
@@ -114,8 +112,10 @@ class Txn:
         return self._transport.put("/v1/txn", (), list(payload)).require().json()
 
 
-def _check_key(key: str) -> None:
-    assert not key.startswith("/"), "keys should not start with a forward slash"
+def _path(key: str) -> str:
+    path = below("/v1/kv", key, "key")
+    require(not key.startswith("/"), "keys should not start with a forward slash")
+    return path
 
 
 __all__ = ["KV", "Txn"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence, Union
 
+from ._arguments import below, payload, require, text, texts
 from ._transport import Param, Transport, decode_value
 
 Json = dict[str, Any]
@@ -30,20 +31,20 @@ class Session:
         """Creates a session and gives its id. ``lock_delay`` and ``ttl`` are
         seconds (ttl 10 to 86400); ``behavior`` says what becomes of its keys
         when it ends: ``release`` or ``delete``."""
-        assert behavior in ("release", "delete"), "behavior must be release or delete"
+        require(behavior in ("release", "delete"), "behavior must be release or delete")
         data: Json = {}
         if name:
-            data["name"] = name
+            data["name"] = text(name, "name")
         if node:
-            data["node"] = node
+            data["node"] = text(node, "node")
         if checks is not None:
-            data["checks"] = list(checks)
+            data["checks"] = texts(checks, "checks")
         if lock_delay != 15:
             data["lockdelay"] = f"{lock_delay}s"
         if behavior != "release":
             data["behavior"] = behavior
         if ttl:
-            assert 10 <= ttl <= 86400, "ttl must be between 10 and 86400"
+            require(10 <= ttl <= 86400, "ttl must be between 10 and 86400")
             data["ttl"] = f"{ttl}s"
         params = self._transport.dc_params(dc)
         response = self._transport.put("/v1/session/create", params, data or None, token)
@@ -51,13 +52,13 @@ class Session:
 
     def destroy(self, session_id: str, dc: str | None = None, token: str | None = None) -> bool:
         """Ends a session; also ``True`` if there is none of that id."""
-        path = f"/v1/session/destroy/{session_id}"
+        path = below("/v1/session/destroy", session_id, "session_id")
         params = self._transport.dc_params(dc)
         return bool(self._transport.put(path, params, None, token).require().json())
 
     def renew(self, session_id: str, dc: str | None = None, token: str | None = None) -> Json:
         """Restarts a session's TTL. Raises ``NotFound`` if it is gone."""
-        path = f"/v1/session/renew/{session_id}"
+        path = below("/v1/session/renew", session_id, "session_id")
         params = self._transport.dc_params(dc)
         return self._transport.put(path, params, None, token).require().json()[0]
 
@@ -71,7 +72,7 @@ class Session:
         token: str | None = None,
     ) -> tuple[str, Json | None]:
         """One session; ``None`` if it is gone."""
-        path = f"/v1/session/info/{session_id}"
+        path = below("/v1/session/info", session_id, "session_id")
         first = lambda body: body[0] if body else None  # noqa: E731
         return self._transport.read(path, [], index, wait, consistency, dc, token, first)
 
@@ -96,7 +97,7 @@ class Session:
         token: str | None = None,
     ) -> tuple[str, Any]:
         """All sessions of one node."""
-        path = f"/v1/session/node/{node}"
+        path = below("/v1/session/node", node, "node")
         return self._transport.read(path, [], index, wait, consistency, dc, token)
 
 
@@ -132,11 +133,12 @@ class Event:
         token: str | None = None,
     ) -> Json:
         """Fires an event; ``node``, ``service`` and ``tag`` are regular expressions."""
-        assert not name.startswith("/"), "keys should not start with a forward slash"
+        path = below("/v1/event/fire", name, "name")
+        require(not name.startswith("/"), "keys should not start with a forward slash")
         filters = (("node", node), ("service", service), ("tag", tag))
         params: list[Param] = [(field, value) for field, value in filters if value is not None]
         params += self._transport.dc_params(dc)
-        return self._transport.put(f"/v1/event/fire/{name}", params, body, token).require().json()
+        return self._transport.put(path, params, payload(body, "body"), token).require().json()
 
     def list(
         self,

@@ -8,6 +8,7 @@ from typing import Any, Callable, Iterable, Optional, Union
 
 from libcoord import _native
 
+from ._arguments import text
 from .exceptions import ConsulException, from_status, translate
 
 #: A query parameter; ``None`` as its value sends the bare name.
@@ -129,10 +130,8 @@ class Transport:
 
 
 def encode(data: Any) -> bytes:
-    """A request body: bytes and text as they are, anything else as JSON."""
-    if isinstance(data, bytes):
-        return data
-    return data.encode() if isinstance(data, str) else json.dumps(data).encode()
+    """A request body: bytes as they are, anything else as JSON."""
+    return data if isinstance(data, bytes) else json.dumps(data).encode()
 
 
 def read_timeout(index: Union[str, int, None], wait: str | None) -> float:
@@ -144,6 +143,7 @@ def read_timeout(index: Union[str, int, None], wait: str | None) -> float:
 
 
 def _seconds(duration: str) -> float:
+    text(duration, "wait")
     units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
     for unit in ("ms", "s", "m", "h"):
         if duration.endswith(unit):

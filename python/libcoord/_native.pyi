@@ -2,7 +2,8 @@
 for programs; its names change without notice.
 
 Every call releases the interpreter while it waits and raises
-``KeyboardInterrupt`` on Ctrl-C. ``Failure`` is what failed calls raise.
+``KeyboardInterrupt`` on Ctrl-C. ``Failure`` is what failed calls raise, of kind
+``forked`` in a child of the process that made the object.
 """
 
 from typing import Any, final
@@ -15,15 +16,33 @@ _Operation = tuple[str, str, bytes | None, int, list[_Ace] | None, _Mode | None]
 
 class Failure(Exception):
     """``args`` is ``(kind, message, detail)``: the kind as in ``libcoord.errors``, or
-    ``zookeeper`` with ``(code, index)``, or ``http`` with ``(status, body)``."""
+    ``zookeeper`` or ``unreached`` with ``(code, index)``, or ``http`` with ``(status, body)``."""
 
     args: tuple[str, str, Any]
+
+def forked() -> None:
+    """To be called in a child after a fork."""
+
+@final
+class NativeLog:
+    """What members log. Levels are 1 for errors to 5 for everything."""
+
+    def __new__(cls, level: int) -> NativeLog: ...
+    def set_level(self, level: int) -> None: ...
+    def next(self, limit: float) -> tuple[int, str, str, int] | None:
+        """Level, target, message, milliseconds since 1970; ``None`` if nothing came
+        within ``limit``. Fails with ``closed`` at the end."""
+
+    def close(self) -> None: ...
 
 @final
 class NativeServer:
     """One member."""
 
-    def __new__(cls, settings: dict[str, str], timeout: float) -> NativeServer: ...
+    def __new__(
+        cls, settings: dict[str, str], timeout: float, log: NativeLog
+    ) -> NativeServer: ...
+    def require_here(self) -> None: ...
     def addresses(self) -> _Addresses: ...
     def status(self) -> tuple[str, str]: ...
     def wait_failed(self, timeout: float | None) -> str | None: ...
@@ -33,7 +52,10 @@ class NativeServer:
 class NativeCluster:
     """Several members."""
 
-    def __new__(cls, size: int, settings: dict[str, str], timeout: float) -> NativeCluster: ...
+    def __new__(
+        cls, size: int, settings: dict[str, str], timeout: float, log: NativeLog
+    ) -> NativeCluster: ...
+    def require_here(self) -> None: ...
     def addresses(self) -> list[_Addresses]: ...
     def leader(self) -> int | None: ...
     def stop_member(self, position: int) -> None: ...
@@ -53,6 +75,7 @@ class ZkClient:
         shuffle: bool,
         options: list[tuple[str, str]],
     ) -> ZkClient: ...
+    def require_here(self) -> None: ...
     def wait_connected(self, limit: float) -> None: ...
     def create(
         self,
@@ -100,6 +123,7 @@ class ConsulClient:
         https: bool | None,
         options: list[tuple[str, str]],
     ) -> ConsulClient: ...
+    def require_here(self) -> None: ...
     @property
     def is_secured(self) -> bool: ...
     def request(
@@ -118,8 +142,8 @@ class ConsulClient:
         keyword_id: str | None,
         address: str | None,
         port: int | None,
-    ) -> tuple[str | None, str | None, int | None, str | None]:
-        """Id, address, port, and a warning to show."""
+    ) -> tuple[str | None, str | None, int | None]:
+        """Id, address, port."""
 
     def registered(
         self, name: str, id: str | None, address: str | None, port: int | None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from types import TracebackType
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple
 
 from . import _native
-from ._closing import close_at_exit
+from ._closing import close_at_exit, is_forked
+from ._logging import MemberLog
 from .errors import ClosedError, InternalError, UnavailableError, from_failure
 
 _LOOPBACK = "127.0.0.1:0"
@@ -15,13 +17,46 @@ _LOOPBACK = "127.0.0.1:0"
 
 def _settings(values: Mapping[str, Any]) -> dict[str, str]:
     """Settings as the library reads them: names to text."""
+    return {key: _text(key, value) for key, value in values.items() if value is not None}
 
-    def text(value: Any) -> str:
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
-    return {key: text(value) for key, value in values.items() if value is not None}
+def _text(key: str, value: Any) -> str:
+    """Text as it is; a table or a list as JSON, which the library reads, too."""
+    if isinstance(value, (str, os.PathLike)):
+        return os.fsdecode(value)
+    return json.dumps(_plain(key, value))
+
+
+def _plain(key: str, value: Any) -> Any:
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(key, v) for k, v in value.items() if v is not None}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(key, each) for each in value]
+    raise TypeError(f"the setting {key} cannot be {type(value).__name__}")
+
+
+def _addressed(name: str, value: str | None) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"{name} must be str, such as '127.0.0.1:0', not {type(value).__name__}")
+
+
+def _folder(value: str | os.PathLike[str] | None) -> str | None:
+    """A number would be made into the name of a folder."""
+    if value is None or isinstance(value, (str, os.PathLike)):
+        return None if value is None else os.fsdecode(value)
+    raise TypeError(f"data_dir must be str or a path, not {type(value).__name__}")
+
+
+def _call(call: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return call(*arguments)
+    except _native.Failure as failure:
+        raise from_failure(failure) from None
 
 
 class ServerStatus(NamedTuple):
@@ -43,10 +78,22 @@ class Server:
     removed when the server stops. ``zk``, ``http``, ``dns``: where it listens,
     ``host:port`` (port 0 takes a free one) or ``off``. ``timeout``: seconds to
     wait until it serves. ``settings``: any other setting by its name, as in
-    ``settings={"session.tick_ms": 500}``.
+    ``settings={"session.tick_ms": 500}``; tables and lists may be given as such
+    (``{"members": {1: "10.0.0.1:7001", 2: "10.0.0.2:7001"}}``) or as text
+    (``{"members": "1=10.0.0.1:7001,2=10.0.0.2:7001"}``).
 
     A context manager: leaving the block stops it. Raises ``InvalidError`` for
     a taken port or a directory in use, ``CorruptError`` for a damaged one.
+    Ctrl-C ends the wait, and what was started is stopped again.
+
+    What it logs goes to the loggers below ``libcoord`` of Python's ``logging``,
+    from a thread of this class; secrets are not in it. A thousand records wait for
+    slow handlers; what is dropped then is counted, and said. Without handlers
+    nothing is printed.
+
+    It runs in the process that made it: in a forked child its calls raise
+    ``ForkedError``, and leaving the block does nothing. Clients of the child
+    connect to its addresses.
 
     >>> with Server() as server:           # doctest: +SKIP
     ...     zk = ZK(server.zk)
@@ -62,11 +109,19 @@ class Server:
         timeout: float = 60.0,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        named = {"data_dir": data_dir, "zk_addr": zk, "http_addr": http, "dns_addr": dns}
+        named = {
+            "data_dir": _folder(data_dir),
+            "zk_addr": _addressed("zk", zk),
+            "http_addr": _addressed("http", http),
+            "dns_addr": _addressed("dns", dns),
+        }
+        values = _settings({**(settings or {}), **named})
+        self._log = MemberLog()
         try:
-            self._native = _native.NativeServer(_settings({**(settings or {}), **named}), timeout)
-        except _native.Failure as failure:
-            raise from_failure(failure) from None
+            self._native = _call(_native.NativeServer, values, timeout, self._log.native)
+        except BaseException:
+            self._log.close()
+            raise
         addresses = self._native.addresses()
         self._zk, self._http, self._dns, self._peer, self._https = addresses
         close_at_exit(self)
@@ -99,12 +154,12 @@ class Server:
     @property
     def status(self) -> ServerStatus:
         """How it stands now."""
-        return ServerStatus(*self._native.status())
+        return ServerStatus(*_call(self._native.status))
 
     def check(self) -> None:
         """Raises ``UnavailableError`` if it does not serve all its clients now,
         and ``InternalError`` if it never will again."""
-        state, reason = self._native.status()
+        state, reason = _call(self._native.status)
         if state == "stopped":
             raise ClosedError(reason)
         if state == "failed":
@@ -116,14 +171,12 @@ class Server:
         """Waits until it failed and can take part no more, and says why; ``None``
         if it did not within ``timeout`` seconds. For a thread that watches over
         it. Raises ``ClosedError`` once it is stopped."""
-        try:
-            return self._native.wait_failed(timeout)
-        except _native.Failure as failure:
-            raise from_failure(failure) from None
+        return _call(self._native.wait_failed, timeout)
 
     def stop(self) -> None:
         """Stops it: ports closed, data flushed, threads joined. Twice is fine."""
-        self._native.stop()
+        _call(self._native.stop)
+        self._log.close()
 
     close = stop
 
@@ -136,7 +189,8 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        if not is_forked(self._native):
+            self.stop()
 
     def __repr__(self) -> str:
         return f"<libcoord.Server zk={self._zk} http={self._http} dns={self._dns}>"
@@ -170,10 +224,13 @@ class Cluster:
         timeout: float = 60.0,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
+        values = _settings(settings or {})
+        self._log = MemberLog()
         try:
-            self._native = _native.NativeCluster(size, _settings(settings or {}), timeout)
-        except _native.Failure as failure:
-            raise from_failure(failure) from None
+            self._native = _call(_native.NativeCluster, size, values, timeout, self._log.native)
+        except BaseException:
+            self._log.close()
+            raise
         self.members = [Member(addresses) for addresses in self._native.addresses()]
         close_at_exit(self)
 
@@ -185,18 +242,16 @@ class Cluster:
     @property
     def leader(self) -> int | None:
         """The position of the member that leads, if one does."""
-        return self._native.leader()
+        return _call(self._native.leader)
 
     def stop_member(self, position: int) -> None:
         """Stops one member, by its position in ``members``."""
-        try:
-            self._native.stop_member(position)
-        except _native.Failure as failure:
-            raise from_failure(failure) from None
+        _call(self._native.stop_member, position)
 
     def stop(self) -> None:
         """Stops all of them. Twice is fine."""
-        self._native.stop()
+        _call(self._native.stop)
+        self._log.close()
 
     close = stop
 
@@ -209,4 +264,5 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        if not is_forked(self._native):
+            self.stop()

@@ -29,6 +29,11 @@ class InvalidError(CoordError, ValueError):
     """The call itself is wrong and will fail again as it is."""
 
 
+class ForkedError(CoordError):
+    """The object was made before the process was forked, and works only in the
+    parent: make a new one here."""
+
+
 class CorruptError(CoordError):
     """Stored or received data is damaged: stop and repair."""
 
@@ -46,6 +51,7 @@ _BY_KIND = {
     "unavailable": UnavailableError,
     "indeterminate": IndeterminateError,
     "closed": ClosedError,
+    "forked": ForkedError,
     "invalid": InvalidError,
     "corrupt": CorruptError,
     "internal": InternalError,

@@ -1,5 +1,6 @@
 //! The Consul client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use coord_core::Error;
@@ -10,18 +11,25 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::consul_failure;
-use crate::interrupt::{wait_interruptibly, without_interpreter};
+use crate::fork::Here;
+use crate::interrupt::{on_own_thread, wait_interruptibly, without_interpreter};
 
 /// Status, headers, body.
 type Answer = (u16, Vec<(String, String)>, Py<PyBytes>);
-/// Id, address, port, warning.
-type Registration = (Option<String>, Option<String>, Option<u16>, Option<&'static str>);
+/// Id, address, port.
+type Registration = (Option<String>, Option<String>, Option<u16>);
 
 /// A client with one thread of its own.
 #[pyclass(frozen, module = "libcoord._native")]
 pub(crate) struct ConsulClient {
-    client: blocking::Client,
-    rules: RegistrationRules,
+    agent: Here<Agent>,
+}
+
+/// Shared with a thread that closes it.
+#[derive(Clone)]
+struct Agent {
+    client: Arc<blocking::Client>,
+    rules: Arc<RegistrationRules>,
 }
 
 #[pymethods]
@@ -48,13 +56,18 @@ impl ConsulClient {
         settings.https = https;
         let rules = strict.map_or_else(RegistrationRules::from_environment, RegistrationRules::new);
         let client = blocking::Client::new(settings).map_err(|error| consul_failure(&error))?;
-        Ok(Self { client, rules })
+        Ok(Self { agent: Here::new(Agent { client: Arc::new(client), rules: Arc::new(rules) }) })
+    }
+
+    /// Fails in a forked child.
+    fn require_here(&self) -> PyResult<()> {
+        self.agent.get().map(|_| ())
     }
 
     /// Whether it speaks TLS.
     #[getter]
-    fn is_secured(&self) -> bool {
-        self.client.inner().is_secured()
+    fn is_secured(&self) -> PyResult<bool> {
+        Ok(self.agent.get()?.client.inner().is_secured())
     }
 
     /// One request, any answer: status, headers (lower-case names), body.
@@ -70,6 +83,7 @@ impl ConsulClient {
         token: Option<String>,
         read_timeout: Option<f64>,
     ) -> PyResult<Answer> {
+        let agent = self.agent.get()?;
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|_| PyValueError::new_err(format!("{method} is not an HTTP method")))?;
         let mut request = Request::new(method, path).token(token.as_deref());
@@ -87,13 +101,12 @@ impl ConsulClient {
                 .map_err(|_| PyValueError::new_err("the time to wait is no number of seconds"))?;
             request = request.read_timeout(Some(time));
         }
-        let response = self.wait(py, self.client.inner().request(request))?;
+        let response = agent.wait(py, agent.client.inner().request(request))?;
         let Response { status, headers, body } = response;
         Ok((status, headers, PyBytes::new(py, &body).unbind()))
     }
 
-    /// What registering these arguments means: id, address, port, and a
-    /// warning to show once.
+    /// What registering these arguments means: id, address, port.
     #[pyo3(signature = (name, positional_id, keyword_id, address, port))]
     fn resolve_registration(
         &self,
@@ -103,10 +116,11 @@ impl ConsulClient {
         address: Option<&str>,
         port: Option<u16>,
     ) -> PyResult<Registration> {
+        let rules = &self.agent.get()?.rules;
         let id = given_id(positional_id, keyword_id);
         let resolved =
-            self.rules.resolve(name, id, address, port).map_err(|error| consul_failure(&error))?;
-        Ok((resolved.id, resolved.address, resolved.port, resolved.warning))
+            rules.resolve(name, id, address, port).map_err(|error| consul_failure(&error))?;
+        Ok((resolved.id, resolved.address, resolved.port))
     }
 
     /// Remembers a registration that the agent has accepted, by the id,
@@ -120,11 +134,11 @@ impl ConsulClient {
         port: Option<u16>,
     ) -> PyResult<()> {
         // An id given by name stays as it is, so this resolves to itself.
-        let resolved = self
-            .rules
+        let rules = &self.agent.get()?.rules;
+        let resolved = rules
             .resolve(name, given_id(None, id), address, port)
             .map_err(|error| consul_failure(&error))?;
-        self.rules.registered(name, &resolved);
+        rules.registered(name, &resolved);
         Ok(())
     }
 
@@ -136,16 +150,19 @@ impl ConsulClient {
         id_or_name: &str,
         token: Option<&str>,
     ) -> PyResult<bool> {
-        self.wait(py, self.client.inner().deregister_service(&self.rules, id_or_name, token))
+        let agent = self.agent.get()?;
+        let client = agent.client.inner();
+        agent.wait(py, client.deregister_service(&agent.rules, id_or_name, token))
     }
 
     /// Ends calls in progress and joins the thread; twice is fine.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.client.close()).map_err(|error| consul_failure(&error))
+        let client = Arc::clone(&self.agent.get()?.client);
+        on_own_thread(py, move |_| client.close())
     }
 }
 
-impl ConsulClient {
+impl Agent {
     fn wait<T: Send>(
         &self,
         py: Python<'_>,
@@ -161,7 +178,9 @@ impl ConsulClient {
 
 impl Drop for ConsulClient {
     fn drop(&mut self) {
-        without_interpreter(|| drop(self.client.close()));
+        if let Ok(agent) = self.agent.get() {
+            without_interpreter(|| drop(agent.client.close()));
+        }
     }
 }
 

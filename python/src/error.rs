@@ -2,10 +2,10 @@
 //! failed call; the Python code turns it into the class its users expect.
 //!
 //! Its arguments: kind, message, detail. `detail` is `(code, index)` for kind
-//! `zookeeper`, `(status, body)` for kind `http`, else `None`.
+//! `zookeeper` and `unreached`, `(status, body)` for kind `http`, else `None`.
 
 use coord_core::client::consul::ConsulFailure;
-use coord_core::client::zookeeper::zookeeper_code;
+use coord_core::client::zookeeper::{ErrorCode, zookeeper_code};
 use coord_core::{Error, ErrorKind};
 use coord_state::Rejection;
 use pyo3::create_exception;
@@ -44,6 +44,13 @@ pub(crate) fn zookeeper_failure(error: &Error) -> PyErr {
         _ => None,
     };
     match zookeeper_code(error) {
+        // Without a connection: nothing was sent.
+        Some(code)
+            if *error.kind() == ErrorKind::Unavailable
+                && code == ErrorCode::ConnectionLoss.code() =>
+        {
+            Failure::new_err(("unreached", error.to_string(), (code, index)))
+        }
         Some(code) => Failure::new_err(("zookeeper", text(error), (code, index))),
         None => failure(error),
     }

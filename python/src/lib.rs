@@ -4,7 +4,9 @@
 
 mod consul_client;
 mod error;
+mod fork;
 mod interrupt;
+mod log;
 mod server;
 mod zk_client;
 
@@ -15,6 +17,10 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::consul_client::ConsulClient;
+    #[pymodule_export]
+    use super::fork::forked;
+    #[pymodule_export]
+    use super::log::NativeLog;
     #[pymodule_export]
     use super::server::{NativeCluster, NativeServer};
     #[pymodule_export]

@@ -1,5 +1,6 @@
 //! The ZooKeeper client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use coord_core::Error;
@@ -12,7 +13,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::error::{failure, zookeeper_failure};
-use crate::interrupt::{wait_interruptibly, without_interpreter};
+use crate::fork::Here;
+use crate::interrupt::{on_own_thread, wait_interruptibly, without_interpreter};
 
 /// Events waiting for the Python program; when it is that far behind, the
 /// oldest are replaced by one event that says so.
@@ -32,7 +34,12 @@ type EventFields = (u64, i32, String, Option<i64>);
 /// each event carries the token its watch was set with.
 #[pyclass(frozen, module = "libcoord._native")]
 pub(crate) struct ZkClient {
-    client: blocking::Client,
+    session: Here<Session>,
+}
+
+struct Session {
+    /// Shared with a thread that closes it.
+    client: Arc<blocking::Client>,
     watcher: Watcher,
     events: Subscription,
 }
@@ -73,12 +80,18 @@ impl ZkClient {
         }
         let client = blocking::Client::start(settings).map_err(|error| failure(&error))?;
         let (watcher, events) = Watcher::new(EVENTS_MAX);
-        Ok(Self { client, watcher, events })
+        Ok(Self { session: Here::new(Session { client: Arc::new(client), watcher, events }) })
+    }
+
+    /// Fails in a forked child, before anything else is touched there.
+    fn require_here(&self) -> PyResult<()> {
+        self.session.get().map(|_| ())
     }
 
     fn wait_connected(&self, py: Python<'_>, limit: f64) -> PyResult<()> {
+        let session = self.session.get()?;
         let limit = seconds(limit)?;
-        self.wait(py, self.client.inner().wait_connected(limit))
+        session.wait(py, session.client.inner().wait_connected(limit))
     }
 
     #[pyo3(signature = (path, data, acl, mode, make_parents))]
@@ -91,22 +104,25 @@ impl ZkClient {
         mode: (String, bool, u64),
         make_parents: bool,
     ) -> PyResult<(String, StatFields)> {
+        let session = self.session.get()?;
         let options = CreateOptions { mode: create_mode(&mode)?, acl: acl.map(aces), make_parents };
         let data = data.map(Into::into);
-        let created = self.wait(py, self.client.inner().create(path, data, &options))?;
+        let created = session.wait(py, session.client.inner().create(path, data, &options))?;
         Ok((created.path, fields(created.stat)))
     }
 
     #[pyo3(signature = (path, acl))]
     fn ensure_path(&self, py: Python<'_>, path: &str, acl: Option<Vec<AceFields>>) -> PyResult<()> {
-        self.wait(py, self.client.inner().ensure_path(path, acl.map(aces)))
+        let session = self.session.get()?;
+        session.wait(py, session.client.inner().ensure_path(path, acl.map(aces)))
     }
 
     fn delete(&self, py: Python<'_>, path: &str, version: i32, recursive: bool) -> PyResult<()> {
+        let session = self.session.get()?;
         if recursive {
-            return self.wait(py, self.client.inner().delete_recursive(path));
+            return session.wait(py, session.client.inner().delete_recursive(path));
         }
-        self.wait(py, self.client.inner().delete(path, version))
+        session.wait(py, session.client.inner().delete(path, version))
     }
 
     #[pyo3(signature = (path, token))]
@@ -116,7 +132,9 @@ impl ZkClient {
         path: &str,
         token: Option<u64>,
     ) -> PyResult<Option<StatFields>> {
-        let stat = self.wait(py, self.client.inner().exists_with(path, self.watcher_for(token)))?;
+        let session = self.session.get()?;
+        let stat = session
+            .wait(py, session.client.inner().exists_with(path, session.watcher_for(token)))?;
         Ok(stat.map(fields))
     }
 
@@ -127,7 +145,9 @@ impl ZkClient {
         path: &str,
         token: Option<u64>,
     ) -> PyResult<(Option<Bound<'py, PyBytes>>, StatFields)> {
-        let znode = self.wait(py, self.client.inner().get_with(path, self.watcher_for(token)))?;
+        let session = self.session.get()?;
+        let znode =
+            session.wait(py, session.client.inner().get_with(path, session.watcher_for(token)))?;
         Ok((znode.data.map(|data| PyBytes::new(py, &data)), fields(znode.stat)))
     }
 
@@ -139,8 +159,9 @@ impl ZkClient {
         data: Option<Vec<u8>>,
         version: i32,
     ) -> PyResult<StatFields> {
+        let session = self.session.get()?;
         let data = data.map(Into::into);
-        self.wait(py, self.client.inner().set(path, data, version)).map(fields)
+        session.wait(py, session.client.inner().set(path, data, version)).map(fields)
     }
 
     #[pyo3(signature = (path, token))]
@@ -150,13 +171,16 @@ impl ZkClient {
         path: &str,
         token: Option<u64>,
     ) -> PyResult<(Vec<String>, StatFields)> {
-        let watcher = self.watcher_for(token);
-        let (names, stat) = self.wait(py, self.client.inner().children_with(path, watcher))?;
+        let session = self.session.get()?;
+        let watcher = session.watcher_for(token);
+        let (names, stat) =
+            session.wait(py, session.client.inner().children_with(path, watcher))?;
         Ok((names, fields(stat)))
     }
 
     fn get_acl(&self, py: Python<'_>, path: &str) -> PyResult<(Vec<AceFields>, StatFields)> {
-        let (acl, stat) = self.wait(py, self.client.inner().get_acl(path))?;
+        let session = self.session.get()?;
+        let (acl, stat) = session.wait(py, session.client.inner().get_acl(path))?;
         let acl = acl
             .into_iter()
             .map(|ace| (ace.perms, ace.identity.scheme.into(), ace.identity.id.into()))
@@ -171,7 +195,8 @@ impl ZkClient {
         acl: Vec<AceFields>,
         version: i32,
     ) -> PyResult<StatFields> {
-        self.wait(py, self.client.inner().set_acl(path, aces(acl), version)).map(fields)
+        let session = self.session.get()?;
+        session.wait(py, session.client.inner().set_acl(path, aces(acl), version)).map(fields)
     }
 
     /// The hash of a content and the zxid of the state it was taken of.
@@ -181,11 +206,12 @@ impl ZkClient {
         path: &str,
         subtree: bool,
     ) -> PyResult<(Bound<'py, PyBytes>, i64)> {
-        let client = self.client.inner();
+        let session = self.session.get()?;
+        let client = session.client.inner();
         let hashed = if subtree {
-            self.wait(py, client.subtree_hash(path))?
+            session.wait(py, client.subtree_hash(path))?
         } else {
-            self.wait(py, client.content_hash(path))?
+            session.wait(py, client.content_hash(path))?
         };
         Ok((PyBytes::new(py, &hashed.hash.0), hashed.zxid))
     }
@@ -198,21 +224,25 @@ impl ZkClient {
         data: Option<Vec<u8>>,
         hash: Vec<u8>,
     ) -> PyResult<StatFields> {
+        let session = self.session.get()?;
         let (data, hash) = (data.map(Into::into), content_hash(hash)?);
-        self.wait(py, self.client.inner().set_data_if_hash(path, data, hash)).map(fields)
+        session.wait(py, session.client.inner().set_data_if_hash(path, data, hash)).map(fields)
     }
 
     fn delete_if_hash(&self, py: Python<'_>, path: &str, hash: Vec<u8>) -> PyResult<()> {
+        let session = self.session.get()?;
         let hash = content_hash(hash)?;
-        self.wait(py, self.client.inner().delete_if_hash(path, hash))
+        session.wait(py, session.client.inner().delete_if_hash(path, hash))
     }
 
     fn sync(&self, py: Python<'_>, path: &str) -> PyResult<()> {
-        self.wait(py, self.client.inner().sync(path))
+        let session = self.session.get()?;
+        session.wait(py, session.client.inner().sync(path))
     }
 
     fn add_auth(&self, py: Python<'_>, scheme: &str, proof: Vec<u8>) -> PyResult<()> {
-        self.wait(py, self.client.inner().add_auth(scheme, proof.into()))
+        let session = self.session.get()?;
+        session.wait(py, session.client.inner().add_auth(scheme, proof.into()))
     }
 
     /// All or nothing. Each result is `(path, stat)`, with `None` for what
@@ -222,57 +252,61 @@ impl ZkClient {
         py: Python<'py>,
         operations: Vec<OpFields>,
     ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let session = self.session.get()?;
         let operations = operations.into_iter().map(operation).collect::<PyResult<Vec<_>>>()?;
-        let results = self.wait(py, self.client.inner().multi(&operations))?;
+        let results = session.wait(py, session.client.inner().multi(&operations))?;
         results.into_iter().map(|result| result_fields(py, result)).collect()
     }
 
     fn add_watch(&self, py: Python<'_>, path: &str, recursive: bool, token: u64) -> PyResult<()> {
+        let session = self.session.get()?;
         let mode = if recursive { WatchMode::PersistentRecursive } else { WatchMode::Persistent };
-        let watcher = self.watcher.with_token(token);
-        self.wait(py, self.client.inner().add_watch(path, mode, watcher))
+        let watcher = session.watcher.with_token(token);
+        session.wait(py, session.client.inner().add_watch(path, mode, watcher))
     }
 
     /// The next event of any watch, or `None` if there is none in time.
     fn next_event(&self, py: Python<'_>, limit: f64) -> PyResult<Option<EventFields>> {
         let limit = seconds(limit)?;
-        let event = py.detach(|| self.events.wait(Some(limit))).map_err(|error| failure(&error))?;
+        let events = &self.session.get()?.events;
+        let event = py.detach(|| events.wait(Some(limit))).map_err(|error| failure(&error))?;
         Ok(event.map(|event| (event.token, kind_code(event.kind), event.path, event.zxid)))
     }
 
     /// `connecting`, `connected`, `suspended`, `lost` or `closed`.
-    fn state(&self) -> &'static str {
-        match self.client.state() {
+    fn state(&self) -> PyResult<&'static str> {
+        Ok(match self.session.get()?.client.state() {
             State::Connecting => "connecting",
             State::Connected => "connected",
             State::Suspended => "suspended",
             State::Lost => "lost",
             State::Closed => "closed",
-        }
+        })
     }
 
     /// Session id, password, granted timeout in seconds.
-    fn session(&self) -> (i64, Vec<u8>, f64) {
-        let session = self.client.session();
-        (session.id, session.password, session.timeout.as_secs_f64())
+    fn session(&self) -> PyResult<(i64, Vec<u8>, f64)> {
+        let session = self.session.get()?.client.session();
+        Ok((session.id, session.password, session.timeout.as_secs_f64()))
     }
 
-    fn last_zxid(&self) -> i64 {
-        self.client.last_zxid()
+    fn last_zxid(&self) -> PyResult<i64> {
+        Ok(self.session.get()?.client.last_zxid())
     }
 
     /// Ends the session and joins the thread; twice is fine. Whether the
     /// session is known to be over.
     fn close(&self, py: Python<'_>) -> PyResult<bool> {
-        match py.detach(|| self.client.close()) {
+        let client = Arc::clone(&self.session.get()?.client);
+        on_own_thread(py, move |_| match client.close() {
             Ok(()) => Ok(true),
             Err(error) if error.may_have_applied() => Ok(false),
-            Err(error) => Err(failure(&error)),
-        }
+            Err(error) => Err(error),
+        })
     }
 }
 
-impl ZkClient {
+impl Session {
     fn wait<T: Send>(
         &self,
         py: Python<'_>,
@@ -292,7 +326,9 @@ impl ZkClient {
 
 impl Drop for ZkClient {
     fn drop(&mut self) {
-        without_interpreter(|| drop(self.client.close()));
+        if let Ok(session) = self.session.get() {
+            without_interpreter(|| drop(session.client.close()));
+        }
     }
 }
 

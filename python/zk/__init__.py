@@ -11,14 +11,16 @@ Works with libcoord's server and with a genuine ZooKeeper.
 
 from __future__ import annotations
 
+import os
 import warnings
 from types import TracebackType
 from typing import Any, Callable, Iterable, Optional, Sequence, Union
 
 from libcoord import _native
-from libcoord._closing import close_at_exit
+from libcoord._closing import close_at_exit, is_forked
 
 from . import exceptions
+from ._arguments import aces, content_hash, data, optional_data, text
 from ._transaction import Transaction
 from ._types import (
     ACL,
@@ -38,10 +40,6 @@ from ._watching import Dispatcher, WatchFunction
 from .exceptions import translate
 
 Acl = Optional[Iterable[ACL]]
-
-
-def _aces(acl: Acl) -> Optional[list[tuple[int, str, str]]]:
-    return None if acl is None else [(entry.perms, entry.id[0], entry.id[1]) for entry in acl]
 
 
 def _mode(
@@ -67,7 +65,7 @@ def _options(
 ) -> list[tuple[str, str]]:
     """What secures the connection, under the names of the native client."""
     files = [("tls.ca_file", ca), ("tls.cert_file", cert), ("tls.key_file", key)]
-    options = [(name, str(path)) for name, path in files if path is not None]
+    options = [(name, os.fsdecode(path)) for name, path in files if path is not None]
     if not use_ssl and not options:
         return []
     verify = "nothing" if not verify_certs else "full" if check_hostname else "any_name"
@@ -93,9 +91,18 @@ class ZK:
     >>> zk = ZK('host:2281', ca='ca.pem', sasl=('bob', 'secret'))  # doctest: +SKIP
 
     Connects by itself and comes back to its session after a lost connection;
-    calls wait for the connection. May be shared by threads; a context manager:
+    calls wait for the connection, up to ``request_timeout``, and then raise
+    ``NotConnectedError``, which tells what each server said. A client that was
+    never connected gives up after about 5 seconds if nobody listens at any of
+    its servers; :meth:`start` waits as long as it is told. May be shared by threads; a context manager:
     leaving the block ends the session and with it its ephemerals, and warns
     (``RuntimeWarning``) if no server confirmed that.
+
+    Values and credentials are ``bytes``, or ``str`` for its UTF-8; paths are
+    ``str``. Anything else is refused with ``TypeError``.
+
+    A client works in the process that made it: in a forked child its calls
+    raise ``libcoord.ForkedError``, and leaving the block does nothing.
 
     Errors are those of :mod:`zk.exceptions`, one class per ZooKeeper code. A
     write that was sent and not answered raises ``ConnectionLoss``: it may or
@@ -121,8 +128,9 @@ class ZK:
     ) -> None:
         options = _options(use_ssl, ca, cert, key, verify_certs, check_hostname)
         if sasl is not None:
-            options.append(("sasl", f"{sasl[0]}:{sasl[1]}"))
-        credentials = [(scheme, _bytes(proof)) for scheme, proof in auth_data or ()]
+            user, password = (text(part, "sasl") for part in sasl)
+            options.append(("sasl", f"{user}:{password}"))
+        credentials = [(scheme, data(proof, "auth_data")) for scheme, proof in auth_data or ()]
         try:
             self._native = _native.ZkClient(
                 hosts, timeout, request_timeout, credentials, read_only, randomize_hosts, options
@@ -146,6 +154,7 @@ class ZK:
         same, but the session, its ephemerals and the locks they stand for may
         live on until the session's timeout.
         """
+        self._call(self._native.require_here)
         self._dispatcher.close()
         return bool(self._call(self._native.close))
 
@@ -155,7 +164,7 @@ class ZK:
     def state(self) -> str:
         """``connecting``, ``connected``, ``suspended`` (the session may be alive),
         ``lost`` (it is not) or ``closed``."""
-        return self._native.state()
+        return self._call(self._native.state)
 
     @property
     def connected(self) -> bool:
@@ -165,17 +174,17 @@ class ZK:
     @property
     def client_id(self) -> Optional[tuple[int, bytes]]:
         """Session id and password; ``None`` before the first connection."""
-        session, password, _timeout = self._native.session()
+        session, password, _timeout = self._call(self._native.session)
         return (session, bytes(password)) if session else None
 
     @property
     def session_timeout(self) -> float:
         """Seconds, as granted by the server; 0 before the first connection."""
-        return self._native.session()[2]
+        return self._call(self._native.session)[2]
 
     def add_auth(self, scheme: str, credential: Union[str, bytes]) -> bool:
         """Proves an identity, now and after every reconnection."""
-        self._call(self._native.add_auth, scheme, _bytes(credential))
+        self._call(self._native.add_auth, scheme, data(credential, "credential"))
         return True
 
     def sync(self, path: str = "/") -> str:
@@ -189,7 +198,7 @@ class ZK:
     def create(
         self,
         path: str,
-        value: Optional[bytes] = b"",
+        value: Union[bytes, str, None] = b"",
         acl: Acl = None,
         ephemeral: bool = False,
         sequence: bool = False,
@@ -209,13 +218,13 @@ class ZK:
         ``NoChildrenForEphemeralsError``, ``BadArgumentsError``.
         """
         mode = _mode(ephemeral, sequence, container, ttl)
-        data = None if value is None else _bytes(value)
-        created, stat = self._call(self._native.create, path, data, _aces(acl), mode, makepath)
+        content = optional_data(value)
+        created, stat = self._call(self._native.create, path, content, aces(acl), mode, makepath)
         return (created, Stat(*stat)) if include_data else created
 
     def ensure_path(self, path: str, acl: Acl = None) -> bool:
         """Creates a znode and its parents where they are missing."""
-        self._call(self._native.ensure_path, path, _aces(acl))
+        self._call(self._native.ensure_path, path, aces(acl))
         return True
 
     def exists(self, path: str, watch: Optional[WatchFunction] = None) -> Optional[Stat]:
@@ -232,8 +241,8 @@ class ZK:
 
         Raises ``NoNodeError``, ``NoAuthError``.
         """
-        data, stat = self._watched(self._native.get, path, watch)
-        return data, Stat(*stat)
+        content, stat = self._watched(self._native.get, path, watch)
+        return content, Stat(*stat)
 
     def get_children(
         self,
@@ -265,7 +274,7 @@ class ZK:
     def set(
         self,
         path: str,
-        value: Optional[bytes],
+        value: Union[bytes, str, None],
         version: int = -1,
         *,
         if_hash: Optional[bytes] = None,
@@ -275,11 +284,12 @@ class ZK:
 
         Raises ``BadVersionError``, ``NoNodeError``, ``NoAuthError``.
         """
-        data = None if value is None else _bytes(value)
+        content = optional_data(value)
         if if_hash is not None:
             _only_one_condition(version)
-            return Stat(*self._call(self._native.set_if_hash, path, data, if_hash))
-        return Stat(*self._call(self._native.set, path, data, version))
+            hash = content_hash(if_hash, "if_hash")
+            return Stat(*self._call(self._native.set_if_hash, path, content, hash))
+        return Stat(*self._call(self._native.set, path, content, version))
 
     def delete(
         self,
@@ -296,7 +306,7 @@ class ZK:
         """
         if if_hash is not None:
             _only_one_condition(version, recursive)
-            self._call(self._native.delete_if_hash, path, if_hash)
+            self._call(self._native.delete_if_hash, path, content_hash(if_hash, "if_hash"))
             return True
         self._call(self._native.delete, path, version, recursive)
         return True
@@ -308,7 +318,7 @@ class ZK:
 
     def set_acls(self, path: str, acls: Iterable[ACL], version: int = -1) -> Stat:
         """Sets the access list, if ``version`` is its current one (-1: any)."""
-        return Stat(*self._call(self._native.set_acl, path, _aces(acls) or [], version))
+        return Stat(*self._call(self._native.set_acl, path, aces(acls) or [], version))
 
     def transaction(self) -> Transaction:
         """Operations to be applied together or not at all."""
@@ -318,6 +328,7 @@ class ZK:
         """Calls ``watch`` for every change of a znode and its list of children;
         with ``recursive`` for every change of it and of all below it. Lasts
         until the client is closed."""
+        self._call(self._native.require_here)
         token = self._dispatcher.expect(watch, lasting=True)
         try:
             self._call(self._native.add_watch, path, recursive, token)
@@ -330,6 +341,9 @@ class ZK:
     def _watched(
         self, call: Callable[[str, Optional[int]], Any], path: str, watch: Optional[WatchFunction]
     ) -> Any:
+        # Before the dispatcher's lock, which another thread may have held when
+        # the process was forked.
+        self._call(self._native.require_here)
         token = self._dispatcher.expect(watch)
         try:
             return self._call(call, path, token)
@@ -359,6 +373,9 @@ class ZK:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
+        # In a forked child the session is the parent's, and lives on.
+        if is_forked(self._native):
+            return
         if not self.close() and kind is None:
             warnings.warn(
                 "no server confirmed the end of a ZooKeeper session: it and its ephemerals may "
@@ -371,12 +388,6 @@ class ZK:
 def _only_one_condition(version: int, recursive: bool = False) -> None:
     if version != -1 or recursive:
         raise exceptions.BadArgumentsError("if_hash is for one znode and goes without a version")
-
-
-def _bytes(value: Union[str, bytes]) -> bytes:
-    if isinstance(value, str):
-        return value.encode()
-    return bytes(value)
 
 
 __all__ = [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Iterable, Optional
+from typing import Any, Iterable, Optional, Union
 
 from libcoord import _native
 
 from . import exceptions
+from ._arguments import aces, content_hash, number, optional_data, text
 from ._types import ACL, Stat
 
 _Fields = tuple[
@@ -21,50 +22,55 @@ _Fields = tuple[
 
 
 class Transaction:
-    """Collects operations; :meth:`commit` applies them. As a context manager
-    it commits when the block ends without an exception."""
+    """Collects operations; :meth:`commit` applies them, once. As a context
+    manager it commits when the block ends without an exception, unless it was
+    committed inside. Afterwards it takes nothing more (``BadArgumentsError``, a
+    ``ValueError``), also if :meth:`commit` raised: what was sent and not
+    answered may have been applied, and must not be by accident again."""
 
     def __init__(self, native: _native.ZkClient) -> None:
         self._native = native
         self._operations: list[_Fields] = []
+        self._committed = False
 
     def create(
         self,
         path: str,
-        value: bytes = b"",
+        value: Union[bytes, str, None] = b"",
         acl: Optional[Iterable[ACL]] = None,
         ephemeral: bool = False,
         sequence: bool = False,
     ) -> None:
         """Creates a znode; its result is its path."""
-        aces = None if acl is None else [(each.perms, each.id[0], each.id[1]) for each in acl]
-        mode = ("ephemeral" if ephemeral else "persistent", sequence, 0)
-        self._operations.append(("create", path, value, -1, aces, mode))
+        mode = ("ephemeral" if ephemeral else "persistent", bool(sequence), 0)
+        self._add("create", path, data=optional_data(value), acl=aces(acl), mode=mode)
 
     def delete(self, path: str, version: int = -1) -> None:
         """Deletes a znode; its result is ``True``."""
-        self._operations.append(("delete", path, None, version, None, None))
+        self._add("delete", path, version)
 
-    def set_data(self, path: str, value: bytes, version: int = -1) -> None:
+    def set_data(self, path: str, value: Union[bytes, str, None], version: int = -1) -> None:
         """Sets a znode's data; its result is the stat."""
-        self._operations.append(("set", path, value, version, None, None))
+        self._add("set", path, version, optional_data(value))
 
     def check(self, path: str, version: int) -> None:
         """Fails the transaction unless the version is this; its result is ``True``."""
-        self._operations.append(("check", path, None, version, None, None))
+        self._add("check", path, version)
 
     def check_hash(self, path: str, hash: bytes, recursive: bool = False) -> None:
         """Fails the transaction with ``BadVersionError`` unless the content has this
         hash, from :meth:`zk.ZK.get_hash` with the same ``recursive``; its result
         is ``True``."""
         kind = "check_subtree_hash" if recursive else "check_hash"
-        self._operations.append((kind, path, hash, -1, None, None))
+        self._add(kind, path, data=content_hash(hash, "hash"))
 
     def commit(self) -> list[Any]:
         """Applies everything and gives one result per operation. If one
         failed nothing was applied, and every result is an exception: that of
         the operation that failed, ``RolledBackError`` before it,
         ``RuntimeInconsistency`` behind it."""
+        self._still_open()
+        self._committed = True
         try:
             results = self._native.multi(self._operations)
         except _native.Failure as failure:
@@ -90,8 +96,27 @@ class Transaction:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        if kind is None:
+        if kind is None and not self._committed:
             self.commit()
+
+    def _add(
+        self,
+        kind: str,
+        path: str,
+        version: int = -1,
+        data: Optional[bytes] = None,
+        acl: Optional[list[tuple[int, str, str]]] = None,
+        mode: Optional[tuple[str, bool, int]] = None,
+    ) -> None:
+        self._still_open()
+        version = number(version, "version")
+        self._operations.append((kind, text(path, "path"), data, version, acl, mode))
+
+    def _still_open(self) -> None:
+        if self._committed:
+            raise exceptions.BadArgumentsError(
+                "this transaction was committed already: begin another one"
+            )
 
 
 def _result(path: Optional[str], stat: Optional[tuple[int, ...]]) -> Any:

@@ -105,6 +105,9 @@ def make_acl(
 
 def make_digest_acl_credential(username: str, password: str) -> str:
     """The id that ``add_auth('digest', 'username:password')`` proves."""
+    for name, value in (("username", username), ("password", password)):
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be str, not {type(value).__name__}")
     digest = hashlib.sha1(f"{username}:{password}".encode()).digest()
     return f"{username}:{base64.b64encode(digest).decode()}"
 

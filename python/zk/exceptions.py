@@ -48,6 +48,11 @@ class OperationTimeoutError(ZookeeperError, TimeoutError):
     code = -7
 
 
+class NotConnectedError(ConnectionLoss, OperationTimeoutError):
+    """There was no connection, so that nothing was sent and nothing done. The
+    message tells what each server said that was tried."""
+
+
 class BadArgumentsError(ZookeeperError, ValueError):
     code = -8
 
@@ -145,12 +150,14 @@ def _all(base: type[ZookeeperError]) -> list[type[ZookeeperError]]:
 
 
 #: The class for each code.
-BY_CODE = {each.code: each for each in _all(ZookeeperError) if each.code}
+BY_CODE = {each.code: each for each in _all(ZookeeperError) if "code" in vars(each)}
 
 
 def translate(failure: _native.Failure) -> Exception:
     """The exception for what the native half reported."""
     kind, message, detail = failure.args
+    if kind == "unreached":
+        return NotConnectedError(message)
     if kind == "zookeeper":
         return from_code(detail[0], message)
     error = from_failure(failure)

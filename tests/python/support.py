@@ -44,9 +44,9 @@ def blocking_queries(address):
     return next(g["Value"] for g in gauges if g["Name"] == "consul.rpc.queries_blocking")
 
 
-def run_python(text, *arguments, **options):
+def run_python(text, *arguments, flags=(), **options):
     """Runs a program in an interpreter of its own."""
-    command = [sys.executable, "-X", "faulthandler", "-c", text, *arguments]
+    command = [sys.executable, "-X", "faulthandler", *flags, "-c", text, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
 
 

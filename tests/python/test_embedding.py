@@ -1,5 +1,6 @@
 """Members inside the process: their life, and what they leave behind."""
 
+import logging
 import os
 import pathlib
 import socket
@@ -9,7 +10,7 @@ import time
 import unittest
 
 import libcoord
-from support import Events, blocking_queries, consul_of, eventually
+from support import Events, blocking_queries, consul_of, eventually, run_python
 from zk import ZK
 
 
@@ -110,6 +111,95 @@ class OneServer(unittest.TestCase):
             eventually("its threads are gone", lambda: process()[0] == before)
             with ZK(server.zk) as other:
                 self.assertIsNone(other.exists("/e"))
+
+
+class Handler(logging.Handler):
+    """Remembers what it was handed."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+    def texts(self):
+        return [record.getMessage() for record in self.records]
+
+
+class TheLog(unittest.TestCase):
+    def setUp(self):
+        self.logger, self.handler = logging.getLogger("libcoord"), Handler()
+        self.logger.addHandler(self.handler)
+        self.addCleanup(self.logger.removeHandler, self.handler)
+        self.addCleanup(self.logger.setLevel, logging.NOTSET)
+
+    def test_what_a_member_logs_reaches_logging_before_it_is_stopped(self):
+        self.logger.setLevel(logging.DEBUG)
+        before = time.time()
+        with libcoord.Server():
+            pass
+        self.assertTrue(self.handler.records)
+        for record in self.handler.records:
+            self.assertRegex(record.name, r"^libcoord\.[a-z_]+$")
+            self.assertIn(record.levelno, (logging.DEBUG, logging.INFO, logging.WARNING))
+            self.assertTrue(before - 1 < record.created < time.time() + 1)
+        self.assertFalse([t for t in threading.enumerate() if t.name == "libcoord-log"])
+
+    def test_why_a_member_does_not_start_is_told_while_it_tries(self):
+        settings = {"members": {1: "127.0.0.1:0", 2: "127.0.0.1:1", 3: "127.0.0.1:2"}}
+        self.logger.setLevel(logging.INFO)
+        with self.assertRaises(libcoord.UnavailableError):
+            libcoord.Server(settings=settings, timeout=2)
+        self.assertTrue(self.handler.records)
+
+    def test_the_level_of_the_loggers_decides_and_may_change(self):
+        def bother(server):
+            """What is worth a word to those who look for a fault."""
+            host, port = server.http.split(":")
+            with socket.create_connection((host, int(port))) as connection:
+                connection.sendall(b"\0 is no HTTP\r\n\r\n")
+                connection.recv(1)
+            return self.handler.records
+
+        self.logger.setLevel(logging.INFO)
+        with libcoord.Server() as server:
+            bother(server)
+            self.assertFalse([r for r in self.handler.records if r.levelno == logging.DEBUG])
+            self.handler.records.clear()
+            self.logger.setLevel(logging.DEBUG)
+            eventually("it is detailed", lambda: bother(server))
+            self.assertEqual({r.levelno for r in self.handler.records}, {logging.DEBUG})
+
+    def test_a_cluster_logs_too_and_no_secret_is_in_it(self):
+        self.logger.setLevel(logging.DEBUG - 5)
+        secret = "hush-hush-hush-hush"
+        settings = {"peers.secret": secret, "auth.super_digest": "super:" + secret}
+        with libcoord.Cluster(3, settings=settings) as cluster:
+            with ZK(cluster.zk, auth_data=[("digest", "user:" + secret)]) as client:
+                client.create("/a")
+        self.assertTrue(self.handler.records)
+        self.assertFalse([text for text in self.handler.texts() if "hush" in text])
+
+    def test_a_program_that_sets_up_no_logging_sees_nothing(self):
+        program = (
+            "import libcoord\n"
+            "try: libcoord.Server(settings={'members': {1: '127.0.0.1:0', 2: '127.0.0.1:1',"
+            " 3: '127.0.0.1:2'}}, timeout=1)\n"
+            "except libcoord.UnavailableError: print('refused')\n"
+        )
+        done = run_python(program)
+        self.assertEqual((done.stdout, done.stderr), ("refused\n", ""))
+
+    def test_a_handler_that_fails_or_waits_holds_nobody_up(self):
+        self.handler.emit = lambda record: 1 / 0
+        self.logger.setLevel(logging.DEBUG)
+        raised, logging.raiseExceptions = logging.raiseExceptions, False
+        try:
+            with libcoord.Server() as server, ZK(server.zk) as client:
+                client.create("/a")
+        finally:
+            logging.raiseExceptions = raised
 
 
 class ACluster(unittest.TestCase):

@@ -106,19 +106,6 @@ class Registration(WithServer):
         done = run_python(program, self.server.http, env=dict(os.environ, COORD_STRICT="1"))
         self.assertEqual((done.stdout, done.stderr), ("False\n", ""))
 
-    def test_the_hint_is_shown_once_per_process_and_at_the_call(self):
-        program = (
-            "import sys, warnings, consul; warnings.simplefilter('always')\n"
-            "host, port = sys.argv[1].split(':')\n"
-            "service = consul.Consul(host, int(port)).agent.service\n"
-            "service.register('a', '127.0.0.1:1')\nservice.register('b', '127.0.0.1:2')"
-        )
-        done = run_python(program, self.server.http)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stderr.count("UserWarning"), 1)
-        self.assertIn("<string>:4", done.stderr)
-        self.assertIn("service_id=", done.stderr)
-
 
 if __name__ == "__main__":
     unittest.main()

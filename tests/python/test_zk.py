@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 import unittest
 
 import zk
@@ -198,12 +199,23 @@ class Errors(WithServer):
         with self.assertRaises(ValueError):
             zk.ZK("localhost:not-a-port")
 
-    def test_nobody_listening_is_an_error_after_the_limit(self):
-        client = self.zk(hosts="127.0.0.1:1", request_timeout=0.3)
-        with self.assertRaises((ConnectionError, TimeoutError)):
+    def test_nobody_listening_is_an_error_after_the_limit_that_tells_who_was_tried(self):
+        client = self.zk(hosts="127.0.0.1:1,127.0.0.1:2", request_timeout=0.5)
+        for call in (lambda: client.get("/"), lambda: client.set("/", b""), lambda: client.start(0.2)):
+            with self.assertRaises(exceptions.NotConnectedError) as caught:
+                call()
+            # Whoever expects either of what it was before catches it.
+            self.assertIsInstance(caught.exception, exceptions.ConnectionLoss)
+            self.assertIsInstance(caught.exception, exceptions.OperationTimeoutError)
+            for host in ("127.0.0.1:1", "127.0.0.1:2"):
+                self.assertIn(f"connection refused by {host}", str(caught.exception))
+
+    def test_nobody_listening_anywhere_is_told_long_before_the_limit(self):
+        client = self.zk(hosts="127.0.0.1:1", request_timeout=300)
+        started = time.monotonic()
+        with self.assertRaisesRegex(exceptions.NotConnectedError, "connection refused by 127.0.0.1:1"):
             client.get("/")
-        with self.assertRaises((ConnectionError, TimeoutError)):
-            client.start(timeout=0.2)
+        self.assertLess(time.monotonic() - started, 60)
 
 
 class Transactions(WithServer):
@@ -371,12 +383,16 @@ class Connections(WithServer):
         other.create("/big", b"x" * 1_000_000)
         client = self.zk()
         client.create("/owned-by-a-reader", ephemeral=True)
-        seen = []
+        seen, ended = [], []
 
         def read():
             with contextlib.suppress(exceptions.ZookeeperError):
-                while True:
-                    seen.append(len(client.get("/big")[0]))
+                try:
+                    while True:
+                        seen.append(len(client.get("/big")[0]))
+                except exceptions.ZookeeperError as error:
+                    ended.append(type(error))
+                    raise
 
         readers = [threading.Thread(target=read) for _ in range(8)]
         for reader in readers:
@@ -386,6 +402,8 @@ class Connections(WithServer):
         self.assertIsNone(other.exists("/owned-by-a-reader"))
         for reader in readers:
             reader.join()
+        # Nothing is in doubt about a read.
+        self.assertEqual(ended, [exceptions.ConnectionClosedError] * 8)
 
     def test_an_expired_session_says_so_and_tells_its_watches(self):
         client, other = self.zk(hosts=self.relay.address, timeout=0.4), self.zk()

@@ -19,7 +19,6 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -27,11 +26,6 @@ use serde_json::Value;
 use super::Client;
 use super::agent::ServiceDefinition;
 use crate::Error;
-
-/// Said once per process when an address is recognised.
-pub const ADDRESS_HINT: &str = "the second argument of register() looks like host:port and is \
-     taken as the service's address; write address= and port=, or service_id= for an id that \
-     looks like one";
 
 /// Registrations remembered per client, for telling replacements.
 const REMEMBERED_MAX: usize = 65_536;
@@ -56,8 +50,6 @@ pub struct Resolved {
     pub address: Option<String>,
     /// The port to send.
     pub port: Option<u16>,
-    /// [`ADDRESS_HINT`], to be shown to the user, if this was the first time.
-    pub warning: Option<&'static str>,
     recognised: bool,
 }
 
@@ -109,23 +101,10 @@ impl RegistrationRules {
         address: Option<&str>,
         port: Option<u16>,
     ) -> Result<Resolved, Error> {
-        static WARNED: AtomicBool = AtomicBool::new(false);
-        self.resolve_once(name, id, address, port, &WARNED)
-    }
-
-    fn resolve_once(
-        &self,
-        name: &str,
-        id: GivenId<'_>,
-        address: Option<&str>,
-        port: Option<u16>,
-        warned: &AtomicBool,
-    ) -> Result<Resolved, Error> {
         let literal = |id: Option<&str>| Resolved {
             id: id.map(str::to_owned),
             address: address.map(str::to_owned),
             port,
-            warning: None,
             recognised: false,
         };
         let positional = match id {
@@ -140,9 +119,8 @@ impl RegistrationRules {
         };
         let endpoint = (Some(host.to_owned()), Some(found));
         self.refuse_replacement(name, &endpoint)?;
-        let warning = (!warned.swap(true, Ordering::Relaxed)).then_some(ADDRESS_HINT);
         let (address, port) = endpoint;
-        Ok(Resolved { id: Some(name.to_owned()), address, port, warning, recognised: true })
+        Ok(Resolved { id: Some(name.to_owned()), address, port, recognised: true })
     }
 
     fn refuse_replacement(&self, name: &str, endpoint: &Endpoint) -> Result<(), Error> {
@@ -199,7 +177,7 @@ impl ByName {
 
 impl Client {
     /// Registers `service`, reading `id` by the rules; `service.id` is ignored.
-    /// Gives what was made of it, with the warning to show, if any.
+    /// Gives what was made of it.
     ///
     /// # Errors
     /// As [`RegistrationRules::resolve`] and [`Client::agent_service_register`].
@@ -287,7 +265,7 @@ mod tests {
     use super::*;
 
     fn resolve(rules: &RegistrationRules, name: &str, id: &str) -> Result<Resolved, Error> {
-        rules.resolve_once(name, GivenId::Positional(id), None, None, &AtomicBool::new(true))
+        rules.resolve(name, GivenId::Positional(id), None, None)
     }
 
     fn literal(resolved: &Resolved) -> Option<&str> {
@@ -368,19 +346,6 @@ mod tests {
         let rules = RegistrationRules::new(true);
         let resolved = resolve(&rules, "test", "127.0.0.1:8500").unwrap();
         assert_eq!(literal(&resolved), Some("127.0.0.1:8500"));
-    }
-
-    #[test]
-    fn the_hint_is_given_once() {
-        let rules = RegistrationRules::new(false);
-        let warned = AtomicBool::new(false);
-        let resolve = |id| {
-            let given = GivenId::Positional(id);
-            rules.resolve_once("test", given, None, None, &warned).unwrap().warning
-        };
-        assert_eq!(resolve("not-an-address"), None);
-        assert_eq!(resolve("127.0.0.1:8500"), Some(ADDRESS_HINT));
-        assert_eq!(resolve("127.0.0.1:8500"), None);
     }
 
     #[test]
