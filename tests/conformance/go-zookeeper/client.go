@@ -105,7 +105,7 @@ func tree(hosts string) {
 	stranger.Close()
 	_, err = conn.SetACL("/go/mine", open, 0)
 	must(err)
-	// Its other words are read in a form that ZooKeeper 3.9 no longer writes.
+	// What it makes of `srvr` is in its own tests; `cons` it reads in a form that 3.9 no longer writes.
 	for _, ok := range zk.FLWRuok(strings.Split(hosts, ","), 5*time.Second) {
 		same(true, ok)
 	}
