@@ -349,8 +349,8 @@ impl Acquaintance {
     /// Makes durable whom this member knows.
     pub(super) async fn save(&self) {
         let memory = self.memory.clone();
-        let saved = tokio::task::spawn_blocking(move || memory.save()).await;
-        if let Ok(Err(error)) = saved {
+        let saved = self.peers.transport.lifetime.blocking(move || memory.save()).await;
+        if let Err(error) = saved {
             tracing::warn!(
                 member = self.peers.me.0, %error,
                 "who the other members are could not be noted"

@@ -5,6 +5,7 @@
 //! What must not end by itself says so here when it does, and the member failed.
 
 use std::future::Future;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +103,21 @@ impl Lifetime {
         });
     }
 
+    /// Runs work that waits for the disk. It cannot be broken off: stopping waits for
+    /// it, so that the data directory is not given up while something still writes.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let living = self.enter();
+        let working = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(living);
+            done
+        });
+        working.await?
+    }
+
     /// Awaits `work`; None if the member stops first.
     pub(super) async fn until_end<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
@@ -143,4 +159,22 @@ pub(super) async fn timeout<T>(within: Duration, work: impl Future<Output = T>) 
 /// Waits.
 pub(super) async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn stopping_waits_for_what_still_writes_though_nobody_waits_for_it_any_more() {
+        let lifetime = Lifetime::new();
+        let (written, writing) = std::sync::mpsc::channel();
+        let work = lifetime.blocking(move || writing.recv().map_err(io::Error::other));
+        // The task that asked for it ends with the member, while the disk takes its time.
+        assert!(timeout(Duration::from_millis(1), work).await.is_none());
+        lifetime.end();
+        assert!(!lifetime.gone(Duration::from_millis(1)).await);
+        written.send(()).expect("it is still at it");
+        assert!(lifetime.gone(Duration::from_secs(60)).await);
+    }
 }

@@ -87,11 +87,11 @@ impl Acquaintance {
              while their members are stopped"
         );
         let (note, identity) = (self.note.clone(), self.identity.clone());
-        let noted = tokio::task::spawn_blocking(move || {
+        let noted = self.peers.transport.lifetime.blocking(move || {
             note.note()?;
             identity.renew()
         });
-        if let Err(error) = noted.await.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+        if let Err(error) = noted.await {
             tracing::error!(
                 member = self.peers.me.0, %error,
                 "the data directory does not say that this member recovers: a restart forgets it"
@@ -116,11 +116,11 @@ impl Acquaintance {
 
     async fn end_recovering(&self) -> io::Result<()> {
         let (note, identity) = (self.note.clone(), self.identity.clone());
-        let noted = tokio::task::spawn_blocking(move || {
+        let noted = self.peers.transport.lifetime.blocking(move || {
             identity.note_recovered()?;
             note.clear()
         });
-        noted.await.unwrap_or_else(|panic| Err(io::Error::other(panic)))?;
+        noted.await?;
         self.term_min.store(0, Ordering::Release);
         self.recovering.send_replace(None);
         self.settle_election();
