@@ -178,7 +178,8 @@ class Creator(ZookeeperWriter):
     def make(self, path):
         error, _ = self.drained_call(jute.CREATE, jute.create_body(path))
         if error not in (0, NODE_EXISTS):
-            raise AssertionError(f"create {path}: {error}")
+            # Tried again like every other write, such as one refused for want of room.
+            raise ConnectionError(f"create {path}: {error}")
 
     def ask(self):
         name = self.next_name()
