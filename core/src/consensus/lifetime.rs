@@ -168,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn stopping_waits_for_what_still_writes_though_nobody_waits_for_it_any_more() {
         let lifetime = Lifetime::new();
-        let (written, writing) = std::sync::mpsc::channel();
+        let (written, writing) = std::sync::mpsc::sync_channel(1);
         let work = lifetime.blocking(move || writing.recv().map_err(io::Error::other));
         // The task that asked for it ends with the member, while the disk takes its time.
         assert!(timeout(Duration::from_millis(1), work).await.is_none());
