@@ -25,7 +25,7 @@ use super::Front;
 use super::answer::Meta;
 use super::error_map::HttpError;
 use super::read_options::ReadOptions;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::node::{Freshness, ReadLevel};
 
 /// How long a request waits for a leader to appear before it fails.
@@ -136,7 +136,7 @@ impl Front {
         loop {
             match attempt().await {
                 Ok(done) => return Ok(done),
-                Err(error) if !error.is_retryable() => return Err(error.into()),
+                Err(error) if !may_pass_with_a_leader(&error) => return Err(error.into()),
                 Err(error) if clock.monotonic().saturating_sub(began) >= LEADER_HOLD => {
                     return Err(error.into());
                 }
@@ -154,6 +154,12 @@ impl Front {
     }
 }
 
+/// Whether waiting for a leader may help. A member without room on its disk has
+/// nobody to hand over to: that is told at once.
+fn may_pass_with_a_leader(error: &Error) -> bool {
+    error.is_retryable() && *error.kind() != ErrorKind::ReadOnly
+}
+
 /// `random` may be any number, all as likely.
 fn with_jitter(wait: Duration, random: u32) -> Duration {
     let part = wait / JITTER_PART;
@@ -168,6 +174,13 @@ pub(super) fn told(state: &StateMachine, index: impl Fn(&StateMachine) -> u64) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leader_is_waited_for_and_room_on_the_disk_is_not() {
+        assert!(may_pass_with_a_leader(&Error::unavailable("there is no leader")));
+        assert!(!may_pass_with_a_leader(&Error::read_only("no room is left")));
+        assert!(!may_pass_with_a_leader(&Error::invalid("no such thing")));
+    }
 
     #[test]
     fn a_wait_is_longer_by_a_sixteenth_at_most() {
