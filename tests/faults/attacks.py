@@ -154,7 +154,8 @@ class Trial:
             verdicts.append(f"{self.name}: members {silent} serve nobody {AFTER_S:.0f} s afterwards")
         good = [wait for client in clients for wait in client.waits(began - BEFORE_S, began)]
         counted = [client for client in clients if client.member.number not in self.excused]
-        during = [wait for client in counted for wait in client.waits(began, ended)]
+        # What is over in a moment has its effect in the second after it.
+        during = [wait for client in counted for wait in client.waits(began, max(ended, began + AFTER_S))]
         longest = max(during)
         if self.run.too_long(longest, self.chosen.stall, began, ended):
             verdicts.append(f"{self.name}: a well-behaved client waited for {longest:.1f} s")
