@@ -29,6 +29,7 @@ threading.Thread(target=lambda: other.kv.get('key', index=index), daemon=True).s
 """
 
 BLOCKED = """
+import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
 import libcoord, consul, zk, sys
 server = libcoord.Server()
 host, port = server.http.split(':')
@@ -139,6 +140,7 @@ STARTS = {
 }
 
 SILENT = """
+import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
 import libcoord, consul, zk, socket
 listener = socket.create_server(('127.0.0.1', 0))
 silent = '127.0.0.1:%d' % listener.getsockname()[1]
