@@ -58,8 +58,8 @@ conformance-consul: has-cargo has-python has-pip has-client-tools ## Debian's Co
 	$(CARGO) build --locked -p coord-core --bin coord
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --consul
 
-# Apart from `conformance`, for their builds take minutes and a new Go: 1.26 for Traefik.
-conformance-heavy: has-cargo has-python has-go ## Build Traefik's providers and Vault's storage, try them on this build
+# Apart from `conformance`, for they take minutes, and a new Go: 1.26 for Traefik.
+conformance-heavy: has-cargo has-python has-go ## Traefik's providers, Vault's storage, go-zookeeper's own tests
 	$(CARGO) build --locked -p coord-core --bin coord
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --heavy
 

@@ -43,11 +43,11 @@ SUITES = [
     ("test_c_client", None),
     ("test_curator", None),
     ("test_zookeeper_clients", None),
-    ("test_go_zookeeper_suite", None),
     ("test_kazoo_suite", "kazoo-suite"),
 ]
 # With --heavy: what takes minutes to build, and a Go as new as theirs.
 HEAVY = [
+    ("test_go_zookeeper_suite", None),
     ("test_traefik", None),
     ("test_vault", None),
 ]
