@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Front;
 use super::answer::Answer;
+use super::blocking::LEADER_HOLD;
 use super::call::Call;
 use crate::agent::CONSUL_VERSION;
 use crate::node::Role;
@@ -210,7 +211,7 @@ impl Front {
             "KVMaxValueSize": limits.kv_value_bytes_max,
             "LeaveOnTerm": false,
             "MaxQueryTime": milliseconds(settings.queries.max_wait_ms),
-            "RPCHoldTimeout": "7s",
+            "RPCHoldTimeout": milliseconds(LEADER_HOLD.as_secs() * 1000),
             "Revision": "",
             "SegmentName": "",
             "ServerMode": true,

@@ -29,7 +29,7 @@ use crate::error::{Error, ErrorKind};
 use crate::node::{Freshness, ReadLevel};
 
 /// How long a request waits for a leader to appear before it fails.
-const LEADER_HOLD: Duration = Duration::from_secs(7);
+pub(super) const LEADER_HOLD: Duration = Duration::from_secs(7);
 const LEADER_RETRY: Duration = Duration::from_millis(50);
 /// The deadline is later by up to this part of the wait, at random.
 const JITTER_PART: u32 = 16;
