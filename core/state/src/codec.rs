@@ -383,10 +383,14 @@ pub fn decode_items<T: Decode>(input: &mut Input) -> Result<Vec<T>, CodecError> 
 }
 
 /// Implements [`Encode`] and [`Decode`] for a struct, field by field in the
-/// order named. The order is the stored format.
+/// order named. The order is the stored format. What was added since is stored
+/// `beside` it, by whoever knows how, and begins as its default.
 #[macro_export]
 macro_rules! record {
     ($name:ty { $($field:tt),* $(,)? }) => {
+        $crate::record!($name { $($field),* } beside {});
+    };
+    ($name:ty { $($field:tt),* $(,)? } beside { $($other:ident),* }) => {
         impl $crate::codec::Encode for $name {
             fn encode(&self, out: &mut alloc::vec::Vec<u8>) {
                 $($crate::codec::Encode::encode(&self.$field, out);)*
@@ -397,7 +401,10 @@ macro_rules! record {
             fn decode(
                 input: &mut $crate::codec::Input,
             ) -> Result<Self, $crate::codec::CodecError> {
-                Ok(Self { $($field: $crate::codec::Decode::decode(input)?),* })
+                Ok(Self {
+                    $($field: $crate::codec::Decode::decode(input)?,)*
+                    $($other: Default::default(),)*
+                })
             }
         }
     };

@@ -78,6 +78,9 @@ pub enum Topic {
     PreparedQueries,
     /// Any coordinate.
     Coordinates,
+    /// What services depend on, which there are, and how they fare: once any of
+    /// them ever depended on another.
+    Graph,
     /// Waiters only: nothing but the replacement of the whole state.
     Restoration,
 }

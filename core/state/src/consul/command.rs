@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::consul::{
-    AutopilotSettings, CheckStatus, ConsulSessionId, NodeCoordinate, QueryId, SessionBehavior,
-    TaggedAddress, Weights,
+    AutopilotSettings, CheckStatus, ConsulSessionId, Dependency, NodeCoordinate, QueryId,
+    SessionBehavior, TaggedAddress, Weights,
 };
 
 /// A change to Consul's tables.
@@ -198,6 +198,8 @@ pub struct NewService {
     pub proxy: Box<str>,
     /// As `proxy`.
     pub connect: Box<str>,
+    /// What it depends on, beside what its metadata says.
+    pub depends_on: Vec<Dependency>,
 }
 
 /// A health check to register on a node.

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Verbs and the order of fields are never changed; new verbs get new numbers,
-//! a new layout a new version.
+//! a new layout a new version. Services with dependencies have a verb of their
+//! own, so that the others are stored as they always were.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -34,7 +35,7 @@ crate::record!(NewService {
     socket_path,
     proxy,
     connect,
-});
+} beside { depends_on });
 crate::record!(NewCheck {
     id,
     name,
@@ -81,8 +82,8 @@ macro_rules! verbs {
                 }
             }
 
-            fn decode_verb(input: &mut Input) -> Result<Self, CodecError> {
-                Ok(match u8::decode(input)? {
+            fn decode_verb(tag: u8, input: &mut Input) -> Result<Self, CodecError> {
+                Ok(match tag {
                     $($wrap_tag => Self::$wrapper(Decode::decode(input)?),)*
                     $($tag => Self::$variant { $($field: Decode::decode(input)?),* },)*
                     tag => return Err(CodecError::UnknownTag { what: $what, tag: tag.into() }),
@@ -136,17 +137,41 @@ verbs! {
     17 => Fail { what },
 }
 
+/// A command or operation on services of which some depend on others: as
+/// without, and behind that what each depends on.
+const DEPENDING: u8 = 30;
+
 impl Encode for ConsulCommand {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
-        self.encode_verb(out);
+        match self {
+            Self::Register(registration) if depends(&registration.services) => {
+                out.push(DEPENDING);
+                registration.encode(out);
+                registration.services.iter().for_each(|service| service.depends_on.encode(out));
+            }
+            _ => self.encode_verb(out),
+        }
     }
+}
+
+fn depends(services: &[NewService]) -> bool {
+    services.iter().any(|service| !service.depends_on.is_empty())
 }
 
 impl Decode for ConsulCommand {
     fn decode(input: &mut Input) -> Result<Self, CodecError> {
         match u8::decode(input)? {
-            VERSION => Self::decode_verb(input),
+            VERSION => match u8::decode(input)? {
+                DEPENDING => {
+                    let mut registration = Box::<Registration>::decode(input)?;
+                    for service in &mut registration.services {
+                        service.depends_on = Decode::decode(input)?;
+                    }
+                    Ok(Self::Register(registration))
+                }
+                verb => Self::decode_verb(verb, input),
+            },
             tag => Err(CodecError::UnknownTag { what: "Consul command version", tag: tag.into() }),
         }
     }
@@ -160,19 +185,37 @@ impl Encode for KvOp {
 
 impl Decode for KvOp {
     fn decode(input: &mut Input) -> Result<Self, CodecError> {
-        Self::decode_verb(input)
+        Self::decode_verb(u8::decode(input)?, input)
     }
 }
 
 impl Encode for TxnOp {
     fn encode(&self, out: &mut Vec<u8>) {
-        self.encode_verb(out);
+        match self {
+            Self::ServiceSet { node, service, cas } if !service.depends_on.is_empty() => {
+                out.push(DEPENDING);
+                node.encode(out);
+                service.encode(out);
+                cas.encode(out);
+                service.depends_on.encode(out);
+            }
+            _ => self.encode_verb(out),
+        }
     }
 }
 
 impl Decode for TxnOp {
     fn decode(input: &mut Input) -> Result<Self, CodecError> {
-        Self::decode_verb(input)
+        match u8::decode(input)? {
+            DEPENDING => {
+                let node = Decode::decode(input)?;
+                let mut service = Box::<NewService>::decode(input)?;
+                let cas = Decode::decode(input)?;
+                service.depends_on = Decode::decode(input)?;
+                Ok(Self::ServiceSet { node, service, cas })
+            }
+            verb => Self::decode_verb(verb, input),
+        }
     }
 }
 

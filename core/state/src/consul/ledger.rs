@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::codec::Encode;
-use crate::consul::catalog::{CatalogMarks, NodeRecord};
+use crate::consul::catalog::{CatalogMarks, GraphMarks, NodeRecord};
 use crate::consul::coordinate::CoordinateMarks;
 use crate::consul::kv::KvMarks;
 use crate::consul::query::QueryMarks;
@@ -46,6 +46,8 @@ pub(super) mod tag {
     pub(in crate::consul) const COORDINATE: u8 = 48;
     pub(in crate::consul) const COORDINATE_MARKS: u8 = 49;
     pub(in crate::consul) const AUTOPILOT: u8 = 50;
+    pub(in crate::consul) const DEPENDENCIES: u8 = 60;
+    pub(in crate::consul) const GRAPH_MARKS: u8 = 61;
 }
 
 /// What one record was before it was changed.
@@ -67,6 +69,7 @@ pub(super) enum Undo {
     Coordinate(Box<str>, Option<Box<NodeCoordinate>>),
     CoordinateMarks(CoordinateMarks),
     Autopilot(Box<Autopilot>),
+    GraphMarks(GraphMarks),
 }
 
 /// The digest of all records, and how to take the latest changes back.

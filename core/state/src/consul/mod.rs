@@ -19,7 +19,8 @@
 //! 3. A session is on a node that is there and depends on no critical check.
 //! 4. A prepared query with a session goes with it; a name has one query.
 //! 5. A service name has an index exactly as long as it has instances.
-//! 6. The index of a read never goes backwards. What is gone leaves a mark
+//! 6. What services depend on has no cycle, see [`graph`].
+//! 7. The index of a read never goes backwards. What is gone leaves a mark
 //!    behind: a deleted key or tree a tombstone, an extinct service or node
 //!    the revision of its extinction.
 //!
@@ -31,6 +32,8 @@ mod catalog;
 mod command;
 mod command_codec;
 mod coordinate;
+mod dependency;
+mod graph;
 mod health;
 mod kv;
 mod ledger;
@@ -53,6 +56,8 @@ pub use command::{
     ConsulCommand, KvOp, NewCheck, NewNode, NewQuery, NewService, NewSession, Registration, TxnOp,
 };
 pub use coordinate::{Coordinate, Coordinates, DIMENSIONS, NodeCoordinate};
+pub use dependency::{DEPENDENCIES_MAX, DEPENDENCIES_META, DEPENDENCY_BYTES_MAX, Dependency};
+pub use graph::{Around, EDGES_MAX, GraphNeed, GraphService, GraphView, Judged, Reach};
 pub use health::{CheckStatus, HealthCheck};
 pub use kv::{Kv, KvEntry};
 pub use query::{PreparedQueries, PreparedQuery, QUERY_NAME_BYTES_MAX, QueryId};
@@ -162,6 +167,7 @@ impl Consul {
                 }
                 Undo::CoordinateMarks(old) => coordinates.put_marks(ledger, old),
                 Undo::Autopilot(old) => autopilot.put(ledger, *old),
+                Undo::GraphMarks(old) => catalog.put_graph_marks(ledger, old),
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use alloc::boxed::Box;
 
-use crate::consul::QueryId;
+use crate::consul::{DEPENDENCIES_MAX, DEPENDENCY_BYTES_MAX, EDGES_MAX, QueryId};
 
 /// What the tags of one service may take together, 8 bytes for each added: every
 /// check of the service has a copy of them.
@@ -12,6 +12,19 @@ pub const SERVICE_TAGS_BYTES_MAX: usize = 64 << 10;
 /// Checks of one service, and checks of one node itself: those of a node are
 /// told with each of its services.
 pub const CHECKS_MAX: usize = 256;
+
+impl ConsulRejection {
+    /// Whether a service is refused for what it depends on.
+    pub fn is_about_dependencies(&self) -> bool {
+        matches!(
+            self,
+            Self::DependencyCycle(_)
+                | Self::TooManyDependencies
+                | Self::BadDependency
+                | Self::TooManyEdges
+        )
+    }
+}
 
 /// A refused Consul command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,4 +83,19 @@ pub enum ConsulRejection {
     /// A change of a prepared query that is not there.
     #[error("Cannot modify non-existent prepared query: '{0}'")]
     NoSuchQuery(QueryId),
+    /// A service that would depend on itself by way of others: they are named
+    /// in order.
+    #[error("dependency cycle: {0}")]
+    DependencyCycle(Box<str>),
+    /// A service with more dependencies than it may have.
+    #[error("a service may depend on {DEPENDENCIES_MAX} others")]
+    TooManyDependencies,
+    /// A dependency whose name or tag is none.
+    #[error(
+        "the name of a dependency has 1 to {DEPENDENCY_BYTES_MAX} bytes, its tag at most as many"
+    )]
+    BadDependency,
+    /// More dependencies in the whole catalog than there may be.
+    #[error("there are {EDGES_MAX} dependencies between services, which is as many as may be")]
+    TooManyEdges,
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::codec::{CodecError, Decode, Encode, Input, decode_len, encode_len};
-use crate::consul::catalog::{CatalogMarks, NodeRecord};
+use crate::consul::catalog::{CatalogMarks, GraphMarks, NodeRecord};
 use crate::consul::coordinate::CoordinateMarks;
 use crate::consul::kv::KvMarks;
 use crate::consul::ledger::tag;
@@ -15,8 +15,8 @@ use crate::consul::name::lower;
 use crate::consul::query::QueryMarks;
 use crate::consul::session::SessionMarks;
 use crate::consul::{
-    Autopilot, CatalogService, Consul, ConsulSession, ConsulSessionId, HealthCheck, KvEntry,
-    NodeCoordinate, PreparedQuery, QueryId,
+    Autopilot, CatalogService, Consul, ConsulSession, ConsulSessionId, Dependency, HealthCheck,
+    KvEntry, NodeCoordinate, PreparedQuery, QueryId,
 };
 
 impl<V: Encode> Encode for BTreeMap<Box<str>, V> {
@@ -95,6 +95,10 @@ impl Consul {
         for service in self.catalog.services() {
             recorder.record(tag::SERVICE, &lower(&service.node), service)?;
         }
+        for service in self.catalog.services().filter(|found| !found.depends_on.is_empty()) {
+            let key = (lower(&service.node), service.id.clone());
+            recorder.record(tag::DEPENDENCIES, &key, &service.depends_on)?;
+        }
         for check in self.catalog.checks() {
             recorder.record(tag::CHECK, &lower(&check.node), check)?;
         }
@@ -102,6 +106,7 @@ impl Consul {
             recorder.record(tag::SERVICE_INDEX, name, &index)?;
         }
         recorder.marks(tag::CATALOG_MARKS, self.catalog.marks())?;
+        recorder.marks(tag::GRAPH_MARKS, self.catalog.graph_marks())?;
         for session in self.sessions.iter() {
             recorder.record(tag::SESSION, &session.id, session)?;
         }
@@ -148,10 +153,36 @@ impl Consul {
                 let marks = CoordinateMarks::decode(input)?;
                 self.coordinates.put_marks(&mut self.ledger, marks);
             }
+            tag::DEPENDENCIES => self.restore_dependencies(input)?,
+            tag::GRAPH_MARKS => {
+                self.catalog.put_graph_marks(&mut self.ledger, GraphMarks::decode(input)?);
+            }
             tag::AUTOPILOT => self.autopilot.put(&mut self.ledger, Autopilot::decode(input)?),
             _ => return Err(CodecError::UnknownTag { what: "Consul record", tag: tag.into() }),
         }
         payload.finish("Consul record")
+    }
+
+    /// Looks at what no single record shows, behind the last one.
+    ///
+    /// # Errors
+    /// [`CodecError::Invalid`] if services depend on each other in a circle.
+    pub(crate) fn finish_restore(&mut self) -> Result<(), CodecError> {
+        require(self.catalog.settle_graph(), "dependencies of services")
+    }
+
+    fn restore_dependencies(&mut self, input: &mut Input) -> Result<(), CodecError> {
+        let node = Box::<str>::decode(input)?;
+        let id = Box::<str>::decode(input)?;
+        let depends_on = Vec::<Dependency>::decode(input)?;
+        let service = self.catalog.service(&node, &id).cloned();
+        let service = service.filter(|found| found.depends_on.is_empty());
+        let service = service.ok_or(CodecError::Invalid { what: "service with dependencies" })?;
+        require(*lower(&node) == *node && !depends_on.is_empty(), "dependencies of a service")?;
+        let service = CatalogService { depends_on, ..CatalogService::clone(&service) };
+        self.catalog.defer_graph();
+        self.catalog.put_service(&mut self.ledger, &node, &id, Some(service.into()));
+        Ok(())
     }
 
     fn restore_query(&mut self, input: &mut Input) -> Result<(), CodecError> {
@@ -212,6 +243,7 @@ impl Consul {
                 let fits = node.is_some_and(|record| record.node.name == service.node);
                 require(fits, "node of a service")?;
                 let id = service.id.clone();
+                catalog.defer_graph();
                 catalog.put_service(ledger, &name, &id, Some(service.into()));
             }
             tag::CHECK => {

@@ -178,6 +178,7 @@ impl Restore {
     }
 
     fn end(&mut self, input: &mut Input) -> Result<(), CodecError> {
+        self.machine.consul.finish_restore()?;
         if let (Some(staging), Some(progress)) =
             (self.machine.archives.staging.as_mut(), self.staged.take())
         {

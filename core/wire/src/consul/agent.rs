@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::catalog::{self, TaggedAddressRequest, WeightsAnswer};
 use super::check::CheckDefinition;
 use super::decode::{DecodeError, Fields};
+use super::dependency::{self, DependencyDefinition};
 
 /// A service as `agent/service/register` takes it.
 ///
@@ -44,6 +45,8 @@ pub struct ServiceDefinition {
     pub connect: String,
     /// A Unix socket, or empty.
     pub socket_path: String,
+    /// What it depends on, beside what its metadata says.
+    pub depends_on: Vec<DependencyDefinition>,
     /// `Check` first, then `Checks`. On disk they are kept on their own.
     #[serde(skip)]
     pub checks: Vec<CheckDefinition>,
@@ -81,6 +84,7 @@ impl ServiceDefinition {
             proxy: catalog::kept(fields.value("Proxy")).into(),
             connect: catalog::kept(fields.value("Connect")).into(),
             socket_path: fields.string("SocketPath")?,
+            depends_on: dependency::depends_on(&mut fields)?,
             checks,
         };
         fields.raw("Ports");
@@ -110,6 +114,7 @@ impl ServiceDefinition {
             socket_path: self.socket_path.as_str().into(),
             proxy: self.proxy.as_str().into(),
             connect: self.connect.as_str().into(),
+            depends_on: self.depends_on.iter().map(DependencyDefinition::to_catalog).collect(),
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::decode::{DecodeError, Fields};
+use super::dependency::{self, DependencyDefinition};
 use super::health;
 
 pub(super) type Texts = BTreeMap<Box<str>, Box<str>>;
@@ -364,6 +365,10 @@ pub fn service(value: Value) -> Result<NewService, DecodeError> {
         socket_path: fields.string("SocketPath")?.into(),
         proxy: kept(fields.value("Proxy")),
         connect: kept(fields.value("Connect")),
+        depends_on: dependency::depends_on(&mut fields)?
+            .iter()
+            .map(DependencyDefinition::to_catalog)
+            .collect(),
     };
     for name in ["CreateIndex", "ModifyIndex", "Ports"] {
         fields.raw(name);

@@ -30,6 +30,7 @@ fn instance() -> CatalogService {
         socket_path: "".into(),
         proxy: "".into(),
         connect: "".into(),
+        depends_on: Vec::new(),
         create_index: 12,
         modify_index: 13,
     }

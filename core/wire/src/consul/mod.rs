@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod check;
 pub mod coordinate;
 pub mod decode;
+pub mod dependency;
 pub mod duration;
 pub mod event;
 pub mod filter;

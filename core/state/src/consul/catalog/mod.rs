@@ -11,9 +11,12 @@
 //! shared, so that a reader can take them away and print them later, while the
 //! tables change: a record is replaced, never changed in place.
 
+mod dependencies;
+mod name_row;
 mod read;
 mod record;
 
+pub(super) use dependencies::GraphMarks;
 pub use read::{Instance, TakenInstance};
 pub use record::{CatalogNode, CatalogService, TaggedAddress, Weights};
 
@@ -22,7 +25,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use self::name_row::NameRow;
 use crate::consul::HealthCheck;
+use crate::consul::graph::Graph;
 use crate::consul::ledger::{Ledger, Undo, tag};
 use crate::consul::name::lower;
 
@@ -57,6 +62,10 @@ pub struct Catalog {
     node_ids: BTreeMap<Box<str>, Box<str>>,
     names: BTreeMap<Box<str>, NameRow>,
     marks: CatalogMarks,
+    graph: Graph,
+    graph_marks: GraphMarks,
+    /// Grows when a name comes, goes, or fares otherwise.
+    name_changes: u64,
 }
 
 /// A node and all that hangs on it.
@@ -67,15 +76,6 @@ struct NodeRow {
     checks: BTreeMap<Box<str>, Arc<HealthCheck>>,
     /// Ids of checks by the id of their service, empty for the node's own.
     checks_of: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
-}
-
-/// All instances under one service name.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct NameRow {
-    index: u64,
-    instances: BTreeSet<(Box<str>, Box<str>)>,
-    /// How many instances spell the name so.
-    spellings: BTreeMap<Box<str>, usize>,
 }
 
 impl Catalog {
@@ -154,15 +154,38 @@ impl Catalog {
         service: Option<Arc<CatalogService>>,
     ) {
         let Some(row) = self.nodes.get_mut(node) else { return };
-        ledger.swap(tag::SERVICE, node, row.services.get(id), service.as_ref());
         let old = row.services.remove(id);
-        if let Some(old) = &old
-            && let Some(name) = self.names.get_mut(&lower(&old.name))
-        {
-            name.remove(node, old);
+        ledger.swap(tag::SERVICE, node, old.as_ref(), service.as_ref());
+        let told = |service: &Arc<CatalogService>| service.depends_on.clone();
+        let told = |service: Option<_>| service.map(told).filter(|all| !all.is_empty());
+        let (old_told, new_told) = (told(old.as_ref()), told(service.as_ref()));
+        if old_told != new_told {
+            let key = (Box::<str>::from(node), Box::<str>::from(id));
+            ledger.swap(tag::DEPENDENCIES, &key, old_told.as_ref(), new_told.as_ref());
+        }
+        let is_renamed = old.as_ref().map(|old| &old.name) != service.as_ref().map(|new| &new.name);
+        if is_renamed {
+            let checks = row.verdicts_on(id);
+            if let Some(old) = &old
+                && let Some(name) = self.names.get_mut(&lower(&old.name))
+            {
+                self.name_changes += u64::from(name.remove(node, old, checks));
+            }
+            if let Some(new) = &service {
+                let name = self.names.entry(lower(&new.name)).or_default();
+                self.name_changes += u64::from(name.insert(node, new, checks));
+            }
+        }
+        let edges = |service: Option<&Arc<CatalogService>>| {
+            service.map(|service| (lower(&service.name), service.dependencies()))
+        };
+        let (old_edges, new_edges) = (edges(old.as_ref()), edges(service.as_ref()));
+        if old_edges != new_edges {
+            // The new ones first, so that what stays is not taken for news.
+            new_edges.iter().for_each(|(name, all)| self.graph.add(name, all));
+            old_edges.iter().for_each(|(name, all)| self.graph.remove(name, all));
         }
         if let Some(service) = service {
-            self.names.entry(lower(&service.name)).or_default().insert(node, &service);
             row.services.insert(id.into(), service);
         }
         ledger.remember(|| Undo::Service(node.into(), id.into(), old));
@@ -179,6 +202,16 @@ impl Catalog {
         let Some(row) = self.nodes.get_mut(node) else { return };
         ledger.swap(tag::CHECK, node, row.checks.get(id), check.as_ref());
         let old = row.checks.remove(id);
+        let decides = |check: &Arc<HealthCheck>| (check.service_id.clone(), check.status);
+        if old.as_ref().map(decides) != check.as_ref().map(decides) {
+            for (check, comes) in [(&old, false), (&check, true)] {
+                let Some(check) = check else { continue };
+                for service in row.judged_by(check) {
+                    let Some(name) = self.names.get_mut(&lower(&service.name)) else { continue };
+                    self.name_changes += u64::from(name.judge(check.status, comes));
+                }
+            }
+        }
         if let Some(old) = &old {
             row.unlink(old);
         }
@@ -223,6 +256,8 @@ impl Catalog {
     pub(super) fn is_consistent(&self) -> bool {
         let mut names: BTreeMap<Box<str>, NameRow> = BTreeMap::new();
         let mut node_ids = BTreeMap::new();
+        let mut graph = Graph::default();
+        graph.defer();
         for (node, row) in &self.nodes {
             if !row.is_consistent(node) {
                 return false;
@@ -231,8 +266,14 @@ impl Catalog {
                 node_ids.insert(row.record.node.id.clone(), node.clone());
             }
             for service in row.services.values() {
-                names.entry(lower(&service.name)).or_default().insert(node, service);
+                let name = lower(&service.name);
+                graph.add(&name, &service.dependencies());
+                let checks = row.verdicts_on(&service.id);
+                names.entry(name).or_default().insert(node, service, checks);
             }
+        }
+        if !graph.settle() || !self.graph.is_like(&graph) {
+            return false;
         }
         for (name, row) in &mut names {
             row.index = self.names.get(name).map_or(0, |row| row.index);
@@ -279,22 +320,5 @@ impl NodeRow {
                     && check.service_name
                         == service.map(|service| service.name.clone()).unwrap_or_default()
             })
-    }
-}
-
-impl NameRow {
-    fn insert(&mut self, node: &str, service: &CatalogService) {
-        self.instances.insert((node.into(), service.id.clone()));
-        *self.spellings.entry(service.name.clone()).or_default() += 1;
-    }
-
-    fn remove(&mut self, node: &str, service: &CatalogService) {
-        self.instances.remove(&(node.into(), service.id.clone()));
-        if let Some(count) = self.spellings.get_mut(&service.name) {
-            *count -= 1;
-            if *count == 0 {
-                self.spellings.remove(&service.name);
-            }
-        }
     }
 }

@@ -3,9 +3,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::consul::HealthCheck;
 use crate::consul::catalog::{Catalog, CatalogNode, CatalogService, NodeRow};
 use crate::consul::name::lower;
+use crate::consul::{CheckStatus, HealthCheck};
 
 /// One instance of a service with all that is needed to judge it.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +53,7 @@ impl From<Instance<'_>> for TakenInstance {
 }
 
 impl NodeRow {
-    fn checks_of<'a>(
+    pub(super) fn checks_of<'a>(
         &'a self,
         service_id: &str,
     ) -> impl Iterator<Item = &'a Arc<HealthCheck>> + use<'a> {
@@ -154,6 +154,34 @@ impl Catalog {
     /// Last change of the checks table.
     pub fn checks_index(&self) -> u64 {
         self.marks.checks
+    }
+
+    /// The index of a read of the graph of services: the last change of what it
+    /// tells, or of the tables as long as nothing ever depended on anything.
+    pub fn graph_index(&self) -> u64 {
+        match self.graph_marks.index {
+            0 => self.marks.nodes.max(self.marks.services).max(self.marks.checks),
+            index => index,
+        }
+    }
+
+    /// Whether changes of the graph are told by [`crate::event::Topic::Graph`]: once
+    /// they are, they stay so.
+    pub fn has_graph_index(&self) -> bool {
+        self.graph_marks.index != 0
+    }
+
+    /// The worst check of a service, by its name in lower case.
+    pub(in crate::consul) fn name_status(&self, name: &str) -> Option<CheckStatus> {
+        let row = self.names.get(name).filter(|row| !row.instances.is_empty());
+        row.map(|row| row.checks.worst())
+    }
+
+    /// A name in lower case as it is registered, or else as it is depended upon.
+    pub(in crate::consul) fn name_spelled<'a>(&'a self, name: &'a str) -> &'a str {
+        let registered = self.names.get(name).and_then(|row| row.spellings.keys().next());
+        let registered = registered.map(|spelled| &**spelled);
+        registered.or_else(|| self.graph.spelling(name)).unwrap_or(name)
     }
 
     /// The index of a read of one service name: its own, or of the last

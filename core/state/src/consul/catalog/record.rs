@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::consul::{NewNode, NewService};
+use crate::consul::{Dependency, NewNode, NewService};
 
 /// A registered machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct CatalogService {
     pub proxy: Box<str>,
     /// JSON text, or empty.
     pub connect: Box<str>,
+    /// What it was registered to depend on, see [`CatalogService::dependencies`].
+    pub depends_on: Vec<Dependency>,
     /// Revision of creation.
     pub create_index: u64,
     /// Revision of the last change.
@@ -115,6 +117,7 @@ impl CatalogService {
             socket_path: service.socket_path,
             proxy: service.proxy,
             connect: service.connect,
+            depends_on: service.depends_on,
             create_index: revision,
             modify_index: revision,
         }
@@ -148,6 +151,6 @@ crate::record!(CatalogService {
     connect,
     create_index,
     modify_index,
-});
+} beside { depends_on });
 crate::record!(TaggedAddress { address, port });
 crate::record!(Weights { passing, warning });

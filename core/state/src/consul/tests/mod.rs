@@ -3,6 +3,9 @@
 mod autopilot;
 mod catalog;
 mod coordinate;
+mod graph;
+mod graph_property;
+mod graph_size;
 mod index;
 mod kv;
 mod property;

@@ -12,7 +12,7 @@ use proptest::sample::select;
 use super::*;
 use crate::codec::{CodecError, Decode, Encode};
 use crate::consul::ledger::tag;
-use crate::consul::{AutopilotSettings, NewQuery, QueryId, TaggedAddress};
+use crate::consul::{AutopilotSettings, Dependency, NewQuery, QueryId, TaggedAddress};
 use crate::digest::Hasher;
 
 const KEYS: [&str; 7] = ["a", "a/", "a/b", "a/b/c", "ab", "b", ""];
@@ -65,7 +65,7 @@ fn kv_op() -> impl Strategy<Value = KvOp> {
 }
 
 fn map() -> impl Strategy<Value = Option<BTreeMap<Box<str>, Box<str>>>> {
-    let entry = (text(&["k", "l"]), text(&["", "v"]));
+    let entry = (text(&["k", "depends-on"]), text(&["", "v", "db, api?"]));
     option::of(vec_of(entry, 0..2).prop_map(|entries| entries.into_iter().collect()))
 }
 
@@ -77,13 +77,28 @@ fn new_node() -> impl Strategy<Value = NewNode> {
 
 fn new_service() -> impl Strategy<Value = NewService> {
     let tags = vec_of(text(&["t", "u"]), 0..2);
-    (text(&["", "1", "2"]), text(&SERVICES), tags, 0_i64..2, map()).prop_map(
-        |(id, name, tags, port, meta)| {
+    let depends_on = prop_oneof![3 => Just(Vec::new()), 1 => vec_of(dependency(), 1..3)];
+    (text(&["", "1", "2"]), text(&SERVICES), tags, 0_i64..2, map(), depends_on).prop_map(
+        |(id, name, tags, port, meta, depends_on)| {
             let lan = TaggedAddress { address: "10.1.1.1".into(), port };
             let tagged_addresses = [("lan".into(), lan)].into();
-            NewService { id, name, tags, port, meta, tagged_addresses, ..NewService::default() }
+            NewService {
+                id,
+                name,
+                tags,
+                port,
+                meta,
+                tagged_addresses,
+                depends_on,
+                ..NewService::default()
+            }
         },
     )
+}
+
+fn dependency() -> impl Strategy<Value = Dependency> {
+    (text(&SERVICES), any::<bool>(), text(&["", "t"]))
+        .prop_map(|(name, optional, tag)| Dependency { name, optional, tag })
 }
 
 fn new_check() -> impl Strategy<Value = NewCheck> {
@@ -195,6 +210,7 @@ fn indexes(consul: &Consul) -> Vec<u64> {
     let (kv, catalog) = (consul.kv(), consul.catalog());
     let mut indexes =
         vec![catalog.nodes_index(), catalog.services_index(), catalog.checks_index(), kv.index()];
+    indexes.push(catalog.graph_index());
     indexes.push(consul.sessions().index());
     indexes.extend(KEYS.map(|key| kv.key_index(key.as_bytes())));
     indexes.extend(KEYS.map(|key| kv.prefix_index(key.as_bytes())));
@@ -226,6 +242,8 @@ fn answers(consul: &Consul) -> Vec<(Topic, String)> {
             .collect();
         answers.push((service_topic(name), std::format!("{instances:?}")));
     }
+    let graph = catalog.has_graph_index().then(|| std::format!("{:?}", catalog.graph()));
+    answers.push((Topic::Graph, graph.unwrap_or_default()));
     let nodes: Vec<_> = catalog.nodes().collect();
     answers.push((Topic::Nodes, std::format!("{nodes:?}")));
     let services: Vec<_> = catalog.services().collect();

@@ -207,7 +207,8 @@ impl Writer<'_> {
         let id = service.id.clone();
         let mut old_name = None;
         let mut copies_differ = false;
-        if let Some(old) = catalog.service(node, &id) {
+        let old = catalog.service(node, &id).cloned();
+        if let Some(old) = &old {
             service.create_index = old.create_index;
             let modify_index = core::mem::replace(&mut service.modify_index, old.modify_index);
             if **old == service {
@@ -219,6 +220,17 @@ impl Writer<'_> {
         }
         let name = service.name.clone();
         let Consul { catalog, ledger, .. } = &mut *self.consul;
+        // Under another name it does not depend any more on what it did.
+        let renamed = old.filter(|old| lower(&old.name) != lower(&name));
+        if renamed.is_some() {
+            catalog.put_service(ledger, node, &id, None);
+        }
+        if let Err(refused) = catalog.check_dependencies(&service) {
+            if renamed.is_some() {
+                catalog.put_service(ledger, node, &id, renamed);
+            }
+            return Err(refused);
+        }
         catalog.put_service(ledger, node, &id, Some(service.into()));
         self.touch(node, &[Table::Services]);
         self.touch_service(&name);

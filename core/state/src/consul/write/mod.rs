@@ -19,6 +19,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use crate::consul::catalog::GraphMarks;
 use crate::consul::kv::KvMarks;
 use crate::consul::{Consul, ConsulCommand, ConsulReply};
 use crate::event::{Event, Topic};
@@ -49,9 +50,22 @@ impl<'a> Writer<'a> {
         events: &mut Vec<Event>,
     ) -> Result<Reply, Rejection> {
         self.sweep();
+        let before = self.consul.catalog.graph_changes();
         let result = self.dispatch(command);
+        self.note_graph_changes(before);
         events.extend(self.topics.into_iter().map(Event::Changed));
         result
+    }
+
+    /// Moves the index of the graph of services if readers are told something else.
+    fn note_graph_changes(&mut self, before: Option<u64>) {
+        let index = self.revision();
+        let Consul { catalog, ledger, .. } = &mut *self.consul;
+        // Without topics nothing changed: a refused command was taken back.
+        if catalog.graph_changes() != before && !self.topics.is_empty() {
+            catalog.put_graph_marks(ledger, GraphMarks { index });
+            self.changed(Topic::Graph);
+        }
     }
 
     fn dispatch(&mut self, command: ConsulCommand) -> Result<Reply, Rejection> {

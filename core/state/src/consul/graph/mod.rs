@@ -1,0 +1,236 @@
+//! Which service needs which: an acyclic graph over the names of services.
+//!
+//! ```text
+//!   web (two instances)                   web --> api --> db
+//!     web1 declares api, cache?    ==>      \
+//!     web2 declares api                      `-?-> cache      (not registered)
+//! ```
+//!
+//! It is derived from the registrations and stored nowhere else. An edge counts
+//! the instances that declare it, for each tag; it is there as long as one
+//! does, and required as long as one requires it.
+//!
+//! Invariants:
+//!
+//! 1. There is no cycle, whatever is optional.
+//! 2. A name is in the graph exactly as long as it declares something or
+//!    something declares it.
+//! 3. Nothing that is told depends on [`Vertex::position`] or on the number of
+//!    a vertex: members whose graphs came about otherwise tell the same.
+
+mod order;
+mod view;
+
+pub use view::{Around, GraphNeed, GraphService, GraphView, Judged, Reach};
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::consul::Dependency;
+use crate::consul::name::lower;
+
+/// Edges between names, all together.
+pub const EDGES_MAX: usize = 1 << 17;
+
+/// The number of a vertex.
+type Slot = usize;
+
+/// All names that depend on others or are depended upon.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    slots: BTreeMap<Box<str>, Slot>,
+    vertices: Vec<Vertex>,
+    /// Slots of names that are not in the graph any more.
+    free: Vec<Slot>,
+    edges: usize,
+    /// Grows whenever something that readers are told becomes different.
+    changes: u64,
+    order: order::Order,
+}
+
+/// One name.
+#[derive(Debug, Default)]
+struct Vertex {
+    /// In lower case.
+    name: Box<str>,
+    /// How those who depend on it spell it, and how many.
+    spellings: BTreeMap<Box<str>, usize>,
+    needs: BTreeMap<Slot, Edge>,
+    needed_by: BTreeSet<Slot>,
+    /// Above that of everything it needs.
+    position: i64,
+    /// The last search that came by.
+    seen: u64,
+}
+
+/// An edge, and how those spell its target who depend on it.
+type ToldEdge<'a> = (&'a Edge, &'a BTreeMap<Box<str>, usize>);
+
+/// That one name depends on another: how, by tag. Hardly ever more than one.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Edge(Vec<(Box<str>, Count)>);
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Count {
+    instances: usize,
+    /// Those to whom it is not optional.
+    requiring: usize,
+}
+
+impl Edge {
+    fn is_required(&self) -> bool {
+        self.0.iter().any(|(_, count)| count.requiring > 0)
+    }
+}
+
+impl Graph {
+    pub(super) fn is_empty(&self) -> bool {
+        self.edges == 0
+    }
+
+    /// A number that grows when something that readers are told changes.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// How many edges it would have if `from` depended on these, too.
+    pub(super) fn edges_with(&self, from: &str, dependencies: &[Dependency]) -> usize {
+        let needs = self.slots.get(from).map(|slot| &self.vertices[*slot].needs);
+        let is_there = |name: &str| {
+            let slot = self.slots.get(name);
+            slot.zip(needs).is_some_and(|(slot, needs)| needs.contains_key(slot))
+        };
+        let names: BTreeSet<_> = dependencies.iter().map(|needed| lower(&needed.name)).collect();
+        self.edges + names.iter().filter(|name| !is_there(name)).count()
+    }
+
+    /// An instance of `from` depends on these. There must be no cycle in it:
+    /// see [`Self::cycle`].
+    pub(super) fn add(&mut self, from: &str, dependencies: &[Dependency]) {
+        for needed in dependencies {
+            // A name that is new is placed where no order is violated.
+            let source = self.slot_of(from, order::End::Last);
+            let target = self.slot_of(&lower(&needed.name), order::End::First);
+            self.spell(target, &needed.name);
+            if !self.vertices[source].needs.contains_key(&target) {
+                self.edges += 1;
+                self.place(source, target);
+                self.vertices[target].needed_by.insert(source);
+            }
+            let edge = self.vertices[source].needs.entry(target).or_default();
+            let at = edge.0.binary_search_by(|(tag, _)| (**tag).cmp(&needed.tag));
+            let at = at.unwrap_or_else(|at| {
+                edge.0.insert(at, (needed.tag.clone(), Count::default()));
+                at
+            });
+            let count = &mut edge.0[at].1;
+            count.instances += 1;
+            count.requiring += usize::from(!needed.optional);
+            let is_news = count.instances == 1 || (!needed.optional && count.requiring == 1);
+            self.changes += u64::from(is_news);
+        }
+    }
+
+    /// Takes back what [`Self::add`] did.
+    pub(super) fn remove(&mut self, from: &str, dependencies: &[Dependency]) {
+        for needed in dependencies {
+            let slots = self.slots.get(from).zip(self.slots.get(&lower(&needed.name)));
+            let Some((&source, &target)) = slots else { continue };
+            let Some(edge) = self.vertices[source].needs.get_mut(&target) else { continue };
+            let at = edge.0.binary_search_by(|(tag, _)| (**tag).cmp(&needed.tag));
+            let Ok(at) = at else { continue };
+            let count = &mut edge.0[at].1;
+            count.instances -= 1;
+            count.requiring -= usize::from(!needed.optional);
+            let is_news = count.instances == 0 || (!needed.optional && count.requiring == 0);
+            self.changes += u64::from(is_news);
+            if count.instances == 0 {
+                edge.0.remove(at);
+            }
+            let is_gone = edge.0.is_empty();
+            self.unspell(target, &needed.name);
+            if is_gone {
+                self.edges -= 1;
+                self.vertices[source].needs.remove(&target);
+                self.vertices[target].needed_by.remove(&source);
+                self.forget_if_alone(source);
+                self.forget_if_alone(target);
+            }
+        }
+    }
+
+    fn slot_of(&mut self, name: &str, end: order::End) -> Slot {
+        if let Some(slot) = self.slots.get(name) {
+            return *slot;
+        }
+        let position = self.order.position_at(end);
+        let vertex = Vertex { name: name.into(), position, ..Vertex::default() };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.vertices[slot] = vertex;
+                slot
+            }
+            None => {
+                self.vertices.push(vertex);
+                self.vertices.len() - 1
+            }
+        };
+        self.slots.insert(name.into(), slot);
+        slot
+    }
+
+    fn forget_if_alone(&mut self, slot: Slot) {
+        let vertex = &self.vertices[slot];
+        if vertex.needs.is_empty() && vertex.needed_by.is_empty() {
+            let vertex = core::mem::take(&mut self.vertices[slot]);
+            self.slots.remove(&vertex.name);
+            self.free.push(slot);
+        }
+    }
+
+    fn spell(&mut self, slot: Slot, name: &str) {
+        let spellings = &mut self.vertices[slot].spellings;
+        match spellings.get_mut(name) {
+            Some(count) => *count += 1,
+            None => {
+                spellings.insert(name.into(), 1);
+                self.changes += 1;
+            }
+        }
+    }
+
+    fn unspell(&mut self, slot: Slot, name: &str) {
+        let spellings = &mut self.vertices[slot].spellings;
+        if let Some(count) = spellings.get_mut(name) {
+            *count -= 1;
+            if *count == 0 {
+                spellings.remove(name);
+                self.changes += 1;
+            }
+        }
+    }
+
+    /// How those who depend on a name spell it.
+    pub(super) fn spelling(&self, name: &str) -> Option<&str> {
+        let slot = self.slots.get(name)?;
+        self.vertices[*slot].spellings.keys().next().map(|spelled| &**spelled)
+    }
+
+    /// Every edge with all that is told of it, and the order as it should be.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.edges == other.edges && self.told() == other.told() && self.is_ordered()
+    }
+
+    fn told(&self) -> BTreeMap<(&str, &str), ToldEdge<'_>> {
+        let mut told = BTreeMap::new();
+        for slot in self.slots.values() {
+            let vertex = &self.vertices[*slot];
+            for (target, edge) in &vertex.needs {
+                let needed = &self.vertices[*target];
+                told.insert((&*vertex.name, &*needed.name), (edge, &needed.spellings));
+            }
+        }
+        told
+    }
+}

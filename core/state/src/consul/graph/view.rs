@@ -1,0 +1,339 @@
+//! The graph as readers take it out of the tables, and what follows from it.
+//!
+//! Taking is quick and done while nothing changes; judging can be done later.
+//!
+//! | | status of a service: its worst check | what it passes on to who requires it | to whom it is optional |
+//! |---|---|---|---|
+//! | | passing | passing | passing |
+//! | | warning | warning | passing |
+//! | | critical, or it is missing | critical | warning |
+//!
+//! The effective status is the worst of the own one and of what is passed on.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use super::{Graph, Slot};
+use crate::consul::name::lower;
+use crate::consul::{Catalog, CheckStatus};
+
+/// Causes told of one service.
+const CAUSES_MAX: usize = 64;
+
+/// The service that the members themselves are registered as.
+const MEMBERS: &str = "consul";
+
+/// Services by name, and their dependencies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphView {
+    /// In the order of their names in lower case. Whatever one of them needs is among them.
+    pub services: Vec<GraphService>,
+}
+
+/// One name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphService {
+    /// As registered, or if it is not, as those spell it who depend on it.
+    pub name: Box<str>,
+    /// The worst of its checks; `None` if it is not registered.
+    pub status: Option<CheckStatus>,
+    /// By name and tag.
+    pub needs: Vec<GraphNeed>,
+}
+
+/// One dependency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphNeed {
+    /// Its place among the services.
+    pub service: usize,
+    /// Whether no instance requires it.
+    pub optional: bool,
+    /// Which instances are meant; empty for all.
+    pub tag: Box<str>,
+}
+
+/// One service with all it needs and all that need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Around {
+    /// These, and what else must be known to judge them.
+    pub view: GraphView,
+    /// The place of the one service.
+    pub center: usize,
+}
+
+/// How a service is reached from another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// The fewest dependencies there are between them.
+    pub distance: usize,
+    /// Whether every way has an optional one.
+    pub optional: bool,
+}
+
+/// What follows from a graph, for each service by its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Lowered by what it requires. Critical for what is missing.
+    pub effective: Vec<CheckStatus>,
+    /// The nearest services whose own status is why it is lowered.
+    pub because: Vec<Vec<usize>>,
+    /// How many others have to be there before; `None` for what is missing.
+    pub waves: Vec<Option<usize>>,
+}
+
+impl Catalog {
+    /// The whole graph.
+    pub fn graph(&self) -> GraphView {
+        let graph = self.graph_table();
+        let mut names: BTreeMap<&str, Option<Slot>> =
+            self.name_indexes().map(|(name, _)| (name, None)).collect();
+        names.remove(MEMBERS);
+        names.extend(graph.slots.iter().map(|(name, slot)| (&**name, Some(*slot))));
+        self.graph_of(names)
+    }
+
+    /// One service and all around it. `None` if nobody has heard of it.
+    pub fn graph_around(&self, name: &str) -> Option<Around> {
+        let graph = self.graph_table();
+        let name = lower(name);
+        let center = graph.slots.get(&name).copied();
+        if center.is_none() && !self.has_instances(&name) {
+            return None;
+        }
+        let mut names = BTreeMap::from([(&*name, center)]);
+        if let Some(center) = center {
+            let mut all = graph.closure([center], |vertex, next| next.extend(&vertex.needed_by));
+            all = graph.closure(all, |vertex, next| next.extend(vertex.needs.keys()));
+            names.extend(all.into_iter().map(|slot| (&*graph.vertices[slot].name, Some(slot))));
+        }
+        let place = names.keys().position(|other| **other == *name).unwrap_or_default();
+        Some(Around { view: self.graph_of(names), center: place })
+    }
+
+    /// Whether a service must not be used: it or something that it requires,
+    /// directly or not, is critical or missing.
+    pub fn is_blocked(&self, name: &str) -> bool {
+        let graph = self.graph_table();
+        let name = lower(name);
+        let is_bad =
+            |name: &str| self.name_status(name).is_none_or(|is| is == CheckStatus::Critical);
+        is_bad(&name)
+            || graph.slots.get(&name).is_some_and(|slot| {
+                graph.any_required(*slot, |slot| is_bad(&graph.vertices[slot].name))
+            })
+    }
+
+    /// Whether all that a service requires, directly or not, is registered and
+    /// passing. `None` if nobody has heard of the service, or it is missing.
+    pub fn is_ready(&self, name: &str) -> Option<bool> {
+        let graph = self.graph_table();
+        let name = lower(name);
+        self.name_status(&name)?;
+        let is_bad =
+            |slot: Slot| self.name_status(&graph.vertices[slot].name) != Some(CheckStatus::Passing);
+        Some(!graph.slots.get(&name).is_some_and(|slot| graph.any_required(*slot, is_bad)))
+    }
+
+    fn graph_of(&self, names: BTreeMap<&str, Option<Slot>>) -> GraphView {
+        let graph = self.graph_table();
+        let places: BTreeMap<Slot, usize> = names
+            .values()
+            .enumerate()
+            .filter_map(|(place, slot)| Some(((*slot)?, place)))
+            .collect();
+        let services = names.iter().map(|(name, slot)| {
+            let vertex = slot.map(|slot| &graph.vertices[slot]);
+            let edges = vertex.into_iter().flat_map(|vertex| &vertex.needs);
+            let mut needs: Vec<GraphNeed> = edges
+                .filter_map(|(target, edge)| Some((*places.get(target)?, edge)))
+                .flat_map(|(service, edge)| {
+                    edge.0.iter().map(move |(tag, count)| GraphNeed {
+                        service,
+                        optional: count.requiring == 0,
+                        tag: tag.clone(),
+                    })
+                })
+                .collect();
+            needs.sort_by(|one, other| (one.service, &one.tag).cmp(&(other.service, &other.tag)));
+            GraphService {
+                name: self.name_spelled(name).into(),
+                status: self.name_status(name),
+                needs,
+            }
+        });
+        GraphView { services: services.collect() }
+    }
+}
+
+impl Graph {
+    /// All that can be reached from `starts`, these included.
+    fn closure(
+        &self,
+        starts: impl IntoIterator<Item = Slot>,
+        next: impl Fn(&super::Vertex, &mut Vec<Slot>),
+    ) -> BTreeSet<Slot> {
+        let mut found: BTreeSet<Slot> = starts.into_iter().collect();
+        let mut open: Vec<Slot> = found.iter().copied().collect();
+        let mut more = Vec::new();
+        while let Some(slot) = open.pop() {
+            next(&self.vertices[slot], &mut more);
+            open.extend(more.drain(..).filter(|slot| found.insert(*slot)));
+        }
+        found
+    }
+
+    /// Whether it holds for anything that `start` requires, directly or not.
+    fn any_required(&self, start: Slot, holds: impl Fn(Slot) -> bool) -> bool {
+        let mut found = BTreeSet::from([start]);
+        let mut open = Vec::from([start]);
+        while let Some(slot) = open.pop() {
+            for (needed, edge) in &self.vertices[slot].needs {
+                if edge.is_required() && found.insert(*needed) {
+                    if holds(*needed) {
+                        return true;
+                    }
+                    open.push(*needed);
+                }
+            }
+        }
+        false
+    }
+}
+
+impl GraphView {
+    /// How many dependencies there are.
+    pub fn needs_count(&self) -> usize {
+        self.services.iter().map(|service| service.needs.len()).sum()
+    }
+
+    /// What follows from it. Takes time like its size.
+    pub fn judged(&self) -> Judged {
+        let count = self.services.len();
+        let mut judged = Judged {
+            effective: Vec::from_iter((0..count).map(|_| CheckStatus::Critical)),
+            because: Vec::from_iter((0..count).map(|_| Vec::new())),
+            waves: Vec::from_iter((0..count).map(|_| None)),
+        };
+        for place in self.in_order() {
+            self.judge(place, &mut judged);
+        }
+        judged
+    }
+
+    /// All places, each behind those it needs.
+    fn in_order(&self) -> Vec<usize> {
+        let needed_by = self.needed_by();
+        let mut left: Vec<usize> = self.services.iter().map(|found| found.needs.len()).collect();
+        let mut order: Vec<usize> = (0..left.len()).filter(|place| left[*place] == 0).collect();
+        let mut at = 0;
+        while let Some(&place) = order.get(at) {
+            at += 1;
+            for above in &needed_by[place] {
+                left[*above] -= 1;
+                if left[*above] == 0 {
+                    order.push(*above);
+                }
+            }
+        }
+        order
+    }
+
+    /// For each service those that need it, once for each dependency.
+    fn needed_by(&self) -> Vec<Vec<usize>> {
+        let mut needed_by = Vec::from_iter(self.services.iter().map(|_| Vec::new()));
+        for (place, service) in self.services.iter().enumerate() {
+            for need in &service.needs {
+                needed_by[need.service].push(place);
+            }
+        }
+        needed_by
+    }
+
+    /// Judges one service; those it needs are judged already.
+    fn judge(&self, place: usize, judged: &mut Judged) {
+        let service = &self.services[place];
+        let own = service.status.unwrap_or(CheckStatus::Critical);
+        let passed_on = |need: &GraphNeed, judged: &Judged| {
+            let theirs = judged.effective[need.service];
+            if need.optional { lessened(theirs) } else { theirs }
+        };
+        let worst = service.needs.iter().map(|need| passed_on(need, judged)).max();
+        let effective = worst.unwrap_or(CheckStatus::Passing).max(own);
+        let mut because = BTreeSet::new();
+        if effective > own {
+            for need in &service.needs {
+                if passed_on(need, judged) != effective {
+                    continue;
+                }
+                let theirs = &self.services[need.service];
+                let is_its_own =
+                    theirs.status.is_none_or(|own| own == judged.effective[need.service]);
+                if is_its_own {
+                    because.insert(need.service);
+                } else {
+                    because.extend(&judged.because[need.service]);
+                }
+            }
+        }
+        judged.because[place] = because.into_iter().take(CAUSES_MAX).collect();
+        judged.effective[place] = effective;
+        if service.status.is_some() {
+            let below = service.needs.iter().filter_map(|need| judged.waves[need.service]);
+            judged.waves[place] = Some(below.max().map_or(0, |wave| wave + 1));
+        }
+    }
+
+    /// What `center` needs, or what needs it, by place.
+    pub fn reach(&self, center: usize, needed_by: bool) -> BTreeMap<usize, Reach> {
+        let edges: Vec<Vec<(usize, bool)>> = if needed_by {
+            let mut edges = Vec::from_iter(self.services.iter().map(|_| Vec::new()));
+            for (place, service) in self.services.iter().enumerate() {
+                for need in &service.needs {
+                    edges[need.service].push((place, need.optional));
+                }
+            }
+            edges
+        } else {
+            let needs = |service: &GraphService| {
+                service.needs.iter().map(|need| (need.service, need.optional)).collect()
+            };
+            self.services.iter().map(needs).collect()
+        };
+        let required = breadth_first(&edges, center, |optional| !optional);
+        breadth_first(&edges, center, |_| true)
+            .into_iter()
+            .filter(|(place, _)| *place != center)
+            .map(|(place, distance)| {
+                (place, Reach { distance, optional: !required.contains_key(&place) })
+            })
+            .collect()
+    }
+}
+
+/// How far everything is that can be reached over edges of a kind.
+fn breadth_first(
+    edges: &[Vec<(usize, bool)>],
+    start: usize,
+    follow: impl Fn(bool) -> bool,
+) -> BTreeMap<usize, usize> {
+    let mut distances = BTreeMap::from([(start, 0)]);
+    let mut open = VecDeque::from([(start, 0)]);
+    while let Some((place, distance)) = open.pop_front() {
+        for (next, optional) in &edges[place] {
+            if follow(*optional) && !distances.contains_key(next) {
+                distances.insert(*next, distance + 1);
+                open.push_back((*next, distance + 1));
+            }
+        }
+    }
+    distances
+}
+
+/// What an optional dependency passes on.
+fn lessened(status: CheckStatus) -> CheckStatus {
+    match status {
+        CheckStatus::Critical => CheckStatus::Warning,
+        CheckStatus::Warning | CheckStatus::Passing => CheckStatus::Passing,
+    }
+}
