@@ -73,11 +73,17 @@ class Writer(threading.Thread):
                     self.once()
                 except (OSError, http.client.HTTPException):
                     self.broke()
-                    self.turn = (self.turn + 1) % len(self.addresses)
+                    self.turn = self.another()
                     time.sleep(0.02)
         except Exception as error:  # A thread has nobody to raise to.
             self.failure = f"{self.name}: {error!r}"
             raise
+
+    def another(self):
+        """By chance, as clients do. In turns all would meet on the one member that does
+        not answer, and what they wait there would be taken for a gap of the cluster."""
+        others = [place for place in range(len(self.addresses)) if place != self.turn]
+        return self.random.choice(others) if others else self.turn
 
     def confirm(self, what, zxid=None):
         self.last = time.monotonic()
