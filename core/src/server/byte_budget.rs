@@ -73,11 +73,6 @@ pub(crate) struct Share {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Evicted;
 
-/// There is no room for so much more.
-#[allow(dead_code, reason = "for front ends that can refuse a request and go on")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Full;
-
 impl ByteBudget {
     /// A budget of `total_max` bytes for all origins together and
     /// `per_origin_max` for each.
@@ -187,32 +182,14 @@ impl Share {
         if bytes > before && !self.budget.fits(&self.origin) {
             self.budget.make_room(&self.origin);
         }
-        self.unless_evicted_meanwhile().map_err(|_| Evicted)
-    }
-
-    /// As [`Self::hold`], for one who can do without: if it is too much,
-    /// nothing changes and nobody is evicted.
-    #[allow(dead_code, reason = "for front ends that can refuse a request and go on")]
-    pub(crate) fn try_hold(&self, bytes: usize) -> Result<(), Full> {
-        let bytes = bytes - bytes % GRAIN;
-        let before = read(&self.kept.bytes);
-        if self.is_evicted() {
-            return Err(Full);
-        }
-        self.budget.recount(&self.origin, &self.kept, bytes);
-        let fits = bytes <= before || self.budget.fits(&self.origin);
-        if !fits {
-            self.budget.recount(&self.origin, &self.kept, before);
-        }
-        self.unless_evicted_meanwhile()?;
-        if fits { Ok(()) } else { Err(Full) }
+        self.unless_evicted_meanwhile()
     }
 
     /// What was told while another connection evicted this one counts no more.
-    fn unless_evicted_meanwhile(&self) -> Result<(), Full> {
+    fn unless_evicted_meanwhile(&self) -> Result<(), Evicted> {
         if self.is_evicted() {
             self.budget.recount(&self.origin, &self.kept, 0);
-            return Err(Full);
+            return Err(Evicted);
         }
         Ok(())
     }
@@ -343,17 +320,13 @@ mod tests {
     }
 
     #[test]
-    fn who_can_do_without_is_refused_and_evicts_nobody() {
+    fn who_keeps_three_quarters_is_pressed_until_some_is_given_back() {
         let budget = ByteBudget::new(grains(1000), grains(100));
         let (one, other) = (budget.share(HERE), budget.share(HERE));
-        one.hold(grains(90)).unwrap();
-        other.try_hold(grains(10)).unwrap();
-        assert_eq!(other.try_hold(grains(11)), Err(Full));
-        assert_eq!((budget.used(), budget.evictions()), (grains(100), 0));
+        one.hold(grains(76)).unwrap();
         assert!(other.is_pressed());
-        one.hold(0).unwrap();
+        one.hold(grains(75)).unwrap();
         assert!(!other.is_pressed());
-        other.try_hold(grains(11)).unwrap();
     }
 
     #[tokio::test]

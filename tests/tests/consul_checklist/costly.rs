@@ -216,8 +216,45 @@ fn an_answer_that_is_longer_than_there_is_room_for_is_refused() {
     let reply = member.get("/v1/kv/tree?recurse");
     assert_eq!(reply.status, 503);
     assert!(reply.text().contains("limits.http_bytes_per_ip_max"), "{}", reply.text());
+    let trees = r#"[{"KV":{"Verb":"get-tree","Key":"tree"}}]"#;
+    assert_eq!(member.put("/v1/txn", trees).status, 503);
     member.get("/v1/kv/tree/0").ok();
     assert_eq!(member.json("/v1/kv/tree?keys").as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn long_answers_that_nobody_takes_end_their_own_connections_and_others_are_served() {
+    let mut settings = settings();
+    settings.limits.http_bytes_per_ip_max = 12 << 20;
+    let member = member_with(settings);
+    for key in 0..8 {
+        member.put(&format!("/v1/kv/tree/{key}"), vec![b'x'; 500 << 10]).says(200, "true");
+    }
+    // More than the system takes on its way to a client.
+    let mut unread: Vec<TcpStream> = (0..12)
+        .map(|_| {
+            let mut stream = TcpStream::connect(member.address).unwrap();
+            stream.write_all(b"GET /v1/kv/tree?recurse HTTP/1.1\r\nHost: m\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    let began = std::time::Instant::now();
+    let evictions = || {
+        let reply = member.get("/v1/agent/metrics?format=prometheus");
+        let metrics = reply.text();
+        let line = metrics.lines().find(|line| line.starts_with("consul_coord_http_evictions "));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).unwrap_or_default()
+    };
+    while evictions() < 1.0 {
+        assert!(began.elapsed() < LONG);
+        member.put("/v1/kv/small", "1").says(200, "true");
+    }
+    member.get("/v1/kv/tree/0").ok();
+    // What was kept for a client that left is free for the next one.
+    unread.clear();
+    while member.get("/v1/kv/tree?recurse").status != 200 {
+        assert!(began.elapsed() < LONG);
+    }
 }
 
 #[test]

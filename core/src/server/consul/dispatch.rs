@@ -77,7 +77,14 @@ impl Begun {
         };
         let answer = answer.unwrap_or_else(Answer::from);
         self.kept.end();
-        let response = if self.gzip && answer.bytes() > COMPRESSED_HERE_MAX {
+        let bytes = answer.bytes();
+        let response = if self.gzip && bytes > COMPRESSED_HERE_MAX {
+            if self.kept.reserve(bytes).is_err() {
+                return counted(
+                    Answer::from(HttpError::answer_too_long()).into_response(false),
+                    &self.kept,
+                );
+            }
             let compressing = tokio::task::spawn_blocking(move || answer.into_response(true));
             compressing.await.unwrap_or_else(|error| {
                 Answer::from(HttpError::internal(error.to_string())).into_response(false)

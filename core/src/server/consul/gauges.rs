@@ -30,6 +30,8 @@ impl Front {
             let expiring = consul.sessions().iter().filter(|session| session.ttl_ms > 0);
             vec![
                 ("consul.coord.digest_mismatches", mismatches),
+                ("consul.coord.http_bytes_kept", number(self.bytes.used())),
+                ("consul.coord.http_evictions", self.bytes.evictions()),
                 ("consul.coord.serving", serves),
                 ("consul.coord.state_reinstalls", reinstalls),
                 // There are no agents beside the servers'.

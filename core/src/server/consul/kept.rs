@@ -7,13 +7,14 @@
 //! ```
 //!
 //! Bytes are counted where they stand. What waits in a blocking query is its
-//! request. An answer counts until the last part of it was given to the system:
-//! its memory itself tells when it is free. Where it is too much, the budget
-//! chooses who goes (see `server::byte_budget`); a request whose own growth is
-//! too much is answered 429, and its connection ends.
+//! request. A long answer is reserved before it is made, by an estimate, and
+//! counts until the last part of it was given to the system: its memory itself
+//! tells when it is free. Where it is too much, the budget chooses who goes (see
+//! `server::byte_budget`); a request whose own growth is too much is answered
+//! 429, and its connection ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 
@@ -30,13 +31,26 @@ pub(super) struct Kept {
     unread: AtomicUsize,
     request: AtomicUsize,
     body: AtomicUsize,
+    /// Of the answer that is being made.
+    reserved: AtomicUsize,
+    /// Made, and not taken.
     answers: AtomicUsize,
+    /// A request was too much: its client is told so.
+    refused: AtomicBool,
 }
 
 impl Kept {
     pub(super) fn new(share: Share) -> Arc<Self> {
         let zero = || AtomicUsize::new(0);
-        Arc::new(Self { share, unread: zero(), request: zero(), body: zero(), answers: zero() })
+        Arc::new(Self {
+            share,
+            unread: zero(),
+            request: zero(),
+            body: zero(),
+            reserved: zero(),
+            answers: zero(),
+            refused: AtomicBool::new(false),
+        })
     }
 
     /// So much more was read from the socket.
@@ -49,14 +63,14 @@ impl Kept {
     pub(super) fn begin(&self, bytes: usize) -> Result<(), Evicted> {
         self.unread.store(0, Relaxed);
         self.request.store(bytes, Relaxed);
-        self.tell()
+        self.tell_or_refuse()
     }
 
     /// So many bytes of its body are kept.
     pub(super) fn body(&self, bytes: usize) -> Result<(), Evicted> {
         self.unread.store(0, Relaxed);
         self.body.store(bytes, Relaxed);
-        self.tell()
+        self.tell_or_refuse()
     }
 
     /// What was read of its body was handed on, or is counted otherwise.
@@ -72,14 +86,25 @@ impl Kept {
         let _ = self.tell();
     }
 
-    /// Counts an answer until it was taken.
+    /// An answer of about so many bytes is going to be made. Counts until
+    /// [`Self::answer`].
+    pub(super) fn reserve(&self, bytes: usize) -> Result<(), Evicted> {
+        self.reserved.store(bytes, Relaxed);
+        self.tell_or_refuse()
+    }
+
+    /// Counts an answer until it was taken, instead of what was reserved for it.
     pub(super) fn answer(self: &Arc<Self>, bytes: Bytes) -> Result<Bytes, Evicted> {
+        let reserved = self.reserved.swap(0, Relaxed);
         if bytes.len() < COUNTED_FROM {
+            if reserved > 0 {
+                let _ = self.tell();
+            }
             return Ok(bytes);
         }
         let counted = Counted { kept: Arc::clone(self), bytes };
         self.answers.fetch_add(counted.bytes.len(), Relaxed);
-        self.tell()?;
+        self.tell_or_refuse()?;
         Ok(Bytes::from_owner(counted))
     }
 
@@ -88,9 +113,22 @@ impl Kept {
         self.share.evicted().await;
     }
 
+    /// Whether a request of this connection was too much, which its client is being
+    /// told in a short answer.
+    pub(super) fn refused(&self) -> bool {
+        self.refused.load(Relaxed)
+    }
+
+    /// Tells the sum for a request that can be refused.
+    fn tell_or_refuse(&self) -> Result<(), Evicted> {
+        self.tell().inspect_err(|Evicted| self.refused.store(true, Relaxed))
+    }
+
     fn tell(&self) -> Result<(), Evicted> {
-        let parts = [&self.unread, &self.request, &self.body, &self.answers];
-        self.share.hold(parts.into_iter().map(|part| part.load(Relaxed)).sum())
+        // What a head is read into is up to twice as long as what was read.
+        let unread = 2 * self.unread.load(Relaxed);
+        let parts = [&self.request, &self.body, &self.reserved, &self.answers];
+        self.share.hold(unread + parts.into_iter().map(|part| part.load(Relaxed)).sum::<usize>())
     }
 }
 
@@ -149,6 +187,29 @@ mod tests {
         drop(answer);
         assert_eq!(budget.used(), 64 * KIB);
         drop(part);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn an_answer_counts_once_from_its_estimate_to_its_memory() {
+        let budget = ByteBudget::new(KIB << 10, KIB << 10);
+        let kept = kept(&budget);
+        kept.reserve(100 * KIB).unwrap();
+        assert_eq!(budget.used(), 100 * KIB);
+        let answer = kept.answer(Bytes::from(vec![b'x'; 64 * KIB])).unwrap();
+        assert_eq!(budget.used(), 64 * KIB);
+        drop(answer);
+        assert_eq!(budget.used(), 0);
+        kept.reserve(100 * KIB).unwrap();
+        kept.answer(Bytes::from_static(b"an error instead")).unwrap();
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn an_answer_that_would_be_too_much_is_refused_before_it_is_made() {
+        let budget = ByteBudget::new(64 * KIB, 64 * KIB);
+        let kept = kept(&budget);
+        assert!(kept.reserve(128 * KIB).is_err());
         assert_eq!(budget.used(), 0);
     }
 

@@ -5,7 +5,7 @@ use coord_state::consul::{
     ConsulCommand, ConsulRejection, ConsulReply, ConsulSessionId, KvEntry, KvOp,
 };
 use coord_state::event::Topic;
-use coord_state::{Rejection, Reply};
+use coord_state::{Rejection, Reply, StateMachine};
 use coord_wire::consul::kv::{KvAnswer, push_cut_key};
 use coord_wire::consul::{json, uuid};
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -13,17 +13,17 @@ use hyper::{Method, StatusCode};
 
 use super::Front;
 use super::answer::Answer;
+use super::blocking::told;
 use super::call::Call;
 use super::error_map::HttpError;
 use super::params::Params;
-use super::printing::elsewhere;
+use super::printing::{BYTES_PRINTED_HERE_MAX, reserve};
 use super::session::looked_up;
 
 const LIMIT_DOCUMENT: &str =
     "https://www.consul.io/docs/agent/config/config-files#kv_max_value_size";
-/// Longer lists, and larger values, are printed on another thread.
-const PRINTED_HERE_MAX: usize = 2000;
-const VALUE_BYTES_PRINTED_HERE_MAX: usize = 1 << 20;
+/// Longer lists are printed when they have a turn.
+const ROWS_PRINTED_HERE_MAX: usize = 2000;
 /// Every byte of a key may be compared with all of it.
 const SEPARATOR_BYTES_MAX: usize = 256;
 const MISSING_KEY: &str = "Missing key name";
@@ -65,29 +65,36 @@ impl Front {
     async fn kv_recurse(&self, call: Call) -> Result<Answer, HttpError> {
         let options = self.read_options(&call)?;
         let prefix = &call.tail;
-        let (meta, entries) = self
-            .blocking(
-                &options,
-                vec![Topic::KeyPrefix(prefix.clone())],
-                |state| state.consul().kv().prefix_index(prefix),
-                // Printing happens later: keys and values are cheap to share.
-                |state| -> Vec<(Bytes, KvEntry)> {
-                    let range = state.consul().kv().range(prefix);
-                    range.map(|(key, entry)| (key.clone(), entry.clone())).collect()
-                },
-            )
-            .await?;
+        let index = |state: &StateMachine| state.consul().kv().prefix_index(prefix);
+        // Printing happens later: keys and values are cheap to share.
+        let take = |state: &StateMachine| -> Vec<(Bytes, KvEntry)> {
+            let range = state.consul().kv().range(prefix);
+            range.map(|(key, entry)| (key.clone(), entry.clone())).collect()
+        };
+        let topics = vec![Topic::KeyPrefix(prefix.clone())];
+        let (mut meta, entries) = self.blocking(&options, topics, index, take).await?;
         if entries.is_empty() {
             return Ok(missing().with_meta(meta));
         }
-        let value_bytes: usize = entries.iter().map(|(_, entry)| entry.value.len()).sum();
-        let long = entries.len() > PRINTED_HERE_MAX || value_bytes > VALUE_BYTES_PRINTED_HERE_MAX;
         let pretty = call.pretty();
-        let bytes = elsewhere(long, move || {
+        let print = move |entries: Vec<(Bytes, KvEntry)>| {
             let answers = entries.iter().map(|(key, entry)| KvAnswer::new(key, entry));
             json::encode_rows(answers, pretty)
-        });
-        Ok(Answer::json_bytes(bytes.await?).with_meta(meta))
+        };
+        if entries.len() <= ROWS_PRINTED_HERE_MAX
+            && printed_bytes(&entries) <= BYTES_PRINTED_HERE_MAX
+        {
+            return Ok(Answer::json_bytes(print(entries)).with_meta(meta));
+        }
+        drop(entries);
+        let again = || {
+            let (later, entries) = self.node.read(|state| (told(state, index), take(state)));
+            reserve(&call.kept, printed_bytes(&entries))?;
+            meta.index = Some(later);
+            Ok(entries)
+        };
+        let bytes = self.printed_in_turn(&call, false, again, move |all| Ok(print(all))).await?;
+        Ok(Answer::json_bytes(bytes).with_meta(meta))
     }
 
     async fn kv_keys(&self, call: Call) -> Result<Answer, HttpError> {
@@ -101,25 +108,34 @@ impl Front {
                 "The separator is longer than {SEPARATOR_BYTES_MAX} bytes"
             )));
         }
-        let (meta, keys) = self
-            .blocking(
-                &options,
-                vec![Topic::KeyPrefix(prefix.clone())],
-                |state| state.consul().kv().prefix_index(prefix),
-                |state| {
-                    let mut keys = Vec::new();
-                    for (key, _) in state.consul().kv().range(prefix) {
-                        push_cut_key(&mut keys, key, prefix.len(), separator);
-                    }
-                    keys
-                },
-            )
-            .await?;
+        let index = |state: &StateMachine| state.consul().kv().prefix_index(prefix);
+        let take = |state: &StateMachine| {
+            let mut keys = Vec::new();
+            for (key, _) in state.consul().kv().range(prefix) {
+                push_cut_key(&mut keys, key, prefix.len(), separator);
+            }
+            keys
+        };
+        let topics = vec![Topic::KeyPrefix(prefix.clone())];
+        let (mut meta, keys) = self.blocking(&options, topics, index, take).await?;
         if keys.is_empty() && !prefix.is_empty() {
             return Ok(missing().with_meta(meta));
         }
-        let (long, pretty) = (keys.len() > PRINTED_HERE_MAX, call.pretty());
-        let bytes = elsewhere(long, move || json::encode(&keys, pretty)).await?;
+        let pretty = call.pretty();
+        let bytes_of = |keys: &[String]| keys.iter().map(|key| key.len() + 4).sum();
+        let bytes: usize = bytes_of(&keys);
+        if keys.len() <= ROWS_PRINTED_HERE_MAX && bytes <= BYTES_PRINTED_HERE_MAX {
+            return Ok(Answer::json(&keys, pretty).with_meta(meta));
+        }
+        drop(keys);
+        let again = || {
+            let (later, keys) = self.node.read(|state| (told(state, index), take(state)));
+            reserve(&call.kept, bytes_of(&keys))?;
+            meta.index = Some(later);
+            Ok(keys)
+        };
+        let print = move |keys: Vec<String>| Ok(json::encode(&keys, pretty));
+        let bytes = self.printed_in_turn(&call, false, again, print).await?;
         Ok(Answer::json_bytes(bytes).with_meta(meta))
     }
 
@@ -182,6 +198,11 @@ impl Front {
         let done = !matches!(reply, Reply::Consul(ConsulReply::Bool(false)));
         Ok(Answer::json(&done, call.pretty()))
     }
+}
+
+/// About how long entries are as JSON.
+fn printed_bytes(entries: &[(Bytes, KvEntry)]) -> usize {
+    entries.iter().map(|(key, entry)| KvAnswer::printed_bytes(key, entry)).sum()
 }
 
 /// A key that is not there: no body, but the headers of a found one.

@@ -181,10 +181,14 @@ async fn connection(front: Arc<Front>, stream: Stream, peer: Option<SocketAddr>)
                 (&mut *serving).await.map(|()| None)
             }
             () = kept.evicted() => {
-                // That a request was too much still gets to its client, if it takes it.
-                Pin::new(&mut *serving).graceful_shutdown();
                 tracing::debug!(?peer, "an HTTP connection kept too much and is closed");
-                return drop(tokio::time::timeout(GRACE, &mut *serving).await);
+                // What is kept is free at once. Only that a request was too much, which
+                // takes next to nothing, still gets to its client, if it takes it.
+                if kept.refused() {
+                    Pin::new(&mut *serving).graceful_shutdown();
+                    let _ = tokio::time::timeout(GRACE, &mut *serving).await;
+                }
+                return;
             }
         };
         let waiting = match waiting {

@@ -13,7 +13,10 @@
 //! So no list and no filter keeps a write from being applied, a costly one
 //! keeps no other request from being answered, and one whose client left ends.
 //! What waits for its turn holds no records, and one address has only so many
-//! turns for filters: [`Turns`].
+//! turns for filters: [`Turns`]. A turn ends when the answer is counted with
+//! what is kept for its connection: so a hundred clients that ask for long
+//! answers and take none cost no more than they may keep, and a few answers in
+//! the making.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -29,10 +32,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Front;
 use super::call::Call;
 use super::error_map::HttpError;
+use super::kept::Kept;
 
 /// What is done on the spot: about a millisecond.
 const AT_ONCE_STEPS: u64 = 50_000;
 const AT_ONCE_ROWS: u64 = 2000;
+/// The same for answers whose length is known beforehand.
+pub(super) const BYTES_PRINTED_HERE_MAX: usize = 1 << 20;
 /// Long lists that are printed at once; more wait.
 const LISTS_MAX: usize = 4;
 /// Costly filters of one address that wait for a turn or have it.
@@ -56,26 +62,53 @@ impl Front {
             return Ok((None, bytes));
         }
         drop((taken, bytes));
-        let turn = self.turns.wait(call.address(), call.params.nonempty("filter").is_some());
+        let filtered = call.params.nonempty("filter").is_some();
+        let steps_max = self.node.settings().limits.filter_steps_max;
+        let wanted = Wanted::default();
+        let work = Work::new(steps_max, u64::MAX).unless(Arc::clone(&wanted.0));
+        let mut index = None;
+        let take = || {
+            let (later, taken) = again();
+            index = Some(later);
+            Ok(taken)
+        };
+        let print = move |taken| {
+            let bytes = print(&taken, &work);
+            work.ended().map_or(Ok(bytes), |ended| Err(too_costly(ended, steps_max)))
+        };
+        let bytes = self.printed_in_turn(call, filtered, take, print).await?;
+        Ok((index, bytes))
+    }
+
+    /// Prints a long answer when it has its turn, on a thread of its own. `take`
+    /// takes what is printed, and may reserve room for it ([`reserve`]).
+    pub(super) async fn printed_in_turn<T: Send + 'static>(
+        &self,
+        call: &Call,
+        filtered: bool,
+        take: impl FnOnce() -> Result<T, HttpError>,
+        print: impl FnOnce(T) -> Result<Vec<u8>, HttpError> + Send + 'static,
+    ) -> Result<Vec<u8>, HttpError> {
+        let turn = self.turns.wait(call.address(), filtered);
         let turn = tokio::select! {
             turn = turn => turn?,
             () = self.stopped() => return Err(HttpError::internal("server is shutting down")),
         };
-        let (index, taken) = again();
-        let steps_max = self.node.settings().limits.filter_steps_max;
-        let wanted = Wanted::default();
-        let work = Work::new(steps_max, u64::MAX).unless(Arc::clone(&wanted.0));
+        let taken = take()?;
+        let kept = Arc::clone(&call.kept);
         let printing = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            let bytes = print(&taken, &work);
-            work.ended().map_or(Ok(bytes), Err)
+            let bytes = print(taken)?;
+            reserve(&kept, bytes.len())?;
+            drop(turn);
+            Ok(bytes)
         });
-        match printing.await {
-            Ok(Ok(bytes)) => Ok((Some(index), bytes)),
-            Ok(Err(ended)) => Err(too_costly(ended, steps_max)),
-            Err(error) => Err(HttpError::internal(error.to_string())),
-        }
+        printing.await.unwrap_or_else(|error| Err(HttpError::internal(error.to_string())))
     }
+}
+
+/// Reserves room for an answer of about so many bytes, before it is made.
+pub(super) fn reserve(kept: &Kept, bytes: usize) -> Result<(), HttpError> {
+    kept.reserve(bytes).map_err(|_| HttpError::answer_too_long())
 }
 
 /// What a list is made of: taken records that are printed as a row.
@@ -98,18 +131,6 @@ pub(super) fn print_rows<T: Row>(
         let rows = rows.iter().take_while(|_| work.row()).map(|taken| taken.printed(&datacenter));
         json::encode_rows(rows.filter(|row| filter.admits(row, work)), pretty)
     }
-}
-
-/// Does what takes long where it holds up nobody.
-pub(super) async fn elsewhere<T: Send + 'static>(
-    long: bool,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, HttpError> {
-    if !long {
-        return Ok(work());
-    }
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| HttpError::internal(error.to_string()))
 }
 
 fn too_costly(ended: Ended, steps_max: u64) -> HttpError {

@@ -2,6 +2,7 @@
 
 use coord_state::Reply;
 use coord_state::consul::{ConsulCommand, ConsulReply, TxnError, TxnOp, TxnResult};
+use coord_wire::consul::json;
 use coord_wire::consul::txn::{OpError, ReadTxnAnswer, ResultAnswer, TxnAnswer, TxnRequest};
 use hyper::StatusCode;
 
@@ -9,10 +10,10 @@ use super::Front;
 use super::answer::{Answer, Meta};
 use super::call::Call;
 use super::error_map::HttpError;
+use super::printing::{BYTES_PRINTED_HERE_MAX, reserve};
 use super::read_options::ReadOptions;
 
 const LIMIT_DOCUMENT: &str = "https://www.consul.io/docs/agent/config/config-files#txn_max_req_len";
-
 impl Front {
     pub(super) async fn txn(&self, mut call: Call) -> Result<Answer, HttpError> {
         let options = self.read_options(&call)?;
@@ -41,9 +42,9 @@ impl Front {
         }
         let operations: Vec<_> = request.operations.into_iter().map(tried).collect();
         if operations.iter().all(TxnOp::is_read) {
-            self.read_txn(&operations, &options, call.pretty()).await
+            self.read_txn(&operations, &options, &call).await
         } else {
-            self.write_txn(operations, call.pretty()).await
+            self.write_txn(operations, &call).await
         }
     }
 
@@ -51,16 +52,15 @@ impl Front {
         &self,
         operations: &[TxnOp],
         options: &ReadOptions,
-        pretty: bool,
+        call: &Call,
     ) -> Result<Answer, HttpError> {
         let freshness = self.confirm(options).await?;
         let results = match self.node.read(|state| state.consul().read_txn(operations)) {
             Ok(results) => results,
-            Err(errors) => return Ok(failed(op_errors(errors), pretty)),
+            Err(errors) => return Ok(failed(op_errors(errors), call.pretty())),
         };
-        let answer = self.results(&results);
-        let answer = ReadTxnAnswer::new(answer, freshness.known_leader, freshness.last_contact_ms);
-        Ok(Answer::json(&answer, pretty).with_meta(Meta {
+        let fresh = Some((freshness.known_leader, freshness.last_contact_ms));
+        Ok(self.told(call, results, fresh).await?.with_meta(Meta {
             index: None,
             known_leader: freshness.known_leader,
             last_contact_ms: freshness.last_contact_ms,
@@ -68,20 +68,46 @@ impl Front {
         }))
     }
 
-    async fn write_txn(&self, operations: Vec<TxnOp>, pretty: bool) -> Result<Answer, HttpError> {
+    async fn write_txn(&self, operations: Vec<TxnOp>, call: &Call) -> Result<Answer, HttpError> {
         match self.change(ConsulCommand::Txn(operations)).await? {
-            Reply::Consul(ConsulReply::Txn(Ok(results))) => {
-                Ok(Answer::json(&self.results(&results), pretty))
+            Reply::Consul(ConsulReply::Txn(Ok(results))) => self.told(call, results, None).await,
+            Reply::Consul(ConsulReply::Txn(Err(errors))) => {
+                Ok(failed(op_errors(errors), call.pretty()))
             }
-            Reply::Consul(ConsulReply::Txn(Err(errors))) => Ok(failed(op_errors(errors), pretty)),
             other => Err(HttpError::internal(format!("unexpected reply {other:?}"))),
         }
     }
 
-    fn results<'a>(&'a self, results: &'a [TxnResult]) -> TxnAnswer<'a> {
-        let datacenter = &self.node.settings().datacenter;
-        let results = results.iter().map(|result| ResultAnswer::new(result, datacenter)).collect();
-        TxnAnswer { results: Some(results), errors: None }
+    /// The answer with these results. Many, or long ones, wait for a turn: they
+    /// share their values with the state meanwhile.
+    async fn told(
+        &self,
+        call: &Call,
+        results: Vec<TxnResult>,
+        fresh: Option<(bool, u64)>,
+    ) -> Result<Answer, HttpError> {
+        let bytes: usize = results.iter().map(ResultAnswer::printed_bytes).sum();
+        let (pretty, datacenter) = (call.pretty(), self.datacenter().to_owned());
+        let print = move |results: Vec<TxnResult>| {
+            let results = results.iter().map(|result| ResultAnswer::new(result, &datacenter));
+            let answer = TxnAnswer { results: Some(results.collect()), errors: None };
+            match fresh {
+                None => json::encode(&answer, pretty),
+                Some((known_leader, last_contact_ms)) => {
+                    json::encode(&ReadTxnAnswer::new(answer, known_leader, last_contact_ms), pretty)
+                }
+            }
+        };
+        if bytes <= BYTES_PRINTED_HERE_MAX {
+            return Ok(Answer::json_bytes(print(results)));
+        }
+        let take = || {
+            // Values are printed once each before all of it is.
+            reserve(&call.kept, 2 * bytes)?;
+            Ok(results)
+        };
+        let bytes = self.printed_in_turn(call, false, take, move |all| Ok(print(all))).await?;
+        Ok(Answer::json_bytes(bytes))
     }
 }
 

@@ -26,6 +26,11 @@ impl KvAnswer {
         Self { value, ..Self::without_value(key, entry) }
     }
 
+    /// About how many bytes that takes as JSON; keys are taken for plain text.
+    pub fn printed_bytes(key: &[u8], entry: &KvEntry) -> usize {
+        FRAME_BYTES + key.len() + entry.value.len().div_ceil(3) * 4
+    }
+
     /// As a transaction prints what it wrote.
     pub fn without_value(key: &[u8], entry: &KvEntry) -> Self {
         Self {
@@ -52,6 +57,9 @@ impl KvAnswer {
         }
     }
 }
+
+/// About what the names of the fields and the numbers of an entry take.
+const FRAME_BYTES: usize = 128;
 
 /// Adds `key`, cut after the first `separator` past `prefix_len` bytes, unless
 /// it equals the last one.

@@ -269,6 +269,17 @@ pub enum ResultAnswer<'a> {
 }
 
 impl<'a> ResultAnswer<'a> {
+    /// About how many bytes `result` takes as JSON.
+    pub fn printed_bytes(result: &TxnResult) -> usize {
+        /// A service with its tags and metadata, or a check.
+        const RECORD_BYTES: usize = 600;
+        match result {
+            TxnResult::Kv { key, entry, with_value: true } => KvAnswer::printed_bytes(key, entry),
+            TxnResult::Kv { key, .. } => RECORD_BYTES / 4 + key.len(),
+            TxnResult::Node(_) | TxnResult::Service(_) | TxnResult::Check(_) => RECORD_BYTES,
+        }
+    }
+
     /// `result` as printed by a member of `datacenter`.
     pub fn new(result: &'a TxnResult, datacenter: &'a str) -> Self {
         match result {
