@@ -63,6 +63,12 @@ impl<'a> Lookup<'a> {
             Asked::Service { name: service, tag } => {
                 self.service(name, &service, tag.as_deref(), rtype)
             }
+            Asked::Ready { name: service, .. } if self.catalog.is_blocked(&service) => {
+                self.no_such_name()
+            }
+            Asked::Ready { name: service, tag } => {
+                self.service(name, &service, tag.as_deref(), rtype)
+            }
             Asked::Query(query) => self.query(name, &query, rtype),
             Asked::Address(address) => self.address(name, address, rtype),
             Asked::Reverse(address) => self.reverse(name, address, rtype),

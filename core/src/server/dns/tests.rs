@@ -4,6 +4,7 @@ mod answers;
 mod forwarding;
 mod names;
 mod queries;
+mod ready;
 mod room;
 mod settings;
 mod sockets;

@@ -22,6 +22,14 @@ pub enum Asked {
         /// Only instances with this tag.
         tag: Option<String>,
     },
+    /// `[<tag>.]<service>.ready`, or `_<service>._<tag>.ready`: as `service`, as long
+    /// as nothing that it requires is critical.
+    Ready {
+        /// The service's name.
+        name: String,
+        /// Only instances with this tag.
+        tag: Option<String>,
+    },
     /// `<query>.query`: a prepared query's name or id.
     Query(String),
     /// `<8 or 32 hex digits>.addr`; `None` for a label of any other length: it
@@ -68,6 +76,11 @@ fn below(labels: &[&str], rtype: Rtype, datacenter: &str) -> Asked {
         let asked = match kind.as_str() {
             "node" => node(parts),
             "service" => service(parts),
+            // A datacenter may be called so: then it is that.
+            "ready" if !datacenter.eq_ignore_ascii_case("ready") => match service(parts) {
+                Asked::Service { name, tag } => Asked::Ready { name, tag },
+                other => other,
+            },
             "query" => query(parts),
             "connect" | "ingress" | "virtual" => Asked::Nothing,
             _ if rtype == Rtype::SRV && label.starts_with('_') => service(&labels[..=at]),
