@@ -13,7 +13,8 @@
 //! registered, what the catalog has on this node and the agent does not know
 //! is removed. Exempt are the `consul` service and the `serfHealth` check,
 //! which the agent keeps itself, and the tags of services that let the catalog
-//! override them.
+//! override them. So is a service that the catalog refuses for what it depends
+//! on: see `refusal`.
 //!
 //! Not here: the HTTP API.
 
@@ -25,6 +26,7 @@ mod maintenance;
 mod members;
 mod ordering;
 mod output;
+mod refusal;
 mod registrations;
 mod services;
 mod store;

@@ -102,9 +102,39 @@ pub(super) fn nanoseconds(amount: i64) -> Option<Duration> {
 pub struct Registrations {
     services: BTreeMap<String, ServiceDefinition>,
     checks: BTreeMap<String, LocalCheck>,
+    /// Services that the catalog does not take for what they depend on, and why.
+    refused: BTreeMap<String, String>,
 }
 
 impl Registrations {
+    /// Why the catalog does not take a service, if it does not.
+    pub fn refusal(&self, id: &str) -> Option<&str> {
+        self.refused.get(id).map(String::as_str)
+    }
+
+    pub(super) fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
+    /// Notes that the catalog does not take a service. True if that is news.
+    pub(super) fn note_refusal(&mut self, id: &str, why: String) -> bool {
+        let is_here = self.services.contains_key(id);
+        let is_news = self.refused.get(id) != Some(&why);
+        if is_here && is_news {
+            self.refused.insert(id.to_owned(), why);
+        }
+        is_here && is_news
+    }
+
+    /// Keeps only the refusals of services that are being offered again.
+    pub(super) fn keep_refusals(&mut self, of: impl Fn(&str) -> bool) {
+        self.refused.retain(|id, _| of(id));
+    }
+
+    pub(super) fn note_acceptance(&mut self, id: &str) {
+        self.refused.remove(id);
+    }
+
     /// All services by id.
     pub fn services(&self) -> impl Iterator<Item = &ServiceDefinition> {
         self.services.values()
@@ -145,7 +175,13 @@ impl Registrations {
         self.checks.values_mut()
     }
 
+    /// Puts a check as it is.
+    pub(super) fn set_check(&mut self, check: LocalCheck) {
+        self.checks.insert(check.definition.id.clone(), check);
+    }
+
     pub(super) fn put_service(&mut self, service: ServiceDefinition) {
+        self.refused.remove(&service.id);
         self.services.insert(service.id.clone(), service);
     }
 
@@ -190,6 +226,7 @@ impl Registrations {
     /// Removes a service and its checks; the ids of these.
     pub(super) fn remove_service(&mut self, id: &str) -> Option<Vec<String>> {
         self.services.remove(id)?;
+        self.refused.remove(id);
         let checks: Vec<String> = self.own_checks(id).collect();
         for check in &checks {
             self.checks.remove(check);

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use coord_state::consul::{ConsulCommand, NewCheck, NewService, Registration};
+use coord_state::Rejection;
+use coord_state::consul::{ConsulCommand, ConsulRejection, NewCheck, NewService, Registration};
 use coord_wire::consul::agent::ServiceDefinition;
 use coord_wire::consul::check::CheckDefinition;
 
 use super::errors::AgentError;
 use super::ordering::{Ordered, order};
+use super::refusal::Former;
 use super::registrations::LocalCheck;
 use super::store::{Kind, Store};
-use super::{Agent, validate};
-use crate::error::Error;
+use super::{Agent, refusal, validate};
+use crate::error::{Error, ErrorKind};
 
 const SCRIPTS_DISABLED: &str = "Scripts are disabled on this agent; to enable, configure \
      'enable_script_checks' or 'enable_local_script_checks' to true";
@@ -24,7 +26,8 @@ impl Agent {
     /// unless `replace_checks`.
     ///
     /// # Errors
-    /// `Invalid` with Consul's text; `Failed` if it cannot be kept.
+    /// `Invalid` with Consul's text, or why the catalog refuses what it depends
+    /// on: then all is as it was. `Failed` if it cannot be kept.
     pub async fn register_service(
         &self,
         definition: ServiceDefinition,
@@ -40,6 +43,7 @@ impl Agent {
         } else {
             Vec::new()
         };
+        let former = Former::of(&self.local(), &service, &checks, &dropped);
         let stored = (service.clone(), checks.clone(), dropped.clone());
         self.keep(move |store| {
             let (service, checks, dropped) = stored;
@@ -50,7 +54,7 @@ impl Agent {
             dropped.iter().try_for_each(|id| forget_check(store, id))
         })
         .await?;
-        let ordered = {
+        let registration = {
             let mut local = self.local();
             let now = self.node.clock().monotonic();
             let mut catalog_checks = Vec::new();
@@ -61,16 +65,23 @@ impl Agent {
             }
             let catalog_service = service.to_catalog();
             local.put_service(service);
-            let mut ordered = vec![self.order_registration(vec![catalog_service], catalog_checks)];
-            for id in dropped {
-                local.remove_check(&id);
-                ordered.push(self.order_check_removal(&id));
+            for id in &dropped {
+                local.remove_check(id);
             }
-            ordered
+            self.order_registration(vec![catalog_service], catalog_checks)
         };
         drop(writer);
         self.local_checks_changed();
-        self.settle(ordered).await;
+        if let Err(error) = registration.outcome().await {
+            if let Some(why) = refusal::reason(&error) {
+                self.take_back(former).await?;
+                self.local_checks_changed();
+                return Err(AgentError::Invalid(why));
+            }
+            self.left_to_comparison(&error);
+        }
+        let removals = dropped.iter().map(|id| self.order_check_removal(id)).collect();
+        self.settle(removals).await;
         Ok(())
     }
 
@@ -206,10 +217,19 @@ impl Agent {
     pub(super) async fn settle(&self, ordered: Vec<Ordered>) {
         for command in ordered {
             if let Err(error) = command.outcome().await {
-                tracing::warn!(error = error.chain(), "the catalog did not take a change");
-                self.unsynced.notify_one();
+                self.left_to_comparison(&error);
             }
         }
+    }
+
+    fn left_to_comparison(&self, error: &Error) {
+        if self.local().has_refused() && is_missing_service(error) {
+            // A check of a service that is not in the catalog, and that is known.
+            tracing::debug!(error = error.chain(), "the catalog did not take a change");
+            return;
+        }
+        tracing::warn!(error = error.chain(), "the catalog did not take a change");
+        self.unsynced.notify_one();
     }
 
     /// Changes the files, off the threads that serve.
@@ -222,6 +242,13 @@ impl Agent {
             .await
             .map_err(|error| Error::internal("keeping a registration failed").caused_by(error))?
     }
+}
+
+fn is_missing_service(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Rejected(Rejection::Consul(ConsulRejection::MissingService(_)))
+    )
 }
 
 fn forget_check(store: &Store, id: &str) -> Result<(), Error> {

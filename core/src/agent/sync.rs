@@ -6,14 +6,17 @@
 //! | yes | different | overwritten |
 //! | no | yes | deregistered, but for `consul` and `serfHealth` |
 //! | `EnableTagOverride` | other tags | the catalog's tags are taken over |
+//!
+//! A service that depends on others may be refused, so it is offered in a command
+//! of its own, and what comes of it holds up nothing else.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use coord_state::StateMachine;
 use coord_state::consul::{
-    Catalog, CatalogNode, CatalogService, ConsulCommand, HealthCheck, NewCheck, NewNode,
-    NewService, Registration,
+    Catalog, CatalogNode, CatalogService, ConsulCommand, DEPENDENCIES_META, HealthCheck, NewCheck,
+    NewNode, NewService, Registration,
 };
 use coord_state::event::Topic;
 use coord_wire::consul::agent::ServiceDefinition;
@@ -22,7 +25,7 @@ use coord_wire::consul::session::SERF_HEALTH;
 use super::identity::{CONSUL_SERVICE, serf_health};
 use super::ordering::order;
 use super::registrations::Registrations;
-use super::{Agent, Identity};
+use super::{Agent, Identity, refusal};
 use crate::error::{Error, ErrorKind};
 use crate::node::ReadLevel;
 
@@ -35,6 +38,7 @@ impl Agent {
     pub(super) async fn keep_in_step(self: Arc<Self>) {
         loop {
             let mut restored = self.node.topic_waiters().register(vec![Topic::Restoration]);
+            let mut graph = self.node.topic_waiters().register(vec![Topic::Graph]);
             let wait = match self.synchronise().await {
                 Ok(()) => {
                     *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -58,6 +62,10 @@ impl Agent {
                 }
                 // A restored catalog knows what was registered when it was saved.
                 () = restored.changed() => {}
+                // What was refused for what it depends on may be taken now.
+                () = graph.changed(), if self.local().has_refused() => {
+                    tokio::time::sleep(FIRST_RETRY).await;
+                }
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -96,18 +104,25 @@ impl Agent {
                 take_over_tags(&mut local, catalog, &self.identity.name);
                 differences(&local, catalog, &self.identity, now)
             });
+            local.keep_refusals(|id| commands.iter().any(|(of, _)| of.as_deref() == Some(id)));
             let due = |check: &super::LocalCheck| !check.output_may_lag(now);
             for check in local.checks_mut().filter(|check| due(check)) {
                 check.output_due = None;
             }
-            commands.into_iter().map(|command| order(&self.node, command)).collect()
+            commands.into_iter().map(|(of, command)| (of, order(&self.node, command))).collect()
         };
         let mut failed = None;
-        for command in ordered {
-            tokio::select! {
+        for (service, command) in ordered {
+            let outcome = tokio::select! {
                 () = self.stopped() => return Err(Error::closed("the agent stops")),
-                outcome = command.outcome() => if let Err(error) = outcome {
-                    failed = Some(error);
+                outcome = command.outcome() => outcome,
+            };
+            match (outcome, service) {
+                (Ok(()), Some(id)) => self.local().note_acceptance(&id),
+                (Ok(()), None) => {}
+                (Err(error), service) => match (refusal::reason(&error), service) {
+                    (Some(why), Some(id)) => self.note_refusal(&id, why),
+                    _ => failed = Some(error),
                 },
             }
         }
@@ -129,13 +144,14 @@ fn take_over_tags(local: &mut Registrations, catalog: &Catalog, node: &str) {
     }
 }
 
-/// The commands that make the catalog show what is here.
+/// The commands that make the catalog show what is here, each with the service
+/// for which it may be refused.
 fn differences(
     local: &Registrations,
     catalog: &Catalog,
     identity: &Identity,
     now: Duration,
-) -> Vec<ConsulCommand> {
+) -> Vec<(Option<String>, ConsulCommand)> {
     let node = &*identity.name;
     let own_node = identity.catalog_node();
     let services: Vec<NewService> = std::iter::once(identity.consul_service())
@@ -150,28 +166,45 @@ fn differences(
         })
         .map(|(check, _)| check)
         .collect();
+    let register = |services, checks| {
+        let node = own_node.clone();
+        let registration = Registration { node, skip_node_update: false, services, checks };
+        ConsulCommand::Register(Box::new(registration))
+    };
+    let (depending, services): (Vec<_>, Vec<_>) = services.into_iter().partition(depends);
+    // A check of a service that may not come to be goes with it.
+    let is_bound = |check: &NewCheck, service: &NewService| check.service_id == service.id;
+    let (bound, checks): (Vec<_>, Vec<_>) = checks.into_iter().partition(|check| {
+        catalog.service(node, &check.service_id).is_none()
+            && depending.iter().any(|service| is_bound(check, service))
+    });
     let node_differs = catalog.node(node).is_none_or(|theirs| !same_node(&own_node, theirs));
 
     let mut commands = Vec::new();
     if node_differs || !services.is_empty() || !checks.is_empty() {
-        commands.push(ConsulCommand::Register(Box::new(Registration {
-            node: own_node,
-            skip_node_update: false,
-            services,
-            checks,
-        })));
+        commands.push((None, register(services, checks)));
+    }
+    for service in depending {
+        let own = bound.iter().filter(|check| is_bound(check, &service)).cloned().collect();
+        commands.push((Some(service.id.to_string()), register(vec![service], own)));
     }
     for theirs in catalog.services_on(node) {
         if &*theirs.id != CONSUL_SERVICE && local.service(&theirs.id).is_none() {
-            commands.push(removal(node, Some(&theirs.id), None));
+            commands.push((None, removal(node, Some(&theirs.id), None)));
         }
     }
     for theirs in catalog.checks_on(node) {
         if &*theirs.id != SERF_HEALTH && local.check(&theirs.id).is_none() {
-            commands.push(removal(node, None, Some(&theirs.id)));
+            commands.push((None, removal(node, None, Some(&theirs.id))));
         }
     }
     commands
+}
+
+/// Whether it may be refused for what it depends on.
+fn depends(service: &NewService) -> bool {
+    let meta = service.meta.as_ref();
+    !service.depends_on.is_empty() || meta.is_some_and(|meta| meta.contains_key(DEPENDENCIES_META))
 }
 
 fn removal(node: &str, service_id: Option<&str>, check_id: Option<&str>) -> ConsulCommand {
@@ -202,6 +235,7 @@ fn same_service(ours: &NewService, theirs: &CatalogService) -> bool {
         && ours.socket_path == theirs.socket_path
         && ours.proxy == theirs.proxy
         && ours.connect == theirs.connect
+        && ours.depends_on == theirs.depends_on
 }
 
 fn same_check(ours: &NewCheck, theirs: &HealthCheck, output_may_lag: bool) -> bool {
@@ -230,7 +264,9 @@ mod tests {
             &Identity::member_one(Path::new("."), ""),
             Duration::ZERO,
         );
-        let [ConsulCommand::Register(registration)] = &commands[..] else { panic!("{commands:?}") };
+        let [(None, ConsulCommand::Register(registration))] = &commands[..] else {
+            panic!("{commands:?}")
+        };
         assert_eq!(&*registration.node.name, "here");
         assert_eq!(&*registration.services[0].id, CONSUL_SERVICE);
         assert_eq!(&*registration.checks[0].id, SERF_HEALTH);

@@ -32,13 +32,22 @@ const HASH_POLL: Duration = Duration::from_millis(100);
 impl Front {
     pub(super) async fn agent_services(&self, call: Call) -> Result<Answer, HttpError> {
         let filter = call.filter(&shape::SERVICE)?;
-        let take = || self.agent.look(|local| local.services().cloned().collect::<Vec<_>>());
+        let take = || {
+            self.agent.look(|local| {
+                let refusal = |id: &str| local.refusal(id).map(str::to_owned);
+                let services = local.services();
+                services.map(|found| (found.clone(), refusal(&found.id))).collect::<Vec<_>>()
+            })
+        };
         let (pretty, datacenter) = (call.pretty(), self.datacenter().to_owned());
-        let print = move |services: &Vec<ServiceDefinition>, work: &Work| {
+        let print = move |services: &Vec<(ServiceDefinition, Option<String>)>, work: &Work| {
             let services: BTreeMap<_, _> = services
                 .iter()
                 .take_while(|_| work.row())
-                .map(|service| (&service.id, AgentServiceAnswer::new(service, &datacenter)))
+                .map(|(service, refusal)| {
+                    let answer = AgentServiceAnswer::new(service, &datacenter);
+                    (&service.id, answer.with_refusal(refusal.as_deref()))
+                })
                 .filter(|(_, answer)| filter.admits(answer, work))
                 .collect();
             json::encode(&services, pretty)
@@ -57,7 +66,8 @@ impl Front {
         loop {
             let found = self.agent.look(|local| {
                 let service = local.service(&id)?;
-                let answer = AgentServiceAnswer::new(service, self.datacenter()).with_hash();
+                let answer = AgentServiceAnswer::new(service, self.datacenter());
+                let answer = answer.with_refusal(local.refusal(&id)).with_hash();
                 let hash = answer.hash().unwrap_or_default().to_owned();
                 Some((json::encode(&answer, call.pretty()), hash))
             });

@@ -102,6 +102,10 @@ fn is_too_large(error: &Error) -> bool {
 impl From<&Rejection> for HttpError {
     fn from(rejection: &Rejection) -> Self {
         match rejection {
+            // Consul knows no dependencies, so these need not look like its own refusals.
+            Rejection::Consul(refused) if refused.is_about_dependencies() => {
+                Self::bad_request(refused.to_string())
+            }
             // Consul validates behind its RPC layer, so even these are 500.
             Rejection::Consul(refused) => Self::internal(refused.to_string()),
             Rejection::Archive(refused) => Self::internal(refused.to_string()),

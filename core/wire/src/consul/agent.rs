@@ -145,6 +145,9 @@ pub struct AgentServiceAnswer<'a> {
     datacenter: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_hash: Option<String>,
+    /// Not Consul's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -181,7 +184,15 @@ impl<'a> AgentServiceAnswer<'a> {
             connect: serde_json::from_str(&service.connect).ok(),
             datacenter,
             content_hash: None,
+            refused: None,
         }
+    }
+
+    /// The same with why the catalog does not take it, if it does not.
+    #[must_use]
+    pub fn with_refusal(mut self, refused: Option<&'a str>) -> Self {
+        self.refused = refused;
+        self
     }
 
     /// The same with the hash of its content, as a single read prints it.
