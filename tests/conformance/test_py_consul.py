@@ -1,8 +1,10 @@
 """py-consul 1.8, unchanged, against a member of ours: blocking and asyncio."""
 
 import asyncio
+import json
 import threading
 import unittest
+import urllib.request
 
 import consul
 import consul.aio
@@ -47,6 +49,20 @@ class NewerCalls(Calls):
         agent.service.register("full", "full-1", replace_existing_checks=True)
         self.assertEqual({}, agent.checks(filter_expr='ServiceID == "full-1"'))
         self.assertTrue(agent.service.deregister("full-1", token="any"))
+
+    @unittest.skipIf(is_genuine(), "Consul makes nothing of such metadata")
+    def test_metadata_says_what_a_service_depends_on(self):
+        register = self.consul.agent.service.register
+        self.assertTrue(register("py-web", meta={"depends-on": "py-api, py-cache?"}))
+        self.assertTrue(register("py-api"))
+        with urllib.request.urlopen(f"http://{self.host}:{self.port}/v1/coord/graph/py-web") as reply:
+            graph = json.load(reply)
+        self.assertEqual([["py-api"], ["py-web"]], graph["Waves"])
+        self.assertEqual((["py-cache"], True), (graph["Missing"], graph["Ready"]))
+        with self.assertRaisesRegex(consul.ConsulException, "py-web -> py-api -> py-web"):
+            register("py-api", meta={"depends-on": "py-web"})
+        for name in ("py-web", "py-api"):
+            self.assertTrue(self.consul.agent.service.deregister(name))
 
     def test_reads_of_catalog_and_health_are_filtered(self):
         catalog, health = self.consul.catalog, self.consul.health

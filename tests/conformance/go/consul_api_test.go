@@ -296,6 +296,34 @@ func TestTheCatalog(t *testing.T) {
 	must(t, err)
 }
 
+func TestDependenciesInMetadata(t *testing.T) {
+	client := connect(t)
+	register := func(name, needed string) error {
+		meta := map[string]string{"depends-on": needed}
+		return client.Agent().ServiceRegister(&api.AgentServiceRegistration{Name: name, Meta: meta})
+	}
+	must(t, register("go-web", "go-api, go-cache?"))
+	must(t, register("go-api", "go-base"))
+	var web struct {
+		Waves   [][]string
+		Missing []string
+	}
+	_, err := client.Raw().Query("/v1/coord/graph/go-web", &web, nil)
+	must(t, err)
+	equal(t, [][]string{{"go-api"}, {"go-web"}}, web.Waves)
+	equal(t, []string{"go-base", "go-cache"}, web.Missing)
+	refused := register("go-base", "go-web")
+	if refused == nil || !strings.Contains(refused.Error(), "go-web -> go-api -> go-base -> go-web") {
+		t.Fatalf("the cycle is not named: %v", refused)
+	}
+	services, err := client.Agent().Services()
+	must(t, err)
+	equal(t, "go-base", services["go-api"].Meta["depends-on"])
+	for _, name := range []string{"go-web", "go-api"} {
+		must(t, client.Agent().ServiceDeregister(name))
+	}
+}
+
 func TestPreparedQueries(t *testing.T) {
 	client := connect(t)
 	query := client.PreparedQuery()

@@ -11,6 +11,7 @@ mod browser;
 mod catalog;
 mod costly;
 mod dns;
+mod graph;
 mod keys;
 mod operators;
 mod page;

@@ -377,6 +377,8 @@ fn handle(front: &Arc<Front>, endpoint: Endpoint, call: Call) -> Handling<'_> {
         Endpoint::Keyring => at_once(operator::keyring()),
         Endpoint::InternalNode => Box::pin(front.internal_node(call)),
         Endpoint::InternalNodes => Box::pin(front.internal_nodes(call)),
+        Endpoint::Graph => Box::pin(front.graph(call)),
+        Endpoint::GraphService => Box::pin(front.graph_service(call)),
         Endpoint::InternalServices => Box::pin(front.internal_services(call)),
         Endpoint::ConfigEntries => Box::pin(front.config_entries(call)),
         Endpoint::ConnectDisabled => at_once(Ok(mesh::connect_disabled())),

@@ -11,7 +11,9 @@
 use std::hash::{BuildHasher as _, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
-use coord_state::consul::{CatalogNode, CatalogService, HealthCheck, TakenInstance};
+use coord_state::consul::{
+    Around, CatalogNode, CatalogService, GraphView, HealthCheck, TakenInstance,
+};
 use coord_wire::consul::ui::TakenNode;
 
 /// Drawn anew by each process, so that nobody can choose two answers that look alike.
@@ -97,6 +99,29 @@ impl Fingerprint for TakenNode {
         self.node.feed(hasher);
         self.services.feed(hasher);
         self.checks.feed(hasher);
+    }
+}
+
+impl Fingerprint for GraphView {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        hasher.write_usize(self.services.len());
+        for service in &self.services {
+            feed_text(&service.name, hasher);
+            hasher.write_u8(service.status.map_or(u8::MAX, |status| status as u8));
+            hasher.write_usize(service.needs.len());
+            for need in &service.needs {
+                hasher.write_usize(need.service);
+                hasher.write_u8(u8::from(need.optional));
+                feed_text(&need.tag, hasher);
+            }
+        }
+    }
+}
+
+impl Fingerprint for Around {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        self.view.feed(hasher);
+        hasher.write_usize(self.center);
     }
 }
 

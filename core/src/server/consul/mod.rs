@@ -35,6 +35,7 @@ mod events;
 mod fingerprint;
 mod fixed;
 mod gauges;
+mod graph;
 mod health;
 mod host;
 mod internal;

@@ -74,6 +74,8 @@ pub(super) enum Endpoint {
     InternalNode,
     InternalNodes,
     InternalServices,
+    Graph,
+    GraphService,
     ConfigEntries,
     ConnectDisabled,
     Intentions,
@@ -191,6 +193,8 @@ const ROUTES: &[Route] = &[
     route("/v1/internal/ui/node/", GET, Endpoint::InternalNode),
     route("/v1/internal/ui/nodes", GET, Endpoint::InternalNodes),
     route("/v1/internal/ui/services", GET, Endpoint::InternalServices),
+    route("/v1/coord/graph", GET, Endpoint::Graph),
+    route("/v1/coord/graph/", GET, Endpoint::GraphService),
     route("/v1/internal/federation-states", GET, Endpoint::NoneOfThem),
     route("/v1/acl/", ANY, Endpoint::Acl),
     route("/v1/internal/acl/authorize", &["POST"], Endpoint::Acl),
@@ -227,6 +231,8 @@ impl Endpoint {
                 | Self::InternalNode
                 | Self::InternalNodes
                 | Self::InternalServices
+                | Self::Graph
+                | Self::GraphService
         )
     }
 

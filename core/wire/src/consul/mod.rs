@@ -19,6 +19,7 @@ pub mod dependency;
 pub mod duration;
 pub mod event;
 pub mod filter;
+pub mod graph;
 pub mod health;
 pub mod json;
 mod json_compact;

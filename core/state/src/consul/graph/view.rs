@@ -284,6 +284,15 @@ impl GraphView {
         }
     }
 
+    /// As [`Catalog::is_ready`]; false for what is missing.
+    pub fn is_ready(&self, center: usize) -> bool {
+        let status = |place: usize| self.services[place].status;
+        let needed = self.reach(center, false).into_iter();
+        let mut required = needed.filter(|(_, reach)| !reach.optional);
+        status(center).is_some()
+            && required.all(|(place, _)| status(place) == Some(CheckStatus::Passing))
+    }
+
     /// What `center` needs, or what needs it, by place.
     pub fn reach(&self, center: usize, needed_by: bool) -> BTreeMap<usize, Reach> {
         let edges: Vec<Vec<(usize, bool)>> = if needed_by {

@@ -73,6 +73,18 @@ const PROXY: Shape = Shape(&[
     ("Upstreams", Kind::Objects(&UPSTREAM)),
 ]);
 
+const DEPENDENCY: Shape =
+    Shape(&[("Name", Kind::Text), ("Optional", Kind::Bool), ("Tag", Kind::Text)]);
+
+/// A service in the graph of services.
+pub const GRAPH: Shape = Shape(&[
+    ("Because", Kind::Texts),
+    ("DependsOn", Kind::Objects(&DEPENDENCY)),
+    ("EffectiveStatus", Kind::Text),
+    ("Name", Kind::Text),
+    ("Status", Kind::Text),
+]);
+
 /// A catalog node.
 pub const NODE: Shape = Shape(&[
     ("Address", Kind::Text),
