@@ -22,6 +22,7 @@ SUITES = [
     ("test_bad_input", None),
     ("test_consul_command", None),
     ("test_consul_refusals", None),
+    ("test_consul_mesh", None),
     ("test_kazoo", "kazoo"),
     ("test_reconfig", "kazoo"),
     ("test_secure", "kazoo-sasl"),
@@ -55,7 +56,7 @@ HEAVY = [
 ]
 # With --consul: its command on ours, and then these on the genuine one.
 ON_CONSUL = [
-    "test_consul_refusals", "test_py_consul", "test_python_consul", "test_go_consul",
+    "test_consul_refusals", "test_consul_mesh", "test_py_consul", "test_python_consul", "test_go_consul",
     "test_node_consul", "test_dig", "test_dns_users", "test_traefik", "test_vault",
 ]
 COMMAND = "test_consul_command"

@@ -127,6 +127,25 @@ class ConsulCommand(unittest.TestCase):
         self.assertIn("Reason: r", self.consul("maint"))
         self.consul("maint", "-disable")
 
+    def test_the_configuration_of_a_mesh(self):
+        entry = self.file("entry.hcl", 'kind = "service-defaults"\nname = "cli-web"\nprotocol = "http"\n')
+        named = ("-kind", "service-defaults", "-name", "cli-web")
+        self.assertEqual("Config entry written: service-defaults/cli-web", self.consul("config", "write", entry))
+        read = json.loads(self.consul("config", "read", *named))
+        self.assertEqual(("cli-web", "http"), (read["Name"], read["Protocol"]))
+        self.assertEqual("cli-web", self.consul("config", "list", "-kind", "service-defaults"))
+        self.assertEqual("Config entry deleted: service-defaults/cli-web", self.consul("config", "delete", *named))
+        self.assertIn("Config entry not found", self.consul("config", "read", *named, code=1))
+        created = self.consul("intention", "create", "-deny", "cli-web", "cli-db")
+        self.assertEqual("Created: cli-web => cli-db (deny)", created)
+        self.assertEqual("Denied", self.consul("intention", "check", "cli-web", "cli-db", code=1))
+        self.assertEqual("Allowed", self.consul("intention", "check", "cli-other", "cli-db"))
+        self.assertEqual("cli-web => cli-db (deny)", self.consul("intention", "match", "cli-db"))
+        self.assertRegex(self.consul("intention", "get", "cli-web", "cli-db"), r"Action: +deny")
+        self.consul("intention", "create", "-replace", "-allow", "cli-web", "cli-db")
+        self.assertEqual("Allowed", self.consul("intention", "check", "cli-web", "cli-db"))
+        self.assertEqual("Intention deleted.", self.consul("intention", "delete", "cli-web", "cli-db"))
+
     def test_snapshot(self):
         self.consul("kv", "put", "cli/kept", "yes")
         archive = self.file("state.snap")

@@ -29,6 +29,7 @@ mod output;
 mod refusal;
 mod registrations;
 mod services;
+mod sidecar;
 mod store;
 mod sync;
 mod ttl;
@@ -57,6 +58,8 @@ pub struct Agent {
     /// Held while a change is stored, made and ordered, so that disk, memory
     /// and catalog see changes in one order.
     writer: tokio::sync::Mutex<()>,
+    /// Held while a port for a proxy beside a service is chosen and taken.
+    sidecar_ports: tokio::sync::Mutex<()>,
     /// The catalog may differ from what is here.
     unsynced: Notify,
     /// The checks to be run may be others.
@@ -92,6 +95,7 @@ impl Agent {
             local: Mutex::new(local),
             store,
             writer: tokio::sync::Mutex::new(()),
+            sidecar_ports: tokio::sync::Mutex::new(()),
             unsynced: Notify::new(),
             checks_changed: Notify::new(),
             probes: Semaphore::new(checks::PROBES_MAX),

@@ -12,7 +12,7 @@ use super::ordering::{Ordered, order};
 use super::refusal::Former;
 use super::registrations::LocalCheck;
 use super::store::{Kind, Store};
-use super::{Agent, refusal, validate};
+use super::{Agent, refusal, sidecar, validate};
 use crate::error::{Error, ErrorKind};
 
 const SCRIPTS_DISABLED: &str = "Scripts are disabled on this agent; to enable, configure \
@@ -29,6 +29,25 @@ impl Agent {
     /// `Invalid` with Consul's text, or why the catalog refuses what it depends
     /// on: then all is as it was. `Failed` if it cannot be kept.
     pub async fn register_service(
+        &self,
+        mut definition: ServiceDefinition,
+        replace_checks: bool,
+    ) -> Result<(), AgentError> {
+        let Some(proxy) = definition.sidecar.take() else {
+            return self.register_one(definition, replace_checks).await;
+        };
+        // One at a time, or two would find the same port free.
+        let _one_at_a_time = self.sidecar_ports.lock().await;
+        // Both are looked at before either is kept.
+        validate::service(definition.clone())?;
+        let proxy = sidecar::beside(&definition, *proxy, &self.local())?;
+        let validated = validate::service(proxy.clone())?;
+        validated.checks.iter().try_for_each(|check| self.refuse_script(check))?;
+        self.register_one(definition, replace_checks).await?;
+        self.register_one(proxy, replace_checks).await
+    }
+
+    async fn register_one(
         &self,
         definition: ServiceDefinition,
         replace_checks: bool,
@@ -85,11 +104,28 @@ impl Agent {
         Ok(())
     }
 
-    /// Removes a service and its checks, here and in the catalog.
+    /// Removes a service and its checks, here and in the catalog, and the proxy that
+    /// was registered beside it.
     ///
     /// # Errors
     /// `NotFound` if it is not registered here.
     pub async fn deregister_service(&self, id: &str) -> Result<(), AgentError> {
+        self.deregister_one(id).await?;
+        let beside: Vec<String> = self.look(|local| {
+            let beside = local.services().filter(|other| other.sidecar_of == id);
+            beside.map(|proxy| proxy.id.clone()).collect()
+        });
+        for proxy in beside {
+            match self.deregister_one(&proxy).await {
+                // Somebody else was faster.
+                Ok(()) | Err(AgentError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn deregister_one(&self, id: &str) -> Result<(), AgentError> {
         let writer = self.writer.lock().await;
         let checks: Vec<String> = {
             let local = self.local();

@@ -7,6 +7,7 @@ use coord_state::consul::{CHECKS_MAX, CheckStatus, ConsulRejection, SERVICE_TAGS
 use coord_wire::consul::agent::ServiceDefinition;
 use coord_wire::consul::catalog::TaggedAddressRequest;
 use coord_wire::consul::check::CheckDefinition;
+use coord_wire::consul::proxy::proxy_problem;
 
 use super::errors::AgentError;
 
@@ -21,6 +22,11 @@ pub(super) fn service(mut service: ServiceDefinition) -> Result<ServiceDefinitio
     }
     if matches!(service.address.as_str(), "0.0.0.0" | "::" | "[::]") {
         return invalid("Invalid service address");
+    }
+    let has_port = service.port != 0 || !service.socket_path.is_empty();
+    let problem = proxy_problem(&service.kind, &service.proxy, &service.connect, has_port);
+    if let Some(problem) = problem {
+        return invalid(&problem);
     }
     meta(&service.meta)?;
     if service.tags.iter().map(|tag| tag.len() + 8).sum::<usize>() > SERVICE_TAGS_BYTES_MAX {

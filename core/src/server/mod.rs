@@ -7,6 +7,7 @@ pub mod dns;
 mod extra_routes;
 mod log_feed;
 mod prepared_query;
+mod proxies;
 mod series;
 mod tags;
 pub mod zookeeper;

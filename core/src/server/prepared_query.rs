@@ -6,6 +6,7 @@ use coord_state::consul::{CheckStatus, Consul, Instance, PreparedQuery, QueryId}
 use coord_wire::consul::query::Wanted;
 use coord_wire::consul::uuid;
 
+use super::proxies::stands_for;
 use super::tags::Tags;
 
 /// The query with that id, or that answers that name.
@@ -18,10 +19,6 @@ pub(super) fn query_for<'a>(consul: &'a Consul, name: &str) -> Option<&'a Prepar
 
 /// The instances a query asks for, in the order of the catalog.
 pub(super) fn instances<'a>(consul: &'a Consul, wanted: &Wanted) -> Vec<Instance<'a>> {
-    // There is no mesh, so no service has a proxy.
-    if wanted.connect {
-        return Vec::new();
-    }
     let ignored = wanted.ignore_check_ids.iter().flatten();
     let ignored: BTreeSet<&str> = ignored.map(String::as_str).collect();
     let healthy = |instance: &Instance<'_>| {
@@ -36,9 +33,14 @@ pub(super) fn instances<'a>(consul: &'a Consul, wanted: &Wanted) -> Vec<Instance
     let (unwanted, tags): (Vec<_>, Vec<_>) = asked.iter().partition(|tag| tag.starts_with('!'));
     let tags = Tags::new(tags.into_iter().map(String::as_str));
     let unwanted = Tags::new(unwanted.into_iter().map(|tag| &tag[1..]));
-    consul
-        .catalog()
-        .instances(&wanted.service)
+    let catalog = consul.catalog();
+    let found: Box<dyn Iterator<Item = Instance<'a>> + '_> = if wanted.connect {
+        let all = catalog.instances_in_mesh();
+        Box::new(all.filter(|found| stands_for(found.service(), &wanted.service)))
+    } else {
+        Box::new(catalog.instances(&wanted.service))
+    };
+    found
         .filter(|found| tags.all_of(found.service()) && !unwanted.any_of(found.service()))
         .filter(|found| has_meta(found.service().meta.as_ref(), wanted.service_meta.as_ref()))
         .filter(healthy)

@@ -81,6 +81,10 @@ pub enum Topic {
     /// What services depend on, which there are, and how they fare: once any of
     /// them ever depended on another.
     Graph,
+    /// Any config entry.
+    ConfigEntries,
+    /// Any intention.
+    Intentions,
     /// Waiters only: nothing but the replacement of the whole state.
     Restoration,
 }

@@ -2,22 +2,41 @@
 
 use coord_wire::consul::check::CheckDefinition;
 use coord_wire::consul::filter::{Filter, Shape, Work, shape};
-use coord_wire::consul::{agent, catalog, decode, duration, query, session, txn, uuid};
+use coord_wire::consul::intention::{Authorization, IntentionRequest};
+use coord_wire::consul::{
+    agent, catalog, config_entry, decode, duration, query, session, txn, uuid,
+};
 
 const VALUE_BYTES_MAX: usize = 512 * 1024;
 
 /// A body; the first byte says of which endpoint.
 pub(crate) fn json(input: &[u8]) {
     let Some((first, body)) = input.split_first() else { return };
-    match first % 7 {
+    match first % 10 {
         0 => drop(agent::ServiceDefinition::parse(body)),
         1 => drop(decode::parse(body).map(CheckDefinition::take)),
         2 => drop(catalog::registration(body)),
         3 => drop(catalog::deregistration(body)),
         4 => drop(session::SessionRequest::parse(body)),
         5 => drop(txn::TxnRequest::parse(body, VALUE_BYTES_MAX)),
-        _ => prepared_query(body),
+        6 => prepared_query(body),
+        7 => drop(config_entry(body)),
+        8 => drop(IntentionRequest::parse(body).map(|request| request.validate())),
+        _ => drop(Authorization::parse(body).map(|asked| asked.client().map(str::to_owned))),
     }
+}
+
+/// What is kept of an entry can be set again, as tools do that copy entries.
+fn config_entry(body: &[u8]) -> Option<()> {
+    let entry = config_entry::config_entry(body).ok()?;
+    let mut kept: serde_json::Value = serde_json::from_str(&entry.definition).ok()?;
+    let fields = kept.as_object_mut()?;
+    fields.insert("Kind".to_owned(), (&*entry.kind).into());
+    fields.insert("Name".to_owned(), (&*entry.name).into());
+    let again = config_entry::config_entry(kept.to_string().as_bytes());
+    let again = again.expect("what is kept can be set again");
+    assert_eq!((again.kind, again.name), (entry.kind, entry.name));
+    Some(())
 }
 
 fn prepared_query(body: &[u8]) {

@@ -13,6 +13,7 @@ mod costly;
 mod dns;
 mod graph;
 mod keys;
+mod mesh;
 mod operators;
 mod page;
 mod parked;

@@ -294,7 +294,7 @@ fn without_a_mesh_nothing_is_connected_and_everything_allowed() {
     member
         .get("/v1/config/service-defaults/nope")
         .says(404, "Config entry not found for \"service-defaults\" / \"nope\"");
-    member.get("/v1/config/bogus").says(400, "invalid config entry kind: bogus");
+    member.get("/v1/config/bogus").says(500, "invalid config entry kind: bogus");
     for path in ["/v1/acl/tokens", "/v1/acl/policies", "/v1/acl/replication", "/v1/acl/token/self"]
     {
         member.get(path).says(401, "ACL support disabled");

@@ -11,18 +11,18 @@ use coord_wire::consul::catalog::{
     RegistrationRequest, ServiceNodeAnswer,
 };
 use coord_wire::consul::filter::{Work, shape};
-use coord_wire::consul::{json, uuid};
+use coord_wire::consul::{json, proxy, uuid};
 
 use super::Front;
-use super::answer::Answer;
+use super::answer::{Answer, Meta};
 use super::blocking::told;
 use super::call::Call;
 use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
 use super::fingerprint::{self, Fingerprint};
-use super::health::only_passing;
 use super::params::Params;
 use super::printing::{Row, print_rows};
+use super::read_options::ReadOptions;
 use crate::server::tags::Tags;
 
 const MISSING_NODE: &str = "Must provide node";
@@ -147,35 +147,6 @@ impl Front {
         .await
     }
 
-    /// Mesh proxies and gateways of a service: there is no mesh, so none.
-    pub(super) async fn catalog_connect(&self, call: Call) -> Result<Answer, HttpError> {
-        call.required_name("Missing service name")?;
-        call.filter(&shape::SERVICE_NODE)?;
-        self.no_instances(&call).await
-    }
-
-    /// The same with health.
-    pub(super) async fn health_connect(&self, call: Call) -> Result<Answer, HttpError> {
-        call.required_name("Missing service name")?;
-        call.filter(&shape::INSTANCE)?;
-        only_passing(&call.params)?;
-        self.no_instances(&call).await
-    }
-
-    async fn no_instances(&self, call: &Call) -> Result<Answer, HttpError> {
-        self.catalog_read(
-            call,
-            vec![Topic::Services],
-            |state| state.consul().catalog().services_index(),
-            |_| (),
-            {
-                let pretty = call.pretty();
-                move |(), _: &Work| json::encode::<[(); 0]>(&[], pretty)
-            },
-        )
-        .await
-    }
-
     pub(super) async fn catalog_node(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing node name")?;
         let filter = call.filter(&shape::SERVICE)?;
@@ -233,15 +204,29 @@ impl Front {
         print: impl Fn(&T, &Work) -> Vec<u8> + Send + 'static,
     ) -> Result<Answer, HttpError> {
         let options = self.read_options(call)?;
+        let (mut meta, body) = self.read_rows(call, &options, topics, index, take, print).await?;
+        meta.consistency = Some(options.consistency());
+        Ok(Answer::json_bytes(body).with_meta(meta))
+    }
+
+    /// The same without that, and with the options read already.
+    pub(super) async fn read_rows<T: Fingerprint + Send + 'static>(
+        &self,
+        call: &Call,
+        options: &ReadOptions,
+        topics: Vec<Topic>,
+        index: impl Fn(&StateMachine) -> u64,
+        take: impl Fn(&StateMachine) -> T,
+        print: impl Fn(&T, &Work) -> Vec<u8> + Send + 'static,
+    ) -> Result<(Meta, Vec<u8>), HttpError> {
         let print_of = Some(|rows: &T| fingerprint::of(rows));
         let (mut meta, rows) =
-            self.blocking_while_same(&options, topics, &index, &take, print_of).await?;
+            self.blocking_while_same(options, topics, &index, &take, print_of).await?;
         let again = || self.node.read(|state| (told(state, &index), take(state)));
         // Boxed: who waits for news keeps no room for what comes after.
         let (later, body) = Box::pin(self.printed(call, rows, again, print)).await?;
         meta.index = later.or(meta.index);
-        meta.consistency = Some(options.consistency());
-        Ok(Answer::json_bytes(body).with_meta(meta))
+        Ok((meta, body))
     }
 
     pub(super) fn datacenter(&self) -> &str {
@@ -346,6 +331,14 @@ fn validate(request: &RegistrationRequest) -> Result<(), HttpError> {
     }
     if registration.services.iter().any(|service| service.name.is_empty()) {
         return Err(HttpError::internal("Must provide service name with ID"));
+    }
+    for service in &registration.services {
+        let has_port = service.port != 0 || !service.socket_path.is_empty();
+        let problem =
+            proxy::proxy_problem(&service.kind, &service.proxy, &service.connect, has_port);
+        if let Some(problem) = problem {
+            return Err(HttpError::internal(problem));
+        }
     }
     for other in &request.check_nodes {
         if !other.is_empty() && !other.eq_ignore_ascii_case(&node.name) {

@@ -12,7 +12,8 @@ use std::hash::{BuildHasher as _, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
 use coord_state::consul::{
-    Around, CatalogNode, CatalogService, GraphView, HealthCheck, TakenInstance,
+    Around, CatalogNode, CatalogService, ConfigEntry, GraphView, HealthCheck, Intention,
+    TakenInstance,
 };
 use coord_wire::consul::ui::TakenNode;
 
@@ -82,6 +83,21 @@ impl Fingerprint for Arc<HealthCheck> {
     fn feed(&self, hasher: &mut impl Hasher) {
         feed_text(&self.node, hasher);
         feed_text(&self.id, hasher);
+        hasher.write_u64(self.modify_index);
+    }
+}
+
+impl Fingerprint for Arc<ConfigEntry> {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        feed_text(&self.kind, hasher);
+        feed_text(&self.name, hasher);
+        hasher.write_u64(self.modify_index);
+    }
+}
+
+impl Fingerprint for Arc<Intention> {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        hasher.write_u128(self.id.0);
         hasher.write_u64(self.modify_index);
     }
 }

@@ -95,7 +95,7 @@ impl Front {
     }
 }
 
-fn all_pass(instance: Instance<'_>) -> bool {
+pub(super) fn all_pass(instance: Instance<'_>) -> bool {
     instance.checks().all(|check| check.status == CheckStatus::Passing)
 }
 

@@ -78,7 +78,12 @@ fn name_of(command: &ConsulCommand) -> Option<&'static str> {
         ConsulCommand::SetQuery { .. } | ConsulCommand::DeleteQuery { .. } => {
             Some("consul.prepared-query.apply")
         }
-        ConsulCommand::UpdateCoordinates(_) | ConsulCommand::SetAutopilot { .. } => None,
+        ConsulCommand::UpdateCoordinates(_)
+        | ConsulCommand::SetAutopilot { .. }
+        | ConsulCommand::SetConfigEntry { .. }
+        | ConsulCommand::DeleteConfigEntry { .. }
+        | ConsulCommand::SetIntention { .. }
+        | ConsulCommand::DeleteIntention { .. } => None,
     }
 }
 

@@ -1,14 +1,25 @@
-//! What a server without a service mesh answers: nothing is connected, nothing
-//! is forbidden, nothing is configured.
+//! What a server without a service mesh answers about one: proxies that were
+//! registered are listed, everything is allowed that no intention denies, and
+//! there are no certificates.
 
+use std::sync::Arc;
+
+use coord_state::StateMachine;
+use coord_state::consul::{CatalogNode, CatalogService, Instance, TakenInstance};
 use coord_state::event::Topic;
-use hyper::Method;
-use serde_json::{Map, Value, json};
+use coord_wire::consul::filter::shape;
+use coord_wire::consul::intention::{Authorization, allows, deciding, shown};
+use serde_json::json;
 
 use super::Front;
 use super::answer::{Answer, Meta};
 use super::call::Call;
+use super::catalog::{NodeMetaFilter, tags_asked};
+use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
+use super::health::{all_pass, only_passing};
+use super::printing::print_rows;
+use crate::server::proxies::stands_for;
 
 const NO_CONNECT: &str = "Connect must be enabled in order to use this endpoint";
 
@@ -36,77 +47,100 @@ impl Front {
         Ok(Answer::json_bytes(format!("{json}{pretty}").into_bytes()).with_meta(meta))
     }
 
-    /// Intentions: there is none, so everything is allowed.
-    pub(super) async fn intentions(&self, call: Call) -> Result<Answer, HttpError> {
-        if call.method != Method::GET {
-            return Err(HttpError::internal(NO_CONNECT));
-        }
-        let missing = |name: &str| {
-            HttpError::bad_request(format!("required query parameter '{name}' not set"))
+    /// Proxies that stand for a service, and instances that need none.
+    pub(super) async fn catalog_connect(&self, call: Call) -> Result<Answer, HttpError> {
+        let name = call.required_name("Missing service name")?;
+        let filter = call.filter(&shape::SERVICE_NODE)?;
+        let nodes = NodeMetaFilter::of(&call.params);
+        let tags = tags_asked(&call.params);
+        let near = self.near_asked(&call);
+        let take = |state: &StateMachine| {
+            let mut wanted: Vec<(Arc<CatalogNode>, Arc<CatalogService>)> = connecting(state, &name)
+                .filter(|instance| tags.all_of(instance.service()))
+                .filter(|instance| nodes.admits(instance.node()))
+                .map(|found| (Arc::clone(found.node()), Arc::clone(found.service())))
+                .collect();
+            sort_by_distance(state, near.as_deref(), &mut wanted, |(node, _)| &node.name);
+            wanted
         };
-        match call.name().as_str() {
-            "" => self.empty_list(call).await,
-            "match" => {
-                if !matches!(call.params.get("by"), Some("source" | "destination")) {
-                    return Err(HttpError::bad_request(
-                        "'by' parameter must be one of 'source' or 'destination'",
-                    ));
-                }
-                let names = call.params.all("name").map(|name| (name.to_owned(), json!([])));
-                let matched: Map<String, Value> = names.collect();
-                if matched.is_empty() {
-                    return Err(missing("name"));
-                }
-                Ok(Answer::json(&matched, call.pretty()))
-            }
-            "check" => {
-                for name in ["source", "destination"] {
-                    call.params.nonempty(name).ok_or_else(|| missing(name))?;
-                }
-                Ok(Answer::json(&json!({"Allowed": true}), call.pretty()))
-            }
-            _ => Err(HttpError::not_found("Intention not found")),
-        }
+        let index = |state: &StateMachine| {
+            let catalog = state.consul().catalog();
+            catalog.services_index().max(catalog.nodes_index())
+        };
+        let topics = vec![Topic::Services, Topic::Nodes];
+        let print = print_rows(&call, self.datacenter(), filter);
+        self.catalog_read(&call, topics, index, take, print).await
     }
 
-    /// Configuration entries: none is there, and none is taken.
-    pub(super) async fn config_entries(&self, call: Call) -> Result<Answer, HttpError> {
-        let path = call.name();
-        let (kind, name) = path.split_once('/').unwrap_or((&path, ""));
-        if call.method == Method::PUT {
-            return Err(HttpError::internal("config entries are not supported by this server"));
+    /// The same with health.
+    pub(super) async fn health_connect(&self, call: Call) -> Result<Answer, HttpError> {
+        let name = call.required_name("Missing service name")?;
+        let filter = call.filter(&shape::INSTANCE)?;
+        let passing = only_passing(&call.params)?;
+        let nodes = NodeMetaFilter::of(&call.params);
+        let tags = tags_asked(&call.params);
+        let near = self.near_asked(&call);
+        let take = |state: &StateMachine| {
+            let mut wanted: Vec<TakenInstance> = connecting(state, &name)
+                .filter(|instance| tags.all_of(instance.service()))
+                .filter(|instance| nodes.admits(instance.node()))
+                .filter(|instance| !passing || all_pass(*instance))
+                .map(TakenInstance::from)
+                .collect();
+            sort_by_distance(state, near.as_deref(), &mut wanted, |row| &row.node.name);
+            wanted
+        };
+        let print = print_rows(&call, self.datacenter(), filter);
+        self.catalog_read(&call, everything(), whole_index, take, print).await
+    }
+
+    /// Gateways of a service: which those are is told by config entries, on which
+    /// nobody acts here.
+    pub(super) async fn health_ingress(&self, call: Call) -> Result<Answer, HttpError> {
+        call.required_name("Missing service name")?;
+        call.filter(&shape::INSTANCE)?;
+        only_passing(&call.params)?;
+        self.nothing(&call, "[]").await
+    }
+
+    /// Whether the bearer of a certificate may connect to a service.
+    pub(super) async fn connect_authorize(&self, mut call: Call) -> Result<Answer, HttpError> {
+        let body = self.body(&mut call).await?;
+        let bad = |why: &str| HttpError::bad_request(format!("Bad request: {why}"));
+        let asked = Authorization::parse(&body)
+            .map_err(|error| bad(&format!("Request decode failed: {error}")))?;
+        if asked.target.is_empty() {
+            return Err(bad("Target service must be specified"));
         }
-        if !KINDS.contains(&kind) {
-            return Err(HttpError::bad_request(format!("invalid config entry kind: {kind}")));
-        }
-        match (call.method == Method::DELETE, name) {
-            (true, _) => Ok(Answer::json(&json!({}), call.pretty())),
-            (false, "") => self.empty_list(call).await,
-            (false, name) => {
-                Err(HttpError::not_found(format!("Config entry not found for {kind:?} / {name:?}")))
-            }
-        }
+        let Some(client) = asked.client() else {
+            return Err(bad("ClientCertURI not a valid Connect identifier"));
+        };
+        let options = self.read_options(&call)?;
+        self.confirm(&options).await?;
+        let matched = self.node.read(|state| {
+            let all = state.consul().mesh().intentions();
+            deciding(all, client, &asked.target).cloned()
+        });
+        let (allowed, reason) = match &matched {
+            None => (true, "Default behavior configured by ACLs".to_owned()),
+            Some(one) => (allows(one), format!("Matched intention: {}", shown(one))),
+        };
+        let answer = json!({"Authorized": allowed, "Reason": reason});
+        Ok(Answer::json(&answer, call.pretty()))
     }
 }
 
-const KINDS: &[&str] = &[
-    "service-defaults",
-    "proxy-defaults",
-    "service-router",
-    "service-splitter",
-    "service-resolver",
-    "service-intentions",
-    "ingress-gateway",
-    "terminating-gateway",
-    "mesh",
-    "exported-services",
-    "api-gateway",
-    "http-route",
-    "tcp-route",
-    "bound-api-gateway",
-    "inline-certificate",
-    "file-system-certificate",
-    "sameness-group",
-    "control-plane-request-limit",
-    "jwt-provider",
-];
+fn connecting<'a>(state: &'a StateMachine, name: &'a str) -> impl Iterator<Item = Instance<'a>> {
+    let all = state.consul().catalog().instances_in_mesh();
+    all.filter(move |instance| stands_for(instance.service(), name))
+}
+
+/// What can change which instances stand for a service, and their health.
+fn everything() -> Vec<Topic> {
+    vec![Topic::Nodes, Topic::Services, Topic::Checks]
+}
+
+fn whole_index(state: &StateMachine) -> u64 {
+    let catalog = state.consul().catalog();
+    catalog.nodes_index().max(catalog.services_index()).max(catalog.checks_index())
+}

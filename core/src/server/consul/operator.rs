@@ -1,7 +1,9 @@
 //! `/v1/operator`: usage, the keyring.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use coord_state::consul::Instance;
+use coord_wire::consul::proxy::is_native;
 use serde_json::json;
 
 use super::Front;
@@ -9,20 +11,38 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
 
+const NATIVE: &str = "connect-native";
+/// What instances in a mesh are counted as.
+const KINDS: [&str; 6] = [
+    "api-gateway",
+    NATIVE,
+    "connect-proxy",
+    "ingress-gateway",
+    "mesh-gateway",
+    "terminating-gateway",
+];
+
 impl Front {
     pub(super) fn operator_usage(&self, call: &Call) -> Answer {
         let usage = self.node.read(|state| {
             let catalog = state.consul().catalog();
             let names: BTreeSet<_> = catalog.services().map(|service| &*service.name).collect();
-            let billable = catalog.services().filter(|service| &*service.name != "consul");
+            let billable = catalog
+                .services()
+                .filter(|service| &*service.name != "consul" && service.kind.is_empty());
+            let mut of_mesh: BTreeMap<&str, usize> =
+                KINDS.into_iter().map(|kind| (kind, 0)).collect();
+            for service in catalog.instances_in_mesh().map(Instance::service) {
+                let kind = if is_native(&service.connect) { NATIVE } else { &*service.kind };
+                if let Some(count) = of_mesh.get_mut(kind) {
+                    *count += 1;
+                }
+            }
             json!({
                 "Nodes": catalog.nodes().count(),
                 "Services": names.len(),
                 "ServiceInstances": catalog.services().count(),
-                "ConnectServiceInstances": {
-                    "api-gateway": 0, "connect-native": 0, "connect-proxy": 0,
-                    "ingress-gateway": 0, "mesh-gateway": 0, "terminating-gateway": 0,
-                },
+                "ConnectServiceInstances": of_mesh,
                 "BillableServiceInstances": billable.count(),
             })
         });

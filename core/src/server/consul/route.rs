@@ -25,6 +25,7 @@ pub(super) enum Endpoint {
     HealthChecks,
     HealthService,
     HealthConnect,
+    HealthIngress,
     HealthState,
     AgentSelf,
     AgentVersion,
@@ -77,6 +78,7 @@ pub(super) enum Endpoint {
     Graph,
     GraphService,
     ConfigEntries,
+    ConnectAuthorize,
     ConnectDisabled,
     Intentions,
     NoneOfThem,
@@ -125,7 +127,7 @@ const ROUTES: &[Route] = &[
     route("/v1/health/checks/", GET, Endpoint::HealthChecks),
     route("/v1/health/service/", GET, Endpoint::HealthService),
     route("/v1/health/connect/", GET, Endpoint::HealthConnect),
-    route("/v1/health/ingress/", GET, Endpoint::HealthConnect),
+    route("/v1/health/ingress/", GET, Endpoint::HealthIngress),
     route("/v1/health/state/", GET, Endpoint::HealthState),
     route("/v1/agent/self", GET, Endpoint::AgentSelf),
     route("/v1/agent/version", GET, Endpoint::AgentVersion),
@@ -153,7 +155,7 @@ const ROUTES: &[Route] = &[
     route("/v1/agent/metrics/stream", GET, Endpoint::AgentMetricsStream),
     route("/v1/agent/monitor", GET, Endpoint::AgentMonitor),
     route("/v1/agent/host", GET, Endpoint::AgentHost),
-    route("/v1/agent/connect/authorize", &["POST"], Endpoint::ConnectDisabled),
+    route("/v1/agent/connect/authorize", &["POST"], Endpoint::ConnectAuthorize),
     route("/v1/agent/connect/ca/roots", GET, Endpoint::ConnectDisabled),
     route("/v1/agent/connect/ca/leaf/", GET, Endpoint::ConnectDisabled),
     route("/v1/agent/token/", PUT, Endpoint::Acl),
@@ -222,7 +224,10 @@ impl Endpoint {
                 | Self::HealthChecks
                 | Self::HealthService
                 | Self::HealthConnect
+                | Self::HealthIngress
                 | Self::HealthState
+                | Self::ConfigEntries
+                | Self::Intentions
                 | Self::EventList
                 | Self::QueryList
                 | Self::Query
@@ -246,6 +251,7 @@ impl Endpoint {
             | Self::HealthChecks
             | Self::HealthService
             | Self::HealthConnect
+            | Self::HealthIngress
             | Self::HealthState
             | Self::InternalNodes
             | Self::InternalServices => Some("[]"),

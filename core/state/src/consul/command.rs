@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::consul::{
-    AutopilotSettings, CheckStatus, ConsulSessionId, Dependency, NodeCoordinate, QueryId,
-    SessionBehavior, TaggedAddress, Weights,
+    AutopilotSettings, CheckStatus, ConsulSessionId, Dependency, IntentionId, NodeCoordinate,
+    QueryId, SessionBehavior, TaggedAddress, Weights,
 };
 
 /// A change to Consul's tables.
@@ -52,6 +52,34 @@ pub enum ConsulCommand {
     },
     /// Set where nodes are. Reply: `Done`, also for unknown nodes.
     UpdateCoordinates(Vec<NodeCoordinate>),
+    /// Set a config entry. Reply: `Consul(Bool)`.
+    SetConfigEntry {
+        /// All of it.
+        entry: Box<NewConfigEntry>,
+        /// Only if it was last changed at this index; 0 means if it is not there.
+        cas: Option<u64>,
+    },
+    /// Remove a config entry. Reply: `Consul(Bool)`, also if absent.
+    DeleteConfigEntry {
+        /// Of this kind.
+        kind: Box<str>,
+        /// Its name, in any case.
+        name: Box<str>,
+        /// Only if it was last changed at this index.
+        cas: Option<u64>,
+    },
+    /// Make an intention, or replace one. Reply: `Done`.
+    SetIntention {
+        /// All of it.
+        intention: Box<NewIntention>,
+        /// Whether it must not be there yet; otherwise it must be.
+        create: bool,
+    },
+    /// Remove an intention. Reply: `Done`.
+    DeleteIntention {
+        /// Which.
+        intention: IntentionId,
+    },
     /// Configure autopilot. Reply: `Consul(Bool)`.
     SetAutopilot {
         /// All of it.
@@ -59,6 +87,30 @@ pub enum ConsulCommand {
         /// Only if it was last changed at this index.
         cas: Option<u64>,
     },
+}
+
+/// A config entry to be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewConfigEntry {
+    /// `service-defaults` and so on.
+    pub kind: Box<str>,
+    /// As given.
+    pub name: Box<str>,
+    /// JSON text.
+    pub definition: Box<str>,
+}
+
+/// An intention to be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewIntention {
+    /// Drawn by the member that proposes.
+    pub id: IntentionId,
+    /// Who may connect; `*` is everybody.
+    pub source: Box<str>,
+    /// To whom; `*` is everybody.
+    pub destination: Box<str>,
+    /// JSON text.
+    pub definition: Box<str>,
 }
 
 /// A prepared query to be made.

@@ -13,8 +13,8 @@ use alloc::vec::Vec;
 
 use crate::codec::{CodecError, Decode, Encode, Input};
 use crate::consul::{
-    AutopilotSettings, ConsulCommand, KvOp, NewCheck, NewNode, NewQuery, NewService, NewSession,
-    Registration, TxnOp,
+    AutopilotSettings, ConsulCommand, KvOp, NewCheck, NewConfigEntry, NewIntention, NewNode,
+    NewQuery, NewService, NewSession, Registration, TxnOp,
 };
 
 const VERSION: u8 = 1;
@@ -48,6 +48,8 @@ crate::record!(NewCheck {
     timeout,
     definition,
 });
+crate::record!(NewConfigEntry { kind, name, definition });
+crate::record!(NewIntention { id, source, destination, definition });
 crate::record!(NewQuery { id, name, template, session, definition });
 crate::record!(NewSession {
     id,
@@ -101,6 +103,10 @@ verbs! {
     6 => SetQuery { query, create },
     7 => DeleteQuery { query },
     17 => SetAutopilot { settings, cas },
+    18 => SetConfigEntry { entry, cas },
+    19 => DeleteConfigEntry { kind, name, cas },
+    20 => SetIntention { intention, create },
+    21 => DeleteIntention { intention },
 }
 
 verbs! {
@@ -235,4 +241,13 @@ macro_rules! boxed {
     )*};
 }
 
-boxed!(Registration, NewService, NewCheck, NewSession, NewQuery, AutopilotSettings);
+boxed!(
+    Registration,
+    NewService,
+    NewCheck,
+    NewSession,
+    NewQuery,
+    NewConfigEntry,
+    NewIntention,
+    AutopilotSettings
+);

@@ -20,11 +20,12 @@ use crate::codec::Encode;
 use crate::consul::catalog::{CatalogMarks, GraphMarks, NodeRecord};
 use crate::consul::coordinate::CoordinateMarks;
 use crate::consul::kv::KvMarks;
+use crate::consul::mesh::MeshMarks;
 use crate::consul::query::QueryMarks;
 use crate::consul::session::SessionMarks;
 use crate::consul::{
-    Autopilot, CatalogService, ConsulSession, ConsulSessionId, HealthCheck, KvEntry,
-    NodeCoordinate, PreparedQuery, QueryId,
+    Autopilot, CatalogService, ConfigEntry, ConsulSession, ConsulSessionId, HealthCheck, Intention,
+    IntentionId, KvEntry, NodeCoordinate, PreparedQuery, QueryId,
 };
 use crate::digest::{Digest, Hasher};
 
@@ -46,6 +47,9 @@ pub(super) mod tag {
     pub(in crate::consul) const COORDINATE: u8 = 48;
     pub(in crate::consul) const COORDINATE_MARKS: u8 = 49;
     pub(in crate::consul) const AUTOPILOT: u8 = 50;
+    pub(in crate::consul) const CONFIG_ENTRY: u8 = 51;
+    pub(in crate::consul) const INTENTION: u8 = 52;
+    pub(in crate::consul) const MESH_MARKS: u8 = 53;
     pub(in crate::consul) const DEPENDENCIES: u8 = 60;
     pub(in crate::consul) const GRAPH_MARKS: u8 = 61;
 }
@@ -70,6 +74,9 @@ pub(super) enum Undo {
     CoordinateMarks(CoordinateMarks),
     Autopilot(Box<Autopilot>),
     GraphMarks(GraphMarks),
+    ConfigEntry(Box<str>, Option<Arc<ConfigEntry>>),
+    Intention(IntentionId, Option<Arc<Intention>>),
+    MeshMarks(MeshMarks),
 }
 
 /// The digest of all records, and how to take the latest changes back.

@@ -1,5 +1,5 @@
 //! Consul's tables: keys, catalog, health checks, sessions, prepared queries,
-//! network coordinates, the configuration of autopilot.
+//! network coordinates, the configuration of autopilot, that of a service mesh.
 //!
 //! Every record keeps the revision that created and last changed it; every
 //! table, service name and key prefix can tell the index a blocking query
@@ -37,6 +37,7 @@ mod graph;
 mod health;
 mod kv;
 mod ledger;
+mod mesh;
 mod name;
 mod query;
 mod rejection;
@@ -53,13 +54,17 @@ pub use catalog::{
     Catalog, CatalogNode, CatalogService, Instance, TaggedAddress, TakenInstance, Weights,
 };
 pub use command::{
-    ConsulCommand, KvOp, NewCheck, NewNode, NewQuery, NewService, NewSession, Registration, TxnOp,
+    ConsulCommand, KvOp, NewCheck, NewConfigEntry, NewIntention, NewNode, NewQuery, NewService,
+    NewSession, Registration, TxnOp,
 };
 pub use coordinate::{Coordinate, Coordinates, DIMENSIONS, NodeCoordinate};
 pub use dependency::{DEPENDENCIES_MAX, DEPENDENCIES_META, DEPENDENCY_BYTES_MAX, Dependency};
 pub use graph::{Around, EDGES_MAX, GraphNeed, GraphService, GraphView, Judged, Reach};
 pub use health::{CheckStatus, HealthCheck};
 pub use kv::{Kv, KvEntry};
+pub use mesh::{
+    CONFIG_BYTES_MAX, CONFIG_ENTRIES_MAX, ConfigEntry, INTENTIONS_MAX, Intention, IntentionId, Mesh,
+};
 pub use query::{PreparedQueries, PreparedQuery, QUERY_NAME_BYTES_MAX, QueryId};
 pub use rejection::{CHECKS_MAX, ConsulRejection, SERVICE_TAGS_BYTES_MAX};
 pub use reply::{ConsulReply, TxnError, TxnResult};
@@ -88,6 +93,7 @@ pub struct Consul {
     queries: PreparedQueries,
     coordinates: Coordinates,
     autopilot: Autopilot,
+    mesh: Mesh,
     ledger: Ledger,
 }
 
@@ -131,6 +137,11 @@ impl Consul {
         &self.autopilot
     }
 
+    /// Config entries and intentions.
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
     /// Does a transaction of which every operation is a read, see
     /// [`TxnOp::is_read`].
     ///
@@ -142,7 +153,7 @@ impl Consul {
 
     /// Takes changes back, the latest first.
     fn roll_back(&mut self, log: Vec<Undo>) {
-        let Self { kv, catalog, sessions, queries, coordinates, autopilot, ledger } = self;
+        let Self { kv, catalog, sessions, queries, coordinates, autopilot, mesh, ledger } = self;
         for undo in log.into_iter().rev() {
             match undo {
                 Undo::Key(key, old) => kv.put(ledger, &key, old),
@@ -168,6 +179,9 @@ impl Consul {
                 Undo::CoordinateMarks(old) => coordinates.put_marks(ledger, old),
                 Undo::Autopilot(old) => autopilot.put(ledger, *old),
                 Undo::GraphMarks(old) => catalog.put_graph_marks(ledger, old),
+                Undo::ConfigEntry(key, old) => mesh.put_entry(ledger, &key, old),
+                Undo::Intention(id, old) => mesh.put_intention(ledger, id, old),
+                Undo::MeshMarks(old) => mesh.put_marks(ledger, old),
             }
         }
     }
@@ -199,6 +213,7 @@ impl Consul {
             ("the catalog's indexes", self.catalog.is_consistent()),
             ("the sessions' indexes", sessions.is_consistent()),
             ("the queries' indexes", self.queries.is_consistent()),
+            ("the mesh's indexes", self.mesh.is_consistent()),
             (
                 "queries have their sessions",
                 self.queries.iter().all(|query| self.has_session(query)),

@@ -3,7 +3,10 @@
 
 use alloc::boxed::Box;
 
-use crate::consul::{DEPENDENCIES_MAX, DEPENDENCY_BYTES_MAX, EDGES_MAX, QueryId};
+use crate::consul::{
+    CONFIG_BYTES_MAX, CONFIG_ENTRIES_MAX, DEPENDENCIES_MAX, DEPENDENCY_BYTES_MAX, EDGES_MAX,
+    INTENTIONS_MAX, IntentionId, QueryId,
+};
 
 /// What the tags of one service may take together, 8 bytes for each added: every
 /// check of the service has a copy of them.
@@ -98,4 +101,33 @@ pub enum ConsulRejection {
     /// More dependencies in the whole catalog than there may be.
     #[error("there are {EDGES_MAX} dependencies between services, which is as many as may be")]
     TooManyEdges,
+    /// A config entry too many.
+    #[error(
+        "there is no room for this config entry: there may be {CONFIG_ENTRIES_MAX} of them, \
+         with {CONFIG_BYTES_MAX} bytes together: delete some"
+    )]
+    TooManyConfigEntries,
+    /// An intention too many.
+    #[error(
+        "there are {INTENTIONS_MAX} intentions already, which is as many as there may be: delete some"
+    )]
+    TooManyIntentions,
+    /// An intention about two services that have one.
+    #[error("duplicate intention found: {from} => {destination} (ID: {id})")]
+    IntentionExists {
+        /// Who may connect.
+        from: Box<str>,
+        /// To whom.
+        destination: Box<str>,
+        /// The one there is.
+        id: IntentionId,
+    },
+    /// A change of an intention that is not there.
+    #[error("Cannot {verb} non-existent intention: '{id}'")]
+    NoSuchIntention {
+        /// What was to be done with it.
+        verb: &'static str,
+        /// The one asked for.
+        id: IntentionId,
+    },
 }

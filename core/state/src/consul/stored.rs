@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -11,12 +12,13 @@ use crate::consul::catalog::{CatalogMarks, GraphMarks, NodeRecord};
 use crate::consul::coordinate::CoordinateMarks;
 use crate::consul::kv::KvMarks;
 use crate::consul::ledger::tag;
+use crate::consul::mesh::{MeshMarks, entry_key};
 use crate::consul::name::lower;
 use crate::consul::query::QueryMarks;
 use crate::consul::session::SessionMarks;
 use crate::consul::{
-    Autopilot, CatalogService, Consul, ConsulSession, ConsulSessionId, Dependency, HealthCheck,
-    KvEntry, NodeCoordinate, PreparedQuery, QueryId,
+    Autopilot, CatalogService, ConfigEntry, Consul, ConsulSession, ConsulSessionId, Dependency,
+    HealthCheck, Intention, IntentionId, KvEntry, NodeCoordinate, PreparedQuery, QueryId,
 };
 
 impl<V: Encode> Encode for BTreeMap<Box<str>, V> {
@@ -119,7 +121,14 @@ impl Consul {
             recorder.record(tag::COORDINATE, &*lower(&at.node), at)?;
         }
         recorder.marks(tag::COORDINATE_MARKS, self.coordinates.marks())?;
-        recorder.marks(tag::AUTOPILOT, self.autopilot.clone())
+        recorder.marks(tag::AUTOPILOT, self.autopilot.clone())?;
+        for (key, entry) in self.mesh.entry_records() {
+            recorder.record(tag::CONFIG_ENTRY, key, entry)?;
+        }
+        for intention in self.mesh.intentions() {
+            recorder.record(tag::INTENTION, &intention.id, &**intention)?;
+        }
+        recorder.marks(tag::MESH_MARKS, self.mesh.marks())
     }
 
     /// Puts one record of a snapshot in.
@@ -157,6 +166,9 @@ impl Consul {
             tag::GRAPH_MARKS => {
                 self.catalog.put_graph_marks(&mut self.ledger, GraphMarks::decode(input)?);
             }
+            tag::CONFIG_ENTRY | tag::INTENTION | tag::MESH_MARKS => {
+                self.restore_mesh(tag, input)?
+            }
             tag::AUTOPILOT => self.autopilot.put(&mut self.ledger, Autopilot::decode(input)?),
             _ => return Err(CodecError::UnknownTag { what: "Consul record", tag: tag.into() }),
         }
@@ -192,6 +204,28 @@ impl Consul {
         require(self.queries.holder(&query.name, query.template).is_none(), "query name")?;
         require(self.has_session(&query), "session of a query")?;
         self.queries.put(&mut self.ledger, id, Some(query));
+        Ok(())
+    }
+
+    fn restore_mesh(&mut self, tag: u8, input: &mut Input) -> Result<(), CodecError> {
+        let Self { mesh, ledger, .. } = self;
+        match tag {
+            tag::CONFIG_ENTRY => {
+                let key = Box::<str>::decode(input)?;
+                let entry = ConfigEntry::decode(input)?;
+                require(entry_key(&entry.kind, &entry.name) == key, "name of a config entry")?;
+                mesh.put_entry(ledger, &key, Some(Arc::new(entry)));
+            }
+            tag::INTENTION => {
+                let id = IntentionId::decode(input)?;
+                let one = Intention::decode(input)?;
+                require(one.id == id, "intention id")?;
+                let holder = mesh.intention_between(&one.source, &one.destination);
+                require(holder.is_none(), "services of an intention")?;
+                mesh.put_intention(ledger, id, Some(Arc::new(one)));
+            }
+            _ => mesh.put_marks(ledger, MeshMarks::decode(input)?),
+        }
         Ok(())
     }
 

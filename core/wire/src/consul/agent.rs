@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::catalog::{self, TaggedAddressRequest, WeightsAnswer};
 use super::check::CheckDefinition;
-use super::decode::{DecodeError, Fields};
+use super::decode::{self, DecodeError, Fields};
 use super::dependency::{self, DependencyDefinition};
+use super::proxy;
 
 /// A service as `agent/service/register` takes it.
 ///
@@ -47,6 +48,11 @@ pub struct ServiceDefinition {
     pub socket_path: String,
     /// What it depends on, beside what its metadata says.
     pub depends_on: Vec<DependencyDefinition>,
+    /// The service beside which it was registered, and with which it goes; or empty.
+    pub sidecar_of: String,
+    /// The proxy to be registered beside it. On disk that is a service of its own.
+    #[serde(skip)]
+    pub sidecar: Option<Box<Self>>,
     /// `Check` first, then `Checks`. On disk they are kept on their own.
     #[serde(skip)]
     pub checks: Vec<CheckDefinition>,
@@ -58,7 +64,12 @@ impl ServiceDefinition {
     /// # Errors
     /// [`DecodeError`].
     pub fn parse(body: &[u8]) -> Result<Self, DecodeError> {
-        let mut fields = Fields::parse(body, "structs.ServiceDefinition")?;
+        Self::take(decode::parse(body)?)
+    }
+
+    fn take(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::of(value, "structs.ServiceDefinition")?;
+        let (connect, sidecar) = connect(fields.value("Connect"))?;
         let mut checks = Vec::new();
         if let Some(value) = fields.value("Check") {
             let check = CheckDefinition::take(value)?;
@@ -81,10 +92,12 @@ impl ServiceDefinition {
             enable_tag_override: fields.bool("EnableTagOverride")?,
             token: fields.string("Token")?,
             kind: fields.string("Kind")?,
-            proxy: catalog::kept(fields.value("Proxy")).into(),
-            connect: catalog::kept(fields.value("Connect")).into(),
+            proxy: catalog::kept(proxy::take_by_agent(&mut fields)?).into(),
+            connect,
             socket_path: fields.string("SocketPath")?,
             depends_on: dependency::depends_on(&mut fields)?,
+            sidecar_of: String::new(),
+            sidecar,
             checks,
         };
         fields.raw("Ports");
@@ -117,6 +130,19 @@ impl ServiceDefinition {
             depends_on: self.depends_on.iter().map(DependencyDefinition::to_catalog).collect(),
         }
     }
+}
+
+/// What is kept of a service's `Connect`, and the proxy it asks for.
+fn connect(value: Option<Value>) -> Result<(String, Option<Box<ServiceDefinition>>), DecodeError> {
+    let mut fields = Fields::of(value.unwrap_or_default(), "structs.ServiceConnect")?;
+    let native = fields.bool("Native")?;
+    let sidecar = fields.value("SidecarService").map(ServiceDefinition::take).transpose()?;
+    for name in ["Proxy", "PeerMeta"] {
+        fields.raw(name);
+    }
+    fields.finish()?;
+    let kept = if native { r#"{"Native":true}"# } else { "" };
+    Ok((kept.to_owned(), sidecar.map(Box::new)))
 }
 
 /// A service as the agent prints it.

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::decode::{DecodeError, Fields};
 use super::dependency::{self, DependencyDefinition};
-use super::health;
+use super::spelling::canonical;
+use super::{health, proxy};
 
 pub(super) type Texts = BTreeMap<Box<str>, Box<str>>;
 
@@ -363,12 +364,12 @@ pub fn service(value: Value) -> Result<NewService, DecodeError> {
         enable_tag_override: fields.bool("EnableTagOverride")?,
         kind: fields.string("Kind")?.into(),
         socket_path: fields.string("SocketPath")?.into(),
-        proxy: kept(fields.value("Proxy")),
-        connect: kept(fields.value("Connect")),
         depends_on: dependency::depends_on(&mut fields)?
             .iter()
             .map(DependencyDefinition::to_catalog)
             .collect(),
+        proxy: kept(proxy::take(&mut fields)?),
+        connect: kept(fields.object("Connect")?.map(canonical).map(Value::Object)),
     };
     for name in ["CreateIndex", "ModifyIndex", "Ports"] {
         fields.raw(name);

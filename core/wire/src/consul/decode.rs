@@ -310,6 +310,11 @@ impl Fields {
         Ok(())
     }
 
+    /// What nobody took, as it was given.
+    pub fn rest(self) -> Map<String, Value> {
+        self.rest
+    }
+
     /// Refuses what nobody took.
     ///
     /// # Errors

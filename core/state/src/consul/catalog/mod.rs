@@ -4,6 +4,7 @@
 //!   nodes:    lower name -> record, services by id, checks by id, checks by service id
 //!   names:    lower service name -> index, instances (node, id), spellings
 //!   node_ids: UUID -> lower node name
+//!   in_mesh:  (node, id) of proxies, and of instances that say something of a mesh
 //! ```
 //!
 //! A read of one service or one node touches nothing else. Only the records
@@ -61,6 +62,7 @@ pub struct Catalog {
     nodes: BTreeMap<Box<str>, NodeRow>,
     node_ids: BTreeMap<Box<str>, Box<str>>,
     names: BTreeMap<Box<str>, NameRow>,
+    in_mesh: BTreeSet<(Box<str>, Box<str>)>,
     marks: CatalogMarks,
     graph: Graph,
     graph_marks: GraphMarks,
@@ -185,6 +187,15 @@ impl Catalog {
             new_edges.iter().for_each(|(name, all)| self.graph.add(name, all));
             old_edges.iter().for_each(|(name, all)| self.graph.remove(name, all));
         }
+        match (&old, &service) {
+            (_, Some(new)) if is_in_mesh(new) => {
+                self.in_mesh.insert((node.into(), id.into()));
+            }
+            (Some(old), _) if is_in_mesh(old) => {
+                self.in_mesh.remove(&(node.into(), id.into()));
+            }
+            _ => {}
+        }
         if let Some(service) = service {
             row.services.insert(id.into(), service);
         }
@@ -258,6 +269,7 @@ impl Catalog {
         let mut node_ids = BTreeMap::new();
         let mut graph = Graph::default();
         graph.defer();
+        let mut in_mesh = BTreeSet::new();
         for (node, row) in &self.nodes {
             if !row.is_consistent(node) {
                 return false;
@@ -270,6 +282,9 @@ impl Catalog {
                 graph.add(&name, &service.dependencies());
                 let checks = row.verdicts_on(&service.id);
                 names.entry(name).or_default().insert(node, service, checks);
+                if is_in_mesh(service) {
+                    in_mesh.insert((node.clone(), service.id.clone()));
+                }
             }
         }
         if !graph.settle() || !self.graph.is_like(&graph) {
@@ -281,8 +296,13 @@ impl Catalog {
                 return false;
             }
         }
-        names == self.names && node_ids == self.node_ids
+        names == self.names && node_ids == self.node_ids && in_mesh == self.in_mesh
     }
+}
+
+/// Whether an instance may be one that is reached over a service mesh.
+fn is_in_mesh(service: &CatalogService) -> bool {
+    !service.kind.is_empty() || !service.connect.is_empty()
 }
 
 impl NodeRow {

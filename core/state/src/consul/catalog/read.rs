@@ -91,6 +91,15 @@ impl Catalog {
             .flat_map(|row| row.services.values().map(move |service| Instance { row, service }))
     }
 
+    /// The instances that have a kind, as proxies do, or say something of a mesh: by node
+    /// and service id, with node and checks.
+    pub fn instances_in_mesh(&self) -> impl Iterator<Item = Instance<'_>> {
+        self.in_mesh.iter().filter_map(|(node, id)| {
+            let row = self.nodes.get(node)?;
+            row.services.get(id).map(|service| Instance { row, service })
+        })
+    }
+
     /// Service names as registered, in order, each once.
     pub fn service_names(&self) -> impl Iterator<Item = &str> {
         self.names.values().flat_map(|row| row.spellings.keys()).map(|name| &**name)

@@ -8,6 +8,7 @@ mod graph_property;
 mod graph_size;
 mod index;
 mod kv;
+mod mesh;
 mod property;
 mod query;
 mod session;

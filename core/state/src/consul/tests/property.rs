@@ -12,7 +12,10 @@ use proptest::sample::select;
 use super::*;
 use crate::codec::{CodecError, Decode, Encode};
 use crate::consul::ledger::tag;
-use crate::consul::{AutopilotSettings, Dependency, NewQuery, QueryId, TaggedAddress};
+use crate::consul::{
+    AutopilotSettings, Dependency, IntentionId, NewConfigEntry, NewIntention, NewQuery, QueryId,
+    TaggedAddress,
+};
 use crate::digest::Hasher;
 
 const KEYS: [&str; 7] = ["a", "a/", "a/b", "a/b/c", "ab", "b", ""];
@@ -198,6 +201,23 @@ fn command() -> impl Strategy<Value = ConsulCommand> {
             ConsulCommand::SetQuery { query: Box::new(query), create }
         }),
         1 => query_id().prop_map(|query| ConsulCommand::DeleteQuery { query }),
+        2 => (text(&NAMES), text(&["{}", "[]"]), option::weighted(0.2, index())).prop_map(
+            |(name, definition, cas)| ConsulCommand::SetConfigEntry {
+                entry: Box::new(NewConfigEntry { kind: "mesh".into(), name, definition }),
+                cas,
+            }
+        ),
+        1 => (text(&NAMES), option::weighted(0.2, index())).prop_map(|(name, cas)| {
+            ConsulCommand::DeleteConfigEntry { kind: "mesh".into(), name, cas }
+        }),
+        2 => (query_id(), text(&NAMES), text(&NAMES), any::<bool>()).prop_map(
+            |(id, source, destination, create)| {
+                let (id, definition) = (IntentionId(id.0), "{}".into());
+                let intention = NewIntention { id, source, destination, definition };
+                ConsulCommand::SetIntention { intention: Box::new(intention), create }
+            }
+        ),
+        1 => query_id().prop_map(|id| ConsulCommand::DeleteIntention { intention: IntentionId(id.0) }),
         1 => (0_u64..2, option::of(index())).prop_map(|(min_quorum, cas)| {
             let settings = AutopilotSettings { min_quorum, ..AutopilotSettings::default() };
             ConsulCommand::SetAutopilot { settings: Box::new(settings), cas }
@@ -254,6 +274,10 @@ fn answers(consul: &Consul) -> Vec<(Topic, String)> {
     answers.push((Topic::Sessions, std::format!("{sessions:?}")));
     let queries: Vec<_> = consul.queries().iter().collect();
     answers.push((Topic::PreparedQueries, std::format!("{queries:?}")));
+    let entries: Vec<_> = consul.mesh().entries().collect();
+    answers.push((Topic::ConfigEntries, std::format!("{entries:?}")));
+    let intentions: Vec<_> = consul.mesh().intentions().collect();
+    answers.push((Topic::Intentions, std::format!("{intentions:?}")));
     answers
 }
 

@@ -9,6 +9,7 @@ mod catalog;
 mod check;
 mod coordinate;
 mod kv;
+mod mesh;
 mod query;
 mod session;
 mod txn;
@@ -104,6 +105,22 @@ impl<'a> Writer<'a> {
             ConsulCommand::SetAutopilot { settings, cas } => {
                 let done = self.set_autopilot(*settings, cas);
                 Ok(Reply::Consul(ConsulReply::Bool(done)))
+            }
+            ConsulCommand::SetConfigEntry { entry, cas } => {
+                let done = self.set_config_entry(*entry, cas)?;
+                Ok(Reply::Consul(ConsulReply::Bool(done)))
+            }
+            ConsulCommand::DeleteConfigEntry { kind, name, cas } => {
+                let done = self.delete_config_entry(&kind, &name, cas);
+                Ok(Reply::Consul(ConsulReply::Bool(done)))
+            }
+            ConsulCommand::SetIntention { intention, create } => {
+                self.set_intention(*intention, create)?;
+                Ok(Reply::Done)
+            }
+            ConsulCommand::DeleteIntention { intention } => {
+                self.delete_intention(intention)?;
+                Ok(Reply::Done)
             }
             ConsulCommand::UpdateCoordinates(updates) => {
                 self.update_coordinates(updates);

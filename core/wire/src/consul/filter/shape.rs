@@ -156,6 +156,22 @@ pub const CHECK: Shape = Shape(&[
     ("Type", Kind::Text),
 ]);
 
+/// An intention of a service mesh.
+pub const INTENTION: Shape = Shape(&[
+    ("Action", Kind::Text),
+    ("DefaultAddr", Kind::Text),
+    ("DefaultPort", Kind::Integer),
+    ("Description", Kind::Text),
+    ("DestinationNS", Kind::Text),
+    ("DestinationName", Kind::Text),
+    ("ID", Kind::Text),
+    ("Meta", TEXT_MAP),
+    ("Precedence", Kind::Integer),
+    ("SourceNS", Kind::Text),
+    ("SourceName", Kind::Text),
+    ("SourceType", Kind::Text),
+]);
+
 /// A service instance with its node and its checks.
 pub const INSTANCE: Shape = Shape(&[
     ("Checks", Kind::Objects(&CHECK)),
