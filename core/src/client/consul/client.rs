@@ -13,7 +13,7 @@ use super::error::ConsulFailure;
 use super::http::{HttpRequest, Pool, Security};
 use super::options::{ReadOptions, WriteOptions};
 use super::request::{Answer, Request, Response};
-use super::settings::{Settings, Target};
+use super::settings::{Settings, Target, authorization};
 use crate::Error;
 use crate::client::time::within;
 use crate::tls::Connector;
@@ -35,6 +35,8 @@ pub struct Client {
 struct Inner {
     settings: Settings,
     authority: String,
+    /// Sent unless a request has its own.
+    authorization: Option<String>,
     pool: Pool,
     closed: watch::Sender<bool>,
 }
@@ -47,6 +49,7 @@ impl Client {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let target = Target::parse(&settings.address, settings.https)?;
         let authority = target.authority();
+        let authorization = authorization(&settings.address);
         let security = match &target {
             Target::Tcp { host, tls: true, .. } => {
                 let name = settings.tls_server_name.as_ref().unwrap_or(host).clone();
@@ -62,7 +65,7 @@ impl Client {
             settings.response_bytes_max,
         );
         let (closed, _) = watch::channel(false);
-        Ok(Self { inner: Arc::new(Inner { settings, authority, pool, closed }) })
+        Ok(Self { inner: Arc::new(Inner { settings, authority, authorization, pool, closed }) })
     }
 
     /// What it was made of.
@@ -188,6 +191,12 @@ impl Client {
             .header(hyper::header::HOST, &self.inner.authority);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
+        }
+        let has_its_own = |(name, _): &(String, String)| name.eq_ignore_ascii_case("authorization");
+        if let Some(basic) = &self.inner.authorization
+            && !request.headers.iter().any(has_its_own)
+        {
+            builder = builder.header(hyper::header::AUTHORIZATION, basic);
         }
         if let Some(token) = request.token.as_ref().or(settings.token.as_ref()) {
             builder = builder.header("X-Consul-Token", token);

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use coord_wire::address::HostPort;
 use serde_json::Value;
 
 use super::Client;
@@ -117,7 +118,7 @@ impl RegistrationRules {
         else {
             return Ok(literal(Some(positional)));
         };
-        let endpoint = (Some(host.to_owned()), Some(found));
+        let endpoint = (Some(host), Some(found));
         self.refuse_replacement(name, &endpoint)?;
         let (address, port) = endpoint;
         Ok(Resolved { id: Some(name.to_owned()), address, port, recognised: true })
@@ -235,18 +236,14 @@ impl Client {
     }
 }
 
-/// `host:port` or `[v6]:port` and nothing else, with a port from 1 to 65535.
-fn host_and_port(text: &str) -> Option<(&str, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    let digits = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
-    let port = port.parse().ok().filter(|_| digits)?;
-    if let Some(inner) = host.strip_prefix('[') {
-        let inner = inner.strip_suffix(']')?;
-        inner.parse::<Ipv6Addr>().ok()?;
-        return Some((inner, port));
-    }
+/// `host:port` or `[v6]:port` and nothing else, with a port from 1 to 65535. An address
+/// that may be written in another way, as with a port's name, may as well be an id.
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let read = HostPort::parse(text).ok()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    (!host.is_empty() && host.bytes().all(plain)).then_some((host, port))
+    let is_host = read.host.bytes().all(plain) || read.host.parse::<Ipv6Addr>().is_ok();
+    let is_whole = is_host && !read.host.is_empty() && read.port > 0;
+    (is_whole && read.to_string() == text).then_some((read.host, read.port))
 }
 
 fn shown((address, port): &Endpoint) -> String {

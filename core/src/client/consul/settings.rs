@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use coord_wire::address::HostPort;
+use coord_wire::url::Url;
+
 use super::options::READ_TIMEOUT;
 use crate::Error;
 use crate::client::tls_options;
@@ -11,8 +16,10 @@ use crate::tls::{ConnectorOptions, KeyPair, Trust, Verify};
 /// What a client is made of.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `host:port`, `[v6]:port`, `host` (port 8500), `http://host:port`,
-    /// `https://host:port` or `unix:///path`. Default `127.0.0.1:8500`.
+    /// `host:port`, `[v6]:port`, `host`, `http://host:port`,
+    /// `https://host:port` or `unix:///path`; without a port it is 8500. A user before
+    /// the host of a URL, as in `https://user:password@host`, is sent as basic
+    /// authentication. Default `127.0.0.1:8500`.
     pub address: String,
     /// Whether TLS is spoken where the address names no scheme. Default no.
     pub https: bool,
@@ -48,6 +55,9 @@ pub enum Consistency {
     /// Any server's.
     Stale,
 }
+
+/// Of an agent, where an address names none.
+const USUAL_PORT: u16 = 8500;
 
 /// Where to connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,34 +154,40 @@ impl Settings {
 
 impl Target {
     /// # Errors
-    /// `Invalid` for a scheme that is not spoken here or a port that is none.
+    /// `Invalid` for a scheme that is not spoken here or a port that is none; never
+    /// says a password.
     pub(super) fn parse(address: &str, https: bool) -> Result<Self, Error> {
         if let Some(path) = address.strip_prefix("unix://") {
             return Ok(Self::Unix(path.into()));
         }
-        let (rest, tls) = match address.split_once("://") {
-            None => (address, https),
-            Some(("http", rest)) => (rest, false),
-            Some(("https", rest)) => (rest, true),
-            Some((scheme, _)) => {
-                return Err(Error::invalid(format!(
-                    "{address:?}: the scheme {scheme:?} is not supported, only http, https and unix"
-                )));
+        let unfit = |why: &str| match address.contains('@') {
+            true => Error::invalid(format!("this is no address of an agent: {why}")),
+            false => Error::invalid(format!("{address:?} is no address of an agent: {why}")),
+        };
+        let (at, tls) = if address.contains("://") {
+            let url = Url::parse(address).map_err(|_| unfit("it is no URL"))?;
+            let tls = match &*url.scheme {
+                "http" => false,
+                "https" => true,
+                _ => return Err(unfit("of schemes, only http, https and unix are spoken")),
+            };
+            if url.host.is_empty() {
+                return Err(unfit("it names no host"));
             }
+            if url.request_target() != "/" {
+                return Err(unfit("behind the host there may be no path and no query"));
+            }
+            (url.address(USUAL_PORT), tls)
+        } else {
+            let at = HostPort::with_default_port(address, USUAL_PORT);
+            (at.map_err(|problem| problem.to_string()), https)
         };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = split_port(rest);
-        let port = match port {
-            None => 8500,
-            Some(port) => port
-                .parse()
-                .map_err(|_| Error::invalid(format!("{address:?}: {port:?} is not a port")))?,
-        };
-        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        if host.is_empty() || host.contains(['/', '?', '#', '@']) {
-            return Err(Error::invalid(format!("{address:?} is not host:port")));
+        let at = at.map_err(|why| unfit(if address.contains('@') { "" } else { &why }))?;
+        let is_host = !at.host.contains(['/', '?', '#', '@']);
+        if at.port == 0 || !is_host {
+            return Err(unfit("it is not host:port"));
         }
-        Ok(Self::Tcp { host: host.to_owned(), port, tls })
+        Ok(Self::Tcp { host: at.reached_at().to_owned(), port: at.port, tls })
     }
 
     /// What goes into the `Host` header.
@@ -184,6 +200,13 @@ impl Target {
     }
 }
 
+/// What is sent as `Authorization` for a user before the host, as in
+/// `http://user:password@host:port`.
+pub(super) fn authorization(address: &str) -> Option<String> {
+    let (name, password) = Url::parse(address).ok()?.user?;
+    Some(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
+}
+
 /// As Go reads it; anything else says nothing.
 fn truth(text: &str) -> Option<bool> {
     match text {
@@ -193,17 +216,10 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// Splits at the colon before the port; those of a bare IPv6 address are none.
-fn split_port(address: &str) -> (&str, Option<&str>) {
-    match address.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
-        _ => (address, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     fn tcp(host: &str, port: u16) -> Target {
         Target::Tcp { host: host.to_owned(), port, tls: false }
@@ -220,14 +236,50 @@ mod tests {
         assert_eq!(parsed("consul"), tcp("consul", 8500));
         assert_eq!(parsed("[::1]:9"), tcp("::1", 9));
         assert_eq!(parsed("::1"), tcp("::1", 8500));
+        assert_eq!(parsed(":8501"), tcp("127.0.0.1", 8501));
+        assert_eq!(parsed("consul:http"), tcp("consul", 80));
+        assert_eq!(parsed("http://consul"), tcp("consul", 8500));
+        assert_eq!(parsed("HTTP://[::1]:9/"), tcp("::1", 9));
+        assert_eq!(parsed("http://user:pass@consul:9"), tcp("consul", 9));
+        let secured = Target::Tcp { host: "consul".to_owned(), port: 8500, tls: true };
+        assert_eq!(parsed("https://consul"), secured);
         assert_eq!(parsed("unix:///run/c.sock"), Target::Unix("/run/c.sock".into()));
         assert_eq!(tcp("::1", 9).authority(), "[::1]:9");
     }
 
     #[test]
     fn impossible_addresses_are_refused() {
-        for address in ["ftp://a:1", "a:70000", "a:", ":8500", "", "a/b:1"] {
-            Target::parse(address, false).expect_err(address);
+        for address in [
+            "ftp://a:1",
+            "a:70000",
+            "a:",
+            "a:b",
+            "",
+            ":",
+            "a/b:1",
+            "http://",
+            "http://a:70000",
+            "http://a/b",
+            "http://a?b",
+            "u:p@a:1",
+            "u@a",
+            "http://a b",
+            "http://:0",
+        ] {
+            let refused = Target::parse(address, false).expect_err(address);
+            assert_eq!(*refused.kind(), ErrorKind::Invalid, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_user_before_the_host_is_sent_as_basic_authentication_and_never_told() {
+        let basic = |address: &str| authorization(address);
+        assert_eq!(basic("https://user:pass@h").as_deref(), Some("Basic dXNlcjpwYXNz"));
+        assert_eq!(basic("http://h:1"), None);
+        assert_eq!(basic("h:1"), None);
+        for address in ["http://user:hush@h/path", "user:hush@h:1", "ftp://user:hush@h"] {
+            let refused = Target::parse(address, false).unwrap_err().to_string();
+            assert!(!refused.contains("hush"), "{refused}");
         }
     }
 

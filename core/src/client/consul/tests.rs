@@ -101,6 +101,20 @@ async fn a_key_is_read_with_its_index_over_one_kept_connection() {
 }
 
 #[tokio::test]
+async fn a_user_in_the_address_is_sent_unless_a_request_says_it_itself() {
+    let (client, _) = serve(|head, _| reply(200, "", &head.to_lowercase())).await;
+    let address = format!("http://user:pass@{}", client.settings().address);
+    let client = Client::new(Settings { address, ..Settings::default() }).unwrap();
+    let request = || Request::new(Method::GET, "/v1/kv/a");
+    let told = client.request(request()).await.unwrap().text();
+    assert!(told.contains("authorization: basic dxnlcjpwyxnz\r\n"), "{told}");
+    assert!(!told.contains('@'), "{told}");
+    let own = request().header("Authorization", "Bearer t");
+    let told = client.request(own).await.unwrap().text();
+    assert!(told.contains("authorization: bearer t\r\n") && !told.contains("basic"), "{told}");
+}
+
+#[tokio::test]
 async fn a_missing_key_is_none_but_keeps_the_index() {
     let (client, seen) = serve(|_, _| reply(404, "X-Consul-Index: 5\r\n", "")).await;
     let options = ReadOptions::waiting(4, Duration::from_secs(9));
