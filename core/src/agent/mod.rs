@@ -35,9 +35,13 @@ mod sync;
 mod ttl;
 mod validate;
 
+pub use checks::OUTPUT_DELAY;
 pub use errors::AgentError;
 pub use identity::{CONSUL_VERSION, Identity};
+pub use output::OUTPUT_BYTES_MAX;
 pub use registrations::{LocalCheck, Registrations};
+pub use sidecar::SIDECAR_PORTS;
+pub use ttl::{REAP_AFTER_MIN, REAP_EVERY};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

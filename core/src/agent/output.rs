@@ -3,7 +3,7 @@
 use coord_wire::consul::check::CheckDefinition;
 
 /// What one check may say at most. Consul: `check_output_max_size`, as it is by default.
-const OUTPUT_BYTES_MAX: usize = 4096;
+pub const OUTPUT_BYTES_MAX: usize = 4096;
 
 /// The same with what the agent says around it: method, address, status.
 pub(super) const WHOLE_BYTES_MAX: usize = 2 * OUTPUT_BYTES_MAX;

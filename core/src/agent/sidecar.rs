@@ -12,7 +12,7 @@ use super::errors::AgentError;
 use super::registrations::Registrations;
 
 /// Where proxies listen that have no port of their own.
-const SIDECAR_PORTS: std::ops::RangeInclusive<i64> = 21_000..=21_255;
+pub const SIDECAR_PORTS: std::ops::RangeInclusive<i64> = 21_000..=21_255;
 const SUFFIX: &str = "-sidecar-proxy";
 const CHECK_INTERVAL_NS: i64 = 10_000_000_000;
 

@@ -12,9 +12,10 @@ use super::registrations::{Registrations, nanoseconds};
 use super::store::{CheckState, Kind};
 
 const NO_DEADLINE: Duration = Duration::from_secs(3600);
-const REAP_EVERY: Duration = Duration::from_secs(30);
+/// How often overdue checks are looked for.
+pub const REAP_EVERY: Duration = Duration::from_secs(30);
 /// A service is never removed sooner after its check became critical.
-const REAP_AFTER_MIN: Duration = Duration::from_secs(60);
+pub const REAP_AFTER_MIN: Duration = Duration::from_secs(60);
 
 impl Agent {
     /// Takes what the owner of a TTL check says, and restarts its time.

@@ -59,4 +59,4 @@ pub use peer_secret::PeerAuth;
 pub use peer_server::{CallAnswer, PeerService};
 pub use peer_transport::PeerTls;
 pub use state_machine::{CommittedEntry, FrozenState, Machine, RecordSink};
-pub use status::{ConsensusRole, ConsensusStatus};
+pub use status::{ConsensusRole, ConsensusStatus, LogStanding};

@@ -5,7 +5,7 @@ use openraft::errors::Fatal;
 use openraft::metrics::RaftMetrics;
 use openraft::{Instant as _, ServerState};
 
-use super::types::TypeConfig;
+use super::types::{LogId, TypeConfig};
 
 /// A member's part in consensus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +38,8 @@ pub struct ConsensusStatus {
     pub voters: Vec<(MemberId, String)>,
     /// Members without a vote and their peer addresses, in order.
     pub learners: Vec<(MemberId, String)>,
+    /// How far its log goes.
+    pub log: LogStanding,
     /// Milliseconds since it last heard from a leader, or, as the leader, from
     /// a majority.
     pub contact_ms: Option<u64>,
@@ -48,6 +50,47 @@ pub struct ConsensusStatus {
     pub stalled: Option<String>,
     /// Why the member can do nothing any more.
     pub failed: Option<String>,
+}
+
+/// How far a member's log goes, in its indexes, which begin at 0; also 0 is what there
+/// is none of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogStanding {
+    /// The last entry.
+    pub last_index: u64,
+    /// The term of the last entry that is known to be in it.
+    pub last_term: u64,
+    /// The last entry known to be committed.
+    pub committed: u64,
+    /// The last entry applied.
+    pub applied: u64,
+    /// The last entry in the newest snapshot.
+    pub snapshot_index: u64,
+    /// That entry's term.
+    pub snapshot_term: u64,
+    /// The entry that says who the members are.
+    pub membership: u64,
+}
+
+impl LogStanding {
+    fn of(metrics: &RaftMetrics<TypeConfig>) -> Self {
+        let position = |log_id: &Option<LogId>| {
+            log_id.as_ref().map_or((0, 0), |log_id| (log_id.index, log_id.leader_id.term))
+        };
+        let (applied, applied_term) = position(&metrics.last_applied);
+        let (snapshot_index, snapshot_term) = position(&metrics.snapshot);
+        let leads = metrics.state == ServerState::Leader;
+        Self {
+            last_index: metrics.last_log_index.unwrap_or(0),
+            // A leader begins its term with an entry of it.
+            last_term: if leads { metrics.current_term } else { applied_term },
+            committed: position(&metrics.local_committed).0,
+            applied,
+            snapshot_index,
+            snapshot_term,
+            membership: position(metrics.membership_config.log_id()).0,
+        }
+    }
 }
 
 pub(super) fn status_of(
@@ -83,6 +126,7 @@ pub(super) fn status_of(
         committed: metrics.local_committed.map(|log_id| log_id.index),
         voters,
         learners,
+        log: LogStanding::of(metrics),
         contact_ms,
         messages_dropped,
         stalled: None,

@@ -25,7 +25,7 @@ use super::session_clock::SessionClock;
 use super::work::Work;
 use super::{ConnectionId, ConnectionSink, ReplySink, TopicWaiters, ZnodeWatches};
 use crate::clock::Clock;
-use crate::consensus::{Consensus, ConsensusRole};
+use crate::consensus::{Consensus, ConsensusRole, LogStanding};
 use crate::error::Error;
 use crate::settings::{ServerLine, ValidSettings};
 use crate::storage::{Room, StorageTimes};
@@ -139,6 +139,11 @@ pub struct NodeStatus {
     pub leader: Option<MemberId>,
     /// The Raft term.
     pub term: u64,
+    /// How far its log goes.
+    pub log: LogStanding,
+    /// Milliseconds since it last heard from a leader, or, as the leader, from a
+    /// majority.
+    pub contact_ms: Option<u64>,
     /// Voting members and their peer addresses, in order.
     pub voters: Vec<(MemberId, String)>,
     /// Members without a vote and their peer addresses, in order.
@@ -234,6 +239,8 @@ impl Node {
             role,
             leader: self.inner.leader_told(&status).filter(|_| withdrawn.is_none()),
             term: status.term,
+            log: status.log,
+            contact_ms: status.contact_ms,
             voters: status.voters,
             observers: status.learners,
             outside: self.inner.replica.standing.is_outside(),

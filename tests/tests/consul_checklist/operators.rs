@@ -382,6 +382,18 @@ fn a_member_tells_of_itself_what_programs_look_for() {
             assert!(own["Stats"][part][name].is_string(), "{part}.{name} is a text");
         }
     }
+    let raft = |name: &str| own["Stats"]["raft"][name].as_str().unwrap().parse::<u64>().unwrap();
+    for name in ["applied_index", "commit_index", "last_log_term"] {
+        assert!(raft(name) > 0, "{name} is 0");
+    }
+    assert!(raft("last_log_index") >= raft("applied_index"));
+    let raft_settings = member.json("/v1/operator/raft/configuration");
+    assert_eq!(
+        raft_settings["Index"].to_string(),
+        own["Stats"]["raft"]["latest_configuration_index"].as_str().unwrap()
+    );
+    assert_eq!(own["DebugConfig"]["CheckOutputMaxSize"], 4096);
+    assert_eq!(own["DebugConfig"]["CheckDeregisterIntervalMin"], "1m0s");
     for name in ["DNSPorts", "DNSAddrs", "HTTPAddrs", "TaggedAddresses", "TxnMaxReqLen"] {
         assert!(!own["DebugConfig"][name].is_null(), "{name}");
     }

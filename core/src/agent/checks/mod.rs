@@ -44,7 +44,7 @@ use super::registrations::same_probe;
 use super::{Agent, LocalCheck};
 
 /// How long the catalog may show an older output of an unchanged verdict.
-const OUTPUT_DELAY: Duration = Duration::from_secs(300);
+pub const OUTPUT_DELAY: Duration = Duration::from_secs(300);
 
 impl Agent {
     /// Takes a verdict. The catalog learns of another status and of a first

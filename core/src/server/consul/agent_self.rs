@@ -6,6 +6,7 @@
 //! names and in its units.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use coord_wire::consul::duration;
 use serde_json::{Value, json};
@@ -14,7 +15,9 @@ use super::Front;
 use super::answer::Answer;
 use super::blocking::LEADER_HOLD;
 use super::call::Call;
-use crate::agent::CONSUL_VERSION;
+use crate::agent::{
+    CONSUL_VERSION, OUTPUT_BYTES_MAX, OUTPUT_DELAY, REAP_AFTER_MIN, REAP_EVERY, SIDECAR_PORTS,
+};
 use crate::node::Role;
 use crate::settings::ListenAddress;
 
@@ -59,8 +62,8 @@ impl Front {
         });
         let members = self.members();
         let failed = members.iter().filter(|member| member.status != 1).count();
-        let revision = self.node.read(|state| state.revision().0).to_string();
         let status = self.node.status();
+        let log = status.log;
         let leads = match status.role {
             Role::Standalone | Role::Leader => true,
             Role::Follower | Role::Looking | Role::Learner => {
@@ -109,16 +112,16 @@ impl Front {
                 "server": "true",
             },
             "raft": {
-                "applied_index": revision,
-                "commit_index": revision,
-                "fsm_pending": "0",
-                "last_contact": "0",
-                "last_log_index": revision,
-                "last_log_term": status.term.to_string(),
-                "last_snapshot_index": "0",
-                "last_snapshot_term": "0",
+                "applied_index": log.applied.to_string(),
+                "commit_index": log.committed.to_string(),
+                "fsm_pending": log.committed.saturating_sub(log.applied).to_string(),
+                "last_contact": last_contact(leads, status.contact_ms),
+                "last_log_index": log.last_index.to_string(),
+                "last_log_term": log.last_term.to_string(),
+                "last_snapshot_index": log.snapshot_index.to_string(),
+                "last_snapshot_term": log.snapshot_term.to_string(),
                 "latest_configuration": self.raft_servers_text(),
-                "latest_configuration_index": "0",
+                "latest_configuration_index": log.membership.to_string(),
                 "num_peers": status.voters.len().saturating_sub(1).to_string(),
                 "protocol_version": "3",
                 "protocol_version_max": "3",
@@ -193,13 +196,13 @@ impl Front {
             "ACLDefaultPolicy": "allow",
             "Bootstrap": false,
             "BootstrapExpect": 0,
-            "CheckDeregisterIntervalMin": "1m0s",
-            "CheckOutputMaxSize": 4096,
-            "CheckReapInterval": "30s",
-            "CheckUpdateInterval": "5m0s",
+            "CheckDeregisterIntervalMin": printed(REAP_AFTER_MIN),
+            "CheckOutputMaxSize": OUTPUT_BYTES_MAX,
+            "CheckReapInterval": printed(REAP_EVERY),
+            "CheckUpdateInterval": printed(OUTPUT_DELAY),
             "ConnectEnabled": false,
-            "ConnectSidecarMinPort": 21000,
-            "ConnectSidecarMaxPort": 21255,
+            "ConnectSidecarMinPort": SIDECAR_PORTS.start(),
+            "ConnectSidecarMaxPort": SIDECAR_PORTS.end(),
             "DataDir": settings.data_dir.display().to_string(),
             "DefaultQueryTime": milliseconds(settings.queries.default_wait_ms),
             "DevMode": false,
@@ -211,7 +214,7 @@ impl Front {
             "KVMaxValueSize": limits.kv_value_bytes_max,
             "LeaveOnTerm": false,
             "MaxQueryTime": milliseconds(settings.queries.max_wait_ms),
-            "RPCHoldTimeout": milliseconds(LEADER_HOLD.as_secs() * 1000),
+            "RPCHoldTimeout": printed(LEADER_HOLD),
             "Revision": "",
             "SegmentName": "",
             "ServerMode": true,
@@ -256,7 +259,21 @@ impl Front {
 
 /// As Go prints a duration.
 fn milliseconds(ms: u64) -> String {
-    duration::format(i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+    printed(Duration::from_millis(ms))
+}
+
+/// The same.
+fn printed(duration: Duration) -> String {
+    duration::format(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// When a leader was last heard, as Consul prints it: the leader itself needs not hear one.
+fn last_contact(leads: bool, contact_ms: Option<u64>) -> String {
+    match contact_ms {
+        _ if leads => "0".to_owned(),
+        Some(ms) => milliseconds(ms),
+        None => "never".to_owned(),
+    }
 }
 
 fn addresses(networks: &[&str], address: &ListenAddress) -> Vec<String> {
@@ -293,6 +310,14 @@ fn go_arch() -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leader_is_in_contact_and_others_tell_how_long_ago_they_heard_one() {
+        assert_eq!(last_contact(true, None), "0");
+        assert_eq!(last_contact(false, Some(1500)), "1.5s");
+        assert_eq!(last_contact(false, Some(12)), "12ms");
+        assert_eq!(last_contact(false, None), "never");
+    }
 
     #[test]
     fn what_does_not_listen_has_no_address_and_the_port_minus_one() {

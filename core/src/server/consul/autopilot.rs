@@ -67,7 +67,6 @@ impl Front {
         let status = self.node.status();
         let judged = self.judged(&status);
         let (healthy, tolerance) = verdict(&judged);
-        let revision = self.node.read(|state| state.revision().0);
         let since = super::times::rfc3339(self.began_wall_ms);
         let servers: Vec<Value> = judged
             .iter()
@@ -77,7 +76,7 @@ impl Front {
                     "SerfStatus": if server.alive { "alive" } else { "failed" },
                     "Version": CONSUL_VERSION, "Leader": server.leader,
                     "LastContact": server.last_contact(),
-                    "LastTerm": status.term, "LastIndex": revision,
+                    "LastTerm": status.log.last_term, "LastIndex": status.log.last_index,
                     "Healthy": server.healthy, "Voter": true, "StableSince": since,
                 })
             })
@@ -91,7 +90,6 @@ impl Front {
         let status = self.node.status();
         let judged = self.judged(&status);
         let (healthy, tolerance) = verdict(&judged);
-        let revision = self.node.read(|state| state.revision().0);
         let since = super::times::rfc3339(self.began_wall_ms);
         let servers: serde_json::Map<String, Value> = judged
             .iter()
@@ -101,7 +99,7 @@ impl Front {
                     "NodeStatus": if server.alive { "alive" } else { "failed" },
                     "Version": CONSUL_VERSION,
                     "LastContact": server.last_contact(),
-                    "LastTerm": status.term, "LastIndex": revision,
+                    "LastTerm": status.log.last_term, "LastIndex": status.log.last_index,
                     "Healthy": server.healthy, "StableSince": since, "ReadReplica": false,
                     "Status": if server.leader { "leader" } else { "voter" },
                     "Meta": {"consul-network-segment": ""}, "NodeType": "voter",

@@ -37,7 +37,7 @@ impl Front {
                 // There are no agents beside the servers'.
                 ("consul.members.clients", 0),
                 ("consul.members.servers", number(status.voters.len().max(1))),
-                ("consul.raft.applied_index", state.revision().0),
+                ("consul.raft.applied_index", status.log.applied),
                 ("consul.raft.term", status.term),
                 ("consul.rpc.queries_blocking", number(waiting)),
                 ("consul.server.isLeader", u64::from(leads)),

@@ -76,7 +76,7 @@ impl Front {
         if members.is_empty() {
             members.push((own, true));
         }
-        let last_index = self.node.read(|state| state.revision().0);
+        let last_index = status.log.last_index;
         let servers = members
             .into_iter()
             .map(|(member, voter)| {
@@ -92,7 +92,7 @@ impl Front {
                 }
             })
             .collect();
-        Answer::json(&RaftConfiguration { servers, index: 0 }, call.pretty())
+        Answer::json(&RaftConfiguration { servers, index: status.log.membership }, call.pretty())
     }
 
     /// The catalog node of a member.
