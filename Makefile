@@ -59,7 +59,7 @@ conformance-consul: has-cargo has-python has-pip has-client-tools ## Debian's Co
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --consul
 
 # Apart from `conformance`, for they take minutes, and a new Go: 1.26 for Traefik.
-conformance-heavy: has-cargo has-python has-go ## Traefik's providers, Vault's storage, go-zookeeper's own tests
+conformance-heavy: has-cargo has-python has-go ## What takes minutes: Go programs, and own tests of Go's clients
 	$(CARGO) build --locked -p coord-core --bin coord
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --heavy
 

@@ -53,11 +53,14 @@ HEAVY = [
     ("test_go_zookeeper_suite", None),
     ("test_traefik", None),
     ("test_vault", None),
+    ("test_consul_template", None),
+    ("test_go_api_suite", None),
 ]
 # With --consul: its command on ours, and then these on the genuine one.
 ON_CONSUL = [
     "test_consul_refusals", "test_consul_mesh", "test_py_consul", "test_python_consul", "test_go_consul",
     "test_node_consul", "test_dig", "test_dns_users", "test_traefik", "test_vault",
+    "test_consul_template",
 ]
 COMMAND = "test_consul_command"
 # For one suite, with what it builds.
