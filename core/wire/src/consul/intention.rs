@@ -13,6 +13,13 @@ use super::uuid;
 /// Everybody.
 pub const ANY: &str = "*";
 
+/// Consul's limits on metadata; a description may be as long as a value.
+const META_MAX: usize = 64;
+const META_KEY_BYTES_MAX: usize = 128;
+const META_VALUE_BYTES_MAX: usize = 512;
+/// Consul has no limit on names here.
+const NAME_BYTES_MAX: usize = 512;
+
 /// What is kept of an intention beside its services.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -101,6 +108,7 @@ impl IntentionRequest {
                 ));
             }
         }
+        problems.extend(self.too_long());
         if !matches!(&*self.definition.action, "allow" | "deny") {
             problems.push("Action must be set to 'allow' or 'deny'".to_owned());
         }
@@ -108,6 +116,37 @@ impl IntentionRequest {
             problems.push("SourceType must be set to 'consul'".to_owned());
         }
         errors_occurred(&problems).map_or(Ok(()), Err)
+    }
+
+    /// What is longer than every member should have to keep.
+    fn too_long(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (name, value) in [("SourceName", &self.source), ("DestinationName", &self.destination)]
+        {
+            if value.len() > NAME_BYTES_MAX {
+                problems.push(format!("{name} exceeds maximum length {NAME_BYTES_MAX}"));
+            }
+        }
+        let IntentionDefinition { description, meta, .. } = &self.definition;
+        if description.len() > META_VALUE_BYTES_MAX {
+            problems.push(format!("Description exceeds maximum length {META_VALUE_BYTES_MAX}"));
+        }
+        if meta.len() > META_MAX {
+            problems.push(format!("Meta exceeds maximum element count {META_MAX}"));
+        }
+        for (key, value) in meta {
+            if key.len() > META_KEY_BYTES_MAX {
+                problems.push(format!("Meta key exceeds maximum length {META_KEY_BYTES_MAX}"));
+            } else if value.len() > META_VALUE_BYTES_MAX {
+                problems.push(format!(
+                    "Meta value for key {key:?} exceeds maximum length {META_VALUE_BYTES_MAX}"
+                ));
+            }
+            if problems.len() > META_MAX {
+                break;
+            }
+        }
+        problems
     }
 
     /// As the state machine takes it.
@@ -299,6 +338,23 @@ mod tests {
             String::from_utf8(text).unwrap(),
             r#"{"ID":"00000000-0000-0000-0000-000000000001","Description":"d","SourceNS":"default","SourceName":"web","DestinationNS":"default","DestinationName":"db","SourceType":"consul","Action":"deny","DefaultAddr":"","DefaultPort":0,"Meta":{"a":"b"},"Precedence":9,"CreatedAt":"T","UpdatedAt":"T","CreateIndex":3,"ModifyIndex":4}"#
         );
+    }
+
+    #[test]
+    fn what_an_intention_says_has_consuls_limits() {
+        let problems = |more: &str| {
+            let body =
+                format!(r#"{{"SourceName":"web","DestinationName":"db","Action":"deny",{more}}}"#);
+            IntentionRequest::parse(body.as_bytes()).unwrap().validate().unwrap_err()
+        };
+        let long = "x".repeat(513);
+        let told = problems(&format!(r#""Description":"{long}","Meta":{{"a":"{long}"}}"#));
+        assert!(told.starts_with("2 errors occurred:"), "{told}");
+        assert!(told.contains("Description exceeds maximum length 512"), "{told}");
+        assert!(told.contains("Meta value for key \"a\" exceeds maximum length 512"), "{told}");
+        let many: Vec<String> = (0..65).map(|key| format!(r#""{key}":"""#)).collect();
+        let told = problems(&format!(r#""Meta":{{{}}}"#, many.join(",")));
+        assert!(told.contains("Meta exceeds maximum element count 64"), "{told}");
     }
 
     #[test]
