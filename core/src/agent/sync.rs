@@ -27,7 +27,7 @@ use super::ordering::order;
 use super::registrations::Registrations;
 use super::{Agent, Identity, refusal};
 use crate::error::{Error, ErrorKind};
-use crate::node::ReadLevel;
+use crate::node::{ReadLevel, TopicWaiter};
 
 const EVERY: Duration = Duration::from_secs(60);
 /// Before the first success a leader is usually about to be elected.
@@ -38,7 +38,10 @@ impl Agent {
     pub(super) async fn keep_in_step(self: Arc<Self>) {
         loop {
             let mut restored = self.node.topic_waiters().register(vec![Topic::Restoration]);
-            let mut graph = self.node.topic_waiters().register(vec![Topic::Graph]);
+            // Before it looks, so that no change is missed; only where it matters, since
+            // the graph may change often.
+            let register = || self.node.topic_waiters().register(vec![Topic::Graph]);
+            let mut graph = self.local().has_refused().then(register);
             let wait = match self.synchronise().await {
                 Ok(()) => {
                     *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -54,6 +57,10 @@ impl Agent {
                     FIRST_RETRY
                 }
             };
+            if graph.is_none() && self.local().has_refused() {
+                // Refused just now: once more, with somebody who waits for a change.
+                continue;
+            }
             tokio::select! {
                 () = self.stopped() => return,
                 () = self.unsynced.notified() => {
@@ -63,7 +70,7 @@ impl Agent {
                 // A restored catalog knows what was registered when it was saved.
                 () = restored.changed() => {}
                 // What was refused for what it depends on may be taken now.
-                () = graph.changed(), if self.local().has_refused() => {
+                () = changed(&mut graph) => {
                     tokio::time::sleep(FIRST_RETRY).await;
                 }
                 () = tokio::time::sleep(wait) => {}
@@ -127,6 +134,14 @@ impl Agent {
             }
         }
         failed.map_or(Ok(()), Err)
+    }
+}
+
+/// Waits for a change, if anybody does.
+async fn changed(waiter: &mut Option<TopicWaiter>) {
+    match waiter {
+        Some(waiter) => waiter.changed().await,
+        None => std::future::pending().await,
     }
 }
 
