@@ -168,10 +168,11 @@ mod tests {
         let kept = kept(&budget);
         kept.read(8 * KIB).unwrap();
         kept.read(8 * KIB).unwrap();
-        assert_eq!(budget.used(), 16 * KIB);
+        // In a buffer that may be twice as long.
+        assert_eq!(budget.used(), 32 * KIB);
         kept.begin(12 * KIB).unwrap();
         kept.read(4 * KIB).unwrap();
-        assert_eq!(budget.used(), 16 * KIB);
+        assert_eq!(budget.used(), 20 * KIB);
         kept.body(20 * KIB).unwrap();
         assert_eq!(budget.used(), 32 * KIB);
         kept.end();
