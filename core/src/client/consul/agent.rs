@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Client;
 use super::check::Check;
 use super::client::truth;
+use super::dependency::Dependency;
 use super::options::ReadOptions;
 use super::request::Request;
 use crate::Error;
@@ -29,6 +30,8 @@ pub struct ServiceDefinition {
     pub meta: BTreeMap<String, String>,
     /// Its checks.
     pub checks: Vec<Check>,
+    /// What it depends on. A genuine Consul knows no such field and refuses it.
+    pub depends_on: Vec<Dependency>,
     /// Whether changes of tags in the catalog stay.
     pub enable_tag_override: bool,
     /// Remove checks that are not in this definition.
@@ -65,6 +68,9 @@ impl ServiceDefinition {
         }
         if !self.checks.is_empty() {
             put("Checks", self.checks.iter().map(Check::to_json).collect());
+        }
+        if !self.depends_on.is_empty() {
+            put("DependsOn", self.depends_on.iter().map(Dependency::to_json).collect());
         }
         if self.enable_tag_override {
             put("EnableTagOverride", json!(true));

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::registration::{GivenId, RegistrationRules, Resolved};
 use super::{
-    Answer, Check, FireOptions, KvDelete, KvPair, KvPut, ReadOptions, Request, Response,
-    ServiceDefinition, SessionDefinition, Settings, TxnOutcome, WriteOptions,
+    Answer, Check, FireOptions, GraphFormat, KvDelete, KvPair, KvPut, ReadOptions, Readiness,
+    Request, Response, ServiceDefinition, SessionDefinition, Settings, TxnOutcome, WriteOptions,
 };
 use crate::Error;
 use crate::client::runtime::OwnRuntime;
@@ -142,6 +142,12 @@ blocking! {
     fn health_checks(service: &str, options: &ReadOptions) -> Answer;
     fn health_service(service: &str, options: &ReadOptions) -> Answer;
     fn health_state(state: &str, options: &ReadOptions) -> Answer;
+
+    fn graph(options: &ReadOptions) -> Answer;
+    fn graph_of(name: &str, options: &ReadOptions) -> Answer<Option<Value>>;
+    fn graph_drawn(name: Option<&str>, format: GraphFormat, options: &ReadOptions) -> String;
+    fn wait_ready(name: &str, limit: Option<Duration>, token: Option<&str>) -> Readiness;
+    fn start_order(names: Option<&[String]>, options: &ReadOptions) -> Vec<String>;
 
     fn session_create(session: &SessionDefinition, options: &WriteOptions) -> String;
     fn session_destroy(id: &str, options: &WriteOptions) -> bool;

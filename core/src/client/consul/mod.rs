@@ -2,9 +2,9 @@
 //!
 //! [`Client::request`] sends anything; the other methods are the calls people
 //! use, by family: keys (`kv_`), transactions, the agent (`agent_`), the
-//! catalog, health, sessions, events, prepared queries, coordinates. Where an
-//! answer has an obvious type it is given as such, elsewhere as JSON with the
-//! index to wait on ([`Answer`]).
+//! catalog, health, the graph of services, sessions, events, prepared queries,
+//! coordinates. Where an answer has an obvious type it is given as such,
+//! elsewhere as JSON with the index to wait on ([`Answer`]).
 //!
 //! [`blocking::Client`] is the same for callers without a runtime.
 //! [`registration`] holds the rules for forgiving service registrations.
@@ -17,8 +17,10 @@ mod catalog;
 mod check;
 mod client;
 mod coordinate;
+mod dependency;
 mod error;
 mod event;
+mod graph;
 mod health;
 mod http;
 mod kv;
@@ -36,8 +38,10 @@ mod tests;
 pub use agent::ServiceDefinition;
 pub use check::Check;
 pub use client::Client;
+pub use dependency::Dependency;
 pub use error::ConsulFailure;
 pub use event::FireOptions;
+pub use graph::{GraphFormat, NO_GRAPH, Readiness};
 pub use kv::{KvDelete, KvPair, KvPut};
 pub use options::{READ_TIMEOUT, ReadOptions, WriteOptions};
 pub use request::{Answer, Method, Request, Response};

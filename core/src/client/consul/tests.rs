@@ -1,5 +1,7 @@
 //! The client against a server that answers from a script.
 
+mod graph;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
