@@ -351,6 +351,12 @@ typedef struct coord_error coord_error;
 typedef struct coord_event coord_event;
 
 /**
+ * Services with what they need, in an order in which they can be started.
+ * Release with `coord_graph_free`.
+ */
+typedef struct coord_graph coord_graph;
+
+/**
  * The log of the members that are started with it: see coord_settings_set_log. Up
  * to 1024 records wait to be fetched; what comes while there are so many is
  * dropped, and a record behind them says how much. Release with `coord_log_free`.
@@ -425,6 +431,16 @@ typedef struct coord_hash {
     /** The hash. */
     uint8_t bytes[16];
 } coord_hash;
+
+/** Something that a service depends on. */
+typedef struct coord_dependency {
+    /** The name of a service, registered or not. */
+    const char *name;
+    /** Which of its instances are meant; NULL for all. */
+    const char *tag;
+    /** Whether the service can do without it. */
+    bool optional;
+} coord_dependency;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1156,6 +1172,26 @@ coord_status coord_consul_register(const struct coord_consul *consul,
                                    struct coord_error **error);
 
 /**
+ * Registers a service as coord_consul_register does, with what it depends on. Needs a member of
+ * libcoord: a genuine Consul refuses it.
+ *
+ * depends_on        `depends_on_count` services, registered or not; NULL with 0 for none.
+ * Returns           as coord_consul_register; COORD_HTTP also if that would close a cycle, which
+ *                   the error names.
+ */
+coord_status coord_consul_register_with_dependencies(const struct coord_consul *consul,
+                                                     const char *name,
+                                                     const char *id,
+                                                     const char *address,
+                                                     uint16_t port,
+                                                     const char *const *tags,
+                                                     size_t tag_count,
+                                                     const struct coord_dependency *depends_on,
+                                                     size_t depends_on_count,
+                                                     uint64_t ttl_ms,
+                                                     struct coord_error **error);
+
+/**
  * Removes a service and its checks from the agent.
  *
  * id       as registered: the name if none was given.
@@ -1257,6 +1293,98 @@ coord_status coord_consul_check_update(const struct coord_consul *consul,
 coord_status coord_consul_check_deregister(const struct coord_consul *consul,
                                            const char *check_id,
                                            struct coord_error **error);
+
+/**
+ * Reads the graph of services: what each needs, how it is, and because of whom. Needs a member of
+ * libcoord: a genuine Consul keeps none.
+ *
+ * name     NULL for all services; otherwise only that one with what it needs and what needs it,
+ *          however far.
+ * index    NULL answers at once. Otherwise: waits until something changed since this index;
+ *          0 answers at once. Receives the index to give the next time.
+ * wait_ms  how long to wait at most; negative waits for 5 minutes, more than 10 is not had.
+ * out      receives the services in an order in which they can be started; release with
+ *          coord_graph_free.
+ * Returns  COORD_OK; COORD_NOT_FOUND (nobody has heard of it; index is received as well);
+ *          COORD_INVALID (also if the server keeps no graph); see also coord_consul_register.
+ */
+coord_status coord_consul_graph(const struct coord_consul *consul,
+                                const char *name,
+                                uint64_t *index,
+                                int64_t wait_ms,
+                                struct coord_graph **out,
+                                struct coord_error **error);
+
+/**
+ * Waits until all that a service requires, directly or not, is registered and passing. The
+ * service itself has to be registered; its own checks do not count.
+ *
+ * timeout_ms  how long to wait at most; negative waits without end.
+ * Returns     COORD_OK; COORD_TIMEOUT (the error tells what is not passing); COORD_INVALID (also if
+ *             the server keeps no graph); see also coord_consul_register.
+ */
+coord_status coord_consul_wait_ready(const struct coord_consul *consul,
+                                     const char *name,
+                                     int64_t timeout_ms,
+                                     struct coord_error **error);
+
+/**
+ * How many services there are, with those that are needed and not registered, which come first;
+ * 0 for NULL.
+ */
+size_t coord_graph_count(const struct coord_graph *graph);
+
+/** The name of a service; NULL behind the last. Lives as long as the graph. */
+const char *coord_graph_name(const struct coord_graph *graph,
+                             size_t position);
+
+/**
+ * The worst state among the checks of a service: passing if it has none, critical if it is not
+ * registered, and behind the last.
+ */
+coord_check_state coord_graph_state(const struct coord_graph *graph,
+                                    size_t position);
+
+/**
+ * The state of a service lowered by what it needs: critical if something that it requires is, or
+ * is not registered; warning if that is so of something that it can do without.
+ */
+coord_check_state coord_graph_effective_state(const struct coord_graph *graph,
+                                              size_t position);
+
+/**
+ * The wave a service can be started in, from 0: as soon as the waves before are up. -1 if it is
+ * not registered, and behind the last.
+ */
+int32_t coord_graph_wave(const struct coord_graph *graph,
+                         size_t position);
+
+/**
+ * The nearest services that are why the effective state is worse than the own one; NULL behind the
+ * last. Lives as long as the graph, and is not to be released.
+ */
+const struct coord_strings *coord_graph_because(const struct coord_graph *graph,
+                                                size_t position);
+
+/**
+ * What a service requires; NULL behind the last. Lives as long as the graph, and is not to be
+ * released.
+ */
+const struct coord_strings *coord_graph_required(const struct coord_graph *graph,
+                                                 size_t position);
+
+/**
+ * What a service uses and can do without; NULL behind the last. Lives as long as the graph, and is
+ * not to be released.
+ */
+const struct coord_strings *coord_graph_optional(const struct coord_graph *graph,
+                                                 size_t position);
+
+/** All of it as the server told it, in JSON; NULL for NULL. Lives as long as the graph. */
+const char *coord_graph_json(const struct coord_graph *graph);
+
+/** Releases a graph. NULL is fine. */
+void coord_graph_free(struct coord_graph *graph);
 
 /** Where the value is; never NULL except for NULL. Lives as long as the pair. */
 const uint8_t *coord_pair_data(const struct coord_pair *pair);

@@ -20,8 +20,8 @@ use crate::status::{self, coord_status};
 /// length that was computed wrongly is far beyond it.
 const DATA_BYTES_MAX: usize = 64 << 20;
 
-/// The most texts one argument may have, for the same reasons.
-const TEXTS_MAX: usize = 1 << 16;
+/// The most texts or the like one argument may have, for the same reasons.
+const ITEMS_MAX: usize = 1 << 16;
 
 /// Why a call failed: a status, a text, and what a server said.
 #[derive(Debug)]
@@ -219,23 +219,37 @@ pub(crate) unsafe fn optional_bytes(
 /// Texts of the caller, as an array.
 ///
 /// # Safety
-/// `items` is NULL or points to `count` texts, each as for [`text`].
+/// `texts` is NULL or points to `count` texts, each as for [`text`].
 pub(crate) unsafe fn texts<'a>(
-    items: *const *const c_char,
+    texts: *const *const c_char,
     count: usize,
     name: &str,
 ) -> Result<Vec<&'a str>, Failure> {
-    not_above(TEXTS_MAX, count, name)?;
+    // SAFETY: passed on.
+    let texts = unsafe { items(texts, count, name) }?;
+    // SAFETY: passed on.
+    texts.iter().map(|item| unsafe { text(*item, name) }).collect()
+}
+
+/// An array of the caller; NULL with 0 is empty.
+///
+/// # Safety
+/// `items` is NULL or points to `count` values that live as long as the call,
+/// unless there are more than can be meant: then it is not looked at.
+pub(crate) unsafe fn items<'a, T>(
+    items: *const T,
+    count: usize,
+    name: &str,
+) -> Result<&'a [T], Failure> {
+    not_above(ITEMS_MAX, count, name)?;
     if count == 0 {
-        return Ok(Vec::new());
+        return Ok(&[]);
     }
     if items.is_null() {
         return Err(Failure::null(name));
     }
     // SAFETY: not NULL, and the caller promises that many.
-    let items = unsafe { std::slice::from_raw_parts(items, count) };
-    // SAFETY: passed on.
-    items.iter().map(|item| unsafe { text(*item, name) }).collect()
+    Ok(unsafe { std::slice::from_raw_parts(items, count) })
 }
 
 /// How long to wait; negative means `default`.

@@ -26,6 +26,13 @@ fn the_consul_section_holds() {
 }
 
 #[test]
+fn the_graph_section_holds() {
+    // What it allocates is tried under valgrind with the Consul section.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    try_linkages("tests/c/graph.c", &[], folder.path());
+}
+
+#[test]
 fn https_is_spoken_from_c() {
     let certificates = top().join("tests/fixtures/certificates");
     let certificates = certificates.to_str().expect("a path of text");
@@ -57,6 +64,21 @@ fn the_document_example_does_what_it_says() {
     for line in ["read /test: \"data\"", "found the service \"test\" at 127.0.0.1:8500"] {
         assert!(said.contains(line), "no {line:?} in\n{said}");
     }
+}
+
+#[test]
+fn the_graph_example_tells_the_order_and_who_suffers() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let said = try_linkages("examples/c/start_order.c", &["--embedded"], folder.path());
+    let lines: Vec<_> = said.lines().collect();
+    let expected = [
+        "start db",
+        "start api",
+        "start web",
+        "api is critical because of db",
+        "web is critical because of db",
+    ];
+    assert_eq!(lines, expected);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The sources in the order in which the header shows them.
-const SECTIONS: [&str; 22] = [
+const SECTIONS: [&str; 23] = [
     "status",
     "error",
     "string",
@@ -26,6 +26,7 @@ const SECTIONS: [&str; 22] = [
     "consul/service",
     "consul/instances",
     "consul/check",
+    "consul/graph",
     "consul/pair",
     "consul/kv",
     "consul/session",

@@ -24,6 +24,21 @@ static void a_service_is_registered_found_and_gone(coord_consul *consul) {
     EXPECT_STATUS(COORD_NOT_FOUND, coord_consul_deregister(consul, "web-1", &error));
 }
 
+/* The rest of the graph is tried in graph.c, without valgrind. */
+static void a_graph_is_given_and_released(coord_consul *consul) {
+    const coord_dependency needs[] = {{"db", "primary", false}, {"cache", NULL, true}};
+    coord_graph *graph = NULL;
+
+    EXPECT_OK(coord_consul_register_with_dependencies(consul, "web", NULL, NULL, 0, NULL, 0, needs,
+                                                      2, 0, &error));
+    EXPECT_STATUS(COORD_TIMEOUT, coord_consul_wait_ready(consul, "web", 1, &error));
+    EXPECT_OK(coord_consul_graph(consul, NULL, NULL, 0, &graph, &error));
+    EXPECT(coord_graph_count(graph) == 3 && strcmp(coord_graph_name(graph, 2), "web") == 0);
+    EXPECT(coord_strings_count(coord_graph_required(graph, 2)) == 1);
+    coord_graph_free(graph);
+    EXPECT_OK(coord_consul_deregister(consul, "web", &error));
+}
+
 static coord_check_state state_of(coord_consul *consul, const char *name) {
     coord_services *found = NULL;
     EXPECT_OK(coord_consul_health_service(consul, name, false, NULL, 0, &found, &error));
@@ -136,6 +151,7 @@ int main(void) {
     coord_server *server = start_member();
     coord_consul *consul = open_consul(server);
     a_service_is_registered_found_and_gone(consul);
+    a_graph_is_given_and_released(consul);
     a_check_is_as_last_reported(consul);
     keys_are_set_read_listed_and_deleted(consul);
     a_lock_has_one_holder(consul);

@@ -75,6 +75,7 @@ static void a_consul_client_is_used(void) {
     coord_pair *pair = NULL;
     coord_strings *keys = NULL;
     coord_services *services = NULL;
+    coord_graph *graph = NULL;
     char *session = NULL;
     bool held = false;
     EXPECT_OK(coord_consul_connect(http_address, NULL, &consul, &error));
@@ -85,11 +86,14 @@ static void a_consul_client_is_used(void) {
     EXPECT_OK(coord_consul_register(consul, "web", NULL, NULL, 80, NULL, 0, 60000, &error));
     EXPECT_OK(coord_consul_check_update(consul, "service:web", 0, NULL, &error));
     EXPECT_OK(coord_consul_health_service(consul, "web", false, NULL, 0, &services, &error));
+    EXPECT_OK(coord_consul_wait_ready(consul, "web", 60000, &error));
+    EXPECT_OK(coord_consul_graph(consul, NULL, NULL, 0, &graph, &error));
     EXPECT_OK(coord_consul_deregister(consul, "web", &error));
     EXPECT_OK(coord_consul_kv_delete(consul, "k", false, &error));
     EXPECT_OK(coord_consul_session_destroy(consul, session, &error));
     EXPECT_OK(coord_consul_close(consul, &error));
     coord_string_free(session);
+    coord_graph_free(graph);
     coord_services_free(services);
     coord_strings_free(keys);
     coord_pair_free(pair);

@@ -1,6 +1,7 @@
 //! A client of Consul's HTTP API: opening, closing, waiting for changes.
 
 pub mod check;
+pub mod graph;
 pub mod instances;
 pub mod kv;
 pub mod pair;

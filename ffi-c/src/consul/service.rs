@@ -1,9 +1,11 @@
 //! Registering services with the agent, and finding them.
 
 use std::ffi::c_char;
+use std::ptr;
 
 use coord_core::client::consul::{Check, ServiceDefinition};
 
+use super::graph::{coord_dependency, dependencies};
 use super::instances::coord_services;
 use super::{client, coord_consul, not_found, waiting};
 use crate::boundary::{self, Failure, guard, put, required};
@@ -38,29 +40,92 @@ pub unsafe extern "C" fn coord_consul_register(
     ttl_ms: u64,
     error: *mut *mut coord_error,
 ) -> coord_status {
-    let body = || {
-        // SAFETY: promised by the caller.
-        let (client, name, id, address, tags) = unsafe {
-            (
-                client(consul)?,
-                boundary::text(name, "name")?,
-                boundary::optional_text(id, "id")?,
-                boundary::optional_text(address, "address")?,
-                boundary::texts(tags, tag_count, "tags")?,
-            )
-        };
-        let service = ServiceDefinition {
-            id: id.map(str::to_owned),
-            address: address.map(str::to_owned),
-            port: Some(port).filter(|port| *port > 0),
-            tags: tags.into_iter().map(str::to_owned).collect(),
-            checks: (ttl_ms > 0).then(|| Check::ttl(&format!("{ttl_ms}ms"))).into_iter().collect(),
-            ..ServiceDefinition::named(name)
-        };
-        client.agent_service_register(&service, None).map_err(Failure::from)
+    // SAFETY: promised by the caller.
+    let body = || unsafe {
+        register(consul, name, id, address, port, tags, tag_count, ptr::null(), 0, ttl_ms)
     };
     // SAFETY: promised by the caller.
     unsafe { guard(error, body) }
+}
+
+/// Registers a service as coord_consul_register does, with what it depends on. Needs a member of
+/// libcoord: a genuine Consul refuses it.
+///
+/// depends_on        `depends_on_count` services, registered or not; NULL with 0 for none.
+/// Returns           as coord_consul_register; COORD_HTTP also if that would close a cycle, which
+///                   the error names.
+///
+/// # Safety
+/// Pointers are NULL or valid; texts are NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn coord_consul_register_with_dependencies(
+    consul: *const coord_consul,
+    name: *const c_char,
+    id: *const c_char,
+    address: *const c_char,
+    port: u16,
+    tags: *const *const c_char,
+    tag_count: usize,
+    depends_on: *const coord_dependency,
+    depends_on_count: usize,
+    ttl_ms: u64,
+    error: *mut *mut coord_error,
+) -> coord_status {
+    // SAFETY: promised by the caller.
+    let body = || unsafe {
+        register(
+            consul,
+            name,
+            id,
+            address,
+            port,
+            tags,
+            tag_count,
+            depends_on,
+            depends_on_count,
+            ttl_ms,
+        )
+    };
+    // SAFETY: promised by the caller.
+    unsafe { guard(error, body) }
+}
+
+/// # Safety
+/// As coord_consul_register_with_dependencies.
+#[expect(clippy::too_many_arguments, reason = "they are those of the exported functions")]
+unsafe fn register(
+    consul: *const coord_consul,
+    name: *const c_char,
+    id: *const c_char,
+    address: *const c_char,
+    port: u16,
+    tags: *const *const c_char,
+    tag_count: usize,
+    depends_on: *const coord_dependency,
+    depends_on_count: usize,
+    ttl_ms: u64,
+) -> Result<(), Failure> {
+    // SAFETY: promised by the caller.
+    let (client, name, id, address, tags, depends_on) = unsafe {
+        (
+            client(consul)?,
+            boundary::text(name, "name")?,
+            boundary::optional_text(id, "id")?,
+            boundary::optional_text(address, "address")?,
+            boundary::texts(tags, tag_count, "tags")?,
+            dependencies(depends_on, depends_on_count)?,
+        )
+    };
+    let service = ServiceDefinition {
+        id: id.map(str::to_owned),
+        address: address.map(str::to_owned),
+        port: Some(port).filter(|port| *port > 0),
+        tags: tags.into_iter().map(str::to_owned).collect(),
+        checks: (ttl_ms > 0).then(|| Check::ttl(&format!("{ttl_ms}ms"))).into_iter().collect(),
+        depends_on,
+        ..ServiceDefinition::named(name)
+    };
+    client.agent_service_register(&service, None).map_err(Failure::from)
 }
 
 /// Removes a service and its checks from the agent.
