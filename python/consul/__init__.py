@@ -20,6 +20,7 @@ from ._agent import Agent
 from ._arguments import text
 from ._catalog import Catalog, Health
 from ._check import Check
+from ._coord import Coord, Graph
 from ._kv import KV, Txn
 from ._session import Event, Session, Status
 from ._transport import Transport
@@ -92,6 +93,7 @@ class Consul:
         self.agent = Agent(transport)
         self.catalog = Catalog(transport)
         self.health = Health(transport)
+        self.coord = Coord(transport)
         self.session = Session(transport)
         self.status = Status(transport)
         close_at_exit(self)
@@ -149,6 +151,7 @@ __all__ = [
     "ClientError",
     "Consul",
     "ConsulException",
+    "Graph",
     "NotFound",
     "Timeout",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from libcoord import _native
 
 from ._arguments import below, optional_text, require, text, texts
 from ._check import Check
+from ._coord import Dependency, dependencies
 from ._transport import Param, Response, Transport
 from .exceptions import translate
 
@@ -93,6 +94,7 @@ class Service:
         *arguments: Any,
         token: str | None = None,
         replace_existing_checks: bool = False,
+        depends_on: Iterable[Dependency] | None = None,
         **named: Any,
     ) -> bool:
         """Registers a service on the agent; registering the same id again
@@ -109,8 +111,14 @@ class Service:
         the service's address and the id is the name; otherwise it is the id,
         as in py-consul. ``service_id=`` is always the id.
 
+        ``depends_on``, which py-consul does not have, is what the service
+        needs: names, ``'cache?'`` for one that it can do without, or objects
+        ``{'Name': 'db', 'Tag': 'primary'}``. Whoever closes a cycle is refused
+        (``BadRequest``). See ``coord``.
+
         >>> consul.agent.service.register('web', '10.0.0.1:80')      # doctest: +SKIP
         >>> consul.agent.service.register('web', service_id='web-2', port=81)  # doctest: +SKIP
+        >>> consul.agent.service.register('web', depends_on=['db', 'cache?'])  # doctest: +SKIP
         """
         given = _bind(arguments, named)
         token = token if token is not None else given.pop("token", None)
@@ -127,6 +135,8 @@ class Service:
         given.update(service_id=service_id, address=address, port=port)
         params: list[Param] = [("replace-existing-checks", "true")] if replace else []
         payload = _service_definition(name, given)
+        if depends_on is not None:
+            payload["dependson"] = dependencies(depends_on)
         _ok(self._transport.put("/v1/agent/service/register", params, payload, token))
         self._transport.native.registered(name, service_id, address, port)
         return True

@@ -14,6 +14,9 @@ _Ace = tuple[int, str, str]
 _Mode = tuple[str, bool, int]
 _Operation = tuple[str, str, bytes | None, int, list[_Ace] | None, _Mode | None]
 
+#: What is told where a server keeps no graph of services.
+NO_GRAPH: str
+
 class Failure(Exception):
     """``args`` is ``(kind, message, detail)``: the kind as in ``libcoord.errors``, or
     ``zookeeper`` or ``unreached`` with ``(code, index)``, or ``http`` with ``(status, body)``."""
@@ -149,4 +152,8 @@ class ConsulClient:
         self, name: str, id: str | None, address: str | None, port: int | None
     ) -> None: ...
     def deregister_service(self, id_or_name: str, token: str | None) -> bool: ...
+    def wait_ready(self, name: str, timeout: float | None, token: str | None) -> str | None:
+        """Why it is not ready after all that time; ``None`` once it is."""
+
+    def start_order(self, names: list[str] | None, token: str | None) -> list[str]: ...
     def close(self) -> None: ...

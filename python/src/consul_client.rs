@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use coord_core::Error;
 use coord_core::client::consul::registration::{GivenId, RegistrationRules};
-use coord_core::client::consul::{Method, Request, Response, Settings, blocking};
+use coord_core::client::consul::{
+    Method, ReadOptions, Readiness, Request, Response, Settings, blocking,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -153,6 +155,41 @@ impl ConsulClient {
         let agent = self.agent.get()?;
         let client = agent.client.inner();
         agent.wait(py, client.deregister_service(&agent.rules, id_or_name, token))
+    }
+
+    /// Waits until all that a service requires is passing; why it is not, if
+    /// that takes longer than `timeout` seconds.
+    #[pyo3(signature = (name, timeout, token))]
+    fn wait_ready(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        timeout: Option<f64>,
+        token: Option<&str>,
+    ) -> PyResult<Option<String>> {
+        let agent = self.agent.get()?;
+        let limit = timeout.map(|seconds| {
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|_| PyValueError::new_err("the time to wait is no number of seconds"))
+        });
+        let waited = agent.client.inner().wait_ready(name, limit.transpose()?, token);
+        Ok(match agent.wait(py, waited)? {
+            Readiness::Ready => None,
+            Readiness::Waiting(why) => Some(why),
+        })
+    }
+
+    /// The names, each behind everything it needs; all services without them.
+    #[pyo3(signature = (names, token))]
+    fn start_order(
+        &self,
+        py: Python<'_>,
+        names: Option<Vec<String>>,
+        token: Option<String>,
+    ) -> PyResult<Vec<String>> {
+        let agent = self.agent.get()?;
+        let options = ReadOptions { token, ..ReadOptions::default() };
+        agent.wait(py, agent.client.inner().start_order(names.as_deref(), &options))
     }
 
     /// Ends calls in progress and joins the thread; twice is fine.

@@ -30,6 +30,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("NO_GRAPH", coord_core::client::consul::NO_GRAPH)?;
         super::error::export(module)
     }
 }
