@@ -21,6 +21,7 @@ import jute
 HERE = pathlib.Path(__file__).resolve().parent
 SECONDS_MAX = 120
 SYNC = 9
+AXE = "4.14.1"
 
 
 def made(name, sources, make):
@@ -96,6 +97,17 @@ def node_program():
         tool("npm", "install", "--silent", "--no-audit", "--no-fund", cwd=folder)
 
     return ["node", str(made("node-client", sources, make) / "client.js")]
+
+
+def axe():
+    """The text of axe-core, which looks for what keeps people from using a page."""
+    def make(folder):
+        install = ["npm", "install", "--prefix", folder, "--no-save", "--no-package-lock",
+                   "--ignore-scripts", "--silent", "--no-audit", "--no-fund"]  # fmt: skip
+        tool(*install, f"axe-core@{AXE}", cwd=folder)
+
+    folder = made(f"axe-core-{AXE}", [], make)
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
 def go_program():

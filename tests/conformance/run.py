@@ -31,6 +31,7 @@ SUITES = [
     ("test_go_consul", None),
     ("test_node_consul", None),
     ("test_page", None),
+    ("test_page_graph", None),
     ("test_dig", None),
     ("test_dns_users", None),
     ("test_patroni", "patroni"),

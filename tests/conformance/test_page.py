@@ -85,6 +85,7 @@ class Page(unittest.TestCase):
             "Node": ELEMENT, "Address": SCRIPT, "NodeMeta": {"a": hostile},
             "Service": {
                 "ID": SCRIPT, "Service": ELEMENT, "Tags": [hostile], "Meta": {"b": hostile},
+                "DependsOn": [{"Name": SCRIPT, "Tag": hostile}],
             },
             "Checks": [{
                 "CheckID": "c", "Name": hostile, "Status": "critical", "Output": hostile,
@@ -98,6 +99,8 @@ class Page(unittest.TestCase):
         shown = [
             ("/ui/services", ELEMENT, hostile),
             (f"/ui/services?name={key}", ELEMENT, hostile),
+            ("/ui/graph", ELEMENT, SCRIPT),
+            (f"/ui/graph?name={key}", ELEMENT, hostile),
             ("/ui/nodes", ELEMENT, SCRIPT),
             (f"/ui/nodes?name={key}", ELEMENT, hostile),
             ("/ui/keys", ELEMENT, f"{ELEMENT}/"),
@@ -287,7 +290,7 @@ class Loss(unittest.TestCase):
 class Looks(unittest.TestCase):
     """What can be measured of how it looks; the rest is for eyes."""
 
-    VIEWS = ["services", "services?name=consul", "nodes", "keys", "keys?key=wide", "sessions", "members"]
+    VIEWS = ["services", "services?name=consul", "graph", "nodes", "keys", "keys?key=wide", "sessions", "members"]
 
     def test_it_fits_a_phone_and_is_dark_where_the_system_is(self):
         with Cluster(settings=["ui.enabled=true", "node_name=" + 6 * "long_name_"]) as cluster:

@@ -31,6 +31,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
+const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// The document, which names the others.
 const DOCUMENT: (&str, &str) = (HTML, include_str!("page/index.html"));
@@ -45,6 +46,13 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("screen.js", SCRIPT, include_str!("page/screen.js")),
     ("services.js", SCRIPT, include_str!("page/services.js")),
     ("nodes.js", SCRIPT, include_str!("page/nodes.js")),
+    ("graph.js", SCRIPT, include_str!("page/graph.js")),
+    ("dependencies.js", SCRIPT, include_str!("page/dependencies.js")),
+    ("picture.js", SCRIPT, include_str!("page/picture.js")),
+    ("layout.js", SCRIPT, include_str!("page/layout.js")),
+    // Somebody else's, as it was published, with its licence.
+    ("dagre.esm.js", SCRIPT, include_str!("page/dagre.esm.js")),
+    ("dagre.esm.js.LEGAL.txt", PLAIN, include_str!("page/dagre.esm.js.LEGAL.txt")),
     ("keys.js", SCRIPT, include_str!("page/keys.js")),
     ("value.js", SCRIPT, include_str!("page/value.js")),
     ("sessions.js", SCRIPT, include_str!("page/sessions.js")),

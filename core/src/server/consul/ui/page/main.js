@@ -5,6 +5,7 @@
 
 import { ask } from "./ask.js";
 import { follow } from "./follow.js";
+import { graph } from "./graph.js";
 import { keys } from "./keys.js";
 import { members } from "./members.js";
 import { node, nodes } from "./nodes.js";
@@ -15,6 +16,7 @@ import { sessions } from "./sessions.js";
 const VIEWS = [
   ["services", "Services"],
   ["nodes", "Nodes"],
+  ["graph", "Dependencies"],
   ["keys", "Keys"],
   ["sessions", "Sessions"],
   ["members", "Members"],
@@ -29,6 +31,8 @@ function view() {
       return { tab: "services", ...(name === null ? services() : service(name)) };
     case "nodes":
       return { tab: "nodes", ...(name === null ? nodes() : node(name)) };
+    case "graph":
+      return { tab: "graph", ...graph(name) };
     case "keys":
       return { tab: "keys", ...keys(searchParams.get("prefix") ?? "", searchParams.get("key")) };
     case "sessions":

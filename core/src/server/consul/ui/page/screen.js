@@ -4,7 +4,7 @@
 const ATTRIBUTES = new Set([
   "class", "href", "id", "for", "type", "placeholder", "role", "scope", "tabindex", "title",
   "value", "autocomplete", "spellcheck", "aria-label", "aria-live", "aria-pressed",
-  "aria-current", "data-label", "datetime",
+  "aria-current", "aria-hidden", "data-label", "datetime",
 ]);
 
 /** An element; children are elements, text, or nothing. */
@@ -178,12 +178,13 @@ export function narrowed(label, redraw, step = 200) {
     limit += step;
     redraw();
   });
+  const word = () => input.value.trim().toLowerCase();
   /** Those items whose text has the word, and not too many of them. */
   const pick = (items, textOf, one, many) => {
-    const word = input.value.trim().toLowerCase();
-    const fitting = word ? items.filter((item) => textOf(item).toLowerCase().includes(word)) : items;
+    const sought = word();
+    const fitting = sought ? items.filter((item) => textOf(item).toLowerCase().includes(sought)) : items;
     const shown = fitting.slice(0, limit);
-    const of = word ? ` of ${items.length}` : "";
+    const of = sought ? ` of ${items.length}` : "";
     const cut = shown.length < fitting.length ? `, ${shown.length} shown` : "";
     const told = `${fitting.length}${of} ${items.length === 1 ? one : many}${cut}`;
     // What is said twice would be read out twice.
@@ -192,5 +193,5 @@ export function narrowed(label, redraw, step = 200) {
     more.textContent = `Show ${Math.min(step, fitting.length - shown.length)} more`;
     return shown;
   };
-  return { bar: make("div", { class: "bar" }, input, count), more, pick };
+  return { bar: make("div", { class: "bar" }, input, count), more, pick, word };
 }

@@ -41,7 +41,7 @@ export function service(name) {
   const list = make("ul", { class: "cards" });
   return {
     title: name,
-    above: make("p", { class: "above" }, link("Services", "services")),
+    above: make("p", { class: "above" }, link("Services", "services"), " · ", link("Its dependencies", "graph", { name })),
     content: [none, list],
     question: { get path() { return `/v1/health/service/${part(name)}`; } },
     shown({ data }) {
