@@ -43,6 +43,8 @@ impl Agent {
         let proxy = sidecar::beside(&definition, *proxy, &self.local())?;
         let validated = validate::service(proxy.clone())?;
         validated.checks.iter().try_for_each(|check| self.refuse_script(check))?;
+        // The service itself needs what its proxy reaches for it.
+        let definition = sidecar::needing_upstreams(definition, &proxy);
         self.register_one(definition, replace_checks).await?;
         self.register_one(proxy, replace_checks).await
     }

@@ -94,6 +94,31 @@ fn services_say_what_they_depend_on_and_the_graph_tells_it() {
 }
 
 #[test]
+fn upstreams_of_proxies_are_dependencies_of_them_and_of_the_service_beside() {
+    let member = member();
+    let upstreams = json!({"Upstreams": [{"DestinationName": "db", "LocalBindPort": 9}]});
+    let sidecar = json!({"SidecarService": {"Proxy": upstreams}});
+    agent(&member, &json!({"Name": "web", "Port": 80, "Connect": sidecar}));
+    let service = json!({"Service": "gate", "Kind": "connect-proxy", "Port": 5,
+                         "Proxy": {"DestinationServiceName": "api",
+                                   "Upstreams": [{"DestinationName": "cache"}]}});
+    let body = json!({"Node": "ext", "Address": "10.0.0.9", "Service": service});
+    member.put("/v1/catalog/register", body.to_string()).says(200, "true");
+    let needs = |name: &str| {
+        let around = member.json(&format!("/v1/coord/graph/{name}"));
+        let needs = around["Needs"].as_array().unwrap().iter();
+        needs.map(|one| one["Name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(needs("web"), ["db"]);
+    assert_eq!(needs("web-sidecar-proxy"), ["db"]);
+    assert_eq!(needs("gate"), ["cache"]);
+    let closing = json!({"Name": "db", "DependsOn": ["web"]}).to_string();
+    let refused = member.put("/v1/agent/service/register", closing);
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("dependency cycle: "), "{}", refused.text());
+}
+
+#[test]
 fn a_cycle_is_refused_over_every_way_to_register() {
     let member = member();
     catalog(&member, "web", &json!(["api"]));

@@ -127,7 +127,7 @@ impl ServiceDefinition {
             socket_path: self.socket_path.as_str().into(),
             proxy: self.proxy.as_str().into(),
             connect: self.connect.as_str().into(),
-            depends_on: self.depends_on.iter().map(DependencyDefinition::to_catalog).collect(),
+            depends_on: dependency::with_upstreams(&self.depends_on, &self.proxy),
         }
     }
 }

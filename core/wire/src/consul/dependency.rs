@@ -1,13 +1,15 @@
 //! `DependsOn`: what a service depends on, as registrations say it.
 //!
 //! A list of names, or of objects with `Name`, `Optional` and `Tag`, or of both.
-//! A name with a question mark behind it is optional, as in metadata.
+//! A name with a question mark behind it is optional, as in metadata. A proxy depends
+//! on its upstreams as well.
 
 use coord_state::consul::Dependency;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::decode::{DecodeError, Fields};
+use super::proxy::upstreams;
 
 /// One dependency, in the form in which the agent keeps it on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,19 @@ impl DependencyDefinition {
             tag: self.tag.as_str().into(),
         }
     }
+}
+
+/// What a service declares, and what its proxy does, by the JSON text that is kept of
+/// that: as the catalog takes both. An upstream that is declared as well is what the
+/// declaration says.
+pub(super) fn with_upstreams(declared: &[DependencyDefinition], proxy: &str) -> Vec<Dependency> {
+    let mut all: Vec<Dependency> = declared.iter().map(DependencyDefinition::to_catalog).collect();
+    for name in upstreams(proxy) {
+        if !all.iter().any(|other| other.name.eq_ignore_ascii_case(&name)) {
+            all.push(Dependency { name: name.into(), optional: false, tag: Box::default() });
+        }
+    }
+    all
 }
 
 /// Takes `DependsOn`.
@@ -78,6 +93,19 @@ mod tests {
         let expected = expected.map(|(name, is, tag)| (name.to_owned(), is, tag.to_owned()));
         assert_eq!(all.unwrap(), expected);
         assert_eq!(parsed(r#"{"DependsOn":null}"#).unwrap(), []);
+    }
+
+    #[test]
+    fn upstreams_are_dependencies_unless_they_are_declared_as_something_else() {
+        let declared =
+            [DependencyDefinition { name: "Cache".to_owned(), optional: true, tag: String::new() }];
+        let proxy = r#"{"Upstreams":[{"DestinationName":"db"},{"DestinationName":"cache"}]}"#;
+        let all: Vec<_> = with_upstreams(&declared, proxy)
+            .into_iter()
+            .map(|one| (one.name.into_string(), one.optional))
+            .collect();
+        assert_eq!(all, [("Cache".to_owned(), true), ("db".to_owned(), false)]);
+        assert_eq!(with_upstreams(&[], ""), []);
     }
 
     #[test]

@@ -25,8 +25,9 @@ pub fn destination(proxy: &str) -> Cow<'_, str> {
 
 /// The services that a proxy lets its own reach, by the JSON text that is kept of the
 /// proxy (`CatalogService::proxy`): the names of its upstreams, each once, sorted.
-/// Prepared queries are none, nor are services of other datacenters than this one.
-pub fn upstreams(proxy: &str, datacenter: &str) -> Vec<String> {
+/// Prepared queries are none. Nor are upstreams with a datacenter: most name another
+/// one, of whose services nothing is known here.
+pub fn upstreams(proxy: &str) -> Vec<String> {
     #[derive(Deserialize, Default)]
     #[serde(rename_all = "PascalCase", default)]
     struct Upstreams {
@@ -39,15 +40,17 @@ pub fn upstreams(proxy: &str, datacenter: &str) -> Vec<String> {
         destination_name: String,
         datacenter: String,
     }
-    let kept: Upstreams = serde_json::from_str(proxy).unwrap_or_default();
-    let mut names: Vec<String> = Vec::new();
-    for upstream in kept.upstreams {
-        let is_service = matches!(&*upstream.destination_type, "" | "service");
-        let is_here = upstream.datacenter.is_empty() || upstream.datacenter == datacenter;
-        if is_service && is_here && !upstream.destination_name.is_empty() {
-            names.push(upstream.destination_name);
-        }
+    if proxy.is_empty() {
+        return Vec::new();
     }
+    let kept: Upstreams = serde_json::from_str(proxy).unwrap_or_default();
+    let is_counted = |upstream: &Upstream| {
+        matches!(&*upstream.destination_type, "" | "service")
+            && upstream.datacenter.is_empty()
+            && !upstream.destination_name.is_empty()
+    };
+    let counted = kept.upstreams.into_iter().filter(is_counted);
+    let mut names: Vec<String> = counted.map(|upstream| upstream.destination_name).collect();
     names.sort();
     names.dedup();
     names
@@ -188,11 +191,10 @@ mod tests {
             {"DestinationType": "prepared_query", "DestinationName": "q"},
             {"DestinationName": "db", "LocalBindPort": 2},
             {"DestinationName": "far", "Datacenter": "dc9"},
-            {"DestinationName": "near", "Datacenter": "dc1"},
             {"LocalBindPort": 3}]});
         let kept = kept(given).unwrap().unwrap().to_string();
-        assert_eq!(upstreams(&kept, "dc1"), ["cache", "db", "near"]);
-        assert!(upstreams("", "dc1").is_empty() && upstreams("{}", "dc1").is_empty());
+        assert_eq!(upstreams(&kept), ["cache", "db"]);
+        assert!(upstreams("").is_empty() && upstreams("{}").is_empty());
     }
 
     #[test]
