@@ -137,16 +137,18 @@ impl Catalog {
 
     fn graph_of(&self, names: BTreeMap<&str, Option<Slot>>) -> GraphView {
         let graph = self.graph_table();
-        let places: BTreeMap<Slot, usize> = names
-            .values()
-            .enumerate()
-            .filter_map(|(place, slot)| Some(((*slot)?, place)))
-            .collect();
+        let mut places: Vec<Option<usize>> = Vec::new();
+        places.resize(graph.vertices.len(), None);
+        for (place, slot) in names.values().enumerate() {
+            if let Some(slot) = slot {
+                places[*slot] = Some(place);
+            }
+        }
         let services = names.iter().map(|(name, slot)| {
             let vertex = slot.map(|slot| &graph.vertices[slot]);
             let edges = vertex.into_iter().flat_map(|vertex| &vertex.needs);
             let mut needs: Vec<GraphNeed> = edges
-                .filter_map(|(target, edge)| Some((*places.get(target)?, edge)))
+                .filter_map(|(target, edge)| Some((places[*target]?, edge)))
                 .flat_map(|(service, edge)| {
                     edge.0.iter().map(move |(tag, count)| GraphNeed {
                         service,
@@ -172,24 +174,28 @@ impl Graph {
         &self,
         starts: impl IntoIterator<Item = Slot>,
         next: impl Fn(&super::Vertex, &mut Vec<Slot>),
-    ) -> BTreeSet<Slot> {
-        let mut found: BTreeSet<Slot> = starts.into_iter().collect();
-        let mut open: Vec<Slot> = found.iter().copied().collect();
-        let mut more = Vec::new();
-        while let Some(slot) = open.pop() {
-            next(&self.vertices[slot], &mut more);
-            open.extend(more.drain(..).filter(|slot| found.insert(*slot)));
+    ) -> Vec<Slot> {
+        let mut seen: Vec<bool> = Vec::new();
+        seen.resize(self.vertices.len(), false);
+        let mut found: Vec<Slot> = Vec::new();
+        let mut more: Vec<Slot> = starts.into_iter().collect();
+        let mut at = 0;
+        loop {
+            found.extend(more.drain(..).filter(|slot| !core::mem::replace(&mut seen[*slot], true)));
+            let Some(slot) = found.get(at) else { return found };
+            next(&self.vertices[*slot], &mut more);
+            at += 1;
         }
-        found
     }
 
     /// Whether it holds for anything that `start` requires, directly or not.
     fn any_required(&self, start: Slot, holds: impl Fn(Slot) -> bool) -> bool {
-        let mut found = BTreeSet::from([start]);
+        let mut seen: Vec<bool> = Vec::new();
+        seen.resize(self.vertices.len(), false);
         let mut open = Vec::from([start]);
         while let Some(slot) = open.pop() {
             for (needed, edge) in &self.vertices[slot].needs {
-                if edge.is_required() && found.insert(*needed) {
+                if edge.is_required() && !core::mem::replace(&mut seen[*needed], true) {
                     if holds(*needed) {
                         return true;
                     }
@@ -312,9 +318,11 @@ impl GraphView {
         let required = breadth_first(&edges, center, |optional| !optional);
         breadth_first(&edges, center, |_| true)
             .into_iter()
+            .zip(required)
+            .enumerate()
             .filter(|(place, _)| *place != center)
-            .map(|(place, distance)| {
-                (place, Reach { distance, optional: !required.contains_key(&place) })
+            .filter_map(|(place, (distance, required))| {
+                Some((place, Reach { distance: distance?, optional: required.is_none() }))
             })
             .collect()
     }
@@ -325,13 +333,15 @@ fn breadth_first(
     edges: &[Vec<(usize, bool)>],
     start: usize,
     follow: impl Fn(bool) -> bool,
-) -> BTreeMap<usize, usize> {
-    let mut distances = BTreeMap::from([(start, 0)]);
+) -> Vec<Option<usize>> {
+    let mut distances: Vec<Option<usize>> = Vec::new();
+    distances.resize(edges.len(), None);
+    distances[start] = Some(0);
     let mut open = VecDeque::from([(start, 0)]);
     while let Some((place, distance)) = open.pop_front() {
         for (next, optional) in &edges[place] {
-            if follow(*optional) && !distances.contains_key(next) {
-                distances.insert(*next, distance + 1);
+            if follow(*optional) && distances[*next].is_none() {
+                distances[*next] = Some(distance + 1);
                 open.push_back((*next, distance + 1));
             }
         }
