@@ -9,7 +9,7 @@ import unittest
 
 import consul as module
 from consul import Consul
-from support import EXAMPLES, WithServer, run_python
+from support import EXAMPLES, WithServer, blocking_queries, eventually, run_python
 
 WAITING = """
 import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -18,7 +18,7 @@ server = libcoord.Server()
 host, port = server.http.split(':')
 client = consul.Consul(host, int(port))
 client.agent.service.register('web', depends_on=['db'])
-print('waiting', flush=True)
+print('waiting', server.http, flush=True)
 try:
     client.coord.wait_ready('web', timeout=600)
 except KeyboardInterrupt:
@@ -164,7 +164,9 @@ class Graph(WithServer):
             [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
-            self.assertEqual(process.stdout.readline(), "waiting\n")
+            said, address = process.stdout.readline().split()
+            self.assertEqual(said, "waiting")
+            eventually("the call waits", lambda: blocking_queries(address))
             process.send_signal(signal.SIGINT)
             said, complained = process.communicate(timeout=60)
         finally:
