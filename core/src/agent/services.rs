@@ -6,6 +6,7 @@ use coord_state::Rejection;
 use coord_state::consul::{ConsulCommand, ConsulRejection, NewCheck, NewService, Registration};
 use coord_wire::consul::agent::ServiceDefinition;
 use coord_wire::consul::check::CheckDefinition;
+use coord_wire::consul::dependency::add_upstreams;
 
 use super::errors::AgentError;
 use super::ordering::{Ordered, order};
@@ -44,7 +45,7 @@ impl Agent {
         let validated = validate::service(proxy.clone())?;
         validated.checks.iter().try_for_each(|check| self.refuse_script(check))?;
         // The service itself needs what its proxy reaches for it.
-        let definition = sidecar::needing_upstreams(definition, &proxy);
+        add_upstreams(&mut definition.depends_on, &proxy.proxy);
         self.register_one(definition, replace_checks).await?;
         self.register_one(proxy, replace_checks).await
     }

@@ -6,8 +6,7 @@
 use coord_state::consul::DEPENDENCIES_META;
 use coord_wire::consul::agent::ServiceDefinition;
 use coord_wire::consul::check::CheckDefinition;
-use coord_wire::consul::dependency::DependencyDefinition;
-use coord_wire::consul::proxy::{sidecar_proxy, upstreams};
+use coord_wire::consul::proxy::sidecar_proxy;
 
 use super::errors::AgentError;
 use super::registrations::Registrations;
@@ -82,20 +81,6 @@ pub(super) fn beside(
         ];
     }
     Ok(proxy)
-}
-
-/// The service with the upstreams of its proxy among what it depends on.
-pub(super) fn needing_upstreams(
-    mut service: ServiceDefinition,
-    proxy: &ServiceDefinition,
-) -> ServiceDefinition {
-    for name in upstreams(&proxy.proxy) {
-        let known = |other: &DependencyDefinition| other.name.eq_ignore_ascii_case(&name);
-        if !service.depends_on.iter().any(known) {
-            service.depends_on.push(DependencyDefinition { name, ..Default::default() });
-        }
-    }
-    service
 }
 
 /// The port it has, or the first that no service here has.

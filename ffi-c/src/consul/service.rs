@@ -41,11 +41,21 @@ pub unsafe extern "C" fn coord_consul_register(
     error: *mut *mut coord_error,
 ) -> coord_status {
     // SAFETY: promised by the caller.
-    let body = || unsafe {
-        register(consul, name, id, address, port, tags, tag_count, ptr::null(), 0, ttl_ms)
-    };
-    // SAFETY: promised by the caller.
-    unsafe { guard(error, body) }
+    unsafe {
+        coord_consul_register_with_dependencies(
+            consul,
+            name,
+            id,
+            address,
+            port,
+            tags,
+            tag_count,
+            ptr::null(),
+            0,
+            ttl_ms,
+            error,
+        )
+    }
 }
 
 /// Registers a service as coord_consul_register does, with what it depends on. Needs a member of
@@ -71,61 +81,31 @@ pub unsafe extern "C" fn coord_consul_register_with_dependencies(
     ttl_ms: u64,
     error: *mut *mut coord_error,
 ) -> coord_status {
-    // SAFETY: promised by the caller.
-    let body = || unsafe {
-        register(
-            consul,
-            name,
-            id,
-            address,
-            port,
-            tags,
-            tag_count,
+    let body = || {
+        // SAFETY: promised by the caller.
+        let (client, name, id, address, tags, depends_on) = unsafe {
+            (
+                client(consul)?,
+                boundary::text(name, "name")?,
+                boundary::optional_text(id, "id")?,
+                boundary::optional_text(address, "address")?,
+                boundary::texts(tags, tag_count, "tags")?,
+                dependencies(depends_on, depends_on_count)?,
+            )
+        };
+        let service = ServiceDefinition {
+            id: id.map(str::to_owned),
+            address: address.map(str::to_owned),
+            port: Some(port).filter(|port| *port > 0),
+            tags: tags.into_iter().map(str::to_owned).collect(),
+            checks: (ttl_ms > 0).then(|| Check::ttl(&format!("{ttl_ms}ms"))).into_iter().collect(),
             depends_on,
-            depends_on_count,
-            ttl_ms,
-        )
+            ..ServiceDefinition::named(name)
+        };
+        client.agent_service_register(&service, None).map_err(Failure::from)
     };
     // SAFETY: promised by the caller.
     unsafe { guard(error, body) }
-}
-
-/// # Safety
-/// As coord_consul_register_with_dependencies.
-#[expect(clippy::too_many_arguments, reason = "they are those of the exported functions")]
-unsafe fn register(
-    consul: *const coord_consul,
-    name: *const c_char,
-    id: *const c_char,
-    address: *const c_char,
-    port: u16,
-    tags: *const *const c_char,
-    tag_count: usize,
-    depends_on: *const coord_dependency,
-    depends_on_count: usize,
-    ttl_ms: u64,
-) -> Result<(), Failure> {
-    // SAFETY: promised by the caller.
-    let (client, name, id, address, tags, depends_on) = unsafe {
-        (
-            client(consul)?,
-            boundary::text(name, "name")?,
-            boundary::optional_text(id, "id")?,
-            boundary::optional_text(address, "address")?,
-            boundary::texts(tags, tag_count, "tags")?,
-            dependencies(depends_on, depends_on_count)?,
-        )
-    };
-    let service = ServiceDefinition {
-        id: id.map(str::to_owned),
-        address: address.map(str::to_owned),
-        port: Some(port).filter(|port| *port > 0),
-        tags: tags.into_iter().map(str::to_owned).collect(),
-        checks: (ttl_ms > 0).then(|| Check::ttl(&format!("{ttl_ms}ms"))).into_iter().collect(),
-        depends_on,
-        ..ServiceDefinition::named(name)
-    };
-    client.agent_service_register(&service, None).map_err(Failure::from)
 }
 
 /// Removes a service and its checks from the agent.

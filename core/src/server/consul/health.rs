@@ -16,6 +16,7 @@ use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
 use super::params::{Params, parse_bool};
 use super::printing::{Row, print_rows};
+use crate::server::tags::Tags;
 
 impl Front {
     pub(super) async fn health_node(&self, call: Call) -> Result<Answer, HttpError> {
@@ -49,31 +50,24 @@ impl Front {
 
     pub(super) async fn health_service(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing service name")?;
-        let nodes = NodeMetaFilter::of(&call.params);
-        let tags = tags_asked(&call.params);
         let filter = call.filter(&shape::INSTANCE)?;
-        let passing = only_passing(&call.params)?;
-        let near = self.near_asked(&call);
-        self.catalog_read(
-            &call,
-            vec![Topic::Service(lower(&name))],
-            |state| state.consul().catalog().service_index(&name),
-            |state| {
-                let mut wanted: Vec<TakenInstance> = state
-                    .consul()
-                    .catalog()
-                    .instances(&name)
-                    .filter(|instance| tags.all_of(instance.service()))
-                    .filter(|instance| nodes.admits(instance.node()))
-                    .filter(|instance| !passing || all_pass(*instance))
-                    .map(TakenInstance::from)
-                    .collect();
-                sort_by_distance(state, near.as_deref(), &mut wanted, |row| &row.node.name);
-                wanted
-            },
-            print_rows(&call, self.datacenter(), filter),
-        )
-        .await
+        let wanted = self.instances_asked(&call)?;
+        let topics = vec![Topic::Service(lower(&name))];
+        let index = |state: &StateMachine| state.consul().catalog().service_index(&name);
+        let take =
+            |state: &StateMachine| wanted.taken(state, state.consul().catalog().instances(&name));
+        let print = print_rows(&call, self.datacenter(), filter);
+        self.catalog_read(&call, topics, index, take, print).await
+    }
+
+    /// Which instances of a service a request about their health wants.
+    pub(super) fn instances_asked(&self, call: &Call) -> Result<InstancesAsked, HttpError> {
+        Ok(InstancesAsked {
+            nodes: NodeMetaFilter::of(&call.params),
+            tags: tags_asked(&call.params),
+            passing: only_passing(&call.params)?,
+            near: self.near_asked(call),
+        })
     }
 
     pub(super) async fn health_state(&self, call: Call) -> Result<Answer, HttpError> {
@@ -95,7 +89,34 @@ impl Front {
     }
 }
 
-pub(super) fn all_pass(instance: Instance<'_>) -> bool {
+/// Instances by their node's metadata, their tags and their health, and by what they
+/// are sorted.
+pub(super) struct InstancesAsked {
+    nodes: NodeMetaFilter,
+    tags: Tags,
+    passing: bool,
+    near: Option<String>,
+}
+
+impl InstancesAsked {
+    /// Those of `instances` that are wanted, the nearest first.
+    pub(super) fn taken<'a>(
+        &self,
+        state: &StateMachine,
+        instances: impl Iterator<Item = Instance<'a>>,
+    ) -> Vec<TakenInstance> {
+        let mut wanted: Vec<TakenInstance> = instances
+            .filter(|instance| self.tags.all_of(instance.service()))
+            .filter(|instance| self.nodes.admits(instance.node()))
+            .filter(|instance| !self.passing || all_pass(*instance))
+            .map(TakenInstance::from)
+            .collect();
+        sort_by_distance(state, self.near.as_deref(), &mut wanted, |row| &row.node.name);
+        wanted
+    }
+}
+
+fn all_pass(instance: Instance<'_>) -> bool {
     instance.checks().all(|check| check.status == CheckStatus::Passing)
 }
 

@@ -12,7 +12,7 @@ use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_CONTENT_TYPE_OPTIONS
 use hyper::{Method, StatusCode};
 
 use super::Front;
-use super::answer::Answer;
+use super::answer::{Answer, Meta};
 use super::blocking::told;
 use super::call::Call;
 use super::error_map::HttpError;
@@ -63,42 +63,25 @@ impl Front {
     }
 
     async fn kv_recurse(&self, call: Call) -> Result<Answer, HttpError> {
-        let options = self.read_options(&call)?;
         let prefix = &call.tail;
-        let index = |state: &StateMachine| state.consul().kv().prefix_index(prefix);
         // Printing happens later: keys and values are cheap to share.
         let take = |state: &StateMachine| -> Vec<(Bytes, KvEntry)> {
             let range = state.consul().kv().range(prefix);
             range.map(|(key, entry)| (key.clone(), entry.clone())).collect()
         };
-        let topics = vec![Topic::KeyPrefix(prefix.clone())];
-        let (mut meta, entries) = self.blocking(&options, topics, index, take).await?;
-        if entries.is_empty() {
-            return Ok(missing().with_meta(meta));
-        }
         let pretty = call.pretty();
-        let print = move |entries: Vec<(Bytes, KvEntry)>| {
+        let print = move |entries: &[(Bytes, KvEntry)]| {
             let answers = entries.iter().map(|(key, entry)| KvAnswer::new(key, entry));
             json::encode_rows(answers, pretty)
         };
-        if entries.len() <= ROWS_PRINTED_HERE_MAX
-            && printed_bytes(&entries) <= BYTES_PRINTED_HERE_MAX
-        {
-            return Ok(Answer::json_bytes(print(entries)).with_meta(meta));
+        let bytes_of = |(key, entry): &(Bytes, KvEntry)| KvAnswer::printed_bytes(key, entry);
+        match self.kv_list(&call, take, bytes_of, print).await? {
+            (meta, None) => Ok(missing().with_meta(meta)),
+            (meta, Some(bytes)) => Ok(Answer::json_bytes(bytes).with_meta(meta)),
         }
-        drop(entries);
-        let again = || {
-            let (later, entries) = self.node.read(|state| (told(state, index), take(state)));
-            reserve(&call.kept, printed_bytes(&entries))?;
-            meta.index = Some(later);
-            Ok(entries)
-        };
-        let bytes = self.printed_in_turn(&call, false, again, move |all| Ok(print(all))).await?;
-        Ok(Answer::json_bytes(bytes).with_meta(meta))
     }
 
     async fn kv_keys(&self, call: Call) -> Result<Answer, HttpError> {
-        let options = self.read_options(&call)?;
         let prefix = &call.tail;
         // Consul also listens to the misspelling that old clients send.
         let separator = call.params.get("separator").or_else(|| call.params.get("seperator"));
@@ -108,7 +91,6 @@ impl Front {
                 "The separator is longer than {SEPARATOR_BYTES_MAX} bytes"
             )));
         }
-        let index = |state: &StateMachine| state.consul().kv().prefix_index(prefix);
         let take = |state: &StateMachine| {
             let mut keys = Vec::new();
             for (key, _) in state.consul().kv().range(prefix) {
@@ -116,27 +98,50 @@ impl Front {
             }
             keys
         };
-        let topics = vec![Topic::KeyPrefix(prefix.clone())];
-        let (mut meta, keys) = self.blocking(&options, topics, index, take).await?;
-        if keys.is_empty() && !prefix.is_empty() {
-            return Ok(missing().with_meta(meta));
-        }
         let pretty = call.pretty();
-        let bytes_of = |keys: &[String]| keys.iter().map(|key| key.len() + 4).sum();
-        let bytes: usize = bytes_of(&keys);
-        if keys.len() <= ROWS_PRINTED_HERE_MAX && bytes <= BYTES_PRINTED_HERE_MAX {
-            return Ok(Answer::json(&keys, pretty).with_meta(meta));
+        let print = move |keys: &[String]| json::encode(keys, pretty);
+        // With quotes, a comma and a blank.
+        let bytes_of = |key: &String| key.len() + 4;
+        match self.kv_list(&call, take, bytes_of, print).await? {
+            (meta, Some(bytes)) => Ok(Answer::json_bytes(bytes).with_meta(meta)),
+            (meta, None) if prefix.is_empty() => {
+                Ok(Answer::json::<[String]>(&[], pretty).with_meta(meta))
+            }
+            (meta, None) => Ok(missing().with_meta(meta)),
         }
-        drop(keys);
+    }
+
+    /// What is below a prefix, printed; nothing if there is nothing. What is long is
+    /// taken anew and printed when it has a turn, and room for it.
+    async fn kv_list<T: Send + 'static>(
+        &self,
+        call: &Call,
+        take: impl Fn(&StateMachine) -> Vec<T>,
+        bytes_of: impl Fn(&T) -> usize,
+        print: impl Fn(&[T]) -> Vec<u8> + Send + 'static,
+    ) -> Result<(Meta, Option<Vec<u8>>), HttpError> {
+        let options = self.read_options(call)?;
+        let prefix = &call.tail;
+        let index = |state: &StateMachine| state.consul().kv().prefix_index(prefix);
+        let topics = vec![Topic::KeyPrefix(prefix.clone())];
+        let (mut meta, list) = self.blocking(&options, topics, index, &take).await?;
+        if list.is_empty() {
+            return Ok((meta, None));
+        }
+        let bytes_of = |list: &[T]| list.iter().map(&bytes_of).sum::<usize>();
+        if list.len() <= ROWS_PRINTED_HERE_MAX && bytes_of(&list) <= BYTES_PRINTED_HERE_MAX {
+            return Ok((meta, Some(print(&list))));
+        }
+        drop(list);
         let again = || {
-            let (later, keys) = self.node.read(|state| (told(state, index), take(state)));
-            reserve(&call.kept, bytes_of(&keys))?;
+            let (later, list) = self.node.read(|state| (told(state, index), take(state)));
+            reserve(&call.kept, bytes_of(&list))?;
             meta.index = Some(later);
-            Ok(keys)
+            Ok(list)
         };
-        let print = move |keys: Vec<String>| Ok(json::encode(&keys, pretty));
-        let bytes = self.printed_in_turn(&call, false, again, print).await?;
-        Ok(Answer::json_bytes(bytes).with_meta(meta))
+        let print = move |list: Vec<T>| Ok(print(&list));
+        let bytes = self.printed_in_turn(call, false, again, print).await?;
+        Ok((meta, Some(bytes)))
     }
 
     async fn kv_put(&self, mut call: Call) -> Result<Answer, HttpError> {
@@ -198,11 +203,6 @@ impl Front {
         let done = !matches!(reply, Reply::Consul(ConsulReply::Bool(false)));
         Ok(Answer::json(&done, call.pretty()))
     }
-}
-
-/// About how long entries are as JSON.
-fn printed_bytes(entries: &[(Bytes, KvEntry)]) -> usize {
-    entries.iter().map(|(key, entry)| KvAnswer::printed_bytes(key, entry)).sum()
 }
 
 /// A key that is not there: no body, but the headers of a found one.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use coord_state::StateMachine;
-use coord_state::consul::{CatalogNode, CatalogService, Instance, TakenInstance};
+use coord_state::consul::{CatalogNode, CatalogService, Instance};
 use coord_state::event::Topic;
 use coord_wire::consul::filter::shape;
 use coord_wire::consul::intention::{Authorization, allows, deciding, shown};
@@ -17,7 +17,7 @@ use super::call::Call;
 use super::catalog::{NodeMetaFilter, tags_asked};
 use super::coordinate::sort_by_distance;
 use super::error_map::HttpError;
-use super::health::{all_pass, only_passing};
+use super::health::only_passing;
 use super::printing::print_rows;
 use crate::server::proxies::stands_for;
 
@@ -76,20 +76,8 @@ impl Front {
     pub(super) async fn health_connect(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing service name")?;
         let filter = call.filter(&shape::INSTANCE)?;
-        let passing = only_passing(&call.params)?;
-        let nodes = NodeMetaFilter::of(&call.params);
-        let tags = tags_asked(&call.params);
-        let near = self.near_asked(&call);
-        let take = |state: &StateMachine| {
-            let mut wanted: Vec<TakenInstance> = connecting(state, &name)
-                .filter(|instance| tags.all_of(instance.service()))
-                .filter(|instance| nodes.admits(instance.node()))
-                .filter(|instance| !passing || all_pass(*instance))
-                .map(TakenInstance::from)
-                .collect();
-            sort_by_distance(state, near.as_deref(), &mut wanted, |row| &row.node.name);
-            wanted
-        };
+        let wanted = self.instances_asked(&call)?;
+        let take = |state: &StateMachine| wanted.taken(state, connecting(state, &name));
         let print = print_rows(&call, self.datacenter(), filter);
         self.catalog_read(&call, everything(), whole_index, take, print).await
     }

@@ -46,7 +46,7 @@ pub struct ServiceDefinition {
     pub connect: String,
     /// A Unix socket, or empty.
     pub socket_path: String,
-    /// What it depends on, beside what its metadata says.
+    /// What it depends on, upstreams of a proxy included, beside what its metadata says.
     pub depends_on: Vec<DependencyDefinition>,
     /// The service beside which it was registered, and with which it goes; or empty.
     pub sidecar_of: String,
@@ -80,6 +80,9 @@ impl ServiceDefinition {
             checks.push(CheckDefinition::take(value)?);
         }
         let weights = catalog::weights(&mut fields)?.map(|w| (w.passing, w.warning));
+        let proxy: String = catalog::kept(proxy::take_by_agent(&mut fields)?).into();
+        let mut depends_on = dependency::depends_on(&mut fields)?;
+        dependency::add_upstreams(&mut depends_on, &proxy);
         let definition = Self {
             name: fields.string("Name")?,
             id: fields.string("ID")?,
@@ -92,10 +95,10 @@ impl ServiceDefinition {
             enable_tag_override: fields.bool("EnableTagOverride")?,
             token: fields.string("Token")?,
             kind: fields.string("Kind")?,
-            proxy: catalog::kept(proxy::take_by_agent(&mut fields)?).into(),
+            proxy,
             connect,
             socket_path: fields.string("SocketPath")?,
-            depends_on: dependency::depends_on(&mut fields)?,
+            depends_on,
             sidecar_of: String::new(),
             sidecar,
             checks,
@@ -127,7 +130,7 @@ impl ServiceDefinition {
             socket_path: self.socket_path.as_str().into(),
             proxy: self.proxy.as_str().into(),
             connect: self.connect.as_str().into(),
-            depends_on: dependency::with_upstreams(&self.depends_on, &self.proxy),
+            depends_on: self.depends_on.iter().map(DependencyDefinition::to_catalog).collect(),
         }
     }
 }

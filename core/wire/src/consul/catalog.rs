@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::decode::{DecodeError, Fields};
-use super::dependency;
+use super::dependency::{self, DependencyDefinition};
 use super::spelling::canonical;
 use super::{health, proxy};
 
@@ -350,6 +350,8 @@ pub fn deregistration(body: &[u8]) -> Result<DeregistrationRequest, DecodeError>
 pub fn service(value: Value) -> Result<NewService, DecodeError> {
     let mut fields = Fields::of(value, "structs.NodeService")?;
     let proxy = kept(proxy::take(&mut fields)?);
+    let mut depends_on = dependency::depends_on(&mut fields)?;
+    dependency::add_upstreams(&mut depends_on, &proxy);
     let service = NewService {
         id: fields.string("ID")?.into(),
         name: fields.string("Service")?.into(),
@@ -365,7 +367,7 @@ pub fn service(value: Value) -> Result<NewService, DecodeError> {
         enable_tag_override: fields.bool("EnableTagOverride")?,
         kind: fields.string("Kind")?.into(),
         socket_path: fields.string("SocketPath")?.into(),
-        depends_on: dependency::with_upstreams(&dependency::depends_on(&mut fields)?, &proxy),
+        depends_on: depends_on.iter().map(DependencyDefinition::to_catalog).collect(),
         proxy,
         connect: kept(fields.object("Connect")?.map(canonical).map(Value::Object)),
     };

@@ -34,17 +34,14 @@ impl DependencyDefinition {
     }
 }
 
-/// What a service declares, and what its proxy does, by the JSON text that is kept of
-/// that: as the catalog takes both. An upstream that is declared as well is what the
-/// declaration says.
-pub(super) fn with_upstreams(declared: &[DependencyDefinition], proxy: &str) -> Vec<Dependency> {
-    let mut all: Vec<Dependency> = declared.iter().map(DependencyDefinition::to_catalog).collect();
+/// Adds the upstreams of a proxy, by the JSON text that is kept of it, to what is
+/// declared. What is declared of one of them as well stays as it is.
+pub fn add_upstreams(declared: &mut Vec<DependencyDefinition>, proxy: &str) {
     for name in upstreams(proxy) {
-        if !all.iter().any(|other| other.name.eq_ignore_ascii_case(&name)) {
-            all.push(Dependency { name: name.into(), optional: false, tag: Box::default() });
+        if !declared.iter().any(|other| other.name.eq_ignore_ascii_case(&name)) {
+            declared.push(DependencyDefinition { name, ..DependencyDefinition::default() });
         }
     }
-    all
 }
 
 /// Takes `DependsOn`.
@@ -97,15 +94,19 @@ mod tests {
 
     #[test]
     fn upstreams_are_dependencies_unless_they_are_declared_as_something_else() {
+        let all = |mut declared: Vec<DependencyDefinition>, proxy: &str| {
+            add_upstreams(&mut declared, proxy);
+            let all = declared.iter().map(DependencyDefinition::to_catalog);
+            all.map(|one| (one.name.into_string(), one.optional)).collect::<Vec<_>>()
+        };
         let declared =
-            [DependencyDefinition { name: "Cache".to_owned(), optional: true, tag: String::new() }];
+            DependencyDefinition { name: "Cache".to_owned(), optional: true, tag: String::new() };
         let proxy = r#"{"Upstreams":[{"DestinationName":"db"},{"DestinationName":"cache"}]}"#;
-        let all: Vec<_> = with_upstreams(&declared, proxy)
-            .into_iter()
-            .map(|one| (one.name.into_string(), one.optional))
-            .collect();
-        assert_eq!(all, [("Cache".to_owned(), true), ("db".to_owned(), false)]);
-        assert_eq!(with_upstreams(&[], ""), []);
+        assert_eq!(
+            all(vec![declared], proxy),
+            [("Cache".to_owned(), true), ("db".to_owned(), false)]
+        );
+        assert_eq!(all(vec![], ""), []);
     }
 
     #[test]
