@@ -1,4 +1,4 @@
-# libcoord. `make help` lists what there is.
+# libcoord. `make help` lists the targets.
 #
 # The logic lives in Rust tests and in small scripts; a recipe here is a line
 # or two. Nothing under `check` writes to a source file; `fix` does.
@@ -49,38 +49,38 @@ check: has-cargo has-python has-cc ## Every test and every lint; rewrites nothin
 	PYTHONPATH=$(abspath $(PYTHONS)) COORD_BIN=$(abspath $(TARGET)/debug/coord) \
 		$(PYTHON) -m unittest discover -s tests/python
 
-conformance: has-cargo has-python has-cc has-pip has-java has-client-tools has-browser ## Genuine peers and clients against this build
+conformance: has-cargo has-python has-cc has-pip has-java has-client-tools has-browser ## Run genuine clients, ZooKeeper and Consul against this build
 	$(CARGO) build --locked --workspace
 	$(call stage_python,debug)
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug
 
-conformance-consul: has-cargo has-python has-pip has-client-tools ## Debian's Consul: its command on ours, and our tests on it
+conformance-consul: has-cargo has-python has-pip has-client-tools ## Run Debian's consul command on our members, and our tests on its server
 	$(CARGO) build --locked -p coord-core --bin coord
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --consul
 
-# Apart from `conformance`, for they take minutes, and a new Go: 1.26 for Traefik.
-conformance-heavy: has-cargo has-python has-go ## What takes minutes: Go programs, and own tests of Go's clients
+# Separate from `conformance`: these take minutes, and need a recent Go (1.26 for Traefik).
+conformance-heavy: has-cargo has-python has-go ## Slow suites: Go programs, and the Go clients' own tests
 	$(CARGO) build --locked -p coord-core --bin coord
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --heavy
 
-bench: has-cargo has-python has-java ## Side by side with a genuine ZooKeeper; ARGS= are passed on
+bench: has-cargo has-python has-java ## Benchmark beside a genuine ZooKeeper; ARGS= are passed on
 	$(CARGO) build --locked --release -p coord-core --bin coord
 	$(CARGO) build --locked --release -p coord-bench
 	$(PYTHON) tests/bench/compare.py --target $(TARGET) $(ARGS)
 
-bench-consul: has-cargo has-python ## Consul's protocols; beside the genuine one that CONSUL_PEER names
+bench-consul: has-cargo has-python ## Benchmark Consul's protocols, beside the genuine Consul that CONSUL_PEER names
 	$(CARGO) build --locked --release -p coord-core --bin coord
 	$(CARGO) build --locked --release -p coord-bench
 	$(PYTHON) tests/bench/consul.py --target $(TARGET) $(ARGS)
 
-faults: has-cargo has-python ## Kill members under load and the like; ARGS="kills --rounds 60", see tests/faults
+faults: has-cargo has-python ## Kill members under load, and other faults; ARGS="kills --rounds 60", see tests/faults
 	$(CARGO) build --locked --release -p coord-core --bin coord
 	$(PYTHON) tests/faults/run.py --target $(TARGET) $(or $(ARGS),kills)
 
-fuzz: has-cargo has-python has-cxx ## Look for bytes that break a decoder; ARGS="--seconds 600 dns_query"
+fuzz: has-cargo has-python has-cxx ## Fuzz the decoders; ARGS="--seconds 600 dns_query"
 	$(PYTHON) tests/fuzz/run.py --target $(TARGET) $(ARGS)
 
-fix: has-cargo ## Format the sources and rewrite the generated papers
+fix: has-cargo ## Format the sources and rewrite the generated documents
 	$(CARGO) fmt --all
 	UPDATE=1 $(CARGO) test --locked -p coord-tests --test configuration
 
@@ -118,7 +118,7 @@ cp -R python/zk python/consul python/libcoord $(PYTHONS)/
 cp $(TARGET)/$(1)/libcoord_python.$(SO) $(PYTHONS)/libcoord/_native.abi3.so
 endef
 
-# What a tool is for and where it comes from, said before anything else fails.
+# If a tool is missing, say what it is for and how to install it, before anything else fails.
 has-cargo:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: it builds everything here. Install Rust from https://rustup.rs and try again." >&2; exit 1; }
 

@@ -1,10 +1,10 @@
-/* One lock, any number of programs: only the one that holds it works.
+/* A lock shared by any number of programs; only its holder does the work.
  *
  *   distributed_lock HOST:PORT SECONDS
  *
- * Each contender makes an ephemeral znode with a number behind its name. The
- * lowest number holds the lock; the others wait for the one before them to go,
- * which it also does when its program dies.
+ * Each contender creates an ephemeral sequential znode. The lowest number holds
+ * the lock; each other contender waits for the znode before its own to be
+ * deleted, which also happens when that program dies.
  */
 #define _POSIX_C_SOURCE 200112L /* for sleep */
 #include <stdio.h>
@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
     while (before(zk, mine + strlen("/lock/"), ahead, sizeof ahead)) {
         coord_event *event = NULL;
         bool there = false;
-        /* Watch first, look afterwards: it may have gone in between. */
+        /* Watch first, then check: it may have been deleted in between. */
         check("watch", coord_zk_watch(zk, ahead, COORD_WATCH_DATA, &error), error);
         check("exists", coord_zk_exists(zk, ahead, &there, NULL, &error), error);
         if (there) {
@@ -71,7 +71,7 @@ int main(int argc, char **argv) {
     printf("%s holds the lock\n", mine);
     sleep((unsigned)atoi(argv[2]));
     coord_string_free(mine);
-    coord_zk_free(zk); /* ends the session, and gives the lock to the next */
+    coord_zk_free(zk); /* ends the session and passes the lock on */
     printf("gave the lock back\n");
     return 0;
 }

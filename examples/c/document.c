@@ -2,7 +2,7 @@
  *
  *   document                        a ZooKeeper on localhost:2181, a Consul on localhost:8500
  *   document HOST:PORT HOST:PORT    others
- *   document --embedded             a member inside this very program
+ *   document --embedded             a member inside this program
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Starts a member inside this program, with its data in a folder that stays.
+/* Starts a member inside this program, with its data in a permanent directory.
  *
  *   start_one_member FOLDER
  *
@@ -30,13 +30,13 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: start_one_member FOLDER\n");
         return 2;
     }
-    /* Without a data_dir the data would be in a temporary folder and go with the member. */
+    /* Without a data_dir the data would be in a temporary directory, deleted with the member. */
     check("settings", coord_settings_new(&settings, &error), error);
     check("data_dir", coord_settings_set(settings, "data_dir", argv[1], &error), error);
     check("starting", coord_server_start(settings, 10000, &server, &error), error);
     coord_settings_free(settings);
 
-    /* Its ports are free ones unless set, so that any number of members can run. */
+    /* Unless ports are set, free ones are used, so that several members can run. */
     check("address", coord_server_address(server, COORD_LISTENER_ZK, &address, &error), error);
     printf("a member serves ZooKeeper on %s\n", address);
     check("connecting", coord_zk_connect(address, -1, 10000, &zk, &error), error);

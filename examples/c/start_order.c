@@ -1,8 +1,8 @@
-/* What start_order.py does, from C: services that depend on each other, the
- * order to start them in, and who suffers when one of them dies.
+/* start_order.py in C: services that depend on each other, their start order,
+ * and which of them are affected when one fails.
  *
  *   start_order HOST:PORT     the HTTP port of a member of libcoord
- *   start_order --embedded    a member inside this very program
+ *   start_order --embedded    a member inside this program
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static void check(const char *what, coord_status status, coord_error *error) {
     exit(1);
 }
 
-/* Registers a service with a check that passes until somebody says otherwise. */
+/* Registers a service with a check that passes until it is told to fail. */
 static void offer(coord_consul *consul, const char *name, const coord_dependency *needs,
                   size_t count) {
     coord_error *error = NULL;
@@ -39,7 +39,7 @@ static const char *state_name(coord_check_state state) {
                                           : "critical";
 }
 
-/* Whether a service of the graph is in that state, whoever is to blame. */
+/* Whether a service of the graph has that status. */
 static bool is(const coord_graph *graph, const char *name, coord_check_state state) {
     for (size_t i = 0; i < coord_graph_count(graph); i++) {
         if (strcmp(coord_graph_name(graph, i), name) == 0) {
@@ -49,7 +49,7 @@ static bool is(const coord_graph *graph, const char *name, coord_check_state sta
     return false;
 }
 
-/* The graph, once the catalog has it that the service is in that state. */
+/* The graph, once the catalog shows that status for the service. */
 static coord_graph *graph_when(coord_consul *consul, const char *name, coord_check_state state) {
     coord_graph *graph = NULL;
     coord_error *error = NULL;

@@ -1,9 +1,9 @@
-"""Changes a configuration of several znodes as one, and only if nobody else
-changed any of it meanwhile: read it with its hash, decide, act on that hash.
+"""Changes a configuration of several znodes atomically, if nothing in it changed
+meanwhile: read it with its hash, decide, write on condition of that hash.
 
     PYTHONPATH=target/python python3 examples/python/change_configuration.py [host:port]
 
-Needs a server of libcoord; a genuine ZooKeeper knows no hashes.
+Needs a libcoord server; a genuine ZooKeeper has no such hashes.
 """
 
 import sys
@@ -14,19 +14,19 @@ TOP = "/shop"
 
 
 def read(zk):
-    """The configuration and its hash. The hash comes first, so that the act
+    """The configuration and its hash. The hash is read first, so that the write
     fails if anything changed while the rest was read."""
     seen = zk.get_hash(TOP, recursive=True)
     return {name: zk.get(f"{TOP}/{name}")[0].decode() for name in zk.get_children(TOP)}, seen
 
 
 def change(zk, decide):
-    """Makes of the configuration what `decide` makes of it, all at once."""
+    """Applies `decide` to the configuration, atomically."""
     while True:
         try:
             values, seen = read(zk)
         except exceptions.NoNodeError:
-            continue  # went while we read
+            continue  # deleted while we read
         wanted = decide(dict(values))
         transaction = zk.transaction()
         transaction.check_hash(TOP, seen, recursive=True)
@@ -51,7 +51,7 @@ with ZK(hosts) as zk, ZK(hosts) as other:
     meddling = [{"owner": "ann"}]
 
     def move(values):
-        if meddling:  # between our reading and our acting
+        if meddling:  # between our read and our write
             more = meddling.pop()
             change(other, lambda now: {**now, **more})
         del values["port"]
