@@ -1,14 +1,14 @@
-// What the services need, as the member tells it, made ready to be shown.
+// The dependencies of services, from the member's answer to what the views show.
 
-/** How bad each status is; what is not listed, such as maintenance, is as critical. */
+/** The severity of each status; statuses not listed, such as maintenance, count as critical. */
 const KINDS = new Set(["passing", "warning", "critical", "missing"]);
 
-/** The kind of a status, for colours and signs. */
+/** The kind of a status, which selects colour and symbol. */
 export function kindOf(status) {
   return KINDS.has(status) ? status : "critical";
 }
 
-/** What stands beside a colour, for whoever cannot tell colours apart. */
+/** Symbols beside the colours, for readers who cannot distinguish colours. */
 export const SIGNS = { passing: "✓", warning: "!", critical: "✕", missing: "?" };
 
 /** A status in words. */
@@ -17,8 +17,8 @@ export function wordOf(status) {
 }
 
 /**
- * The services by name, each with `needs` and `neededBy`. What is needed and
- * not registered is one of them, of the status `missing` and in wave 0.
+ * The services by name, each with `needs` and `neededBy`. Unregistered
+ * dependencies are included, with status `missing` and in wave 0.
  */
 export function read(told) {
   const services = new Map();
@@ -38,7 +38,7 @@ export function read(told) {
   });
   for (const name of told?.Missing ?? []) services.set(name, missing(name));
   for (const service of services.values()) {
-    // Where only a part is told, what is outside of it is left out.
+    // If the answer covers only a part of the graph, the rest is left out.
     service.needs = service.needs.filter(({ name }) => services.has(name));
     for (const { name, optional } of service.needs) {
       services.get(name).neededBy.push({ name: service.name, optional });
@@ -51,7 +51,7 @@ function missing(name) {
   return { name, status: "missing", effective: "missing", because: [], needs: [], neededBy: [], wave: 0 };
 }
 
-/** One of each name: it may be needed with several tags, and is optional only if it always is. */
+/** One entry per name: it may be needed with several tags, and is optional only if all of them are. */
 function merged(list) {
   const needs = new Map();
   for (const { Name, Optional, Tag } of list) {
@@ -63,7 +63,7 @@ function merged(list) {
   return [...needs.values()];
 }
 
-/** The names of what a service needs and of what needs it, with itself, up to some steps away. */
+/** The names of a service's dependencies and dependents, and its own, up to some distance. */
 export function around(services, name, steps = Infinity) {
   const found = new Set([name]);
   for (const direction of ["needs", "neededBy"]) {
@@ -71,7 +71,7 @@ export function around(services, name, steps = Infinity) {
     for (let step = 0; step < steps && edge.length; step += 1) {
       const next = new Set();
       for (const from of edge) for (const to of services.get(from)?.[direction] ?? []) next.add(to.name);
-      // What is on the way in one direction is not followed in the other.
+      // Services found in one direction are not followed in the other.
       edge = [...next].filter((to) => !found.has(to));
       for (const to of edge) found.add(to);
     }
@@ -79,7 +79,7 @@ export function around(services, name, steps = Infinity) {
   return found;
 }
 
-/** Those of some names alone, with only the dependencies between them. */
+/** The services of these names only, with only the dependencies between them. */
 export function among(services, names) {
   const inside = (list) => list.filter(({ name }) => names.has(name));
   const chosen = [...services.values()].filter(({ name }) => names.has(name));
@@ -88,7 +88,7 @@ export function among(services, names) {
   );
 }
 
-/** The column of each: its wave, and behind everything that it needs. */
+/** The column of each service: its wave, and to the right of everything it needs. */
 export function columns(services) {
   const known = new Map();
   const column = (name) => {

@@ -1,30 +1,30 @@
-// Following what the member tells: one question at a time, again and again.
+// Polls the member, one request at a time.
 //
-// A question that has an index waits at the member until there is news
-// (`index=`, `wait=`); one that has none is asked every few seconds. After a
-// failure the pauses grow. While nobody looks at the page nothing is asked: a
-// browser has six connections to a member for all its tabs together.
+// A request with an index is a blocking query (`index=`, `wait=`); one without
+// is repeated every few seconds. After failures the pauses grow. While the page
+// is hidden nothing is requested: a browser has six connections to a member for
+// all its tabs together.
 
 import { Refused, ask } from "./ask.js";
 
 const WAIT_S = 55;
 /** The member may add a sixteenth to the wait; past this the connection is dead. */
 const SILENCE_MS = 75_000;
-/** A wake does not promise a change, so a busy member is not asked faster than this. */
+/** Blocking queries may return unchanged, so a busy member is not asked faster than this. */
 const PAUSE_MS = 300;
 const POLL_MS = 2_000;
-/** Nor is it kept busy: after what took long to ask for comes a pause this many times as long. */
+/** After a slow request comes a pause this many times as long, so that the member is not kept busy. */
 const PAUSE_PART = 5;
 const RETRY_MS = 500;
 const RETRY_MAX_MS = 15_000;
 
 /**
- * Tells `shown` every answer until `signal` says to stop.
+ * Passes every answer to `shown` until `signal` aborts.
  *
- * `question` is `{ path, more }`: the path waited on, and a function that asks
- * for what belongs to its answer. Without `path` there is only `more`, and
- * with both the wait is `wait_s` at most, for what `more` asks for cannot wake it.
- * `standing` is told `{ state: "live" | "lost" | "refused", text, again_ms }`.
+ * `question` is `{ path, more }`: the path of the blocking query, and a function
+ * that requests related data. Without `path` there is only `more`; with both,
+ * the wait is at most `wait_s`, because changes to the related data do not wake it.
+ * `standing` receives `{ state: "live" | "lost" | "refused", text, again_ms }`.
  */
 export async function follow(question, signal, shown, standing) {
   let index = 0;
@@ -39,7 +39,7 @@ export async function follow(question, signal, shown, standing) {
         ? await question.more(first, (path, also) => ask(path, round.signal, also))
         : first;
       failures = 0;
-      // An index that went back is worth nothing; from none the answer is at once.
+      // An index that went back is useless; without an index the answer is immediate.
       index = !first || first.index < index ? 0 : Math.max(1, first.index);
       if (signal.aborted) return;
       standing({ state: "live" });
@@ -48,7 +48,7 @@ export async function follow(question, signal, shown, standing) {
       await pause(Math.max(question.path ? PAUSE_MS : POLL_MS, PAUSE_PART * took), signal);
     } catch (error) {
       if (signal.aborted) return;
-      // Nobody looked, so the question was taken back.
+      // The page was hidden, so the request was cancelled.
       if (round.signal.aborted && !round.late()) continue;
       index = 0;
       const again_ms = Math.min(RETRY_MS * 2 ** failures, RETRY_MAX_MS);
@@ -77,7 +77,7 @@ function told(error, again_ms) {
   return { state: "lost", text, again_ms };
 }
 
-/** One round: it begins once the page is looked at, and ends when it is no more. */
+/** One round: it begins once the page is visible, and ends when it is hidden. */
 function whileLooked(outer) {
   const inner = new AbortController();
   let late = false;

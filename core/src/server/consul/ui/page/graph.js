@@ -1,14 +1,14 @@
-// The graph of services: what needs what, in which order to start them, and
-// who suffers from whom. All of it, or what is around one service.
+// The dependency graph of services: what needs what, the start order, and which
+// services an outage affects. The whole graph, or the part around one service.
 
 import { part } from "./ask.js";
 import { among, around, kindOf, read, wordOf } from "./dependencies.js";
 import { legend, picture } from "./picture.js";
 import { badge, facts, link, make, narrowed, sync, table } from "./screen.js";
 
-/** More than that nobody can read, and a browser would be busy with it for long. */
+/** A larger picture is unreadable, and slow to lay out. */
 const DRAWN_MAX = 600;
-/** Around one service all is shown up to this many, and beyond it only what is next to it. */
+/** Around one service everything is shown up to this many, above that only its neighbours. */
 const AROUND_MAX = 60;
 
 const PATH = "/v1/coord/graph";
@@ -28,17 +28,17 @@ function all() {
     const word = box.word();
     const fitting = known.filter((item) => !word || textOf(item).toLowerCase().includes(word));
     const near = new Set();
-    // What was looked for, and what is next to it.
+    // The services that match, and their neighbours.
     for (const item of fitting) for (const other of word ? around(services, item.name, 1) : [item.name]) near.add(other);
-    view.show(among(services, near), undefined, word ? "Narrow the list further for a picture." : "Narrow the list, or open one service, for a picture.");
+    view.show(among(services, near), undefined, word ? "Filter the list further to see a picture." : "Filter the list, or open one service, to see a picture.");
   };
-  const box = narrowed("Narrow by name or status", redraw);
+  const box = narrowed("Filter by name or status", redraw);
   const summary = make("p", { class: "summary" });
-  const none = make("p", {}, "No service is registered. One that is says what it needs with DependsOn, or in its Meta with the key depends-on.");
+  const none = make("p", {}, "No service is registered. A registration declares dependencies with DependsOn, or with the key depends-on in its Meta.");
   none.hidden = true;
   return {
     title: TITLE,
-    content: [none, box.bar, summary, view.element, make("h2", {}, "All of them"), rows.element, box.more],
+    content: [none, box.bar, summary, view.element, make("h2", {}, "All services"), rows.element, box.more],
     question: { path: PATH },
     shown({ data }) {
       services = read(data);
@@ -55,10 +55,10 @@ function one(asked) {
   let wide;
   const view = drawing();
   const about = make("div");
-  const none = make("p", {}, "No service of this name is registered, and none needs one.");
+  const none = make("p", {}, "No service of this name is registered, and no service depends on it.");
   none.hidden = true;
   const rows = listing();
-  const choices = [["All around it", true], ["Only next to it", false]].map(([text, value]) => {
+  const choices = [["Direct and indirect", true], ["Direct only", false]].map(([text, value]) => {
     const button = make("button", { type: "button", click: () => { wide = value; redraw(); } }, text);
     return { button, value };
   });
@@ -66,7 +66,7 @@ function one(asked) {
     "div", {}, about,
     make("div", { class: "bar" }, choices.map(({ button }) => button)),
     view.element,
-    make("h2", {}, "All in the picture"), rows.element,
+    make("h2", {}, "Services in the picture"), rows.element,
   );
   const redraw = () => {
     const here = services.get(name);
@@ -77,7 +77,7 @@ function one(asked) {
     wide ??= everything.size <= AROUND_MAX;
     const chosen = among(services, wide ? everything : around(services, name, 1));
     for (const { button, value } of choices) button.setAttribute("aria-pressed", String(value === wide));
-    view.show(chosen, name, "Too many for a picture: choose only what is next to it.");
+    view.show(chosen, name, "Choose “Direct only”.");
     rows.show([...chosen.values()].sort(worstFirst).slice(0, DRAWN_MAX));
     sync(about, [here], () => "", ({ effective, status, because, needs, neededBy }) =>
       facts([
@@ -102,12 +102,12 @@ function one(asked) {
   };
 }
 
-/** The picture with its legend, or why there is none. */
+/** The picture with its legend, or the reason why there is none. */
 function drawing() {
   const { element, show } = picture();
   const signs = legend();
   const instead = make("p", { class: "quiet" });
-  const hint = make("p", { class: "quiet" }, "Arrow keys lead from a service to what it needs and what needs it.");
+  const hint = make("p", { class: "quiet" }, "Use the arrow keys to move from a service to its dependencies and dependents.");
   instead.hidden = true;
   return {
     element: make("div", {}, signs, instead, element, hint),
@@ -140,7 +140,7 @@ function listing() {
   };
 }
 
-/** Of long lists the beginning: the rest is a click away. */
+/** The beginning of a long list: the rest is a click away. */
 const LISTED_MAX = 12;
 
 function joined(items, draw) {
@@ -177,7 +177,7 @@ function worstFirst(a, b) {
   return rank(a) - rank(b) || (a.name < b.name ? -1 : 1);
 }
 
-/** How many there are, and how many suffer by themselves and from others. */
+/** The number of services, and how many are critical by themselves and because of others. */
 function summed(services) {
   const all = [...services.values()];
   const registered = all.filter((item) => item.effective !== "missing");
@@ -185,12 +185,12 @@ function summed(services) {
   const suffering = registered.filter((item) => kindOf(item.effective) === "critical").length - ill;
   const parts = [`${registered.length} services`];
   if (ill) parts.push(`${ill} critical`);
-  if (suffering) parts.push(`${suffering} critical because of another`);
-  if (all.length > registered.length) parts.push(`${all.length - registered.length} needed and not registered`);
+  if (suffering) parts.push(`${suffering} critical because of a dependency`);
+  if (all.length > registered.length) parts.push(`${all.length - registered.length} needed but not registered`);
   return parts.join(", ");
 }
 
-/** What is said twice would be read out twice. */
+/** Setting the same text again would make a screen reader repeat it. */
 function tell(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,4 +1,4 @@
-// Keys: a level of them, and one with its value.
+// Keys: one level of them, or one key with its value.
 
 import { part } from "./ask.js";
 import { facts, link, make, narrowed, sync, table } from "./screen.js";
@@ -29,11 +29,11 @@ function level(prefix) {
       const own = name.slice(prefix.length);
       const below = name.endsWith("/") && name !== prefix;
       const to = below ? { prefix: name } : { key: name };
-      // A key may be called like its folder, which leaves no name of its own.
+      // A key may have the name of its folder, which leaves an empty own name.
       return make("li", {}, link(own || name, "keys", to, { class: below ? "folder" : "leaf" }));
     });
   };
-  const box = narrowed("Narrow by name", draw);
+  const box = narrowed("Filter by name", draw);
   return {
     title: prefix || "Keys",
     above: prefix ? steps(prefix) : undefined,
@@ -50,7 +50,7 @@ function one(key) {
   const chosen = { kind: "text" };
   const about = make("div");
   const value = make("div");
-  const missing = make("p", {}, "There is no such key. It will show here when it is written.");
+  const missing = make("p", {}, "There is no such key. It will appear here once it is written.");
   missing.hidden = true;
   return {
     title: key,
@@ -68,7 +68,7 @@ function one(key) {
           ["Flags", flags(item.Flags)],
           ["Held by", item.Session ? link(item.Session, "sessions", { id: item.Session }) : "nobody"],
           ["Acquired", item.LockIndex ? (item.LockIndex === 1 ? "once" : `${item.LockIndex} times`) : null],
-          ["Made at", `index ${item.CreateIndex}`],
+          ["Created at", `index ${item.CreateIndex}`],
           ["Changed at", `index ${item.ModifyIndex}`],
         ]),
       );
@@ -77,7 +77,7 @@ function one(key) {
   };
 }
 
-/** Flags as the number they are, and in the digits that programs write them in. */
+/** Flags in decimal and in hexadecimal. */
 function flags(text) {
   const number = BigInt(text);
   return number > 9n ? `${number} (0x${number.toString(16)})` : text;

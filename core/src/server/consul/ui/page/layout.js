@@ -1,7 +1,7 @@
-// Where services stand in the picture: each wave is a column, from left to
-// right. Up to a certain size dagre orders the columns and leads the lines
-// around what stands between; beyond it, it would take seconds, and columns
-// are ordered by the places of what they need and what needs them.
+// Positions of services in the picture: each wave is a column, from left to
+// right. Up to a certain size dagre orders the columns and routes the lines
+// around services in between. Above that it would take seconds, so columns are
+// ordered by the positions of dependencies and dependents.
 
 import { Graph, layout } from "./dagre.esm.js";
 import { columns } from "./dependencies.js";
@@ -11,9 +11,9 @@ export const HEIGHT = 48;
 const BETWEEN_COLUMNS = 60;
 const BETWEEN_ROWS = 14;
 const MARGIN = 8;
-/** Room above for the names of the waves. */
+/** Space above for the names of the waves. */
 const TOP = 36;
-/** What stands alone is put below, in as many columns as fit here at least. */
+/** Services without dependencies are put below, in at least as many columns as fit here. */
 const ROW_WIDTH = 1080;
 
 const DAGRE_SERVICES_MAX = 120;
@@ -21,9 +21,9 @@ const DAGRE_LINES_MAX = 300;
 const SWEEPS = 4;
 
 /**
- * `{ width, height, at, lines, heads, crowded }`: the middle of each service by
- * name, the points of each dependency from what is needed to what needs it, what
- * stands above whom, and whether lines had to be drawn across services.
+ * `{ width, height, at, lines, heads, crowded }`: the centre of each service by
+ * name, the points of each dependency from the needed service to its dependent,
+ * the column heads, and whether lines had to be drawn across services.
  */
 export function place(services) {
   const linked = new Map([...services].filter(([, { needs, neededBy }]) => needs.length || neededBy.length));
@@ -50,14 +50,14 @@ export function place(services) {
   return { width, height, at, lines, heads, crowded: !few };
 }
 
-/** The middle of a column. */
+/** The centre of a column. */
 function middle(place) {
   return MARGIN + WIDTH / 2 + place * (WIDTH + BETWEEN_COLUMNS);
 }
 
 const key = (from, to) => JSON.stringify([from, to]);
 
-/** Without the columns in which nothing stands. */
+/** Without empty columns. */
 function compact(of) {
   const waves = [...new Set(of.values())].sort((a, b) => a - b);
   const places = new Map(waves.map((wave, place) => [wave, place]));
@@ -71,13 +71,13 @@ function byDagre(names, lines, column) {
     ranksep: BETWEEN_COLUMNS,
     nodesep: BETWEEN_ROWS,
     edgesep: 6,
-    // dagre has a rank for the label of an edge between any two others.
+    // dagre inserts a rank for edge labels between any two others.
     ranker: (inner) => {
       for (const name of inner.nodes()) inner.node(name).rank = 2 * (column.get(name.slice(1)) ?? 0);
     },
   });
   graph.setDefaultEdgeLabel(() => ({}));
-  // A letter before each name: dagre keeps names in plain objects and adds some of its own.
+  // A letter before each name: dagre keeps names in plain objects, beside its own.
   for (const name of names) graph.setNode(`n${name}`, { width: WIDTH, height: HEIGHT });
   for (const { from, to } of lines) graph.setEdge(`n${from}`, `n${to}`);
   if (names.length) layout(graph, { disableOptimalOrderHeuristic: true });
@@ -91,7 +91,7 @@ function byDagre(names, lines, column) {
   return { ...size(at), at, bends };
 }
 
-/** Where a line passes the columns between its ends: straight through each, at the height of dagre's point there. */
+/** Where a line crosses the columns between its ends: straight through each, at the height of dagre's point there. */
 function passages(points, first, end) {
   const found = [];
   for (let place = first; place < end; place += 1) {
@@ -141,7 +141,7 @@ function size(at) {
   };
 }
 
-/** Puts what has no line below the rest, row by row; gives the height of all. */
+/** Puts services without lines below the rest, row by row; returns the total height. */
 function below(services, linked, at, width, height) {
   const alone = [...services.keys()].filter((name) => !linked.has(name)).sort();
   const [across, down] = [WIDTH + BETWEEN_ROWS, HEIGHT + BETWEEN_ROWS];

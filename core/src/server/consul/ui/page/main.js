@@ -1,7 +1,7 @@
-// The frame of the page: which view is shown, and how the member stands.
+// The frame of the page: the current view and the state of the connection.
 //
-// A view gives `{ title, content, question, shown }`: its heading, what stands
-// below it, what it follows, and what to do with an answer.
+// A view returns `{ title, content, question, shown }`: its heading, the content
+// below it, the request it polls, and the function that shows an answer.
 
 import { ask } from "./ask.js";
 import { follow } from "./follow.js";
@@ -40,7 +40,7 @@ function view() {
     case "members":
       return { tab: "members", ...members() };
     default:
-      return { title: "Nothing is here", content: [make("p", {}, "The page has no such view. ", link("Services", "services"))] };
+      return { title: "Page not found", content: [make("p", {}, "There is no such view. ", link("Services", "services"))] };
   }
 }
 
@@ -79,18 +79,18 @@ function show(focus) {
 function stand({ state, text, again_ms }, trouble, content) {
   const told = document.getElementById("standing");
   const words = { live: "live", lost: "not connected", refused: "refused" }[state];
-  // What is said twice would be read out twice.
+  // Setting the same text again would make a screen reader repeat it.
   if (told.textContent !== words) told.textContent = words;
   told.className = state;
   trouble.hidden = state === "live";
   content.classList.toggle("old", state !== "live");
   if (state === "live") return;
-  const what = content.hasAttribute("aria-busy") ? text : `${text} What is below may be old.`;
+  const what = content.hasAttribute("aria-busy") ? text : `${text} The data below may be outdated.`;
   if (trouble.dataset.what !== what) {
     trouble.dataset.what = what;
-    trouble.replaceChildren(what, " ", make("span", { class: "quiet" }, "Asking again."));
+    trouble.replaceChildren(what, " ", make("span", { class: "quiet" }, "Retrying."));
   }
-  trouble.title = `Next question in ${Math.round(again_ms / 1000)} s`;
+  trouble.title = `Next attempt in ${Math.round(again_ms / 1000)} s`;
 }
 
 function followLinks(event) {

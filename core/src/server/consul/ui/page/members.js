@@ -1,4 +1,4 @@
-// Members of the cluster: who leads, who votes, who lives; and this one, how far it is.
+// Members of the cluster: leader, voters, health; and the state of this member.
 
 import { address, badge, facts, make, sync, table } from "./screen.js";
 
@@ -21,14 +21,14 @@ export function members() {
         list.row(
           item.own ? make("strong", {}, `${item.Node} (this one)`) : item.Node,
           item.Leader ? "leader" : item.Voter ? "voter" : "observer",
-          item.Healthy === undefined ? "not judged" : badge(item.Healthy ? "passing" : "critical"),
+          item.Healthy === undefined ? "unknown" : badge(item.Healthy ? "passing" : "critical"),
           address(item.Address),
           item.LastContact ?? "",
         ),
       );
       sync(about, [own], () => "", facts);
       sync(zookeeper, mntr ? [mntr] : [], () => "", (item) =>
-        make("div", {}, make("h2", {}, "ZooKeeper's side of it"), facts(item)),
+        make("div", {}, make("h2", {}, "ZooKeeper"), facts(item)),
       );
     },
   };
@@ -38,9 +38,9 @@ async function everything(_none, get) {
   const [{ data: raft }, { data: self }, health, mntr] = await Promise.all([
     get("/v1/operator/raft/configuration"),
     get("/v1/agent/self"),
-    // 429 is how it says that not all are well. A member that gave up its state is not asked.
+    // 429 means that not all are healthy. A member that gave up its state does not answer this.
     get(HEALTH, [429]).catch(() => ({ data: null })),
-    // There is none where ZooKeeper's protocol is off.
+    // Not available if ZooKeeper's protocol is off.
     get("/commands/monitor").catch(() => ({ data: null })),
   ]);
   const judged = new Map((health.data?.Servers ?? []).map((item) => [item.ID, item]));
@@ -49,19 +49,19 @@ async function everything(_none, get) {
   const servers = raft.Servers.map((item) => {
     const own = item.ID === Config.NodeID;
     const { Healthy, LastContact } = judged.get(item.ID) ?? {};
-    // Only a leader hears from the others.
-    const heard = leads ? LastContact : "by the leader";
-    return { ...item, own, Healthy, LastContact: own ? "is here" : heard };
+    // Only the leader hears from the others.
+    const heard = leads ? LastContact : "shown by the leader";
+    return { ...item, own, Healthy, LastContact: own ? "this member" : heard };
   });
   return {
     servers,
     own: [
       ["Name", Config.NodeName],
       ["Datacenter", Config.Datacenter],
-      ["Speaks as Consul", Config.Version],
+      ["Consul version", Config.Version],
       ["Raft", `${Stats.raft.state}, term ${Stats.raft.term}`],
       ["Applied index", Stats.raft.applied_index],
-      ["Leader", Stats.consul.leader_addr || "none known"],
+      ["Leader", Stats.consul.leader_addr || "unknown"],
     ],
     mntr: mntr.data && !mntr.data.error ? counts(mntr.data) : null,
   };
@@ -71,7 +71,7 @@ function counts(told) {
   return [
     ["Znodes", told.znode_count],
     ["Ephemerals", told.ephemerals_count],
-    ["Bytes of them", told.approximate_data_size],
+    ["Data size in bytes", told.approximate_data_size],
     ["Connections", told.num_alive_connections],
     ["Watches", told.watch_count],
   ];

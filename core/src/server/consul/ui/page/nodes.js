@@ -1,4 +1,4 @@
-// Nodes of the catalog: all of them, and one with its services, checks and sessions.
+// Nodes of the catalog: all of them, or one with its services, checks and sessions.
 
 import { part } from "./ask.js";
 import {
@@ -20,7 +20,7 @@ export function nodes() {
       ),
     );
   };
-  const box = narrowed("Narrow by name or address", draw);
+  const box = narrowed("Filter by name or address", draw);
   return {
     title: "Nodes",
     content: [box.bar, list.element, box.more],

@@ -1,5 +1,5 @@
 // The picture of the dependencies: a list of links, placed over lines. The
-// links are HTML, so that they are read, reached and followed like any other.
+// links are HTML, so they work with keyboards and screen readers like any other.
 
 import { SIGNS, kindOf, wordOf } from "./dependencies.js";
 import { HEIGHT, WIDTH, place } from "./layout.js";
@@ -21,7 +21,7 @@ function drawn(name, attributes, ...children) {
 export function picture() {
   const heads = make("div", { class: "heads" });
   const lines = drawn("svg", { class: "lines", "aria-hidden": "true" });
-  const list = make("ul", { class: "places", "aria-label": "Services, what starts first before what needs it" });
+  const list = make("ul", { class: "places", "aria-label": "Services in start order" });
   const canvas = make("div", { class: "canvas" }, heads, lines, list);
   const element = make("div", { class: "picture", role: "region", tabindex: "0", "aria-label": "Picture of the dependencies" }, canvas);
   let services = new Map();
@@ -95,7 +95,7 @@ function service(item) {
   return element;
 }
 
-/** From what is needed, where the arrow ends, to what needs it. */
+/** From the needed service, where the arrow ends, to its dependent. */
 function line({ from, to, optional, points }, services) {
   const [first, ...rest] = points;
   let path = `M${first.x + 7} ${first.y}`;
@@ -117,7 +117,7 @@ function line({ from, to, optional, points }, services) {
   return element;
 }
 
-/** Brings out one service with all that it needs and that needs it; none puts all back. */
+/** Highlights one service with its dependencies and dependents; without one, nothing is highlighted. */
 function follow(canvas, lines, list, placed, service) {
   canvas.classList.toggle("following", Boolean(service));
   const near = new Set(service ? [service.name] : []);
@@ -130,7 +130,7 @@ function follow(canvas, lines, list, placed, service) {
   for (const element of list.children) element.classList.toggle("lit", near.has(element.syncKey));
 }
 
-/** Where an arrow key leads: to what is needed, to what needs it, or along the wave. */
+/** The target of an arrow key: a dependency, a dependent, or the next in the wave. */
 function neighbour(key, { name, needs, neededBy }, at, services) {
   const own = at.get(name);
   const nearest = (names) =>
@@ -145,7 +145,7 @@ function neighbour(key, { name, needs, neededBy }, at, services) {
   }
 }
 
-/** What colours, signs and lines stand for. */
+/** The meaning of colours, symbols and lines. */
 export function legend() {
   const sample = (optional) =>
     drawn("svg", { class: "lines", width: 44, height: 12, "aria-hidden": "true" },
@@ -155,9 +155,9 @@ export function legend() {
     make("li", {}, make("span", { class: `place sign ${kind}`, "aria-hidden": "true" }, sign), wordOf(kind)));
   return make(
     "ul",
-    { class: "legend", "aria-label": "Signs" },
+    { class: "legend", "aria-label": "Legend" },
     signs,
-    make("li", {}, sample(false), "leads to what is needed"),
-    make("li", {}, sample(true), "leads to what it can do without"),
+    make("li", {}, sample(false), "points to a required service"),
+    make("li", {}, sample(true), "points to an optional service"),
   );
 }

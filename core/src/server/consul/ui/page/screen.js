@@ -1,5 +1,5 @@
-// Putting things on the screen. Whatever a stranger may have written goes in
-// as text, never as markup, and no attribute but those named here is set.
+// Building blocks of the views. Untrusted data is inserted as text, never as
+// markup, and only the attributes listed here are set.
 
 const ATTRIBUTES = new Set([
   "class", "href", "id", "for", "type", "placeholder", "role", "scope", "tabindex", "title",
@@ -22,7 +22,7 @@ export function make(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Where a view of the page is. Names go into the query: in a path a browser would read `..` as a step up. */
+/** The address of a view. Names go into the query: in a path a browser would resolve `..`. */
 export function place(view, names = {}) {
   const query = new URLSearchParams(names).toString();
   return `/ui/${view}${query ? `?${query}` : ""}`;
@@ -34,8 +34,8 @@ export function link(text, view, names, attributes = {}) {
 }
 
 /**
- * Brings the children of `parent` in line with `items`. What is unchanged
- * stays the same element, so that focus, selection and scrolling outlive news.
+ * Updates the children of `parent` to match `items`. Unchanged items keep their
+ * element, so that focus, selection and scroll position survive updates.
  */
 export function sync(parent, items, keyOf, draw) {
   const known = new Map();
@@ -64,7 +64,7 @@ export function sync(parent, items, keyOf, draw) {
   }
 }
 
-/** Whoever was on the third link of the old element will be on that of the new one. */
+/** If the third link of the old element had the focus, that of the new one gets it. */
 function keepFocus(old, element) {
   old.successor = element;
   if (!old.contains(document.activeElement)) return;
@@ -73,7 +73,7 @@ function keepFocus(old, element) {
   element.focusLater = () => element.querySelectorAll(focusable)[at]?.focus({ preventScroll: true });
 }
 
-/** A table that reads as cards where the screen is narrow; `columns` are its headings. */
+/** A table that becomes cards on narrow screens; `columns` are its headings. */
 export function table(label, columns) {
   const body = make("tbody", { role: "rowgroup" });
   const cells = columns.map((column) => make("th", { scope: "col", role: "columnheader" }, column));
@@ -90,7 +90,7 @@ export function table(label, columns) {
   return { element, body, row };
 }
 
-/** Names and what they stand for. */
+/** A list of names and values. */
 export function facts(pairs) {
   const shown = pairs.filter(([, value]) => value !== undefined && value !== null && value !== "");
   return make(
@@ -102,28 +102,28 @@ export function facts(pairs) {
 
 const STATES = ["critical", "warning", "passing"];
 
-/** The verdict of a check, in words and in colour. */
+/** The status of a check, as text and colour. */
 export function badge(status, count) {
   const kind = STATES.includes(status) ? status : "other";
   const text = count === undefined ? status : `${count} ${status}`;
   return make("span", { class: `badge ${kind}` }, text);
 }
 
-/** How many checks have which verdict. */
+/** The number of checks per status. */
 export function verdicts(checks) {
   const count = { critical: 0, warning: 0, passing: 0 };
   for (const check of checks) if (check.Status in count) count[check.Status] += 1;
   return count;
 }
 
-/** The same on the screen. */
+/** The same as elements. */
 export function badges(count) {
   const shown = STATES.filter((status) => count[status]);
   if (!shown.length) return make("span", { class: "quiet" }, "no checks");
   return make("span", { class: "badges" }, shown.map((status) => [badge(status, count[status]), " "]).flat());
 }
 
-/** Words that somebody put on a thing. */
+/** Tags. */
 export function tags(list) {
   if (!list?.length) return make("span", { class: "quiet" }, "none");
   return make("span", { class: "tags" }, list.map((tag) => [make("span", { class: "tag" }, tag), " "]).flat());
@@ -135,7 +135,7 @@ export function meta(map) {
   return tags(pairs.map(([key, value]) => `${key}=${value}`));
 }
 
-/** One check with what it said. */
+/** One check with its output. */
 export function check(item) {
   const about = [item.Type, item.CheckID, item.ServiceName].filter(Boolean).join(" · ");
   return make(
@@ -155,14 +155,14 @@ export function worstFirst(checks) {
   return [...checks].sort((a, b) => rank(a) - rank(b) || (name(a) < name(b) ? -1 : 1));
 }
 
-/** `host:port`, with brackets where a host has colons. */
+/** `host:port`, with brackets if the host has colons. */
 export function address(host, port) {
   if (!host) return "";
   const bracketed = host.includes(":") ? `[${host}]` : host;
   return make("span", { class: "whole" }, port ? `${bracketed}:${port}` : host);
 }
 
-/** A box to narrow a list by a word, and a list that is shown piece by piece. */
+/** A search box that filters a list, and a list that is shown in pieces. */
 export function narrowed(label, redraw, step = 200) {
   const input = make("input", {
     type: "search", placeholder: label, "aria-label": label, autocomplete: "off", spellcheck: "false",
@@ -179,7 +179,7 @@ export function narrowed(label, redraw, step = 200) {
     redraw();
   });
   const word = () => input.value.trim().toLowerCase();
-  /** Those items whose text has the word, and not too many of them. */
+  /** The items whose text contains the word, up to the limit. */
   const pick = (items, textOf, one, many) => {
     const sought = word();
     const fitting = sought ? items.filter((item) => textOf(item).toLowerCase().includes(sought)) : items;
@@ -187,7 +187,7 @@ export function narrowed(label, redraw, step = 200) {
     const of = sought ? ` of ${items.length}` : "";
     const cut = shown.length < fitting.length ? `, ${shown.length} shown` : "";
     const told = `${fitting.length}${of} ${items.length === 1 ? one : many}${cut}`;
-    // What is said twice would be read out twice.
+    // Setting the same text again would make a screen reader repeat it.
     if (count.textContent !== told) count.textContent = told;
     more.hidden = shown.length === fitting.length;
     more.textContent = `Show ${Math.min(step, fitting.length - shown.length)} more`;

@@ -1,4 +1,4 @@
-// Services: all of them, and one with its instances.
+// Services: all of them, or one with its instances.
 
 import { part } from "./ask.js";
 import {
@@ -19,7 +19,7 @@ export function services() {
       ),
     );
   };
-  const box = narrowed("Narrow by name or tag", draw);
+  const box = narrowed("Filter by name or tag", draw);
   return {
     title: "Services",
     content: [box.bar, list.element, box.more],

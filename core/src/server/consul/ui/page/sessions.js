@@ -1,4 +1,4 @@
-// Sessions of Consul's kind, which hold keys: all of them, and one.
+// Consul sessions, which hold keys: all of them, or one.
 
 import { part } from "./ask.js";
 import { facts, link, make, narrowed, sync, table, tags } from "./screen.js";
@@ -11,7 +11,7 @@ export function sessions(id) {
 
 function all() {
   let known = [];
-  const list = table("Sessions", ["Session", "Name", "Node", "TTL", "At its end"]);
+  const list = table("Sessions", ["Session", "Name", "Node", "TTL", "When it ends"]);
   const draw = () => {
     const textOf = (item) => `${item.ID} ${item.Name} ${item.Node}`;
     const shown = box.pick(known, textOf, "session", "sessions");
@@ -25,11 +25,11 @@ function all() {
       ),
     );
   };
-  const box = narrowed("Narrow by id, name or node", draw);
+  const box = narrowed("Filter by id, name or node", draw);
   return {
     title: "Sessions",
     content: [
-      make("p", { class: "quiet" }, "Consul's sessions. ZooKeeper's are told by the four-letter word dump."),
+      make("p", { class: "quiet" }, "Consul sessions. For ZooKeeper sessions, use the four-letter word dump."),
       box.bar, list.element, box.more,
     ],
     question: { path: "/v1/session/list" },
@@ -58,14 +58,14 @@ function one(id) {
               ["ID", item.ID],
               ["Name", item.Name],
               ["Node", link(item.Node, "nodes", { name: item.Node })],
-              ["TTL", item.TTL || "none: it lives as long as its checks"],
-              ["At its end", end(item.Behavior)],
+              ["TTL", item.TTL || "none: lasts as long as its checks"],
+              ["When it ends", end(item.Behavior)],
               ["Lock delay", seconds(item.LockDelay)],
               ["Node checks", tags(item.NodeChecks)],
               ["Service checks", tags((item.ServiceChecks ?? []).map((check) => check.ID))],
-              ["Made at", `index ${item.CreateIndex}`],
+              ["Created at", `index ${item.CreateIndex}`],
             ])
-          : make("p", {}, `There is no session ${id}. It has ended, or never was.`),
+          : make("p", {}, `There is no session ${id}: it has ended or never existed.`),
       );
     },
   };

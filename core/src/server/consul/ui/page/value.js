@@ -1,15 +1,15 @@
-// A value of unknown kind, as text where it is text, and as bytes.
+// A value of unknown type, as text if it is text, and as bytes.
 
 import { make } from "./screen.js";
 
 const SHOWN_MAX = 64 * 1024;
 
-/** The bytes of base64. */
+/** Decodes base64. */
 export function bytes(base64) {
   return Uint8Array.from(atob(base64 ?? ""), (letter) => letter.charCodeAt(0));
 }
 
-/** The text they are, or null: UTF-8 without control characters but tabs and ends of lines. */
+/** The bytes as text, or null: UTF-8 without control characters except tabs and line ends. */
 export function text(value) {
   try {
     const decoded = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(value);
@@ -19,7 +19,7 @@ export function text(value) {
   }
 }
 
-/** Sixteen to a line: offset, bytes, and what of them is printable ASCII. */
+/** Sixteen bytes per line: offset, bytes, and printable ASCII. */
 export function hex(value) {
   const lines = [];
   for (let at = 0; at < value.length; at += 16) {
@@ -31,7 +31,7 @@ export function hex(value) {
   return lines.join("\n");
 }
 
-/** The value on the screen, with a choice between both. */
+/** The value as elements, with a choice between both forms. */
 export function shown(value, chosen) {
   const known = text(value);
   const box = make("pre", { tabindex: "0", "aria-label": "Value" });
@@ -42,17 +42,17 @@ export function shown(value, chosen) {
   );
   const draw = () => {
     const cut = whole ? value : value.subarray(0, SHOWN_MAX);
-    // A cut may fall within a character, which then is left out.
+    // The cut may fall within a character, which is then left out.
     const asText = () => (whole ? known : new TextDecoder().decode(cut, { stream: true }));
     const isText = chosen.kind === "text" && known !== null;
-    // Bytes stand in columns, so their lines are not broken.
+    // Bytes are aligned in columns, so their lines do not wrap.
     box.className = isText ? "" : "columns";
     box.textContent = isText ? asText() : hex(cut);
     all.hidden = whole;
     buttons.forEach((button, at) => {
       button.setAttribute("aria-pressed", String(isText === (at === 0)));
     });
-    // There is nothing to choose where it is no text.
+    // There is no choice if the value is not text.
     buttons[0].disabled = known === null;
   };
   const choose = (kind) => {
