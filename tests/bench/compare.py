@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The same load on a genuine ZooKeeper and on `coord server`, in turns.
 
-Both run alone, one after the other (A B A B), on the same disk with every
-write synced, each time with a fresh data folder. The table shows the median of
-the turns. Read the ratios: the numbers are this machine's.
+Each runs alone, one after the other (A B A B), on the same disk with every write
+synced, each time with a fresh data directory. The table shows the median of the
+turns. Compare the ratios: absolute numbers depend on the machine.
 """
 
 import argparse

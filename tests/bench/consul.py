@@ -2,8 +2,8 @@
 """Consul's protocols under load: ours, and a genuine Consul if one is named.
 
 `make conformance-consul` fetches a genuine one, usr/bin/consul below target/conformance/consul-debian;
-name it with CONSUL_PEER. Both run alone, in turns, each time with a fresh data folder and
-every write synced. Read the ratios: the numbers are this machine's.
+name it with CONSUL_PEER. Each runs alone, in turns, each time with a fresh data directory and
+every write synced. Compare the ratios: absolute numbers depend on the machine.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What many sessions cost a server, and how soon all of them hear of a change."""
+"""What many sessions cost a server, and how soon all of them learn of a change."""
 
 import pathlib
 import resource

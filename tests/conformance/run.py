@@ -79,7 +79,7 @@ def main():
     arguments.add_argument("--target", default="target", help="where cargo builds")
     arguments.add_argument("--build", default="debug", help="debug or release")
     arguments.add_argument("--consul", action="store_true", help="fetch and use a genuine Consul")
-    arguments.add_argument("--heavy", action="store_true", help="those that take minutes to build")
+    arguments.add_argument("--heavy", action="store_true", help="the suites that take minutes to build")
     arguments.add_argument("suites", nargs="*", help="only these, as in test_kazoo")
     chosen = arguments.parse_args()
 

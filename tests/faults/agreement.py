@@ -1,4 +1,4 @@
-"""Whether members agree: digests at equal revisions, entries at equal indexes."""
+"""Checks that members agree: digests at equal revisions, entries at equal indexes."""
 
 from ensemble import four_letters
 from member_log import MemberLog

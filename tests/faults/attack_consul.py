@@ -1,4 +1,4 @@
-"""Attacks on the ports for Consul's clients: HTTP and DNS."""
+"""Attacks on the ports for Consul clients: HTTP and DNS."""
 
 import gzip
 import http.client

@@ -1,8 +1,8 @@
 """Attacks on the port between members, and on the process itself.
 
-A stranger speaks the form that stands in the head of
-`core/src/consensus/peer_frame.rs` and that of handshakes, without a secret. Where
-members prove who they are, it gets no further than that.
+The attacker speaks the format described in the head of
+`core/src/consensus/peer_frame.rs` and that of handshakes, without a secret. If
+members authenticate each other, it gets no further than that.
 """
 
 import atexit

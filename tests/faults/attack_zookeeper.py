@@ -1,5 +1,6 @@
-"""Attacks on the port for ZooKeeper's clients. Each takes the trial, attacks, and
-says what came of it; with a list of what must not have happened, if it did."""
+"""Attacks on the port for ZooKeeper clients. Each takes the trial, attacks, and
+returns a description of the result, with a list of promises it broke, if any.
+"""
 
 import contextlib
 import socket

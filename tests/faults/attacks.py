@@ -1,13 +1,13 @@
-"""What a stranger on the ports can do to everybody else.
+"""Attacks by unauthenticated clients, and their effect on everybody else.
 
     attacks [--only filter,frames] [--members 3]
 
-Well-behaved clients, one on each member, set and read one znode at a time; their
-99th percentile is taken before each attack and during it, and the memory of the
-attacked member before, at its highest, and afterwards. An attack breaks
-something when a member dies or stops serving, when a well-behaved client waits
-for more than --stall seconds, when memory grows by more than --memory MiB, or
-when what it says itself must not happen does (attack_*.py).
+Well-behaved clients, one on each member, set and read one znode at a time. Their
+99th percentile is measured before and during each attack, and the memory of the
+attacked member before, at its peak, and afterwards. A promise is broken when a
+member dies or stops serving, when a well-behaved client waits for more than
+--stall seconds, when memory grows by more than --memory MiB, or when one of the
+attack's own conditions is violated (attack_*.py).
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--only", default=",".join(ATTACKS), help="names of attacks, comma between")
+    parser.add_argument("--only", default=",".join(ATTACKS), help="names of attacks, separated by commas")
     parser.add_argument("--stall", type=float, default=2.0, help="seconds that a well-behaved client may wait")
     parser.add_argument("--memory", type=int, default=512, help="MiB by which a member may grow")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of members")

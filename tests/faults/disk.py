@@ -1,18 +1,17 @@
-"""What breaks when a member runs out of something, and whether it comes back.
+"""Members that run out of a resource, and whether they recover.
 
     disk [--members 1,3] [--cases full,descriptors,snapshot]
 
-    full         its data directory is on a small file system that fills up
-    descriptors  so many idle connections that no descriptor is left
+    full         the data directory is on a small file system that fills up
+    descriptors  idle connections use up all file descriptors
     snapshot     a snapshot cannot be written though the log can
 
-Each with one member and with three, under load, on one of the followers and on
-the leader. Meanwhile: a write is refused with an error or not accepted at all,
-never kept without an answer; where the log is still readable, reads go on;
-clients of a broken member of three move to another within their timeout. Once
-the cause is gone everything serves again by itself, without a restart, and
-nothing acknowledged is lost. `full` and `snapshot` mount a tmpfs, for which this
-must run as root.
+Each runs with one member and with three, under load, on a follower and on the
+leader. During the fault, a write is refused with an error or not accepted at
+all, never left without an answer; while the log is readable, reads continue;
+clients of a faulty member of three move to another one within their timeout.
+After the fault, all members serve again by themselves, without a restart, and
+nothing acknowledged is lost. `full` and `snapshot` mount a tmpfs, which needs root.
 """
 
 import argparse
@@ -43,10 +42,10 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--members", default="1,3", help="sizes of clusters, comma between")
+    parser.add_argument("--members", default="1,3", help="cluster sizes, separated by commas")
     parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--victims", default="follower,leader", help="of three: which member it happens to")
-    parser.add_argument("--seconds", type=float, default=FAULT_S, help="how long a fault stays")
+    parser.add_argument("--victims", default="follower,leader", help="with three members: which one is affected")
+    parser.add_argument("--seconds", type=float, default=FAULT_S, help="duration of a fault")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of members")
     options(parser)
     chosen = parser.parse_args()

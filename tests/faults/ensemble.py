@@ -1,8 +1,9 @@
-"""Ensembles under test: our members, or a genuine ZooKeeper's, behind one face.
+"""Ensembles under test: our members, or a genuine ZooKeeper's, behind one interface.
 
 Both offer `members`, each with `number`, `zk_address`, `start`, `kill`, `pause`,
-`resume`, `running`, `said`; and `start`, `stop`, `leader`, `hosts` of the whole.
-Folders are given by the caller and stay, so that a failed run can be looked at.
+`resume`, `running`, `said`; and `start`, `stop`, `leader`, `hosts` for the whole.
+The caller provides the directories. They are kept, so that a failed run can be
+inspected.
 """
 
 import os

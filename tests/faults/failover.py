@@ -1,12 +1,12 @@
-"""How long a killed leader is missed, beside a genuine ZooKeeper.
+"""Time without a leader after the leader was killed, beside a genuine ZooKeeper.
 
     failover --rounds 20 --members 3
 
-Both ensembles run at once; in turns the leader of one is killed (SIGKILL) and
-stays away until another member leads. Measured is the time from the kill to the
-first acknowledged create that was begun after it, by clients that try one
-member after the other with 10 ms between. Fails if a write is lost, or if our
-median is above --median-max.
+Both ensembles run at once. In turns, the leader of one is killed (SIGKILL) and
+stays away until another member leads. The program measures the time from the
+kill to the first acknowledged create that began after it, with clients that try
+one member after the other at intervals of 10 ms. It fails if a write is lost, or
+if our median is above --median-max.
 """
 
 import argparse

@@ -1,20 +1,20 @@
-"""Members killed or stopped under load, again and again: is anything lost?
+"""Members killed or stopped under load, repeatedly: is anything lost?
 
     kills --members 3 --rounds 60 [--disturb leader,follower,...]
 
 Each round disturbs members while six ZooKeeper sessions create and set and two
-Consul clients put keys, waits until all is well, and then compares: every
-acknowledged write is there on every member, digests agree at equal revisions,
+Consul clients put keys, waits until all members are healthy, and then checks:
+every acknowledged write is on every member, digests agree at equal revisions,
 logs agree at equal indexes, no revision was given twice, and no member was
 silent for more than 5 s.
 
 Disturbances:
-    leader         SIGKILL of the leader, started again at once
+    leader         SIGKILL of the leader, restarted at once
     follower       the same with a follower
-    two            the same with two members at once, the leader among them
+    two            the same with two members at once, including the leader
     stop-leader    SIGSTOP of the leader for 2 s
     stop-follower  the same with a follower
-    all            SIGKILL of all members, started again at once
+    all            SIGKILL of all members, restarted at once
 """
 
 import argparse
@@ -40,11 +40,11 @@ def main():
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument(
-        "--disturb", default="leader,follower,two,stop-leader,stop-follower", help="in turns, comma between"
+        "--disturb", default="leader,follower,two,stop-leader,stop-follower", help="in turns, separated by commas"
     )
-    parser.add_argument("--rate", type=float, default=200, help="writes per second and connection; 0: no limit")
-    parser.add_argument("--pause", type=float, default=1.0, help="seconds of undisturbed load per round, up to")
-    parser.add_argument("--go-on", action="store_true", help="with a new cluster, when one is broken for good")
+    parser.add_argument("--rate", type=float, default=200, help="writes per second and connection; 0 for no limit")
+    parser.add_argument("--pause", type=float, default=1.0, help="maximum seconds of undisturbed load per round")
+    parser.add_argument("--go-on", action="store_true", help="continue with a new cluster when one is permanently broken")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of members")
     options(parser)
     chosen = parser.parse_args()

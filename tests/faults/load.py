@@ -1,9 +1,9 @@
-"""Clients that write numbered values and remember what was acknowledged.
+"""Clients that write numbered values and record which were acknowledged.
 
-A writer knows three fates of a value: acknowledged (it must be there for ever),
-unknown (its connection broke before the answer: it may be there or not), and
-never sent. Every value has a content of its own, so none can stand in for
-another.
+A writer distinguishes three outcomes of a value: acknowledged (it must never be
+lost), unknown (its connection broke before the answer: it may or may not be
+there), and never sent. Every value has unique content, so none can be mistaken
+for another.
 """
 
 import base64

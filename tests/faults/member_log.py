@@ -1,8 +1,8 @@
 """Reads a member's log from its files, as far as it is known to be committed.
 
-A second reader beside the product's: it knows the stored form that stands in
-the head of `core/src/storage/record.rs`, and nothing else. It may read while the
-member writes: what is not whole yet ends the reading.
+This reader is independent of the product's: it knows only the stored format
+described in the head of `core/src/storage/record.rs`. It may read while the
+member writes; it stops at the first incomplete record.
 """
 
 import pathlib

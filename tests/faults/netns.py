@@ -1,10 +1,10 @@
 """Networks of members in namespaces, where each direction of each pair can be cut.
 
-One namespace, the hub, holds the bridges and the clients: this process joins it.
-Each member has a namespace of its own, one veth to its bridge, and a second
-device that leads nowhere (`hole`): to cut the way from A to B is to route B's
-address through A's hole, so packets vanish without an error, as on a broken wire,
-and the way back stays. That needs `ip` and root, and no packet filter.
+One namespace, the hub, holds the bridges and the clients; this process joins it.
+Each member has its own namespace, a veth to its bridge, and a second device that
+leads nowhere (`hole`). To cut the direction from A to B, B's address is routed
+through A's hole: packets vanish without an error, as on a broken wire, and the
+opposite direction still works. This needs `ip` and root, and no packet filter.
 """
 
 import ctypes

@@ -1,22 +1,22 @@
-"""Cut networks, beside a genuine ZooKeeper with the same cuts.
+"""Network partitions, beside a genuine ZooKeeper with the same partitions.
 
     partitions --members 3 [--phases isolated,bridge] [--seconds 8] [--away 20]
 
-Each ensemble has network namespaces of its own (netns.py), and its own leader is
-the one that a phase cuts off. Per phase and ensemble:
+Each ensemble has its own network namespaces (netns.py), and each phase cuts off
+its own leader. Results per phase and ensemble:
 
-    gap        the longest time in which no client had a write acknowledged, of
+    gap        the longest time in which no client had a write acknowledged, with
                clients that try all members
     service    seconds from healing until every member serves reads and writes
                without a break longer than a second
     lost       acknowledged writes that a member does not have afterwards
-    ended      sessions that ended although a member had answered a ping of
-               theirs within their timeout
+    ended      sessions that ended although a member had answered one of their
+               pings within their timeout
     doubles    pairs of clients that both believed to hold the lock at one time
 
-Ours must have a gap below 3 s wherever a connected majority exists, full service
-within 3 s of healing, and nothing lost, ended or double. What the genuine one
-does is only shown. Needs root.
+Our members must have a gap below 3 s while a connected majority exists, full
+service within 3 s of healing, and nothing lost, ended or double. The genuine
+ZooKeeper's results are only shown. Needs root.
 """
 
 import argparse
@@ -50,9 +50,9 @@ def main():
     )
     parser.add_argument("--members", type=int, default=3, choices=(3, 5))
     parser.add_argument("--phases", default=",".join(names), help=f"of {', '.join(names)}")
-    parser.add_argument("--seconds", type=float, help="how long each phase lasts, instead of its own")
-    parser.add_argument("--away", type=float, default=56, help="how long `away` lasts")
-    parser.add_argument("--times", type=int, default=1, help="how often each phase is done")
+    parser.add_argument("--seconds", type=float, help="duration of each phase, instead of its own")
+    parser.add_argument("--away", type=float, default=56, help="duration of the phase `away`")
+    parser.add_argument("--times", type=int, default=1, help="repetitions of each phase")
     parser.add_argument("--alone", action="store_true", help="without the genuine ZooKeeper")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of members")
     options(parser)

@@ -1,8 +1,8 @@
-"""What is done to the network in each phase of `partitions`, by rank.
+"""What each phase of `partitions` does to the network, by rank.
 
-Ranks: 0 is the member that led when the phase began, 1 and up its followers. A
-phase names who belongs to the connected majority, if there is one: there writes
-must go on, and sessions that are answered there must not end.
+Rank 0 is the member that led when the phase began, 1 and up its followers. A
+phase names the members of the connected majority, if there is one: there writes
+must continue, and sessions that are answered must not end.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Asks one member without end whether it serves: a sync and a read."""
+"""Checks continuously whether one member serves: a sync and a read."""
 
 import threading
 import time

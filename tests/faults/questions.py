@@ -1,8 +1,8 @@
-"""What a client asks of one member that is in trouble, and how that answers.
+"""Requests of a client to one member in trouble, and the answers.
 
-Over connections that were there before the trouble, and over new ones once they
-are closed: a write as a ZooKeeper session, a write as a Consul key, and a read
-that needs neither a leader nor a session.
+They use connections opened before the fault, and new ones once those are closed:
+a write in a ZooKeeper session, a write of a Consul key, and a read that needs
+neither a leader nor a session.
 """
 
 import collections

@@ -1,4 +1,4 @@
-"""What every program here shares: its folder, its output, its verdict."""
+"""What all programs here share: directory, output, verdict."""
 
 import os
 import pathlib
@@ -103,10 +103,10 @@ def seconds(value):
 
 def options(parser):
     """What every program can be told."""
-    parser.add_argument("--seed", type=int, help="of everything random; default: a new one, printed")
+    parser.add_argument("--seed", type=int, help="seed for all randomness; default: a new one, printed")
     parser.add_argument(
-        "--only-promises", action="store_true", help="show times and judge none of them: for a busy machine"
+        "--only-promises", action="store_true", help="show times without judging them, for a busy machine"
     )
-    parser.add_argument("--keep", action="store_true", help="keep the folder of a run that broke nothing")
+    parser.add_argument("--keep", action="store_true", help="keep the directory of a run that broke nothing")
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Members with real faults: kills, partitions, full disks, attacks.
+"""Fault tests with real members: kills, partitions, full disks, attacks.
 
     run.py [--target DIR] [--build debug|release] [--folder DIR] PROGRAM [OPTION...]
 
-Each program prints a table and ends with 0 if no promise was broken; README.md
-says what each does, and `PROGRAM --help` what it can be told.
+Each program prints a table and exits with 0 if no promise was broken. README.md
+describes the programs, and `PROGRAM --help` their options.
 """
 
 import argparse

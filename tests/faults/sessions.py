@@ -1,8 +1,8 @@
-"""Clients whose sessions matter: those that only ping, and those that hold a lock.
+"""Clients with sessions that matter: some only ping, some hold a lock.
 
-What a client may believe of its session: that it lives until one timeout after
-it sent the last ping that was answered. From its side nothing else can be known,
-so a lock that somebody else gets before that has two holders.
+A client may assume that its session is alive until one timeout after it sent the
+last ping that was answered. It cannot know more than that, so a lock that another
+client gets earlier has two holders.
 """
 
 import threading

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Looks for bytes that break a decoder, with libFuzzer and as long as it is told.
+"""Fuzzes the decoders with libFuzzer.
 
     run.py                        every target, a minute each
     run.py --seconds 600 dns_query
-    run.py --keep                 the corpus becomes the smallest set that reaches
+    run.py --keep                 reduce the corpus to the smallest set that reaches
                                   what the old one and this run reached
 
-Coverage comes from compiler flags that the pinned toolchain has, so no other
-toolchain is needed; libFuzzer itself needs a C++ compiler. What breaks a
-target is left beside the target folder's findings, and its path is printed.
+Coverage comes from compiler flags that the pinned toolchain supports, so no other
+toolchain is needed; libFuzzer itself needs a C++ compiler. An input that breaks a
+target is kept in the target directory's findings, and its path is printed.
 """
 
 import argparse
