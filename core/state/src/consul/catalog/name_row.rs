@@ -29,6 +29,12 @@ pub(super) struct Verdicts {
 }
 
 impl NameRow {
+    /// How it is spelled, and the worst check; `None` without instances.
+    pub(super) fn told(&self) -> Option<(&str, CheckStatus)> {
+        let (spelled, _) = self.spellings.first_key_value()?;
+        Some((spelled, self.checks.worst()))
+    }
+
     /// Whether that is news to readers of the graph.
     pub(super) fn insert(
         &mut self,

@@ -182,14 +182,24 @@ impl Catalog {
 
     /// The worst check of a service, by its name in lower case.
     pub(in crate::consul) fn name_status(&self, name: &str) -> Option<CheckStatus> {
-        let row = self.names.get(name).filter(|row| !row.instances.is_empty());
-        row.map(|row| row.checks.worst())
+        self.registered(name).map(|(_, worst)| worst)
+    }
+
+    /// How a name in lower case is registered, and its worst check; `None` without instances.
+    pub(in crate::consul) fn registered(&self, name: &str) -> Option<(&str, CheckStatus)> {
+        self.names.get(name)?.told()
+    }
+
+    /// All names, in order, with the answer of [`Self::registered`].
+    pub(in crate::consul) fn registered_names(
+        &self,
+    ) -> impl Iterator<Item = (&str, Option<(&str, CheckStatus)>)> {
+        self.names.iter().map(|(name, row)| (&**name, row.told()))
     }
 
     /// A name in lower case as it is registered, or else as it is depended upon.
     pub(in crate::consul) fn name_spelled<'a>(&'a self, name: &'a str) -> &'a str {
-        let registered = self.names.get(name).and_then(|row| row.spellings.keys().next());
-        let registered = registered.map(|spelled| &**spelled);
+        let registered = self.registered(name).map(|(spelled, _)| spelled);
         registered.or_else(|| self.graph.spelling(name)).unwrap_or(name)
     }
 

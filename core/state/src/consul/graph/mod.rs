@@ -67,9 +67,13 @@ struct Vertex {
 /// An edge, and how those spell its target who depend on it.
 type ToldEdge<'a> = (&'a Edge, &'a BTreeMap<Box<str>, usize>);
 
-/// That one name depends on another: how, by tag. Hardly ever more than one.
+/// That one name depends on another: how, by tag. Hardly any dependency names a tag, so
+/// those without one are counted where the edge is.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Edge(Vec<(Box<str>, Count)>);
+struct Edge {
+    untagged: Count,
+    tagged: Vec<(Box<str>, Count)>,
+}
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Count {
@@ -78,9 +82,49 @@ struct Count {
     requiring: usize,
 }
 
+impl Vertex {
+    fn spelling(&self) -> Option<&str> {
+        self.spellings.keys().next().map(|spelled| &**spelled)
+    }
+}
+
 impl Edge {
     fn is_required(&self) -> bool {
-        self.0.iter().any(|(_, count)| count.requiring > 0)
+        self.counts().any(|(_, count)| count.requiring > 0)
+    }
+
+    /// By tag.
+    fn counts(&self) -> impl Iterator<Item = (&str, Count)> {
+        let untagged = (self.untagged.instances > 0).then_some(("", self.untagged));
+        untagged.into_iter().chain(self.tagged.iter().map(|(tag, count)| (&**tag, *count)))
+    }
+
+    /// That of a tag, if an instance names it.
+    fn count_of(&mut self, tag: &str) -> Option<&mut Count> {
+        if tag.is_empty() {
+            return Some(&mut self.untagged).filter(|count| count.instances > 0);
+        }
+        let at = self.tagged.binary_search_by(|(other, _)| (**other).cmp(tag));
+        at.ok().map(|at| &mut self.tagged[at].1)
+    }
+
+    /// That of a tag, which is made if it is not there.
+    fn count_mut(&mut self, tag: &str) -> &mut Count {
+        if tag.is_empty() {
+            return &mut self.untagged;
+        }
+        let at = self.tagged.binary_search_by(|(other, _)| (**other).cmp(tag));
+        let at = at.unwrap_or_else(|at| {
+            self.tagged.insert(at, (tag.into(), Count::default()));
+            at
+        });
+        &mut self.tagged[at].1
+    }
+
+    /// Drops tags that nobody names any more; whether nothing is left.
+    fn is_gone(&mut self) -> bool {
+        self.tagged.retain(|(_, count)| count.instances > 0);
+        self.untagged.instances == 0 && self.tagged.is_empty()
     }
 }
 
@@ -119,12 +163,7 @@ impl Graph {
                 self.vertices[target].needed_by.insert(source);
             }
             let edge = self.vertices[source].needs.entry(target).or_default();
-            let at = edge.0.binary_search_by(|(tag, _)| (**tag).cmp(&needed.tag));
-            let at = at.unwrap_or_else(|at| {
-                edge.0.insert(at, (needed.tag.clone(), Count::default()));
-                at
-            });
-            let count = &mut edge.0[at].1;
+            let count = edge.count_mut(&needed.tag);
             count.instances += 1;
             count.requiring += usize::from(!needed.optional);
             let is_news = count.instances == 1 || (!needed.optional && count.requiring == 1);
@@ -138,17 +177,12 @@ impl Graph {
             let slots = self.slots.get(from).zip(self.slots.get(&lower(&needed.name)));
             let Some((&source, &target)) = slots else { continue };
             let Some(edge) = self.vertices[source].needs.get_mut(&target) else { continue };
-            let at = edge.0.binary_search_by(|(tag, _)| (**tag).cmp(&needed.tag));
-            let Ok(at) = at else { continue };
-            let count = &mut edge.0[at].1;
+            let Some(count) = edge.count_of(&needed.tag) else { continue };
             count.instances -= 1;
             count.requiring -= usize::from(!needed.optional);
             let is_news = count.instances == 0 || (!needed.optional && count.requiring == 0);
             self.changes += u64::from(is_news);
-            if count.instances == 0 {
-                edge.0.remove(at);
-            }
-            let is_gone = edge.0.is_empty();
+            let is_gone = edge.is_gone();
             self.unspell(target, &needed.name);
             if is_gone {
                 self.edges -= 1;
@@ -213,8 +247,7 @@ impl Graph {
 
     /// How those who depend on a name spell it.
     pub(super) fn spelling(&self, name: &str) -> Option<&str> {
-        let slot = self.slots.get(name)?;
-        self.vertices[*slot].spellings.keys().next().map(|spelled| &**spelled)
+        self.vertices[*self.slots.get(name)?].spelling()
     }
 
     /// Every edge with all that is told of it, and the order as it should be.

@@ -14,7 +14,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use super::{Graph, Slot};
+use super::{Graph, Slot, Vertex};
 use crate::consul::name::lower;
 use crate::consul::{Catalog, CheckStatus};
 
@@ -82,15 +82,30 @@ pub struct Judged {
     pub waves: Vec<Option<usize>>,
 }
 
+/// A name in lower case, how it is registered and its worst check, and its vertex.
+struct Named<'a> {
+    name: &'a str,
+    registered: Option<(&'a str, CheckStatus)>,
+    slot: Option<Slot>,
+}
+
 impl Catalog {
     /// The whole graph.
     pub fn graph(&self) -> GraphView {
         let graph = self.graph_table();
-        let mut names: BTreeMap<&str, Option<Slot>> =
-            self.name_indexes().map(|(name, _)| (name, None)).collect();
-        names.remove(MEMBERS);
-        names.extend(graph.slots.iter().map(|(name, slot)| (&**name, Some(*slot))));
-        self.graph_of(names)
+        let mut slots = graph.slots.iter().map(|(name, slot)| (&**name, *slot)).peekable();
+        let mut names = Vec::new();
+        for (name, registered) in self.registered_names() {
+            while let Some((other, slot)) = slots.next_if(|(other, _)| *other < name) {
+                names.push(Named { name: other, registered: None, slot: Some(slot) });
+            }
+            let slot = slots.next_if(|(other, _)| *other == name).map(|(_, slot)| slot);
+            if slot.is_some() || name != MEMBERS {
+                names.push(Named { name, registered, slot });
+            }
+        }
+        names.extend(slots.map(|(name, slot)| Named { name, registered: None, slot: Some(slot) }));
+        self.graph_of(&names)
     }
 
     /// One service and all around it. `None` if nobody has heard of it.
@@ -101,14 +116,22 @@ impl Catalog {
         if center.is_none() && !self.has_instances(&name) {
             return None;
         }
-        let mut names = BTreeMap::from([(&*name, center)]);
-        if let Some(center) = center {
-            let mut all = graph.closure([center], |vertex, next| next.extend(&vertex.needed_by));
-            all = graph.closure(all, |vertex, next| next.extend(vertex.needs.keys()));
-            names.extend(all.into_iter().map(|slot| (&*graph.vertices[slot].name, Some(slot))));
+        let named = |name, slot| Named { name, registered: self.registered(name), slot };
+        let mut names = Vec::new();
+        match center {
+            Some(center) => {
+                let needing = graph.closure([center], |vertex, next| {
+                    next.extend(&vertex.needed_by);
+                });
+                let all = graph.closure(needing, |vertex, next| next.extend(vertex.needs.keys()));
+                let all = all.into_iter();
+                names.extend(all.map(|slot| named(&*graph.vertices[slot].name, Some(slot))));
+                names.sort_unstable_by_key(|found| found.name);
+            }
+            None => names.push(named(&*name, None)),
         }
-        let place = names.keys().position(|other| **other == *name).unwrap_or_default();
-        Some(Around { view: self.graph_of(names), center: place })
+        let place = names.binary_search_by_key(&&*name, |found| found.name).unwrap_or_default();
+        Some(Around { view: self.graph_of(&names), center: place })
     }
 
     /// Whether a service must not be used: it or something that it requires,
@@ -135,32 +158,33 @@ impl Catalog {
         Some(!graph.slots.get(&name).is_some_and(|slot| graph.any_required(*slot, is_bad)))
     }
 
-    fn graph_of(&self, names: BTreeMap<&str, Option<Slot>>) -> GraphView {
+    fn graph_of(&self, names: &[Named<'_>]) -> GraphView {
         let graph = self.graph_table();
         let mut places: Vec<Option<usize>> = Vec::new();
         places.resize(graph.vertices.len(), None);
-        for (place, slot) in names.values().enumerate() {
-            if let Some(slot) = slot {
-                places[*slot] = Some(place);
+        for (place, found) in names.iter().enumerate() {
+            if let Some(slot) = found.slot {
+                places[slot] = Some(place);
             }
         }
-        let services = names.iter().map(|(name, slot)| {
-            let vertex = slot.map(|slot| &graph.vertices[slot]);
-            let edges = vertex.into_iter().flat_map(|vertex| &vertex.needs);
-            let mut needs: Vec<GraphNeed> = edges
-                .filter_map(|(target, edge)| Some((places[*target]?, edge)))
-                .flat_map(|(service, edge)| {
-                    edge.0.iter().map(move |(tag, count)| GraphNeed {
-                        service,
-                        optional: count.requiring == 0,
-                        tag: tag.clone(),
-                    })
-                })
-                .collect();
-            needs.sort_by(|one, other| (one.service, &one.tag).cmp(&(other.service, &other.tag)));
+        let services = names.iter().map(|found| {
+            let vertex = found.slot.map(|slot| &graph.vertices[slot]);
+            let mut needs = Vec::with_capacity(vertex.map_or(0, |vertex| vertex.needs.len()));
+            for (target, edge) in vertex.into_iter().flat_map(|vertex| &vertex.needs) {
+                let Some(service) = places[*target] else { continue };
+                needs.extend(edge.counts().map(|(tag, count)| GraphNeed {
+                    service,
+                    optional: count.requiring == 0,
+                    tag: tag.into(),
+                }));
+            }
+            needs.sort_unstable_by(|one, other| {
+                (one.service, &one.tag).cmp(&(other.service, &other.tag))
+            });
+            let depended_on = || vertex.and_then(Vertex::spelling).unwrap_or(found.name);
             GraphService {
-                name: self.name_spelled(name).into(),
-                status: self.name_status(name),
+                name: found.registered.map_or_else(depended_on, |(spelled, _)| spelled).into(),
+                status: found.registered.map(|(_, worst)| worst),
                 needs,
             }
         });
@@ -229,13 +253,13 @@ impl GraphView {
 
     /// All places, each behind those it needs.
     fn in_order(&self) -> Vec<usize> {
-        let needed_by = self.needed_by();
+        let needed_by = NeededBy::of(self);
         let mut left: Vec<usize> = self.services.iter().map(|found| found.needs.len()).collect();
         let mut order: Vec<usize> = (0..left.len()).filter(|place| left[*place] == 0).collect();
         let mut at = 0;
         while let Some(&place) = order.get(at) {
             at += 1;
-            for above in &needed_by[place] {
+            for (above, _) in needed_by.of_service(place) {
                 left[*above] -= 1;
                 if left[*above] == 0 {
                     order.push(*above);
@@ -243,17 +267,6 @@ impl GraphView {
             }
         }
         order
-    }
-
-    /// For each service those that need it, once for each dependency.
-    fn needed_by(&self) -> Vec<Vec<usize>> {
-        let mut needed_by = Vec::from_iter(self.services.iter().map(|_| Vec::new()));
-        for (place, service) in self.services.iter().enumerate() {
-            for need in &service.needs {
-                needed_by[need.service].push(place);
-            }
-        }
-        needed_by
     }
 
     /// Judges one service; those it needs are judged already.
@@ -301,23 +314,18 @@ impl GraphView {
 
     /// What `center` needs, or what needs it, by place.
     pub fn reach(&self, center: usize, needed_by: bool) -> BTreeMap<usize, Reach> {
-        let edges: Vec<Vec<(usize, bool)>> = if needed_by {
-            let mut edges = Vec::from_iter(self.services.iter().map(|_| Vec::new()));
-            for (place, service) in self.services.iter().enumerate() {
-                for need in &service.needs {
-                    edges[need.service].push((place, need.optional));
-                }
-            }
-            edges
+        let (any, required) = if needed_by {
+            let edges = NeededBy::of(self);
+            let next = |place: usize| edges.of_service(place).iter().copied();
+            self.distances(center, &next)
         } else {
-            let needs = |service: &GraphService| {
-                service.needs.iter().map(|need| (need.service, need.optional)).collect()
+            let next = |place: usize| {
+                let needs = self.services[place].needs.iter();
+                needs.map(|need| (need.service, need.optional))
             };
-            self.services.iter().map(needs).collect()
+            self.distances(center, &next)
         };
-        let required = breadth_first(&edges, center, |optional| !optional);
-        breadth_first(&edges, center, |_| true)
-            .into_iter()
+        any.into_iter()
             .zip(required)
             .enumerate()
             .filter(|(place, _)| *place != center)
@@ -326,23 +334,71 @@ impl GraphView {
             })
             .collect()
     }
+
+    /// How far everything is that can be reached over any edge, and over required ones.
+    fn distances<I: Iterator<Item = (usize, bool)>>(
+        &self,
+        start: usize,
+        next: &impl Fn(usize) -> I,
+    ) -> (Vec<Option<usize>>, Vec<Option<usize>>) {
+        let count = self.services.len();
+        let required = |place| next(place).filter(|(_, optional)| !optional);
+        (breadth_first(count, start, next), breadth_first(count, start, required))
+    }
 }
 
-/// How far everything is that can be reached over edges of a kind.
-fn breadth_first(
-    edges: &[Vec<(usize, bool)>],
+/// For each service those that need it, once for each dependency: their places, and
+/// whether it is optional to them.
+struct NeededBy {
+    /// Where those of each service end; they start where those of the one before end.
+    ends: Vec<usize>,
+    needing: Vec<(usize, bool)>,
+}
+
+impl NeededBy {
+    fn of(view: &GraphView) -> Self {
+        let needs = || {
+            view.services.iter().enumerate().flat_map(|(place, service)| {
+                service.needs.iter().map(move |need| (place, need))
+            })
+        };
+        let mut ends = Vec::from_iter(view.services.iter().map(|_| 0));
+        needs().for_each(|(_, need)| ends[need.service] += 1);
+        let mut total = 0;
+        for end in &mut ends {
+            // The start for now; filling moves it to the end.
+            (*end, total) = (total, total + *end);
+        }
+        let mut needing = Vec::new();
+        needing.resize(total, (0, false));
+        for (place, need) in needs() {
+            let at = &mut ends[need.service];
+            needing[*at] = (place, need.optional);
+            *at += 1;
+        }
+        Self { ends, needing }
+    }
+
+    fn of_service(&self, place: usize) -> &[(usize, bool)] {
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.needing[start..self.ends[place]]
+    }
+}
+
+fn breadth_first<I: Iterator<Item = (usize, bool)>>(
+    count: usize,
     start: usize,
-    follow: impl Fn(bool) -> bool,
+    edges: impl Fn(usize) -> I,
 ) -> Vec<Option<usize>> {
     let mut distances: Vec<Option<usize>> = Vec::new();
-    distances.resize(edges.len(), None);
+    distances.resize(count, None);
     distances[start] = Some(0);
     let mut open = VecDeque::from([(start, 0)]);
     while let Some((place, distance)) = open.pop_front() {
-        for (next, optional) in &edges[place] {
-            if follow(*optional) && distances[*next].is_none() {
-                distances[*next] = Some(distance + 1);
-                open.push_back((*next, distance + 1));
+        for (next, _) in edges(place) {
+            if distances[next].is_none() {
+                distances[next] = Some(distance + 1);
+                open.push_back((next, distance + 1));
             }
         }
     }
