@@ -61,7 +61,7 @@ pub struct Limits {
     /// most, of the address that keeps most, is closed.
     pub zk_bytes_max: usize,
     /// The same for the connections from one address (from one /64 network of
-    /// IPv6 addresses). Bytes, default 256 MiB, and above what one connection may
+    /// IPv6 addresses). Bytes, default 192 MiB, and above what one connection may
     /// keep (`zk_outbox_bytes_max`). Where it would be more, the connection from
     /// there that keeps most is closed; those from elsewhere are not touched.
     pub zk_bytes_per_ip_max: usize,
@@ -215,7 +215,7 @@ impl Limits {
         zk_identity_bytes_max: 16 << 10,
         zk_identity_bytes_total_max: 64 << 20,
         zk_bytes_max: 512 << 20,
-        zk_bytes_per_ip_max: 256 << 20,
+        zk_bytes_per_ip_max: 192 << 20,
         tls_handshakes_max: 256,
         http_connections_max: 50_000,
         http_connections_per_ip_max: 25_000,
