@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use coord_state::machine::Foundation;
 use coord_state::znode::{Caller, ZnodeCommand, ZnodeOp};
-use coord_state::{Command, MemberId, StateMachine};
+use coord_state::{Command, MemberId};
 
 use super::handle::{Inner, random};
 use super::impairment;
@@ -35,9 +35,6 @@ const REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A refused batch waits this long for the leader question to settle.
 const REROUTE_DELAY: Duration = Duration::from_millis(10);
-
-/// The founding is applied: no term has to think of it any more.
-const FOR_GOOD: u64 = u64::MAX;
 
 /// How many znodes one sweep removes at most; what is left over waits for the next.
 const SWEEP_MAX: usize = 10_000;
@@ -187,23 +184,29 @@ impl Inner {
     /// Orders the founding before anything else, if there was none: whatever comes
     /// first takes the first revision, and clients of Consul take an index of 1 for
     /// that of a server that is not ready.
+    ///
+    /// It runs under the lock of the queue of proposals, which applying takes under
+    /// that of the state: it must not wait for the state.
     pub(super) fn found_first(self: &Arc<Self>) {
-        let founded_in = self.founded_in.load(Ordering::Acquire);
-        if founded_in == FOR_GOOD {
-            return;
-        }
-        let found = found(&self.replica.state());
-        let Some(found) = found else {
-            self.founded_in.store(FOR_GOOD, Ordering::Release);
-            return;
-        };
+        let Some(found) = self.founding() else { return };
         let status = self.consensus.status();
-        if status.role == ConsensusRole::Leader && founded_in != status.term {
+        let is_ordered = self.founded_in.load(Ordering::Acquire) == status.term;
+        if status.role == ConsensusRole::Leader && !is_ordered {
             drop(self.decide(status.term, vec![found]));
             // The log keeps the order, so once in a term is enough. If that is not
             // taken, `lead_sessions` tries again.
             self.founded_in.store(status.term, Ordering::Release);
         }
+    }
+
+    /// The command that founds the cluster, unless it was founded.
+    fn founding(&self) -> Option<Command> {
+        (!self.replica.is_founded()).then(|| {
+            Command::Found(Foundation {
+                cluster: u128::from_le_bytes(random()),
+                digest_key: u64::from_le_bytes(random()),
+            })
+        })
     }
 
     fn lead_sessions(self: &Arc<Self>) {
@@ -215,15 +218,14 @@ impl Inner {
         };
         let now = self.clock.monotonic();
         let touched = self.session_clock.take_touched();
-        let (overdue, found) = {
+        let overdue = {
             let state = self.replica.state();
             self.session_clock.renew(&touched, &state, now);
             let multiplier = self.settings.session.consul_ttl_multiplier_percent;
-            let overdue = self.session_clock.overdue(deciding, &state, &reach, now, multiplier);
-            (overdue, found(&state))
+            self.session_clock.overdue(deciding, &state, &reach, now, multiplier)
         };
         // Founding judges nobody: it need not wait until a majority was heard.
-        if let Some(found) = found.filter(|_| status.role == ConsensusRole::Leader) {
+        if status.role == ConsensusRole::Leader && let Some(found) = self.founding() {
             drop(self.decide(status.term, vec![found]));
         }
         let Some(term) = deciding.filter(|_| !overdue.is_empty()) else { return };
@@ -231,16 +233,6 @@ impl Inner {
         self.turns.ended_by_ttl.fetch_add(by_ttl as u64, Ordering::Relaxed);
         drop(self.decide(term, overdue));
     }
-}
-
-/// The command that founds the cluster, unless it was founded.
-fn found(state: &StateMachine) -> Option<Command> {
-    state.foundation().is_none().then(|| {
-        Command::Found(Foundation {
-            cluster: u128::from_le_bytes(random()),
-            digest_key: u64::from_le_bytes(random()),
-        })
-    })
 }
 
 /// On the leader: removes empty containers and outlived TTL znodes.
@@ -301,6 +293,30 @@ mod tests {
         let applied = node.propose(Command::Consul(set)).await.unwrap();
         assert!(applied.revision.0 > 1, "{applied:?}");
         assert!(node.read(|state| state.foundation().is_some()));
+        node.stop().await;
+    }
+
+    /// Applying holds the state and asks for the queue of proposals; routing holds the
+    /// queue. A leader whose first batch waited for the state stood still for good.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn ordering_the_founding_does_not_wait_for_the_state() {
+        let directory = TempDir::new().unwrap();
+        let settings = Settings { data_dir: directory.path().to_owned(), ..Settings::default() };
+        let node = Node::builder(settings.validate().unwrap()).start().await.unwrap();
+        node.confirm(crate::node::ReadLevel::Linearizable).await.unwrap();
+        for founded in [true, false] {
+            let inner = Arc::clone(&node.inner);
+            inner.founded_in.store(0, Ordering::Release);
+            let (told, ordered) = std::sync::mpsc::channel();
+            let locked = inner.replica.locked_with(founded);
+            let other = Arc::clone(&inner);
+            std::thread::spawn(move || {
+                other.found_first();
+                told.send(())
+            });
+            ordered.recv_timeout(Duration::from_secs(60)).expect("it waits for the state");
+            drop(locked);
+        }
         node.stop().await;
     }
 }

@@ -53,7 +53,7 @@ pub(super) struct Inner {
     /// The leader's number, 0 for none: where batches go.
     pub(super) leader: AtomicU64,
     /// The last term in which this member, leading, founded the cluster because
-    /// something else was about to be ordered. The largest number once it is founded.
+    /// something else was about to be ordered.
     pub(super) founded_in: AtomicU64,
     /// Something in flight has to be sent again.
     pub(super) reroute: Notify,

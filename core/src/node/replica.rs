@@ -45,6 +45,8 @@ pub(super) struct Replica {
     pub(super) standing: Standing,
     /// `/zookeeper/config` has another text than was last looked at.
     config_changed: AtomicBool,
+    /// The applied state says which cluster this is; once it does, it always will.
+    founded: AtomicBool,
     /// Of the last snapshot made or taken over since the start; 0 for none.
     frozen: AtomicU64,
     pub(super) marks: Marks,
@@ -85,6 +87,7 @@ impl Replica {
             digests: DigestHistory::default(),
             standing: Standing::default(),
             config_changed: AtomicBool::new(false),
+            founded: AtomicBool::new(false),
             frozen: AtomicU64::new(0),
             marks: Marks::default(),
             integrity,
@@ -105,6 +108,11 @@ impl Replica {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the cluster was founded, as far as this member has applied. Never waits.
+    pub(super) fn is_founded(&self) -> bool {
+        self.founded.load(Ordering::Acquire)
+    }
+
     /// What the last snapshot made or taken over since the start contains.
     pub(super) fn snapshot_revision(&self) -> Option<Revision> {
         let revision = self.frozen.load(Ordering::Relaxed);
@@ -115,6 +123,14 @@ impl Replica {
         // A panic while applying left the state half changed. Consensus fails
         // this member for it; going on here would diverge.
         self.state.write().expect("a panic while applying ends this member")
+    }
+
+    /// The state as while something is applied, by a member that knows or does not
+    /// know yet whether the cluster was founded.
+    #[cfg(test)]
+    pub(super) fn locked_with(&self, founded: bool) -> RwLockWriteGuard<'_, StateMachine> {
+        self.founded.store(founded, Ordering::Release);
+        self.state_mut()
     }
 
     pub(super) fn own_session(
@@ -334,6 +350,7 @@ impl Machine for Replica {
             own |= seen.own;
             gap |= seen.gap;
         }
+        self.founded.store(state.foundation().is_some(), Ordering::Release);
         let config_changed = self.look_at_config(&state);
         let time_ms = state.time_ms();
         drop(state);
@@ -379,6 +396,7 @@ impl Machine for Replica {
         let mark = Mark::new(index, revision, restored.digest());
         self.state_time.applied(restored.time_ms());
         self.frozen.store(revision.0, Ordering::Relaxed);
+        self.founded.store(restored.foundation().is_some(), Ordering::Release);
         {
             let mut state = self.state_mut();
             *state = restored;
