@@ -4,8 +4,10 @@
 //! in its own.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::sync::Mutex;
 
 /// Wall time for stamps, monotonic time for timeouts.
 pub trait Clock: Send + Sync + fmt::Debug + 'static {

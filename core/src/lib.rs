@@ -7,7 +7,8 @@
 //! to a genuine ZooKeeper or Consul.
 //!
 //! Layers, each using only those above it in this list (kept by
-//! `tests/tidy.rs`): `error`, `clock`, `settings`, `durations`, `listening`; `tls`, `storage`; `consensus`;
+//! `tests/tidy.rs`): `error`, `sync`, `clock`, `settings`, `durations`,
+//! `listening`; `tls`, `storage`; `consensus`;
 //! `node`, `agent`; `server`, `client`; `embedded`.
 
 pub mod clock;
@@ -15,6 +16,7 @@ pub mod durations;
 pub mod error;
 pub mod listening;
 pub mod settings;
+mod sync;
 
 pub mod tls;
 

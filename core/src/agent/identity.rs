@@ -15,12 +15,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use coord_state::consul::{Catalog, CheckStatus, NewCheck, NewNode, NewService};
 use coord_wire::consul::session::SERF_HEALTH;
 use coord_wire::consul::uuid;
 
+use crate::sync::Mutex;
 use crate::error::Error;
 use crate::node::Node;
 use crate::settings::is_any;

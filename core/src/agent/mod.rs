@@ -43,12 +43,13 @@ pub use registrations::{LocalCheck, Registrations};
 pub use sidecar::SIDECAR_PORTS;
 pub use ttl::{REAP_AFTER_MIN, REAP_EVERY};
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use self::store::Store;
+use crate::sync::{Mutex, MutexGuard};
 use crate::error::Error;
 use crate::node::Node;
 

@@ -1,11 +1,12 @@
 //! Ordering commands without waiting in line for each: the outcome comes later.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use coord_state::consul::ConsulCommand;
 use coord_state::{Applied, Command};
 use tokio::sync::oneshot;
 
+use crate::sync::Mutex;
 use crate::error::Error;
 use crate::node::{Node, ReplySink};
 

@@ -15,7 +15,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use coord_state::consul::CheckStatus;
@@ -24,6 +24,7 @@ use coord_wire::consul::check::CheckDefinition;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::registrations::{LocalCheck, Registrations};
+use crate::sync::Mutex;
 use crate::error::Error;
 use crate::storage::permissions::{FILE_MODE, create_directory};
 

@@ -7,12 +7,13 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{PoisonError, RwLock};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::time::within;
+use crate::sync::RwLock;
 use crate::Error;
 
 /// How long closing waits for a thread that is busy outside of our control,

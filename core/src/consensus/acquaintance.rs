@@ -25,7 +25,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,6 +39,7 @@ use super::lifetime::{pause, timeout};
 use super::peer_link::{CALL_MEET, Peers};
 use super::peer_server::Raft;
 use super::types::position;
+use crate::sync::{Mutex, MutexGuard};
 use crate::error::Error;
 use crate::storage::{
     LogPosition, Note, OwnIdentity, PeerMemory, RaftLog, RememberedPeer, Storage,

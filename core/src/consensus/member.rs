@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -34,6 +34,7 @@ use super::start::{check_snapshot, settle_start};
 use super::state_machine::{Machine, Progress, StateMachine};
 use super::status::{ConsensusStatus, failure_of, status_of};
 use super::types::{Proposal, Respond, TypeConfig};
+use crate::sync::Mutex;
 use crate::error::{Error, ErrorKind};
 use crate::storage::{LogCondition, Storage};
 

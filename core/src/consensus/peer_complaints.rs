@@ -1,10 +1,12 @@
 //! What an operator has to be told about peers, seldom enough to be read.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use coord_state::MemberId;
+
+use crate::sync::Mutex;
 
 /// The same peer is not complained about more often.
 const PAUSE: Duration = Duration::from_secs(10);

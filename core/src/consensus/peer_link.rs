@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use super::peer_frame::{Connection, PeerError, Purpose, framed};
 use super::peer_path::Path;
 use super::peer_server::PeerService;
 use super::peer_transport::PeerTransport;
+use crate::sync::{Mutex, MutexGuard};
 use crate::settings::is_any;
 
 const REQUESTS_MAX: usize = 1024;

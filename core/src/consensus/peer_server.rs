@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -35,6 +35,7 @@ use super::peer_transport::PeerTransport;
 use super::snapshot_transfer::receive_snapshot;
 use super::state_machine::StateMachine;
 use super::types::{LogId, RaftSnapshot, TypeConfig, Vote, decode_snapshot_meta};
+use crate::sync::Mutex;
 use crate::clock::Throttle;
 use crate::error::Error;
 use crate::storage::SnapshotStore;

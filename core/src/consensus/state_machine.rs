@@ -4,7 +4,7 @@ use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use super::types::{
     LogId, RaftSnapshot, SnapshotMeta, StoredMembership, TypeConfig, decode_snapshot_meta,
     encode_snapshot_meta, position,
 };
+use crate::sync::{Mutex, MutexGuard};
 use crate::storage::failure::may_pass;
 use crate::storage::{LogPosition, Snapshot, SnapshotStore};
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +28,7 @@ use super::{
     CallAnswer, CommittedEntry, Consensus, ConsensusOptions, ConsensusRole, FirstMembers,
     FrozenState, Machine, PeerAuth, PeerService, Refusal,
 };
+use crate::sync::Mutex;
 use crate::error::Error;
 use crate::storage::disk::{Disk, SystemDisk};
 use crate::storage::faulty_disk::FaultyDisk;

@@ -16,7 +16,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tracing::dispatcher::{DefaultGuard, Dispatch, set_default, with_default};
@@ -26,6 +26,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, Subscriber};
 use tracing::{Event, Level, Metadata};
 
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
 

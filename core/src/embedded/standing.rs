@@ -1,10 +1,11 @@
 //! How an embedded member stands, for the program around it.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::error::Error;
 use crate::node::{Impairment, Node};
 

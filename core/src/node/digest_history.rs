@@ -5,9 +5,11 @@
 //! revisions. Nothing is stored: it begins with what is applied after a start.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use coord_state::{Digest, Revision, StateMachine};
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// As ZooKeeper has it.
 const EVERY: u64 = 128;

@@ -307,7 +307,7 @@ mod tests {
         for founded in [true, false] {
             let inner = Arc::clone(&node.inner);
             inner.founded_in.store(0, Ordering::Release);
-            let (told, ordered) = std::sync::mpsc::channel();
+            let (told, ordered) = std::sync::mpsc::sync_channel(1);
             let locked = inner.replica.locked_with(founded);
             let other = Arc::clone(&inner);
             std::thread::spawn(move || {

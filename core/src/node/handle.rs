@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use super::replica::Replica;
 use super::session_clock::SessionClock;
 use super::work::Work;
 use super::{ConnectionId, ConnectionSink, ReplySink, TopicWaiters, ZnodeWatches};
+use crate::sync::Mutex;
 use crate::clock::Clock;
 use crate::consensus::{Consensus, ConsensusRole, LogStanding};
 use crate::error::Error;

@@ -22,7 +22,7 @@
 //! [`Note`] in the directory of the one that is to follow.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use coord_state::MemberId;
@@ -32,6 +32,7 @@ use tokio::sync::Notify;
 use super::handle::Inner;
 use super::marks::{Mark, Mismatch};
 use super::peer_message::{PeerCall, read_answer};
+use crate::sync::{Mutex, MutexGuard};
 use crate::clock;
 use crate::error::Error;
 use crate::storage::Note;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use coord_state::MemberId;
@@ -20,6 +20,7 @@ use super::session_clock::SessionClock;
 use super::state_time::StateTime;
 use super::work::Work;
 use super::{ReadLevel, duties};
+use crate::sync::Mutex;
 use crate::clock::{self, Clock, SystemClock};
 use crate::consensus::{Consensus, ConsensusOptions, FirstMembers, PeerAuth, PeerTls};
 use crate::error::Error;

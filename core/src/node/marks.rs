@@ -12,11 +12,13 @@
 //!    what it has is compared first.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use coord_state::codec::{CodecError, Decode, Encode, Input};
 use coord_state::digest::DIGEST_VERSION;
 use coord_state::{Digest, MemberId, Revision};
+
+use crate::sync::{Mutex, MutexGuard};
 
 const KEPT: usize = 4096;
 const AWAITED_MAX: usize = 64;

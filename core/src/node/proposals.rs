@@ -24,7 +24,7 @@
 //!    make it so is refused before it is queued.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +34,7 @@ use coord_state::{Command, MemberId};
 
 use super::ReplySink;
 use super::impairment::Impairment;
+use crate::sync::{Mutex, MutexGuard};
 use crate::error::Error;
 use crate::settings::Limits;
 

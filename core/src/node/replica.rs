@@ -7,9 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
-};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 
 use bytes::Bytes;
 use coord_state::batch::Outcome;
@@ -32,6 +30,7 @@ use super::standing::Standing;
 use super::state_time::StateTime;
 use super::verdicts::{Verdicts, out_of_term};
 use super::{ConnectionSink, TopicWaiters, ZnodeWatches};
+use crate::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::consensus::{CommittedEntry, FrozenState, Machine, RecordSink};
 
 pub(super) struct Replica {

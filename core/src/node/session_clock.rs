@@ -14,7 +14,7 @@
 //! over and its timeout after that.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use coord_state::consul::{ConsulCommand, ConsulSessionId};
@@ -22,6 +22,7 @@ use coord_state::session::{Session, SessionCommand};
 use coord_state::{Attachment, Command, MemberId, SessionId, StateMachine};
 use foldhash::fast::RandomState;
 
+use crate::sync::{Mutex, MutexGuard};
 use super::fresh_ids::FreshIds;
 
 /// Touches on their way to the leader, and the leader's deadlines.

@@ -23,9 +23,10 @@
 //! 2. It is never before the time of the state as applied here, or a slow clock
 //!    would make the state's time stand still.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use crate::sync::{Mutex, MutexGuard};
 use crate::clock::Clock;
 
 /// An hour is corrected within sixteen, and a lock delay of fifteen seconds is

@@ -7,11 +7,13 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use coord_state::event::Topic;
 use tokio::sync::Notify;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// All waiters of one member.
 #[derive(Debug, Default)]

@@ -8,12 +8,13 @@
 //! name the term they were made in: see [`LeaderBatch`].
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use coord_state::{Applied, Command, LeaderBatch};
 use tokio::sync::oneshot;
 
 use super::handle::{Inner, Node, random};
+use crate::sync::{Mutex, MutexGuard};
 use crate::consensus::Refusal;
 use crate::error::{Error, ErrorKind};
 

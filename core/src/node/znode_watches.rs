@@ -20,13 +20,14 @@
 //! Semantics: ZooKeeper 3.9.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use coord_state::event::ZnodeEventKind;
 use coord_state::znode::Acl;
 use coord_state::{Event, Revision};
 use foldhash::fast::RandomState;
 
+use crate::sync::{Mutex, MutexGuard};
 use super::ConnectionSink;
 
 /// One connection of this member.

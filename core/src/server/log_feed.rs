@@ -10,12 +10,14 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Lines on their way to one listener. What comes while it is full is dropped
 /// and counted, and the next line that fits says how many.

@@ -1,7 +1,9 @@
 //! What is kept of how long things took.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Milliseconds of many things of a kind.
 #[derive(Debug, Clone, Copy, Default)]

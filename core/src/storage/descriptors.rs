@@ -6,8 +6,9 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
+use crate::sync::Mutex;
 use super::failure::lacks_descriptor;
 
 /// Open files that can be given up.

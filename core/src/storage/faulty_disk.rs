@@ -3,10 +3,11 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use rustix::io::Errno;
 
+use crate::sync::Mutex;
 use super::disk::{Disk, DiskFile, Space, SystemDisk};
 
 /// The system's disk, until something is made to fail.

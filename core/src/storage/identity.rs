@@ -5,13 +5,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use coord_state::codec::{Decode, Encode, Input};
 
 use super::disk::Disk;
 use super::permissions::FILE_MODE;
+use crate::sync::Mutex;
 use crate::error::Error;
 
 const MAGIC: &[u8; 8] = b"coordmbr";

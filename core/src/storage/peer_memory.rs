@@ -9,13 +9,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use coord_state::codec::{Decode, Encode, Input, decode_len, encode_len};
 
 use super::disk::Disk;
 use super::identity::replace;
+use crate::sync::{Mutex, MutexGuard};
 use crate::error::Error;
 
 const FILE: &str = "peers";

@@ -10,13 +10,14 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use super::disk::DiskFile;
 use super::failure::LogCondition;
 use super::log_index::{Found, Location, LogIndex};

@@ -14,10 +14,11 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::sync::Mutex;
 use super::disk::{Disk, Space};
 
 /// The least that is kept free by default, and by how much it is a part of all.

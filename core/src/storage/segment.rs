@@ -12,10 +12,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use super::disk::{Disk, DiskFile};
 use super::failure::{lacks_descriptor, may_pass};
 use super::record::{SEGMENT_HEADER_BYTES, segment_header};

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 
@@ -17,6 +17,7 @@ use super::disk::{Disk, DiskFile};
 use super::record::LogPosition;
 use super::room::Room;
 use super::snapshot_file::{SnapshotDecoder, SnapshotEncoder};
+use crate::sync::{Mutex, MutexGuard};
 use crate::clock::Stopwatch;
 use crate::error::Error;
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::pem::PemFile;
+use crate::sync::{Mutex, MutexGuard};
 use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
 

@@ -77,6 +77,33 @@ fn calls_stay_where_they_are_at_home() {
     no_complaints(&complaints);
 }
 
+/// In unit tests those of `sync.rs` find two that are taken in two orders.
+#[test]
+fn locks_are_those_whose_order_is_checked() {
+    let mut complaints = Vec::new();
+    for file in files("core/src", &[".rs"]) {
+        if file.path.starts_with("core/src/bin/") || file.path == "core/src/sync.rs" {
+            continue;
+        }
+        let code: String = file.code().map(|line| format!("{}\n", line.code)).collect();
+        let paths = code.split("std::sync::").skip(1);
+        // One name, or a list in braces.
+        let imported = paths.map(|rest| match rest.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap_or_default(),
+            None => rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default(),
+        });
+        for lock in ["Mutex", "RwLock", "Condvar"] {
+            if imported.clone().any(|names| has_word(names, lock)) {
+                complaints.push(format!(
+                    "{}: take `{lock}` from `crate::sync`, so that the order of locks is checked",
+                    file.path
+                ));
+            }
+        }
+    }
+    no_complaints(&complaints);
+}
+
 #[test]
 fn nothing_is_left_unfinished() {
     let marks = [concat!("FIX", "ME"), concat!("SKEL", "ETON"), concat!("XX", "X")];

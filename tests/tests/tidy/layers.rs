@@ -7,21 +7,22 @@ use crate::source::files;
 /// Each module of `core/src` and the modules it may name.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
-    ("clock", &["error"]),
-    ("settings", &["error"]),
-    ("tls", &["error", "clock", "settings"]),
-    ("durations", &[]),
-    ("listening", &["error", "settings"]),
-    ("storage", &["error", "clock", "settings", "durations"]),
-    ("consensus", &["error", "clock", "settings", "tls", "storage"]),
-    ("node", &["error", "clock", "settings", "durations", "listening", "storage", "consensus"]),
-    ("agent", &["error", "clock", "settings", "tls", "storage", "node"]),
-    ("server", &["error", "clock", "settings", "durations", "listening", "tls", "node", "agent"]),
-    ("client", &["error", "clock", "settings", "tls"]),
+    ("sync", &[]),
+    ("clock", &["error", "sync"]),
+    ("settings", &["error", "sync"]),
+    ("tls", &["error", "sync", "clock", "settings"]),
+    ("durations", &["sync"]),
+    ("listening", &["error", "sync", "settings"]),
+    ("storage", &["error", "sync", "clock", "settings", "durations"]),
+    ("consensus", &["error", "sync", "clock", "settings", "tls", "storage"]),
+    ("node", &["error", "sync", "clock", "settings", "durations", "listening", "storage", "consensus"]),
+    ("agent", &["error", "sync", "clock", "settings", "tls", "storage", "node"]),
+    ("server", &["error", "sync", "clock", "settings", "durations", "listening", "tls", "node", "agent"]),
+    ("client", &["error", "sync", "clock", "settings", "tls"]),
     // One member with its servers, for a host program: knows all of them.
     (
         "embedded",
-        &["error", "clock", "settings", "storage", "consensus", "node", "agent", "server"],
+        &["error", "sync", "clock", "settings", "storage", "consensus", "node", "agent", "server"],
     ),
 ];
 

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use coord_wire::consul::check::CheckDefinition;
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 
+use crate::sync::Mutex;
 use crate::error::Error;
 use crate::tls::{Connector, ConnectorOptions, Stream, Trust, Verify};
 

@@ -19,13 +19,14 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use coord_wire::address::HostPort;
 use serde_json::Value;
 
 use super::Client;
 use super::agent::ServiceDefinition;
+use crate::sync::{Mutex, MutexGuard};
 use crate::Error;
 
 /// Registrations remembered per client, for telling replacements.

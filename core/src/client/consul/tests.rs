@@ -2,7 +2,7 @@
 
 mod graph;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::registration::{GivenId, RegistrationRules};
 use super::*;
+use crate::sync::Mutex;
 use crate::ErrorKind;
 
 /// Request lines as they arrived, one entry per connection and request.

@@ -5,10 +5,12 @@
 //! in it is replaced by one item that says so.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// The consumer's end. Dropping it tells the producers to stop.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What is known about the session, and how to follow it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use coord_wire::zookeeper::ErrorCode;
@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::attempts::Attempts;
 use super::queue::{Next, Receiver, Sender, queue};
+use crate::sync::{Mutex, MutexGuard};
 use crate::Error;
 use crate::client::time::within;
 

@@ -2,7 +2,7 @@
 //! ring, and are gone after a restart.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,6 +12,7 @@ use coord_wire::consul::regexp::Regexp;
 use coord_wire::consul::{json, uuid};
 use tokio::sync::watch;
 
+use crate::sync::Mutex;
 use super::Front;
 use super::answer::{Answer, Meta};
 use super::call::Call;

@@ -1,11 +1,12 @@
 //! What this member did for its clients, counted and timed under Consul's names.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use coord_state::consul::ConsulCommand;
 
+use crate::sync::{Mutex, MutexGuard};
 use crate::server::series::Series;
 
 /// As many rows as there are names and routes: no client can add to them.

@@ -64,7 +64,7 @@ mod ui;
 mod written;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -73,6 +73,7 @@ use tokio::task::JoinHandle;
 
 use self::events::EventLog;
 use self::measured::Measured;
+use crate::sync::Mutex;
 use crate::agent::Agent;
 use crate::error::Error;
 use crate::listening::listen;

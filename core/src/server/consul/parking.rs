@@ -24,7 +24,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
@@ -38,6 +38,7 @@ use tokio::time::Sleep;
 use super::body::AnswerBody;
 use super::kept::Kept;
 use super::written::{Length, chunk, head};
+use crate::sync::{Mutex, MutexGuard};
 use crate::tls::Stream;
 
 /// What a parked client may send ahead; it waits in the socket beyond that.

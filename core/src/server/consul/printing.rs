@@ -21,7 +21,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use coord_wire::consul::filter::{Ended, Filter, Work};
 use coord_wire::consul::json;
@@ -29,6 +29,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::sync::Mutex;
 use super::Front;
 use super::call::Call;
 use super::error_map::HttpError;

@@ -31,7 +31,7 @@ mod zone;
 mod tests;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::net::{TcpListener, UdpSocket, lookup_host};
 use tokio::sync::watch;
@@ -40,6 +40,7 @@ use tokio::task::JoinHandle;
 use self::forward::Forwarder;
 use self::respond::Respond;
 use self::zone::Zones;
+use crate::sync::Mutex;
 use crate::error::Error;
 use crate::listening::refusal;
 use crate::node::Node;

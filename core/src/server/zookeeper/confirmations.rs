@@ -5,12 +5,13 @@
 //! meanwhile shares the next one, which begins after they asked. So the leader
 //! is asked as often as it answers, however many clients read.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::connection::Peer;
 use super::inbox::Inbox;
 use super::listener::Shared;
+use crate::sync::{Mutex, MutexGuard};
 use crate::clock;
 use crate::error::ErrorKind;
 use crate::node::ReadLevel;

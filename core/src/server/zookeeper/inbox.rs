@@ -2,7 +2,7 @@
 //! order they were made.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use coord_state::event::ZnodeEventKind;
 use coord_state::znode::{Acl, Identity, permission};
@@ -10,6 +10,7 @@ use coord_state::{Applied, Attachment, Revision};
 use tokio::sync::Notify;
 
 use super::reconfig;
+use crate::sync::{Mutex, MutexGuard, RwLock};
 use crate::error::Error;
 use crate::node::{ConnectionSink, ReplySink};
 

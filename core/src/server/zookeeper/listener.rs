@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -21,6 +21,7 @@ use super::local_sessions::LocalSessions;
 use super::peers::Peers;
 use super::standing::{self, Standing};
 use super::whitelist::Whitelist;
+use crate::sync::{Mutex, MutexGuard};
 use crate::clock::Throttle;
 use crate::error::Error;
 use crate::node::Node;

@@ -9,13 +9,14 @@
 //! | visiting | an ordinary session's handshake in read-only mode | the same; the ordinary session goes on |
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use coord_state::{Revision, SessionId};
 
 use super::inbox::Inbox;
 use super::translate::Owner;
+use crate::sync::{Mutex, MutexGuard};
 use crate::node::ConnectionSink;
 
 /// Why a local session is there.
