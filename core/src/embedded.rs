@@ -13,7 +13,7 @@ mod divergence;
 #[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod failing_disk;
 mod log;
-mod standing;
+mod server_state;
 
 use std::fs::Permissions;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use std::time::Duration;
 
 pub use descriptors::raise_open_files_limit;
 pub use log::{LOG_RECORDS_MAX, LogLevel, LogRecord, MemberLog};
-pub use standing::{FailureWatch, ServerState, ServerStatus};
+pub use server_state::{FailureWatch, ServerState, ServerStatus};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Handle, Runtime};
 

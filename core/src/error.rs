@@ -13,11 +13,11 @@ use coord_state::Rejection;
 #[derive(Debug)]
 pub struct Error {
     // Boxed, so that a call that succeeds does not carry room for one that fails.
-    inner: Box<Inner>,
+    inner: Box<ErrorContent>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct ErrorContent {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -53,7 +53,7 @@ pub enum ErrorKind {
 impl Error {
     /// An error of `kind` with a message for people.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { inner: Box::new(Inner { kind, message: message.into(), source: None }) }
+        Self { inner: Box::new(ErrorContent { kind, message: message.into(), source: None }) }
     }
 
     /// Names the cause, which `Display` does not repeat.

@@ -7,9 +7,7 @@
 //! run would have stood still. A lock that is held across `.await` is tokio's and not checked.
 
 #[cfg(not(test))]
-pub(crate) use std::sync::{
-    Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 #[cfg(test)]
 pub(crate) use tracing_mutex::stdsync::tracing::{

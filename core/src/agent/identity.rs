@@ -21,10 +21,10 @@ use coord_state::consul::{Catalog, CheckStatus, NewCheck, NewNode, NewService};
 use coord_wire::consul::session::SERF_HEALTH;
 use coord_wire::consul::uuid;
 
-use crate::sync::Mutex;
 use crate::error::Error;
 use crate::node::Node;
 use crate::settings::is_any;
+use crate::sync::Mutex;
 
 /// The version of Consul whose interface this is. Clients decide by it what
 /// they may ask for.

@@ -49,9 +49,9 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use self::store::Store;
-use crate::sync::{Mutex, MutexGuard};
 use crate::error::Error;
 use crate::node::Node;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The agent of one member. Stop it with [`Agent::stop`].
 #[derive(Debug)]

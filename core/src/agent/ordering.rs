@@ -6,9 +6,9 @@ use coord_state::consul::ConsulCommand;
 use coord_state::{Applied, Command};
 use tokio::sync::oneshot;
 
-use crate::sync::Mutex;
 use crate::error::Error;
 use crate::node::{Node, ReplySink};
+use crate::sync::Mutex;
 
 /// An outcome that is on its way.
 #[derive(Debug)]

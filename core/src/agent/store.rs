@@ -24,9 +24,9 @@ use coord_wire::consul::check::CheckDefinition;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::registrations::{LocalCheck, Registrations};
-use crate::sync::Mutex;
 use crate::error::Error;
 use crate::storage::permissions::{FILE_MODE, create_directory};
+use crate::sync::Mutex;
 
 /// The kinds of file; each has its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::time::within;
-use crate::sync::RwLock;
 use crate::Error;
+use crate::sync::RwLock;
 
 /// How long closing waits for a thread that is busy outside of our control,
 /// such as a name lookup; after that it is left to end by itself.

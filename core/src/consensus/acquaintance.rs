@@ -39,11 +39,11 @@ use super::lifetime::{pause, timeout};
 use super::peer_link::{CALL_MEET, Peers};
 use super::peer_server::Raft;
 use super::types::position;
-use crate::sync::{Mutex, MutexGuard};
 use crate::error::Error;
 use crate::storage::{
     LogPosition, Note, OwnIdentity, PeerMemory, RaftLog, RememberedPeer, Storage,
 };
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long another member may take to say who it is.
 const MEET_TIMEOUT: Duration = Duration::from_secs(1);

@@ -53,7 +53,7 @@ pub struct FirstMembers {
 
 /// What a member says when asked how it stands.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum BootstrapState {
     /// It belongs to a cluster.
     Formed,
     /// It waits for the first start of this one.
@@ -66,7 +66,7 @@ impl FirstMembers {
     }
 }
 
-impl Standing {
+impl BootstrapState {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Formed => out.push(1),
@@ -82,7 +82,7 @@ impl Standing {
 
     fn decode(bytes: Bytes) -> Result<Self, CodecError> {
         let mut input = Input::new(bytes);
-        let standing = match u8::decode(&mut input)? {
+        let state = match u8::decode(&mut input)? {
             0 => {
                 let addresses = Vec::<(MemberId, String)>::decode(&mut input)?;
                 let observers = Vec::<MemberId>::decode(&mut input)?;
@@ -92,10 +92,10 @@ impl Standing {
                 })
             }
             1 => Self::Formed,
-            tag => return Err(CodecError::UnknownTag { what: "standing", tag: tag.into() }),
+            tag => return Err(CodecError::UnknownTag { what: "state", tag: tag.into() }),
         };
-        input.finish("standing")?;
-        Ok(standing)
+        input.finish("state")?;
+        Ok(state)
     }
 }
 
@@ -181,7 +181,7 @@ impl Consensus {
             first.addresses.keys().copied().filter(|other| *other != me).collect();
         let ask = |other, after| async move {
             pause(after).await;
-            (other, self.standing_of(other).await)
+            (other, self.bootstrap_state_of(other).await)
         };
         let others = first.addresses.keys().copied().filter(|other| *other != me);
         let mut asked: FuturesUnordered<_> =
@@ -190,11 +190,11 @@ impl Consensus {
             lists.range(..me).any(|(_, list)| list != first)
         };
         while alike.len() < majority || !unasked.is_empty() || leaves_it_to_another(&lists) {
-            let Some((other, standing)) = asked.next().await else { break };
+            let Some((other, state)) = asked.next().await else { break };
             unasked.remove(&other);
-            match standing {
-                Some(Standing::Formed) => return None,
-                Some(Standing::Fresh(named)) => {
+            match state {
+                Some(BootstrapState::Formed) => return None,
+                Some(BootstrapState::Fresh(named)) => {
                     if are_same((me, first), (other, &named)).await {
                         if first.voters().any(|voter| voter == other) {
                             alike.insert(other);
@@ -229,10 +229,10 @@ impl Consensus {
         Some(members)
     }
 
-    pub(super) async fn standing_of(&self, other: MemberId) -> Option<Standing> {
+    pub(super) async fn bootstrap_state_of(&self, other: MemberId) -> Option<BootstrapState> {
         let call = self.inner.peers.call(other, CALL_STANDING, Bytes::new());
         let answer = timeout(ANSWER_TIMEOUT, call).await?.ok()?;
-        Standing::decode(answer).ok()
+        BootstrapState::decode(answer).ok()
     }
 
     /// What the log says counts; a user who changed the settings should know.
@@ -266,12 +266,12 @@ mod tests {
     fn how_a_member_stands_survives_the_way() {
         let addresses = [(MemberId(1), "a:1".to_owned()), (MemberId(2), "b:2".to_owned())];
         let first = FirstMembers { addresses: addresses.into(), observers: [MemberId(2)].into() };
-        for standing in [Standing::Formed, Standing::Fresh(first)] {
+        for state in [BootstrapState::Formed, BootstrapState::Fresh(first)] {
             let mut bytes = Vec::new();
-            standing.encode(&mut bytes);
-            assert_eq!(Standing::decode(bytes.into()), Ok(standing));
+            state.encode(&mut bytes);
+            assert_eq!(BootstrapState::decode(bytes.into()), Ok(state));
         }
-        assert!(Standing::decode(Bytes::from_static(b"\x07")).is_err());
-        assert!(Standing::decode(Bytes::from_static(b"\x01\x00")).is_err());
+        assert!(BootstrapState::decode(Bytes::from_static(b"\x07")).is_err());
+        assert!(BootstrapState::decode(Bytes::from_static(b"\x01\x00")).is_err());
     }
 }

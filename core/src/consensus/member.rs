@@ -31,12 +31,12 @@ use super::peer_secret::PeerAuth;
 use super::peer_server::{LeaderContact, PeerServer, PeerService, Raft};
 use super::peer_transport::{PeerTls, PeerTransport};
 use super::start::{check_snapshot, settle_start};
-use super::state_machine::{Machine, Progress, StateMachine};
+use super::state_machine::{Progress, ReplicatedMachine, StateMachineAdapter};
 use super::status::{ConsensusStatus, failure_of, status_of};
 use super::types::{Proposal, Respond, TypeConfig};
-use crate::sync::Mutex;
 use crate::error::{Error, ErrorKind};
 use crate::storage::{LogCondition, Storage};
+use crate::sync::Mutex;
 
 /// A leader that was not heard for so many heartbeats was cut off.
 const HEARTBEATS_MISSED: u32 = 4;
@@ -46,7 +46,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is worth telling those who watch the status. Positions in the log are
 /// not: they change with every batch.
 #[derive(PartialEq, Eq)]
-struct Standing {
+struct PublishedStatus {
     role: ServerState,
     term: u64,
     leader: Option<u64>,
@@ -55,7 +55,7 @@ struct Standing {
     failed: bool,
 }
 
-impl Standing {
+impl PublishedStatus {
     fn of(metrics: &RaftMetrics<TypeConfig>, status: &ConsensusStatus) -> Self {
         Self {
             role: metrics.state,
@@ -97,7 +97,7 @@ pub struct ConsensusOptions {
     /// snapshot had, if that is more. Bytes.
     pub snapshot_log_bytes: u64,
     /// What the payloads are for.
-    pub machine: Arc<dyn Machine>,
+    pub machine: Arc<dyn ReplicatedMachine>,
     /// What peers ask beside the log.
     pub service: Arc<dyn PeerService>,
 }
@@ -122,10 +122,10 @@ pub enum Refusal {
 /// A running member. Cheap to clone; all clones are the same member.
 #[derive(Clone)]
 pub struct Consensus {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<MemberCore>,
 }
 
-pub(super) struct Inner {
+pub(super) struct MemberCore {
     pub(super) raft: Raft,
     pub(super) progress: Arc<Progress>,
     pub(super) peers: Arc<Peers>,
@@ -141,7 +141,7 @@ pub(super) struct Inner {
     stopping: tokio::sync::Mutex<()>,
 }
 
-impl Inner {
+impl MemberCore {
     /// Something that has to last ended: the member failed, unless it stops.
     pub(super) fn ended_by_itself(&self, why: &str) {
         if !self.lifetime.is_ending() {
@@ -179,7 +179,7 @@ impl Consensus {
         }
         let storage = options.storage;
         check_snapshot(&storage)?;
-        let state_machine = StateMachine::new(
+        let state_machine = StateMachineAdapter::new(
             options.machine,
             storage.snapshots.clone(),
             progress.clone(),
@@ -226,7 +226,7 @@ impl Consensus {
             let admission = Admission::new(options.peer_handshakes_max);
             lifetime.spawn(server.run(listener, admission));
         }
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(MemberCore {
             raft,
             progress,
             peers,
@@ -256,7 +256,7 @@ impl Consensus {
     }
 
     /// Orders a payload, if this member leads. Payloads proposed one after the
-    /// other keep that order. Success shows in [`Machine::apply`] only;
+    /// other keep that order. Success shows in [`ReplicatedMachine::apply`] only;
     /// `on_refused` is called otherwise, at most once, from any thread, and
     /// possibly before this returns. Never blocks.
     pub fn propose(&self, payload: Bytes, on_refused: impl FnOnce(Refusal) + Send + 'static) {
@@ -461,10 +461,10 @@ impl Consensus {
             if let Some(why) = &status.failed {
                 inner.lifetime.fail(why);
             }
-            let standing = Some(Standing::of(&changes.borrow_watched(), &status));
-            if standing != published {
+            let status_now = Some(PublishedStatus::of(&changes.borrow_watched(), &status));
+            if status_now != published {
                 self.publish();
-                published = standing;
+                published = status_now;
             }
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() {

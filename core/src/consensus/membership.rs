@@ -123,13 +123,13 @@ impl Consensus {
 
     /// As the leader: of the other voters that were heard within this time the one
     /// with most of the log. While writes go on nobody may have all of it.
-    pub fn heir(&self, within: Duration) -> Option<MemberId> {
-        self.heirs(within).into_iter().next()
+    pub fn transfer_target(&self, within: Duration) -> Option<MemberId> {
+        self.transfer_targets(within).into_iter().next()
     }
 
     /// As the leader: the other voters that were heard within this time, the one
     /// with most of the log first.
-    pub fn heirs(&self, within: Duration) -> Vec<MemberId> {
+    pub fn transfer_targets(&self, within: Duration) -> Vec<MemberId> {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
         let (Some(matched), Some(heard)) = (&metrics.replication, &metrics.heartbeat) else {
@@ -140,9 +140,10 @@ impl Consensus {
             *voter != metrics.id && at.is_some_and(|at| at.elapsed() <= within)
         };
         let voters = metrics.membership_config.membership().voter_ids();
-        let mut heirs: Vec<u64> = voters.filter(is_heard).collect();
-        heirs.sort_by_key(|voter| std::cmp::Reverse(matched.get(voter).copied().flatten()));
-        heirs.into_iter().map(MemberId).collect()
+        let mut transfer_targets: Vec<u64> = voters.filter(is_heard).collect();
+        transfer_targets
+            .sort_by_key(|voter| std::cmp::Reverse(matched.get(voter).copied().flatten()));
+        transfer_targets.into_iter().map(MemberId).collect()
     }
 
     /// Whether a member answers at an address.
@@ -173,9 +174,9 @@ impl Consensus {
         if self.status().role != ConsensusRole::Leader {
             return;
         }
-        let Some(heir) = self.heir(HEARD_WITHIN) else { return };
+        let Some(transfer_target) = self.transfer_target(HEARD_WITHIN) else { return };
         let mut status = self.watch_status();
-        if self.transfer_leader(heir).await.is_ok() {
+        if self.transfer_leader(transfer_target).await.is_ok() {
             let others = |status: &ConsensusStatus| {
                 status.role != ConsensusRole::Leader && status.leader.is_some()
             };

@@ -4,11 +4,11 @@
 //! ```text
 //! propose ─> openraft ─> log_store ─> storage          peers ─> peer_server ─> openraft
 //!               │  └───> network ─> peers                           └───────> PeerService
-//!               └> state_machine ─> Machine
+//!               └> state_machine ─> ReplicatedMachine
 //! ```
 //!
 //! Invariants:
-//! 1. A [`Machine`] sees each committed payload once, in log order, and the same
+//! 1. A [`ReplicatedMachine`] sees each committed payload once, in log order, and the same
 //!    ones on every member.
 //! 2. Nothing is acknowledged to a peer before it is durable here.
 //! 3. After [`Consensus::stop`] no thread, task or socket of the member is left.
@@ -58,5 +58,5 @@ pub use member::{Consensus, ConsensusOptions, Refusal};
 pub use peer_secret::PeerAuth;
 pub use peer_server::{CallAnswer, PeerService};
 pub use peer_transport::PeerTls;
-pub use state_machine::{CommittedEntry, FrozenState, Machine, RecordSink};
-pub use status::{ConsensusRole, ConsensusStatus, LogStanding};
+pub use state_machine::{CommittedEntry, FrozenState, RecordSink, ReplicatedMachine};
+pub use status::{ConsensusRole, ConsensusStatus, LogProgress};

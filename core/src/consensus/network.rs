@@ -188,8 +188,8 @@ fn steps_back() -> RpcError {
 
 impl PeerClient {
     fn append_frame(&self, request: AppendRequest) -> Vec<u8> {
-        let rider = self.service.rider();
-        framed(|out| encode_append(request, &rider, out))
+        let piggyback = self.service.piggyback();
+        framed(|out| encode_append(request, &piggyback, out))
     }
 
     async fn send_heartbeat(&self, request: AppendRequest) -> Result<AppendResult, RpcError> {

@@ -36,7 +36,7 @@ use super::peer_seal::{Seal, Seals};
 use super::peer_secret::{Key, Policy};
 
 const MAGIC: &[u8; 8] = b"coordper";
-/// 2: append requests carry a rider, and snapshots can be fetched.
+/// 2: append requests carry a piggyback, and snapshots can be fetched.
 /// 3: members prove a shared secret, and seal what they say with it.
 const VERSION: u16 = 3;
 /// Numbers that a member may have.

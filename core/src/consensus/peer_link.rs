@@ -16,8 +16,8 @@ use super::peer_frame::{Connection, PeerError, Purpose, framed};
 use super::peer_path::Path;
 use super::peer_server::PeerService;
 use super::peer_transport::PeerTransport;
-use crate::sync::{Mutex, MutexGuard};
 use crate::settings::is_any;
+use crate::sync::{Mutex, MutexGuard};
 
 const REQUESTS_MAX: usize = 1024;
 /// Calls a peer may leave unanswered before its connection is given up.

@@ -28,7 +28,7 @@ fn decode_vote(input: &mut Input) -> Result<Vote, CodecError> {
 }
 
 /// The request, and behind it what the layer above lets ride along.
-pub(super) fn encode_append(request: AppendRequest, rider: &[u8], out: &mut Vec<u8>) {
+pub(super) fn encode_append(request: AppendRequest, piggyback: &[u8], out: &mut Vec<u8>) {
     stored_vote(&request.vote).encode(out);
     encode_log_id(request.prev_log_id.as_ref(), out);
     encode_log_id(request.leader_commit.as_ref(), out);
@@ -39,7 +39,7 @@ pub(super) fn encode_append(request: AppendRequest, rider: &[u8], out: &mut Vec<
         stored.kind.encode(out);
         stored.payload.encode(out);
     }
-    rider.encode(out);
+    piggyback.encode(out);
 }
 
 const MISPLACED: CodecError = CodecError::Invalid { what: "order of entries" };
@@ -65,9 +65,9 @@ pub(super) fn decode_append(bytes: Bytes) -> Result<(AppendRequest, Bytes), Code
         let payload = Bytes::decode(&mut input)?;
         entries.push(entry(LogEntry { position, kind, payload })?);
     }
-    let rider = Bytes::decode(&mut input)?;
+    let piggyback = Bytes::decode(&mut input)?;
     input.finish("append request")?;
-    Ok((AppendEntriesRequest { vote, prev_log_id, entries, leader_commit }, rider))
+    Ok((AppendEntriesRequest { vote, prev_log_id, entries, leader_commit }, piggyback))
 }
 
 pub(super) fn encode_append_result(result: &AppendResult, out: &mut Vec<u8>) {
@@ -191,10 +191,10 @@ mod tests {
     #[test]
     fn an_append_request_arrives_as_sent_and_never_cut_short() {
         let mut bytes = Vec::new();
-        encode_append(request(), b"rider", &mut bytes);
+        encode_append(request(), b"piggyback", &mut bytes);
         let bytes = Bytes::from(bytes);
-        let (arrived, rider) = decode_append(bytes.clone()).unwrap();
-        assert_eq!(&rider[..], b"rider");
+        let (arrived, piggyback) = decode_append(bytes.clone()).unwrap();
+        assert_eq!(&piggyback[..], b"piggyback");
         assert_eq!(format!("{arrived:?}"), format!("{:?}", request()));
         for len in 0..bytes.len() {
             assert!(decode_append(bytes.slice(..len)).is_err(), "{len} bytes");

@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::acquaintance::Acquaintance;
 use super::dead_leader::Granted;
-use super::formation::{FirstMembers, Standing};
+use super::formation::{BootstrapState, FirstMembers};
 use super::lifetime::pause;
 use super::member::Consensus;
 use super::peer_admission::{Admission, Place};
@@ -33,12 +33,12 @@ use super::peer_message::{
 };
 use super::peer_transport::PeerTransport;
 use super::snapshot_transfer::receive_snapshot;
-use super::state_machine::StateMachine;
+use super::state_machine::StateMachineAdapter;
 use super::types::{LogId, RaftSnapshot, TypeConfig, Vote, decode_snapshot_meta};
-use crate::sync::Mutex;
 use crate::clock::Throttle;
 use crate::error::Error;
 use crate::storage::SnapshotStore;
+use crate::sync::Mutex;
 
 /// Connections of peers at once, beside those that have not said yet whose they
 /// are; further ones are closed.
@@ -57,10 +57,10 @@ pub trait PeerService: Send + Sync + 'static {
 
     /// A few bytes to ride along with what replication says to a peer; empty for
     /// none. Asked for every append request: must be cheap and not block.
-    fn rider(&self) -> Bytes;
+    fn piggyback(&self) -> Bytes;
 
     /// Takes what rode along with an append request of the leader. Must not block.
-    fn on_rider(&self, from: MemberId, rider: Bytes);
+    fn on_piggyback(&self, from: MemberId, piggyback: Bytes);
 
     /// Messages to a peer may have been lost with their connection. Must not block.
     fn on_messages_lost(&self, peer: MemberId);
@@ -69,7 +69,7 @@ pub trait PeerService: Send + Sync + 'static {
     fn on_call(&self, from: MemberId, request: Bytes) -> CallAnswer;
 }
 
-pub(super) type Raft = openraft::Raft<TypeConfig, StateMachine>;
+pub(super) type Raft = openraft::Raft<TypeConfig, StateMachineAdapter>;
 
 /// When a leader was last heard.
 #[derive(Debug)]
@@ -219,7 +219,7 @@ impl PeerServer {
                         return None;
                     }
                 };
-                let (request, rider) = match decode_append(frame) {
+                let (request, piggyback) = match decode_append(frame) {
                     Ok(decoded) => decoded,
                     Err(error) => {
                         tracing::warn!(%error, "a peer sent an append request that makes no sense");
@@ -240,8 +240,8 @@ impl PeerServer {
                 if let Some(since) = server.contact.note_leader(from, term, Instant::now()) {
                     server.peers.path(from).restored(since);
                 }
-                if !rider.is_empty() {
-                    server.service.on_rider(from, rider);
+                if !piggyback.is_empty() {
+                    server.service.on_piggyback(from, piggyback);
                 }
                 let leads = Some(request.vote);
                 Some((request, (reader, server, living, leads)))
@@ -349,11 +349,11 @@ impl PeerServer {
             CALL_STANDING => {
                 let formed = self.raft.is_initialized().await.map_err(|fatal| fatal.to_string())?;
                 // One that recovers lost what it belonged to.
-                let standing = match formed || self.acquaintance.is_recovering() {
-                    true => Standing::Formed,
-                    false => Standing::Fresh((*self.first).clone()),
+                let state = match formed || self.acquaintance.is_recovering() {
+                    true => BootstrapState::Formed,
+                    false => BootstrapState::Fresh((*self.first).clone()),
                 };
-                standing.encode(&mut out);
+                state.encode(&mut out);
             }
             CALL_MEET => return self.acquaintance.welcome(from, request).await,
             CALL_CONFIRM => return self.acquaintance.confirm_for(from).await,

@@ -49,7 +49,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a leader that was found may take to bring this member up to date before
 /// it is asked again.
 const CATCH_UP: Duration = Duration::from_secs(10);
-/// An heir was heard within this time.
+/// A transfer target was heard within this time.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// How often it is looked whether this member has caught up.
 const LOOK: Duration = Duration::from_millis(10);
@@ -295,9 +295,9 @@ impl Consensus {
                 let metrics = self.inner.raft.metrics();
                 metrics.borrow_watched().state == ServerState::Leader
             };
-            if leads && let Some(heir) = self.heir(SILENCE_MAX) {
+            if leads && let Some(transfer_target) = self.transfer_target(SILENCE_MAX) {
                 // It fails with the member only.
-                let _ = self.transfer_leader(heir).await;
+                let _ = self.transfer_leader(transfer_target).await;
             }
             self.inner.acquaintance.retry_pause().await;
         }

@@ -32,7 +32,7 @@ use super::peer_frame::{Connection, PeerError, Purpose, framed};
 use super::peer_server::PeerServer;
 use super::snapshot_transfer::{SNAPSHOT_STALL, receive_snapshot, send_snapshot};
 use super::snapshots::take;
-use super::state_machine::{CommittedEntry, StateMachine, blocking};
+use super::state_machine::{CommittedEntry, StateMachineAdapter, blocking};
 use super::types::{LogId, TypeConfig, decode_snapshot_meta, position};
 use crate::error::Error;
 use crate::storage::{RaftLog, Snapshot, SnapshotStore};
@@ -70,7 +70,7 @@ impl Consensus {
         let replaced = self
             .inner
             .raft
-            .with_state_machine(move |machine: &mut StateMachine| {
+            .with_state_machine(move |machine: &mut StateMachineAdapter| {
                 let replacing = replace(machine.clone(), LogStore::new(log), fetched, last);
                 Box::pin(replacing)
             })
@@ -116,7 +116,7 @@ impl Consensus {
 
 /// Runs between two chunks of applied entries.
 async fn replace(
-    machine: StateMachine,
+    machine: StateMachineAdapter,
     log: LogStore,
     snapshot: Snapshot,
     last: LogId,

@@ -17,7 +17,7 @@ use openraft::storage::{RaftSnapshotBuilder, RaftStateMachine};
 use super::lifetime::pause;
 use super::member::{Consensus, fatal_error};
 use super::peer_server::Raft;
-use super::state_machine::StateMachine;
+use super::state_machine::StateMachineAdapter;
 use super::types::{LogId, TypeConfig};
 use crate::error::Error;
 
@@ -59,7 +59,7 @@ impl From<NotTaken> for Error {
 
 /// Takes a snapshot of what is applied, and waits until openraft knows of it.
 pub(super) async fn take(raft: &Raft) -> Result<(), NotTaken> {
-    let builder = raft.with_state_machine(|machine: &mut StateMachine| {
+    let builder = raft.with_state_machine(|machine: &mut StateMachineAdapter| {
         let mut machine = machine.clone();
         Box::pin(async move {
             let taken = machine.snapshots.current().and_then(|current| current.position());

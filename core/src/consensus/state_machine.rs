@@ -20,9 +20,9 @@ use super::types::{
     LogId, RaftSnapshot, SnapshotMeta, StoredMembership, TypeConfig, decode_snapshot_meta,
     encode_snapshot_meta, position,
 };
-use crate::sync::{Mutex, MutexGuard};
 use crate::storage::failure::may_pass;
 use crate::storage::{LogPosition, Snapshot, SnapshotStore};
+use crate::sync::{Mutex, MutexGuard};
 
 /// A committed entry with a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub type RecordSink<'a> = dyn FnMut(u8, &[u8]) -> io::Result<()> + 'a;
 pub type FrozenState = Box<dyn FnOnce(&mut RecordSink<'_>) -> io::Result<()> + Send>;
 
 /// The replicated state machine, as consensus sees it.
-pub trait Machine: Send + Sync + 'static {
+pub trait ReplicatedMachine: Send + Sync + 'static {
     /// Takes committed payloads in log order, each once, several per call.
     /// Called from one task at a time.
     fn apply(&self, entries: Vec<CommittedEntry>);
@@ -119,18 +119,18 @@ impl Progress {
     }
 }
 
-/// openraft's state machine: feeds a [`Machine`].
+/// openraft's state machine: feeds a [`ReplicatedMachine`].
 #[derive(Clone)]
-pub(super) struct StateMachine {
-    pub(super) machine: Arc<dyn Machine>,
+pub(super) struct StateMachineAdapter {
+    pub(super) machine: Arc<dyn ReplicatedMachine>,
     pub(super) snapshots: SnapshotStore,
     pub(super) progress: Arc<Progress>,
     pub(super) living: Arc<Living>,
 }
 
-impl StateMachine {
+impl StateMachineAdapter {
     pub(super) fn new(
-        machine: Arc<dyn Machine>,
+        machine: Arc<dyn ReplicatedMachine>,
         snapshots: SnapshotStore,
         progress: Arc<Progress>,
         living: Living,
@@ -200,7 +200,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-impl RaftStateMachine<TypeConfig> for StateMachine {
+impl RaftStateMachine<TypeConfig> for StateMachineAdapter {
     type SnapshotData = Snapshot;
     type SnapshotBuilder = SnapshotBuilder;
 

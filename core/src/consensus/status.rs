@@ -39,7 +39,7 @@ pub struct ConsensusStatus {
     /// Members without a vote and their peer addresses, in order.
     pub learners: Vec<(MemberId, String)>,
     /// How far its log goes.
-    pub log: LogStanding,
+    pub log: LogProgress,
     /// Milliseconds since it last heard from a leader, or, as the leader, from
     /// a majority.
     pub contact_ms: Option<u64>,
@@ -55,7 +55,7 @@ pub struct ConsensusStatus {
 /// How far a member's log goes, in its indexes, which begin at 0; also 0 is what there
 /// is none of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LogStanding {
+pub struct LogProgress {
     /// The last entry.
     pub last_index: u64,
     /// The term of the last entry that is known to be in it.
@@ -72,7 +72,7 @@ pub struct LogStanding {
     pub membership: u64,
 }
 
-impl LogStanding {
+impl LogProgress {
     fn of(metrics: &RaftMetrics<TypeConfig>) -> Self {
         let position = |log_id: &Option<LogId>| {
             log_id.as_ref().map_or((0, 0), |log_id| (log_id.index, log_id.leader_id.term))
@@ -126,7 +126,7 @@ pub(super) fn status_of(
         committed: metrics.local_committed.map(|log_id| log_id.index),
         voters,
         learners,
-        log: LogStanding::of(metrics),
+        log: LogProgress::of(metrics),
         contact_ms,
         messages_dropped,
         stalled: None,

@@ -22,17 +22,17 @@ mod recovery;
 
 use super::lifetime::Lifetime;
 use super::log_store::LogStore;
-use super::state_machine::{Progress, StateMachine};
+use super::state_machine::{Progress, StateMachineAdapter};
 use super::types::TypeConfig;
 use super::{
     CallAnswer, CommittedEntry, Consensus, ConsensusOptions, ConsensusRole, FirstMembers,
-    FrozenState, Machine, PeerAuth, PeerService, Refusal,
+    FrozenState, PeerAuth, PeerService, Refusal, ReplicatedMachine,
 };
-use crate::sync::Mutex;
 use crate::error::Error;
 use crate::storage::disk::{Disk, SystemDisk};
 use crate::storage::faulty_disk::FaultyDisk;
 use crate::storage::{Storage, StorageOptions};
+use crate::sync::Mutex;
 
 /// What no machine survives.
 const POISON: &[u8] = b"poison";
@@ -50,7 +50,7 @@ impl Recorder {
     }
 }
 
-impl Machine for Recorder {
+impl ReplicatedMachine for Recorder {
     fn apply(&self, entries: Vec<CommittedEntry>) {
         assert!(entries.iter().all(|entry| entry.payload != POISON), "it was poison");
         self.applied.lock().unwrap().extend(entries.into_iter().map(|entry| entry.payload));
@@ -93,17 +93,22 @@ fn storage_on(disk: Arc<dyn Disk>, directory: &Path, member: u64) -> Storage {
 
 struct Stores;
 
-impl StoreBuilder<TypeConfig, LogStore, StateMachine, (tempfile::TempDir, Storage)> for Stores {
+impl StoreBuilder<TypeConfig, LogStore, StateMachineAdapter, (tempfile::TempDir, Storage)>
+    for Stores
+{
     async fn build(
         &self,
-    ) -> Result<((tempfile::TempDir, Storage), LogStore, StateMachine), StorageError<TypeConfig>>
-    {
+    ) -> Result<
+        ((tempfile::TempDir, Storage), LogStore, StateMachineAdapter),
+        StorageError<TypeConfig>,
+    > {
         let directory = tempfile::tempdir().unwrap();
         let storage = storage(directory.path(), 0);
         let progress = Arc::new(Progress::new(1 << 20));
         let machine = Arc::new(Recorder::default());
         let living = Lifetime::new().enter();
-        let state_machine = StateMachine::new(machine, storage.snapshots.clone(), progress, living);
+        let state_machine =
+            StateMachineAdapter::new(machine, storage.snapshots.clone(), progress, living);
         let log = LogStore::new(storage.log.clone());
         Ok(((directory, storage), log, state_machine))
     }
@@ -126,11 +131,11 @@ impl PeerService for Echo {
         self.messages.send_modify(|messages| messages.push((from, message)));
     }
 
-    fn rider(&self) -> Bytes {
+    fn piggyback(&self) -> Bytes {
         Bytes::new()
     }
 
-    fn on_rider(&self, _from: MemberId, _rider: Bytes) {}
+    fn on_piggyback(&self, _from: MemberId, _rider: Bytes) {}
 
     fn on_messages_lost(&self, _peer: MemberId) {}
 

@@ -26,9 +26,9 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, Subscriber};
 use tracing::{Event, Level, Metadata};
 
-use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Records that wait to be taken.
 pub const LOG_RECORDS_MAX: usize = 1024;
@@ -67,11 +67,11 @@ pub struct LogRecord {
 /// The log of the members that were started with it. Clones share it.
 #[derive(Debug, Clone)]
 pub struct MemberLog {
-    shared: Arc<Shared>,
+    shared: Arc<LogBuffer>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct LogBuffer {
     queue: Mutex<Queue>,
     arrived: Condvar,
 }
@@ -89,7 +89,7 @@ impl MemberLog {
     /// An empty one that takes records of `level` and worse.
     pub fn new(level: LogLevel) -> Self {
         let queue = Queue { level, records: VecDeque::new(), dropped: 0, closed: false };
-        Self { shared: Arc::new(Shared { queue: Mutex::new(queue), arrived: Condvar::new() }) }
+        Self { shared: Arc::new(LogBuffer { queue: Mutex::new(queue), arrived: Condvar::new() }) }
     }
 
     /// Takes records of `level` and worse from now on.

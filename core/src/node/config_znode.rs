@@ -19,7 +19,7 @@ use std::time::Duration;
 use coord_state::{MemberId, Revision, StateMachine};
 
 use super::config_text::ConfigText;
-use super::handle::Inner;
+use super::handle::NodeCore;
 use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
 use crate::error::Error;
@@ -42,7 +42,7 @@ pub(super) fn text_of(state: &StateMachine) -> (String, Revision) {
     (String::from_utf8_lossy(&data).into_owned(), config.stat().mzxid)
 }
 
-impl Inner {
+impl NodeCore {
     pub(super) fn config_text(&self) -> (ConfigText, Revision) {
         let (text, version) = text_of(&self.replica.state());
         (ConfigText::read(&text), version)

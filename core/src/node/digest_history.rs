@@ -45,7 +45,7 @@ impl DigestHistory {
 #[cfg(test)]
 mod tests {
     use coord_state::Command;
-    use coord_state::machine::Foundation;
+    use coord_state::machine::ClusterIdentity;
 
     use super::*;
 
@@ -53,7 +53,7 @@ mod tests {
     fn digests_are_noted_once_per_128_revisions_and_not_for_ever() {
         let history = DigestHistory::default();
         let mut state = StateMachine::new();
-        let found = Command::Found(Foundation { cluster: 1, digest_key: 2 });
+        let found = Command::InitCluster(ClusterIdentity { cluster: 1, digest_key: 2 });
         for _ in 0..EVERY * 1030 {
             let before = state.revision();
             state.apply(0, found.clone());

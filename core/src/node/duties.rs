@@ -8,17 +8,17 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use coord_state::machine::Foundation;
+use coord_state::machine::ClusterIdentity;
 use coord_state::znode::{Caller, ZnodeCommand, ZnodeOp};
 use coord_state::{Command, MemberId};
 
-use super::handle::{Inner, random};
+use super::handle::{NodeCore, random};
 use super::impairment;
 use super::integrity;
 use super::peer_message::{PeerCall, read_answer};
 use super::proposals::PATIENCE;
 use super::session_clock::Reach;
-use super::{recovery, standing};
+use super::{config_membership, recovery};
 use crate::clock;
 use crate::consensus::{ConsensusRole, ConsensusStatus};
 
@@ -39,21 +39,21 @@ const REROUTE_DELAY: Duration = Duration::from_millis(10);
 /// How many znodes one sweep removes at most; what is left over waits for the next.
 const SWEEP_MAX: usize = 10_000;
 
-pub(super) fn start(inner: &Arc<Inner>) {
+pub(super) fn start(inner: &Arc<NodeCore>) {
     let status = inner.consensus.watch_status();
     inner.follow_leader(&status.borrow().clone());
     inner.spawn("sending batches", route_batches(Arc::downgrade(inner), status));
     inner.spawn("keeping sessions", keep_sessions(Arc::downgrade(inner)));
     inner.spawn("sweeping znodes", sweep_znodes(Arc::downgrade(inner)));
-    inner.spawn("looking after the members", standing::keep(Arc::downgrade(inner)));
-    inner.spawn("settling disputes", integrity::keep(Arc::downgrade(inner)));
-    inner.spawn("watching storage", impairment::keep(Arc::downgrade(inner)));
-    inner.spawn("recovering", recovery::keep(Arc::downgrade(inner)));
+    inner.spawn("looking after the members", config_membership::run_upkeep(Arc::downgrade(inner)));
+    inner.spawn("settling disputes", integrity::run_upkeep(Arc::downgrade(inner)));
+    inner.spawn("watching storage", impairment::run_upkeep(Arc::downgrade(inner)));
+    inner.spawn("recovering", recovery::run_upkeep(Arc::downgrade(inner)));
 }
 
 /// Sends batches in flight again when the leader changes, refuses or is silent.
 async fn route_batches(
-    weak: Weak<Inner>,
+    weak: Weak<NodeCore>,
     mut status: tokio::sync::watch::Receiver<ConsensusStatus>,
 ) {
     let mut ticks = clock::interval(ROUTER_TICK);
@@ -77,14 +77,14 @@ async fn route_batches(
     }
 }
 
-impl Inner {
+impl NodeCore {
     /// Takes note of who leads, and sends everything in flight there if that changed.
     fn follow_leader(self: &Arc<Self>, status: &ConsensusStatus) {
-        let turns = &self.turns;
+        let elections = &self.elections;
         if status.role == ConsensusRole::Candidate
-            && turns.stood_for.swap(status.term, Ordering::Relaxed) != status.term
+            && elections.stood_for.swap(status.term, Ordering::Relaxed) != status.term
         {
-            turns.stood.fetch_add(1, Ordering::Relaxed);
+            elections.stood.fetch_add(1, Ordering::Relaxed);
         }
         let leader = status.leader.map_or(0, |leader| leader.0);
         let before = self.leader.swap(leader, Ordering::AcqRel);
@@ -96,7 +96,7 @@ impl Inner {
         self.replica.proposals.reopen();
         self.resend();
         if self.is_leader() {
-            turns.led.fetch_add(1, Ordering::Relaxed);
+            elections.led.fetch_add(1, Ordering::Relaxed);
             self.lead_sessions();
         }
     }
@@ -117,7 +117,7 @@ struct Patience {
 }
 
 impl Patience {
-    fn tick(&mut self, inner: &Arc<Inner>) {
+    fn tick(&mut self, inner: &Arc<NodeCore>) {
         // A leader without a majority is none, and is not replaced in its own eyes.
         if inner.leader_told(&inner.consensus.status()).is_none() {
             let before = self.leaderless;
@@ -151,7 +151,7 @@ impl Patience {
 
 /// Carries touches to the leader; on the leader, founds the cluster and ends
 /// what has run out.
-async fn keep_sessions(weak: Weak<Inner>) {
+async fn keep_sessions(weak: Weak<NodeCore>) {
     let period = {
         let Some(inner) = weak.upgrade() else { return };
         Duration::from_millis(u64::from(inner.settings.session.tick_ms / 8).clamp(20, 250))
@@ -169,7 +169,7 @@ async fn keep_sessions(weak: Weak<Inner>) {
     }
 }
 
-impl Inner {
+impl NodeCore {
     /// Tells the leader who was heard from, and tells it again until it answers: the
     /// clients were answered already. A link that comes and goes loses some reports.
     async fn report_touches(&self, leader: MemberId) {
@@ -187,22 +187,22 @@ impl Inner {
     ///
     /// It runs under the lock of the queue of proposals, which applying takes under
     /// that of the state: it must not wait for the state.
-    pub(super) fn found_first(self: &Arc<Self>) {
-        let Some(found) = self.founding() else { return };
+    pub(super) fn init_cluster_first(self: &Arc<Self>) {
+        let Some(found) = self.init_command() else { return };
         let status = self.consensus.status();
-        let is_ordered = self.founded_in.load(Ordering::Acquire) == status.term;
+        let is_ordered = self.init_ordered_in.load(Ordering::Acquire) == status.term;
         if status.role == ConsensusRole::Leader && !is_ordered {
             drop(self.decide(status.term, vec![found]));
             // The log keeps the order, so once in a term is enough. If that is not
             // taken, `lead_sessions` tries again.
-            self.founded_in.store(status.term, Ordering::Release);
+            self.init_ordered_in.store(status.term, Ordering::Release);
         }
     }
 
     /// The command that founds the cluster, unless it was founded.
-    fn founding(&self) -> Option<Command> {
-        (!self.replica.is_founded()).then(|| {
-            Command::Found(Foundation {
+    fn init_command(&self) -> Option<Command> {
+        (!self.replica.has_cluster_identity()).then(|| {
+            Command::InitCluster(ClusterIdentity {
                 cluster: u128::from_le_bytes(random()),
                 digest_key: u64::from_le_bytes(random()),
             })
@@ -225,18 +225,20 @@ impl Inner {
             self.session_clock.overdue(deciding, &state, &reach, now, multiplier)
         };
         // Founding judges nobody: it need not wait until a majority was heard.
-        if status.role == ConsensusRole::Leader && let Some(found) = self.founding() {
+        if status.role == ConsensusRole::Leader
+            && let Some(found) = self.init_command()
+        {
             drop(self.decide(status.term, vec![found]));
         }
         let Some(term) = deciding.filter(|_| !overdue.is_empty()) else { return };
         let by_ttl = overdue.iter().filter(|command| matches!(command, Command::Consul(_))).count();
-        self.turns.ended_by_ttl.fetch_add(by_ttl as u64, Ordering::Relaxed);
+        self.elections.ended_by_ttl.fetch_add(by_ttl as u64, Ordering::Relaxed);
         drop(self.decide(term, overdue));
     }
 }
 
 /// On the leader: removes empty containers and outlived TTL znodes.
-async fn sweep_znodes(weak: Weak<Inner>) {
+async fn sweep_znodes(weak: Weak<NodeCore>) {
     let period = {
         let Some(inner) = weak.upgrade() else { return };
         Duration::from_millis(inner.settings.session.sweep_interval_ms.into())
@@ -259,7 +261,7 @@ async fn sweep_znodes(weak: Weak<Inner>) {
     }
 }
 
-fn overdue_znodes(inner: &Inner) -> Vec<ZnodeOp> {
+fn overdue_znodes(inner: &NodeCore) -> Vec<ZnodeOp> {
     let now_ms = inner.replica.state_time.lead();
     let unused_ms = inner.settings.session.container_never_used_ms;
     let state = inner.replica.state();
@@ -292,7 +294,7 @@ mod tests {
         let set = ConsulCommand::Kv(KvOp::Set { key, value, flags: 0 });
         let applied = node.propose(Command::Consul(set)).await.unwrap();
         assert!(applied.revision.0 > 1, "{applied:?}");
-        assert!(node.read(|state| state.foundation().is_some()));
+        assert!(node.read(|state| state.cluster_identity().is_some()));
         node.stop().await;
     }
 
@@ -303,15 +305,17 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let settings = Settings { data_dir: directory.path().to_owned(), ..Settings::default() };
         let node = Node::builder(settings.validate().unwrap()).start().await.unwrap();
-        node.confirm(crate::node::ReadLevel::Linearizable).await.unwrap();
+        let (key, value) = (Bytes::from_static(b"k"), Bytes::new());
+        let set = ConsulCommand::Kv(KvOp::Set { key, value, flags: 0 });
+        node.propose(Command::Consul(set)).await.unwrap();
         for founded in [true, false] {
             let inner = Arc::clone(&node.inner);
-            inner.founded_in.store(0, Ordering::Release);
+            inner.init_ordered_in.store(0, Ordering::Release);
             let (told, ordered) = std::sync::mpsc::sync_channel(1);
             let locked = inner.replica.locked_with(founded);
             let other = Arc::clone(&inner);
             std::thread::spawn(move || {
-                other.found_first();
+                other.init_cluster_first();
                 told.send(())
             });
             ordered.recv_timeout(Duration::from_secs(60)).expect("it waits for the state");

@@ -24,26 +24,26 @@ use super::replica::Replica;
 use super::session_clock::SessionClock;
 use super::work::Work;
 use super::{ConnectionId, ConnectionSink, ReplySink, TopicWaiters, ZnodeWatches};
-use crate::sync::Mutex;
 use crate::clock::Clock;
-use crate::consensus::{Consensus, ConsensusRole, LogStanding};
+use crate::consensus::{Consensus, ConsensusRole, LogProgress};
 use crate::error::Error;
 use crate::settings::{ServerLine, ValidSettings};
-use crate::storage::{Room, StorageTimes};
+use crate::storage::{FreeSpace, StorageTimes};
+use crate::sync::Mutex;
 
 /// A running member. Cheap to clone; all clones are the same member.
 #[derive(Clone)]
 pub struct Node {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<NodeCore>,
 }
 
-pub(super) struct Inner {
+pub(super) struct NodeCore {
     pub(super) member: MemberId,
     pub(super) settings: ValidSettings,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) peer_addr: Option<SocketAddr>,
     /// In the data directory.
-    pub(super) room: Room,
+    pub(super) room: FreeSpace,
     pub(super) replica: Arc<Replica>,
     pub(super) consensus: Consensus,
     pub(super) session_clock: SessionClock,
@@ -55,7 +55,7 @@ pub(super) struct Inner {
     pub(super) leader: AtomicU64,
     /// The last term in which this member, leading, founded the cluster because
     /// something else was about to be ordered.
-    pub(super) founded_in: AtomicU64,
+    pub(super) init_ordered_in: AtomicU64,
     /// Something in flight has to be sent again.
     pub(super) reroute: Notify,
     /// Held by whoever changes the members.
@@ -66,7 +66,7 @@ pub(super) struct Inner {
     pub(super) left: AtomicBool,
     /// The members are to be looked after now.
     pub(super) membership_due: Notify,
-    pub(super) turns: Turning,
+    pub(super) elections: ElectionTally,
     pub(super) work: Work,
     pub(super) storage_times: Arc<StorageTimes>,
     /// Which of its tasks did, and what it said.
@@ -74,9 +74,9 @@ pub(super) struct Inner {
     pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What [`Turns`] are counted in.
+/// What [`ElectionCounters`] are counted in.
 #[derive(Debug, Default)]
-pub(super) struct Turning {
+pub(super) struct ElectionTally {
     pub(super) led: AtomicU64,
     pub(super) stood: AtomicU64,
     /// The last term stood for.
@@ -86,7 +86,7 @@ pub(super) struct Turning {
 
 /// How often, since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turns {
+pub struct ElectionCounters {
     /// This member came to lead.
     pub led: u64,
     /// It stood for election. One that is over at once may be missed.
@@ -141,7 +141,7 @@ pub struct NodeStatus {
     /// The Raft term.
     pub term: u64,
     /// How far its log goes.
-    pub log: LogStanding,
+    pub log: LogProgress,
     /// Milliseconds since it last heard from a leader, or, as the leader, from a
     /// majority.
     pub contact_ms: Option<u64>,
@@ -244,7 +244,7 @@ impl Node {
             contact_ms: status.contact_ms,
             voters: status.voters,
             observers: status.learners,
-            outside: self.inner.replica.standing.is_outside(),
+            outside: self.inner.replica.config_membership.is_outside(),
             failed: match &impairment {
                 Some(Impairment::Failed(why)) => Some(why.clone()),
                 _ => status.failed,
@@ -277,10 +277,10 @@ impl Node {
     }
 
     /// How often this member had which part.
-    pub fn turns(&self) -> Turns {
-        let Turning { led, stood, ended_by_ttl, .. } = &self.inner.turns;
+    pub fn elections(&self) -> ElectionCounters {
+        let ElectionTally { led, stood, ended_by_ttl, .. } = &self.inner.elections;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Turns { led: read(led), stood: read(stood), ended_by_ttl: read(ended_by_ttl) }
+        ElectionCounters { led: read(led), stood: read(stood), ended_by_ttl: read(ended_by_ttl) }
     }
 
     /// On the leader: how long ago each other member answered last, `None` if
@@ -438,7 +438,7 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-impl Inner {
+impl NodeCore {
     /// Appends a sealed batch here, or sends it to the leader. With no leader
     /// it stays in flight until there is one.
     pub(super) fn route(self: &Arc<Self>, batch: &Bytes) {
@@ -465,7 +465,7 @@ impl Inner {
         batch: &[u8],
         on_refused: impl FnOnce() + Send + 'static,
     ) {
-        self.found_first();
+        self.init_cluster_first();
         let mut stored = batch.to_vec();
         StoredBatch::stamp(&mut stored, self.replica.state_time.lead());
         self.work.proposed(stored.len());

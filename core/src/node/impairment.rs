@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use coord_state::MemberId;
 
-use super::handle::{Inner, Node};
+use super::handle::{Node, NodeCore};
 use super::peer_message::{PeerCall, answer, read_answer};
 use crate::clock;
 use crate::error::Error;
@@ -88,7 +88,7 @@ impl Node {
 }
 
 /// Follows storage and consensus.
-pub(super) async fn keep(weak: Weak<Inner>) {
+pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
     let Some(mut watched) = weak.upgrade().map(|inner| Watched::of(&inner)) else { return };
     let mut ticks = clock::interval(PERIOD);
     let mut handed_over = None;
@@ -112,7 +112,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn of(inner: &Inner) -> Self {
+    fn of(inner: &NodeCore) -> Self {
         Self {
             status: inner.consensus.watch_status(),
             short: inner.room.watch_short(),
@@ -150,7 +150,7 @@ impl RoomLeft {
     }
 }
 
-impl Inner {
+impl NodeCore {
     async fn look_for_impairment(
         self: &Arc<Self>,
         watched: &mut Watched,
@@ -216,19 +216,21 @@ impl Inner {
             return true;
         }
         let mut fit = Vec::new();
-        for heir in self.consensus.heirs(HEARD_WITHIN) {
-            fit.push((self.room_of(heir).await, heir));
+        for transfer_target in self.consensus.transfer_targets(HEARD_WITHIN) {
+            fit.push((self.room_of(transfer_target).await, transfer_target));
         }
         // The first of those with the most room: it has most of the log.
         let best = fit.into_iter().rev().max_by_key(|(room, _)| *room);
-        let Some((_, heir)) = best.filter(|(room, _)| *room >= least) else { return false };
+        let Some((_, transfer_target)) = best.filter(|(room, _)| *room >= least) else {
+            return false;
+        };
         tracing::warn!(
             member = self.member.0,
-            heir = heir.0,
+            transfer_target = transfer_target.0,
             "handing leadership over to a member that can write"
         );
         *handed_over = Some(now);
-        self.consensus.transfer_leader(heir).await.is_ok()
+        self.consensus.transfer_leader(transfer_target).await.is_ok()
     }
 
     /// Makes what was found known to everybody here.

@@ -1,7 +1,7 @@
 //! Whether this member's state is the cluster's, and what it does if not.
 //!
 //! ```text
-//!            a mark differs           most voters have ours
+//!            a fingerprint differs           most voters have ours
 //!   sound ─────────────────> disputed ───────────────────────> sound
 //!                              │    │ nobody can tell for a while
 //!        most voters have      │    v
@@ -29,13 +29,13 @@ use coord_state::MemberId;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Notify;
 
-use super::handle::Inner;
-use super::marks::{Mark, Mismatch};
+use super::fingerprints::{Mismatch, StateFingerprint};
+use super::handle::NodeCore;
 use super::peer_message::{PeerCall, read_answer};
-use crate::sync::{Mutex, MutexGuard};
 use crate::clock;
 use crate::error::Error;
 use crate::storage::Note;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long a dispute may last before this member stops serving on the chance
 /// that it is the one that is wrong.
@@ -107,7 +107,7 @@ impl Integrity {
         lock(&self.recovering).is_none() && lock(&self.withdrawn).is_none()
     }
 
-    /// Marks that differed since the start.
+    /// Fingerprints that differed since the start.
     pub(super) fn mismatches(&self) -> u64 {
         self.mismatches.load(Ordering::Relaxed)
     }
@@ -129,7 +129,7 @@ impl Integrity {
 }
 
 /// Settles disputes, one after the other, beginning with a note on disk.
-pub(super) async fn keep(weak: Weak<Inner>) {
+pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
     let distrusted = weak.upgrade().is_some_and(|inner| inner.replica.integrity.is_withdrawn());
     if distrusted {
         settle(&weak, true).await;
@@ -145,7 +145,7 @@ pub(super) async fn keep(weak: Weak<Inner>) {
 }
 
 /// Returns once the member serves, or is gone.
-async fn settle(weak: &Weak<Inner>, mut distrusted: bool) {
+async fn settle(weak: &Weak<NodeCore>, mut distrusted: bool) {
     let mut began = None;
     let mut asked = false;
     loop {
@@ -189,18 +189,19 @@ async fn settle(weak: &Weak<Inner>, mut distrusted: bool) {
 /// Counts voices: `own` against what the other voters said.
 pub(super) fn verdict(
     voters: usize,
-    own: Option<Mark>,
-    others: &[(MemberId, Mark)],
+    own: Option<StateFingerprint>,
+    others: &[(MemberId, StateFingerprint)],
     leader: Option<MemberId>,
-    mine: Mark,
+    mine: StateFingerprint,
 ) -> Verdict {
     let majority = voters / 2 + 1;
-    let for_me = others.iter().filter(|(_, mark)| mark.agrees(&mine)).count();
+    let for_me = others.iter().filter(|(_, fingerprint)| fingerprint.agrees(&mine)).count();
     if for_me + usize::from(own.is_some()) >= majority {
         return Verdict::Upheld;
     }
-    for (member, mark) in others.iter().filter(|(_, mark)| !mark.agrees(&mine)) {
-        let alike = || others.iter().filter(|(_, other)| other.agrees(mark));
+    for (member, fingerprint) in others.iter().filter(|(_, fingerprint)| !fingerprint.agrees(&mine))
+    {
+        let alike = || others.iter().filter(|(_, other)| other.agrees(fingerprint));
         if alike().count() >= majority {
             let leads = alike().find(|(member, _)| Some(*member) == leader);
             return Verdict::Overruled { by: leads.map_or(*member, |(leads, _)| *leads) };
@@ -209,10 +210,10 @@ pub(super) fn verdict(
     Verdict::Open
 }
 
-impl Inner {
+impl NodeCore {
     /// Another member's state was so.
-    pub(super) fn compare(&self, peer: MemberId, theirs: Mark) {
-        if let Some(mismatch) = self.replica.marks.compare(peer, theirs) {
+    pub(super) fn compare(&self, peer: MemberId, theirs: StateFingerprint) {
+        if let Some(mismatch) = self.replica.fingerprints.compare(peer, theirs) {
             self.replica.integrity.dispute(mismatch);
         }
     }
@@ -222,12 +223,12 @@ impl Inner {
     pub(super) async fn answer_mark(
         &self,
         from: MemberId,
-        theirs: Mark,
-    ) -> Result<Option<Mark>, Error> {
+        theirs: StateFingerprint,
+    ) -> Result<Option<StateFingerprint>, Error> {
         let applied = clock::timeout(ROUND, self.consensus.wait_applied(theirs.index)).await;
         applied.unwrap_or_else(|| Err(Error::unavailable("not there yet")))?;
         self.compare(from, theirs);
-        Ok(self.replica.marks.at(theirs.index))
+        Ok(self.replica.fingerprints.at(theirs.index))
     }
 
     /// Whether a dispute that began so long ago is enough to stop serving.
@@ -254,8 +255,8 @@ impl Inner {
     async fn ask_round(&self, asked: bool) -> Verdict {
         let integrity = &self.replica.integrity;
         let disputed = lock(&integrity.dispute).filter(|_| !asked);
-        let known = disputed.and_then(|disputed| self.replica.marks.at(disputed.own.index));
-        let Some(mine) = known.or_else(|| self.replica.marks.latest()) else {
+        let known = disputed.and_then(|disputed| self.replica.fingerprints.at(disputed.own.index));
+        let Some(mine) = known.or_else(|| self.replica.fingerprints.latest()) else {
             return Verdict::Open;
         };
         let status = self.consensus.status();
@@ -268,7 +269,7 @@ impl Inner {
         let mut answers = Vec::new();
         let mut came = Verdict::Open;
         while let Some((voter, answer)) = asking.next().await {
-            answers.extend(answer.map(|mark| (voter, mark)));
+            answers.extend(answer.map(|fingerprint| (voter, fingerprint)));
             let own = votes.then_some(mine);
             came = verdict(status.voters.len(), own, &answers, self.known_leader(), mine);
             if came == Verdict::Upheld {
@@ -282,16 +283,18 @@ impl Inner {
     /// may ask to become leader.
     pub(super) fn settle_electable(&self) {
         let trusted = self.replica.integrity.trusted.load(Ordering::Relaxed);
-        self.consensus.allow_election(trusted && !self.replica.standing.is_outside());
+        self.consensus.allow_election(trusted && !self.replica.config_membership.is_outside());
     }
 
-    async fn ask(&self, voter: MemberId, mine: Mark) -> Option<Mark> {
-        let call = self.consensus.call(voter, PeerCall::Mark(mine).to_bytes());
+    async fn ask(&self, voter: MemberId, mine: StateFingerprint) -> Option<StateFingerprint> {
+        let call = self.consensus.call(voter, PeerCall::StateFingerprint(mine).to_bytes());
         let answer = clock::timeout(ROUND * 2, call).await?.ok()?;
-        read_answer::<Option<Mark>>(answer).ok()?.filter(Mark::is_comparable)
+        read_answer::<Option<StateFingerprint>>(answer)
+            .ok()?
+            .filter(StateFingerprint::is_comparable)
     }
 
-    /// Turns clients away from now on.
+    /// ElectionCounters clients away from now on.
     pub(super) fn withdraw(&self, why: &str) {
         let already = lock(&self.replica.integrity.withdrawn).replace(why.to_owned());
         if already.as_deref() == Some(why) {
@@ -352,17 +355,17 @@ mod tests {
 
     use super::*;
 
-    fn mark(digest: u128) -> Mark {
-        Mark::new(9, Revision(9), Digest(digest))
+    fn fingerprint(digest: u128) -> StateFingerprint {
+        StateFingerprint::new(9, Revision(9), Digest(digest))
     }
 
-    fn others(digests: &[(u64, u128)]) -> Vec<(MemberId, Mark)> {
-        digests.iter().map(|(member, digest)| (MemberId(*member), mark(*digest))).collect()
+    fn others(digests: &[(u64, u128)]) -> Vec<(MemberId, StateFingerprint)> {
+        digests.iter().map(|(member, digest)| (MemberId(*member), fingerprint(*digest))).collect()
     }
 
     #[test]
     fn the_state_that_most_voters_have_is_the_clusters() {
-        let mine = mark(1);
+        let mine = fingerprint(1);
         let ask = |voters, digests: &[(u64, u128)], leader| {
             verdict(voters, Some(mine), &others(digests), Some(MemberId(leader)), mine)
         };
@@ -375,7 +378,7 @@ mod tests {
 
     #[test]
     fn without_a_majority_nobody_is_right() {
-        let mine = mark(1);
+        let mine = fingerprint(1);
         let ask = |voters, digests: &[(u64, u128)]| {
             verdict(voters, Some(mine), &others(digests), Some(MemberId(2)), mine)
         };
@@ -387,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_member_without_a_vote_has_no_voice() {
-        let mine = mark(1);
+        let mine = fingerprint(1);
         let ask = |digests: &[(u64, u128)]| verdict(3, None, &others(digests), None, mine);
         assert_eq!(ask(&[(1, 1)]), Verdict::Open);
         assert_eq!(ask(&[(1, 1), (2, 1)]), Verdict::Upheld);

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use coord_state::MemberId;
 use coord_state::codec::{CodecError, Decode, Encode, Input};
 
-use super::handle::Inner;
-use super::marks::Mark;
+use super::fingerprints::StateFingerprint;
+use super::handle::NodeCore;
 use super::peer_message::{answer, read_answer};
 
 const VERSION: u8 = 1;
@@ -17,7 +17,7 @@ const VERSION: u8 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LeaderReport {
     /// What the state was after the last entry it applied; nothing at the beginning.
-    pub(super) mark: Option<Mark>,
+    pub(super) fingerprint: Option<StateFingerprint>,
     /// The state's time.
     pub(super) time_ms: u64,
     /// How long ago a majority was heard, if one was since it leads.
@@ -27,7 +27,7 @@ pub(super) struct LeaderReport {
 impl Encode for LeaderReport {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
-        self.mark.encode(out);
+        self.fingerprint.encode(out);
         self.time_ms.encode(out);
         self.majority_ms.encode(out);
     }
@@ -37,7 +37,7 @@ impl Decode for LeaderReport {
     fn decode(input: &mut Input) -> Result<Self, CodecError> {
         match u8::decode(input)? {
             VERSION => Ok(Self {
-                mark: Decode::decode(input)?,
+                fingerprint: Decode::decode(input)?,
                 time_ms: Decode::decode(input)?,
                 majority_ms: Decode::decode(input)?,
             }),
@@ -46,12 +46,12 @@ impl Decode for LeaderReport {
     }
 }
 
-impl Inner {
+impl NodeCore {
     /// What goes out with every append request.
     pub(super) fn leader_report(&self) -> Bytes {
         let age_ms = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         answer(&LeaderReport {
-            mark: self.replica.marks.latest(),
+            fingerprint: self.replica.fingerprints.latest(),
             time_ms: self.replica.state_time.lead(),
             majority_ms: self.consensus.majority_heard().map(age_ms),
         })
@@ -67,8 +67,8 @@ impl Inner {
     }
 
     fn believe(&self, from: MemberId, report: LeaderReport) {
-        if let Some(mark) = report.mark {
-            self.compare(from, mark);
+        if let Some(fingerprint) = report.fingerprint {
+            self.compare(from, fingerprint);
         }
         // One that was deposed does not know it yet.
         if self.known_leader() != Some(from) || from == self.member {
@@ -92,10 +92,10 @@ mod tests {
 
     #[test]
     fn a_report_arrives_as_sent_and_never_cut_short() {
-        let mark = Some(Mark::new(3, Revision(2), Digest(1)));
+        let fingerprint = Some(StateFingerprint::new(3, Revision(2), Digest(1)));
         for report in [
-            LeaderReport { mark, time_ms: 5, majority_ms: Some(7) },
-            LeaderReport { mark: None, time_ms: 0, majority_ms: None },
+            LeaderReport { fingerprint, time_ms: 5, majority_ms: Some(7) },
+            LeaderReport { fingerprint: None, time_ms: 0, majority_ms: None },
         ] {
             let sent = answer(&report);
             assert_eq!(read_answer(sent.clone()), Ok(report));

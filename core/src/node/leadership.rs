@@ -1,15 +1,15 @@
 //! Another member leads because somebody wants it so.
 //!
-//! The leader does it, for whichever member was asked: it lets the heir have
+//! The leader does it, for whichever member was asked: it lets the transfer target have
 //! the rest of the log and has it stand for election at once, so that nobody
-//! waits for a timeout. If the heir does not come to lead, nothing happened.
+//! waits for a timeout. If the transfer target does not come to lead, nothing happened.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use coord_state::{MemberId, Revision};
 
-use super::handle::{Inner, Node};
+use super::handle::{Node, NodeCore};
 use super::membership::{ChangeRefusal, Stopped};
 use super::peer_message::PeerCall;
 use crate::clock;
@@ -17,7 +17,7 @@ use crate::error::Error;
 
 /// Who was not heard for so long is not handed anything.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
-/// An heir that does not lead by then will not.
+/// A transfer target that does not lead by then will not.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -26,7 +26,7 @@ impl Node {
     ///
     /// # Errors
     /// `Invalid` for who has no vote or leads already; `Unavailable` without a
-    /// leader, if nobody is there to be handed to, or if the heir did not come
+    /// leader, if nobody is there to be handed to, or if the transfer target did not come
     /// to lead.
     pub async fn transfer_leadership(&self, to: Option<MemberId>) -> Result<(), Error> {
         match self.inner.ask_leader(&PeerCall::TransferLeadership(to)).await? {
@@ -42,7 +42,7 @@ impl Node {
     }
 }
 
-impl Inner {
+impl NodeCore {
     /// As the leader: hands over. The revision says nothing.
     pub(super) async fn transfer_asked(
         self: &Arc<Self>,
@@ -52,36 +52,43 @@ impl Inner {
             self.changing.try_lock().map_err(|_| ChangeRefusal::InProgress)?;
         let voters = self.consensus.status().voters;
         let is_voter = |member: MemberId| voters.iter().any(|(voter, _)| *voter == member);
-        let heir = match to {
+        let transfer_target = match to {
             Some(member) if member == self.member || !is_voter(member) => {
                 return Err(ChangeRefusal::BadArguments.into());
             }
             Some(member) => self.heard().contains(&member).then_some(member),
-            None => self.consensus.heir(HEARD_WITHIN),
+            None => self.consensus.transfer_target(HEARD_WITHIN),
         };
-        let Some(heir) = heir else { return Err(ChangeRefusal::NoQuorum.into()) };
+        let Some(transfer_target) = transfer_target else {
+            return Err(ChangeRefusal::NoQuorum.into());
+        };
         // Unless one was named, any other will do.
-        let done = |leader: MemberId| leader == heir || (to.is_none() && leader != self.member);
-        self.hand_to(heir, done).await?;
+        let done =
+            |leader: MemberId| leader == transfer_target || (to.is_none() && leader != self.member);
+        self.hand_to(transfer_target, done).await?;
         Ok(self.replica.state().revision())
     }
 
-    /// As the leader: has the heir take over, and waits until somebody leads who
+    /// As the leader: has the transfer target take over, and waits until somebody leads who
     /// will do.
     pub(super) async fn hand_to(
         &self,
-        heir: MemberId,
+        transfer_target: MemberId,
         done: impl Fn(MemberId) -> bool,
     ) -> Result<(), Error> {
-        tracing::info!(member = self.member.0, heir = heir.0, "handing leadership over, as asked");
-        self.consensus.transfer_leader(heir).await?;
+        tracing::info!(
+            member = self.member.0,
+            transfer_target = transfer_target.0,
+            "handing leadership over, as asked"
+        );
+        self.consensus.transfer_leader(transfer_target).await?;
         let leads = async {
             while !self.known_leader().is_some_and(&done) {
                 clock::sleep(LOOK_AGAIN).await;
             }
         };
-        clock::timeout(PATIENCE, leads)
-            .await
-            .ok_or_else(|| Error::unavailable(format!("member {heir} did not come to lead")))
+        clock::timeout(PATIENCE, leads).await.ok_or_else(|| {
+            Error::unavailable(format!("member {transfer_target} did not come to lead"))
+        })
     }
 }

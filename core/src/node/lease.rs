@@ -10,7 +10,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::handle::{Inner, Node};
+use super::handle::{Node, NodeCore};
 use crate::consensus::ConsensusRole;
 
 /// When a majority stood behind the leader last, in milliseconds of this
@@ -56,7 +56,7 @@ impl Node {
     }
 }
 
-impl Inner {
+impl NodeCore {
     pub(super) fn is_backed(&self, now: Duration) -> bool {
         if self.majority.is_within(self.settings.raft.lease(), now) {
             return true;

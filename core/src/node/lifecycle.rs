@@ -10,17 +10,16 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
 use super::fresh_ids::FreshIds;
-use super::handle::{Inner, Node, Turning};
+use super::handle::{ElectionTally, Node, NodeCore};
 use super::integrity::Integrity;
 use super::lease::MajorityContact;
-use super::peer_desk::PeerDesk;
+use super::peer_request_handler::PeerRequestHandler;
 use super::proposals::Proposals;
 use super::replica::Replica;
 use super::session_clock::SessionClock;
 use super::state_time::StateTime;
 use super::work::Work;
 use super::{ReadLevel, duties};
-use crate::sync::Mutex;
 use crate::clock::{self, Clock, SystemClock};
 use crate::consensus::{Consensus, ConsensusOptions, FirstMembers, PeerAuth, PeerTls};
 use crate::error::Error;
@@ -28,6 +27,7 @@ use crate::listening::listen;
 use crate::settings::{ListenAddress, ValidSettings};
 use crate::storage::disk::{Disk, SystemDisk};
 use crate::storage::{Storage, StorageOptions};
+use crate::sync::Mutex;
 
 /// What a node is made of besides its settings.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl NodeBuilder {
         let integrity = Integrity::new(storage.distrust.clone())?;
         let state_time = StateTime::new(Arc::clone(&self.clock));
         let replica = Arc::new(Replica::new(member, proposals, integrity, state_time));
-        let desk = Arc::new(PeerDesk::default());
+        let desk = Arc::new(PeerRequestHandler::default());
         let consensus = Consensus::start(ConsensusOptions {
             member,
             first: first_members(&settings, peer_addr),
@@ -118,7 +118,7 @@ impl NodeBuilder {
         })
         .await?;
         let work = Work::new(self.clock.monotonic());
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(NodeCore {
             member,
             settings,
             clock: self.clock,
@@ -131,13 +131,13 @@ impl NodeBuilder {
             fresh: FreshIds::new(member, incarnation),
             zk_addr: OnceLock::new(),
             leader: AtomicU64::new(0),
-            founded_in: AtomicU64::new(0),
+            init_ordered_in: AtomicU64::new(0),
             reroute: Notify::new(),
             changing: tokio::sync::Mutex::default(),
             tidying: tokio::sync::Mutex::default(),
             left: AtomicBool::new(false),
             membership_due: Notify::new(),
-            turns: Turning::default(),
+            elections: ElectionTally::default(),
             work,
             storage_times,
             panicked: watch::Sender::default(),
@@ -145,7 +145,7 @@ impl NodeBuilder {
         });
         inner.replica.attach(Arc::downgrade(&inner));
         desk.open(Arc::downgrade(&inner));
-        inner.follow_standing();
+        inner.follow_config_membership();
         if inner.replica.integrity.is_withdrawn() {
             inner.replica.turn_away();
             // There is nobody else to ask.
@@ -181,7 +181,7 @@ impl Node {
                 return Err(Error::internal(reason));
             }
             let caught_up = self.confirm(ReadLevel::Leader).await.is_ok();
-            if caught_up && self.read(|state| state.foundation().is_some()) {
+            if caught_up && self.read(|state| state.cluster_identity().is_some()) {
                 return Ok(());
             }
             clock::sleep(READY_POLL).await;

@@ -19,7 +19,7 @@
 //! 1. A voter is a member that had the log, unless a majority votes without it.
 //! 2. The text never names a voter that has no vote.
 //! 3. Who is removed hears of it in the log, as far as it can be reached, and
-//!    serves nobody from then on: see `standing`.
+//!    serves nobody from then on: see `config_membership`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use coord_state::{Command, MemberId, Revision};
 
 use super::config_text::ConfigText;
 use super::config_znode::{self, CONFIG};
-use super::handle::{Inner, Node};
+use super::handle::{Node, NodeCore};
 use super::peer_message::{ChangeAnswer, PeerCall, read_answer};
 use super::verdicts::out_of_term;
 use crate::clock;
@@ -170,7 +170,7 @@ impl Node {
     }
 }
 
-impl Inner {
+impl NodeCore {
     /// Asks whoever leads, for as long as nobody has begun with it.
     pub(super) async fn ask_leader(
         self: &Arc<Self>,
@@ -360,11 +360,13 @@ impl Inner {
     /// as soon as the others have heard of it, and could not tell what became of the
     /// change. If nobody keeps its vote, or who does so cannot lead, nothing happens.
     async fn leave_to_one_that_stays(&self, staying: &BTreeSet<MemberId>) -> Result<(), Error> {
-        let heirs = self.consensus.heirs(HEARD_WITHIN);
-        let Some(heir) = heirs.into_iter().find(|heir| staying.contains(heir)) else {
+        let transfer_targets = self.consensus.transfer_targets(HEARD_WITHIN);
+        let Some(transfer_target) =
+            transfer_targets.into_iter().find(|transfer_target| staying.contains(transfer_target))
+        else {
             return Ok(());
         };
-        match self.hand_to(heir, |leader| leader != self.member).await {
+        match self.hand_to(transfer_target, |leader| leader != self.member).await {
             Ok(()) => Err(out_of_term()),
             Err(error) => {
                 tracing::warn!(member = self.member.0, %error, "leading on without a vote");

@@ -9,10 +9,12 @@
 //!                    read(|state| …) from any thread
 //! ```
 
+mod config_membership;
 mod config_text;
 mod config_znode;
 mod digest_history;
 mod duties;
+mod fingerprints;
 mod fresh_ids;
 mod handle;
 mod impairment;
@@ -21,24 +23,22 @@ mod leader_report;
 mod leadership;
 mod lease;
 mod lifecycle;
-mod marks;
 mod membership;
-mod peer_desk;
 mod peer_message;
+mod peer_request_handler;
 mod proposals;
 mod read;
 mod recovery;
 mod replica;
 mod session_clock;
 mod sink;
-mod standing;
 mod state_time;
 mod topic_waiters;
 mod verdicts;
 mod work;
 mod znode_watches;
 
-pub use handle::{Freshness, InTouch, Node, NodeStatus, ReadLevel, Role, Turns};
+pub use handle::{ElectionCounters, Freshness, InTouch, Node, NodeStatus, ReadLevel, Role};
 pub use impairment::Impairment;
 pub use lifecycle::NodeBuilder;
 pub use membership::{ChangeRefusal, ChangedConfig, MembershipChange};

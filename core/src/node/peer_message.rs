@@ -11,7 +11,7 @@ use coord_state::{MemberId, Revision, SessionId};
 
 use super::membership::{ChangeOutcome, ChangeRefusal, MembershipChange};
 
-use super::marks::Mark;
+use super::fingerprints::StateFingerprint;
 
 /// One-way, to a leader unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,15 +44,15 @@ pub(super) enum PeerCall {
     /// Change who takes part. Answer: [`ChangeAnswer`].
     ChangeMembership(Box<MembershipChange>),
     /// To any member: what is your text of `/zookeeper/config`? Answer:
-    /// [`super::standing::ConfigAnswer`].
+    /// [`super::config_membership::ConfigAnswer`].
     Config,
     /// Remove a member. Answer: [`ChangeAnswer`].
     RemoveMember(MemberId),
     /// Have this voter lead, or whichever is fittest. Answer: [`ChangeAnswer`].
     TransferLeadership(Option<MemberId>),
     /// To any member: my state was this after a log entry. What was yours?
-    /// Answer: `Option<Mark>`, nothing if that was too long ago.
-    Mark(Mark),
+    /// Answer: `Option<StateFingerprint>`, nothing if that was too long ago.
+    StateFingerprint(StateFingerprint),
     /// To any member: can you write, and go on to? Answer: `u8`, see
     /// [`super::impairment::RoomLeft`].
     RoomLeft,
@@ -121,9 +121,9 @@ impl PeerCall {
                 out.push(6);
                 member.encode(&mut out);
             }
-            Self::Mark(mark) => {
+            Self::StateFingerprint(fingerprint) => {
                 out.push(7);
-                mark.encode(&mut out);
+                fingerprint.encode(&mut out);
             }
             Self::TransferLeadership(to) => {
                 out.push(8);
@@ -157,7 +157,7 @@ impl PeerCall {
             }
             5 => Self::Config,
             6 => Self::RemoveMember(Decode::decode(&mut input)?),
-            7 => Self::Mark(Decode::decode(&mut input)?),
+            7 => Self::StateFingerprint(Decode::decode(&mut input)?),
             8 => Self::TransferLeadership(Decode::decode(&mut input)?),
             9 => Self::RoomLeft,
             10 => Self::Touch(Decode::decode(&mut input)?),
@@ -263,7 +263,7 @@ mod tests {
             })),
             PeerCall::Config,
             PeerCall::RemoveMember(MemberId(3)),
-            PeerCall::Mark(Mark::new(3, Revision(2), Digest(1))),
+            PeerCall::StateFingerprint(StateFingerprint::new(3, Revision(2), Digest(1))),
             PeerCall::TransferLeadership(None),
             PeerCall::TransferLeadership(Some(MemberId(2))),
         ] {

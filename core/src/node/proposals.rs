@@ -34,9 +34,9 @@ use coord_state::{Command, MemberId};
 
 use super::ReplySink;
 use super::impairment::Impairment;
-use crate::sync::{Mutex, MutexGuard};
 use crate::error::Error;
 use crate::settings::Limits;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Batches in flight before further commands gather: one being made durable,
 /// one on its way, one being applied.
@@ -384,7 +384,7 @@ impl Queue {
 /// locks come to their end, and clients keep theirs.
 fn needs_little_room(command: &Command) -> bool {
     match command {
-        Command::Found(_) | Command::Session(_) => true,
+        Command::InitCluster(_) | Command::Session(_) => true,
         Command::Consul(command) => matches!(command, ConsulCommand::DestroySession { .. }),
         Command::Znode(_) | Command::Archive(_) => false,
     }

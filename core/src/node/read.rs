@@ -17,7 +17,7 @@ use coord_state::codec::Decode;
 use coord_state::consul::ConsulSessionId;
 use tokio::sync::watch;
 
-use super::handle::{Freshness, Inner, Node, ReadLevel};
+use super::handle::{Freshness, Node, NodeCore, ReadLevel};
 use super::impairment::Impairment;
 use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
@@ -51,7 +51,7 @@ impl Node {
     }
 }
 
-impl Inner {
+impl NodeCore {
     /// Refuses readers where what they would see may be wrong, or old.
     pub(super) fn check_serves(&self) -> Result<(), Error> {
         let why = match self.replica.impairment() {
@@ -107,7 +107,7 @@ impl Inner {
     }
 
     fn leader_or_error(&self) -> Result<MemberId, Error> {
-        if self.replica.standing.is_outside() {
+        if self.replica.config_membership.is_outside() {
             return Err(Error::unavailable("this member is not in the cluster"));
         }
         self.known_leader().ok_or_else(|| Error::unavailable("there is no leader"))
@@ -134,7 +134,7 @@ impl Inner {
             }
             _ => self.is_backed(self.clock.monotonic()),
         };
-        let inside = !self.replica.standing.is_outside();
+        let inside = !self.replica.config_membership.is_outside();
         status.leader.filter(|_| inside && in_touch)
     }
 

@@ -5,10 +5,10 @@
 
 use std::sync::{PoisonError, Weak};
 
-use super::handle::Inner;
+use super::handle::NodeCore;
 
 /// Follows whether this member recovers.
-pub(super) async fn keep(weak: Weak<Inner>) {
+pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
     let Some(mut recovery) = weak.upgrade().map(|inner| inner.consensus.watch_recovery()) else {
         return;
     };
@@ -23,8 +23,8 @@ pub(super) async fn keep(weak: Weak<Inner>) {
     }
 }
 
-impl Inner {
-    /// Turns clients away while there is a reason to.
+impl NodeCore {
+    /// ElectionCounters clients away while there is a reason to.
     pub(super) fn follow_recovery(&self, why: Option<String>) {
         let integrity = &self.replica.integrity;
         let why = why.map(|why| format!("this member recovers what it lost: {why}"));

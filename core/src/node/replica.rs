@@ -19,19 +19,19 @@ use coord_state::{
 };
 use tokio::sync::watch;
 
+use super::config_membership::ConfigMembership;
 use super::config_znode::CONFIG;
 use super::digest_history::DigestHistory;
-use super::handle::Inner;
+use super::fingerprints::{FingerprintHistory, StateFingerprint};
+use super::handle::NodeCore;
 use super::impairment::Impairment;
 use super::integrity::Integrity;
-use super::marks::{Mark, Marks};
 use super::proposals::Proposals;
-use super::standing::Standing;
 use super::state_time::StateTime;
 use super::verdicts::{Verdicts, out_of_term};
 use super::{ConnectionSink, TopicWaiters, ZnodeWatches};
+use crate::consensus::{CommittedEntry, FrozenState, RecordSink, ReplicatedMachine};
 use crate::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use crate::consensus::{CommittedEntry, FrozenState, Machine, RecordSink};
 
 pub(super) struct Replica {
     member: MemberId,
@@ -41,14 +41,14 @@ pub(super) struct Replica {
     owners: Mutex<HashMap<SessionId, Owner>>,
     pub(super) proposals: Proposals,
     pub(super) digests: DigestHistory,
-    pub(super) standing: Standing,
+    pub(super) config_membership: ConfigMembership,
     /// `/zookeeper/config` has another text than was last looked at.
     config_changed: AtomicBool,
     /// The applied state says which cluster this is; once it does, it always will.
-    founded: AtomicBool,
+    has_identity: AtomicBool,
     /// Of the last snapshot made or taken over since the start; 0 for none.
     frozen: AtomicU64,
-    pub(super) marks: Marks,
+    pub(super) fingerprints: FingerprintHistory,
     pub(super) integrity: Integrity,
     pub(super) state_time: StateTime,
     pub(super) verdicts: Verdicts,
@@ -57,7 +57,7 @@ pub(super) struct Replica {
     #[cfg(test)]
     pub(super) fault: Mutex<Option<Fault>>,
     /// Set once the node runs; gone when it was dropped.
-    node: OnceLock<Weak<Inner>>,
+    node: OnceLock<Weak<NodeCore>>,
 }
 
 /// For tests: what goes wrong with a batch while it is applied on this member.
@@ -84,11 +84,11 @@ impl Replica {
             owners: Mutex::new(HashMap::new()),
             proposals,
             digests: DigestHistory::default(),
-            standing: Standing::default(),
+            config_membership: ConfigMembership::default(),
             config_changed: AtomicBool::new(false),
-            founded: AtomicBool::new(false),
+            has_identity: AtomicBool::new(false),
             frozen: AtomicU64::new(0),
-            marks: Marks::default(),
+            fingerprints: FingerprintHistory::default(),
             integrity,
             state_time,
             verdicts: Verdicts::default(),
@@ -99,7 +99,7 @@ impl Replica {
         }
     }
 
-    pub(super) fn attach(&self, node: Weak<Inner>) {
+    pub(super) fn attach(&self, node: Weak<NodeCore>) {
         self.node.get_or_init(|| node);
     }
 
@@ -108,8 +108,8 @@ impl Replica {
     }
 
     /// Whether the cluster was founded, as far as this member has applied. Never waits.
-    pub(super) fn is_founded(&self) -> bool {
-        self.founded.load(Ordering::Acquire)
+    pub(super) fn has_cluster_identity(&self) -> bool {
+        self.has_identity.load(Ordering::Acquire)
     }
 
     /// What the last snapshot made or taken over since the start contains.
@@ -128,7 +128,7 @@ impl Replica {
     /// know yet whether the cluster was founded.
     #[cfg(test)]
     pub(super) fn locked_with(&self, founded: bool) -> RwLockWriteGuard<'_, StateMachine> {
-        self.founded.store(founded, Ordering::Release);
+        self.has_identity.store(founded, Ordering::Release);
         self.state_mut()
     }
 
@@ -182,10 +182,10 @@ impl Replica {
     }
 
     /// Takes note of a new text, if there is one.
-    fn look_at_config(&self, state: &StateMachine) -> bool {
+    fn read_changed_config(&self, state: &StateMachine) -> bool {
         let changed = self.config_changed.swap(false, Ordering::Relaxed);
         if changed {
-            self.standing.look(self.member, state);
+            self.config_membership.read_text(self.member, state);
         }
         changed
     }
@@ -200,8 +200,8 @@ impl Replica {
             StoredBatch::Member(batch) => self.apply_in_turn(state, batch),
             StoredBatch::Leader(batch) => self.apply_decided(state, term, batch),
         };
-        let mark = Mark::new(index, state.revision(), state.digest());
-        if let Some(mismatch) = self.marks.note(mark) {
+        let fingerprint = StateFingerprint::new(index, state.revision(), state.digest());
+        if let Some(mismatch) = self.fingerprints.note(fingerprint) {
             self.integrity.dispute(mismatch);
         }
         seen
@@ -329,7 +329,7 @@ struct Seen {
     gap: bool,
 }
 
-impl Machine for Replica {
+impl ReplicatedMachine for Replica {
     fn apply(&self, entries: Vec<CommittedEntry>) {
         // Decoding needs no lock. Every entry was checked when it was stored,
         // so one that does not decode was written by a newer release.
@@ -349,8 +349,8 @@ impl Machine for Replica {
             own |= seen.own;
             gap |= seen.gap;
         }
-        self.founded.store(state.foundation().is_some(), Ordering::Release);
-        let config_changed = self.look_at_config(&state);
+        self.has_identity.store(state.cluster_identity().is_some(), Ordering::Release);
+        let config_changed = self.read_changed_config(&state);
         let time_ms = state.time_ms();
         drop(state);
         self.state_time.applied(time_ms);
@@ -359,7 +359,7 @@ impl Machine for Replica {
             node.work.commits.fetch_add(entries, Ordering::Relaxed);
         }
         if config_changed {
-            node.follow_standing();
+            node.follow_config_membership();
         }
         if own {
             node.pump();
@@ -392,24 +392,24 @@ impl Machine for Replica {
         }
         let restored = restore.finish().map_err(damaged)?;
         let (applied_here, revision) = (restored.origin(self.member), restored.revision());
-        let mark = Mark::new(index, revision, restored.digest());
+        let fingerprint = StateFingerprint::new(index, revision, restored.digest());
         self.state_time.applied(restored.time_ms());
         self.frozen.store(revision.0, Ordering::Relaxed);
-        self.founded.store(restored.foundation().is_some(), Ordering::Release);
+        self.has_identity.store(restored.cluster_identity().is_some(), Ordering::Release);
         {
             let mut state = self.state_mut();
             *state = restored;
-            self.marks.restart(mark);
+            self.fingerprints.restart(fingerprint);
         }
         if let Some(origin) = applied_here {
             self.proposals.skipped_to(origin.incarnation, origin.sequence);
         }
         self.end_connections();
         self.dispatch(revision, &Event::Restored);
-        if self.look_at_config(&self.state())
+        if self.read_changed_config(&self.state())
             && let Some(node) = self.node.get().and_then(Weak::upgrade)
         {
-            node.follow_standing();
+            node.follow_config_membership();
         }
         Ok(())
     }

@@ -22,8 +22,8 @@ use coord_state::session::{Session, SessionCommand};
 use coord_state::{Attachment, Command, MemberId, SessionId, StateMachine};
 use foldhash::fast::RandomState;
 
-use crate::sync::{Mutex, MutexGuard};
 use super::fresh_ids::FreshIds;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Touches on their way to the leader, and the leader's deadlines.
 #[derive(Debug, Default)]

@@ -26,8 +26,8 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::sync::{Mutex, MutexGuard};
 use crate::clock::Clock;
+use crate::sync::{Mutex, MutexGuard};
 
 /// An hour is corrected within sixteen, and a lock delay of fifteen seconds is
 /// never shorter than fourteen.

@@ -13,10 +13,10 @@ use std::sync::{Arc, PoisonError};
 use coord_state::{Applied, Command, LeaderBatch};
 use tokio::sync::oneshot;
 
-use super::handle::{Inner, Node, random};
-use crate::sync::{Mutex, MutexGuard};
+use super::handle::{Node, NodeCore, random};
 use crate::consensus::Refusal;
 use crate::error::{Error, ErrorKind};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Decisions in one log entry at most.
 const COMMANDS_MAX: usize = 1024;
@@ -85,7 +85,7 @@ impl Node {
     }
 }
 
-impl Inner {
+impl NodeCore {
     pub(super) fn decide(
         self: &Arc<Self>,
         term: u64,

@@ -1,12 +1,12 @@
 //! What this member did since its start, counted where it is done, for operators.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::handle::Node;
-use crate::sync::Mutex;
 use crate::durations::{DurationSummary, Durations};
+use crate::sync::Mutex;
 
 /// The counters.
 #[derive(Debug)]

@@ -27,8 +27,8 @@ use coord_state::znode::Acl;
 use coord_state::{Event, Revision};
 use foldhash::fast::RandomState;
 
-use crate::sync::{Mutex, MutexGuard};
 use super::ConnectionSink;
+use crate::sync::{Mutex, MutexGuard};
 
 /// One connection of this member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,7 +4,7 @@
 /// Pages beside the HTTP server's own.
 pub trait ExtraRoutes: std::fmt::Debug + Send + Sync {
     /// The page at `path`, asked for with GET; none if there is none.
-    fn page(&self, path: &str) -> Option<Page>;
+    fn admin_page(&self, path: &str) -> Option<Page>;
 }
 
 /// One page. Its status is always 200.

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io;
 use std::sync::PoisonError;
 
-use crate::sync::Mutex;
 use super::failure::lacks_descriptor;
+use crate::sync::Mutex;
 
 /// Open files that can be given up.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError};
 
 use rustix::io::Errno;
 
-use crate::sync::Mutex;
 use super::disk::{Disk, DiskFile, Space, SystemDisk};
+use crate::sync::Mutex;
 
 /// The system's disk, until something is made to fail.
 #[derive(Debug, Clone, Default)]

@@ -12,8 +12,8 @@ use coord_state::codec::{Decode, Encode, Input};
 
 use super::disk::Disk;
 use super::permissions::FILE_MODE;
-use crate::sync::Mutex;
 use crate::error::Error;
+use crate::sync::Mutex;
 
 const MAGIC: &[u8; 8] = b"coordmbr";
 /// 2: with an identity.

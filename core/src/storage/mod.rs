@@ -30,6 +30,7 @@ mod durable_mark;
 pub(crate) mod failure;
 #[cfg(test)]
 pub(crate) mod faulty_disk;
+mod free_space;
 mod identity;
 mod log_index;
 mod log_writer;
@@ -39,7 +40,6 @@ pub mod permissions;
 mod raft_log;
 mod record;
 mod recovery;
-mod room;
 mod segment;
 mod snapshot_file;
 mod snapshot_store;
@@ -53,12 +53,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use durable_mark::Loss;
 pub use failure::LogCondition;
+pub use free_space::FreeSpace;
 pub use identity::{DirectoryIdentity, OwnIdentity};
 pub use note::Note;
 pub use peer_memory::{PeerMemory, RememberedPeer};
 pub use raft_log::{Completion, RaftLog};
 pub use record::{LogEntry, LogPosition, StoredVote};
-pub use room::Room;
 pub use snapshot_store::{Snapshot, SnapshotReceiver, SnapshotStore, SnapshotWriter};
 
 use self::disk::Disk;
@@ -118,7 +118,7 @@ pub struct Storage {
     pub loss: Option<Loss>,
     loss_accepted: Arc<AtomicBool>,
     /// How much room there is.
-    pub room: Room,
+    pub room: FreeSpace,
     /// How long it worked on what.
     pub times: Arc<StorageTimes>,
     _lock: DirectoryLock,
@@ -159,7 +159,7 @@ impl Storage {
             OwnIdentity::begin(disk.clone(), directory, options.member, options.wall_ms)?;
         let incarnation = identity.current().incarnation;
         let peer_memory = PeerMemory::open(disk.clone(), directory)?;
-        let room = Room::new(
+        let room = FreeSpace::new(
             disk.clone(),
             directory.clone(),
             options.free_bytes_min,

@@ -16,8 +16,8 @@ use coord_state::codec::{Decode, Encode, Input, decode_len, encode_len};
 
 use super::disk::Disk;
 use super::identity::replace;
-use crate::sync::{Mutex, MutexGuard};
 use crate::error::Error;
+use crate::sync::{Mutex, MutexGuard};
 
 const FILE: &str = "peers";
 const MAGIC: &[u8; 8] = b"coordprs";
@@ -39,11 +39,11 @@ pub struct RememberedPeer {
 /// The memory of one member. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PeerMemory {
-    inner: Arc<Inner>,
+    inner: Arc<PeerRecords>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct PeerRecords {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     kept: Mutex<Kept>,
@@ -84,7 +84,7 @@ impl PeerMemory {
         }
         let kept = Mutex::new(Kept { known, unsaved: false });
         let directory = directory.to_owned();
-        Ok(Self { inner: Arc::new(Inner { disk, directory, kept, writing: Mutex::new(()) }) })
+        Ok(Self { inner: Arc::new(PeerRecords { disk, directory, kept, writing: Mutex::new(()) }) })
     }
 
     /// What is remembered of a member.

@@ -114,8 +114,8 @@ fn check(
     if mode & OTHERS == 0 {
         return Ok(());
     }
-    match standing(metadata.uid(), me, mode) {
-        Standing::Narrow => {
+    match owner_check(metadata.uid(), me, mode) {
+        OwnerCheck::Narrow => {
             let private = if metadata.is_dir() { DIRECTORY_MODE } else { FILE_MODE };
             match fs::set_permissions(path, Permissions::from_mode(private)) {
                 Ok(()) => narrowed.push(path.to_owned()),
@@ -123,8 +123,8 @@ fn check(
                 Err(error) => warn_of(path, mode, &error),
             }
         }
-        Standing::Warn => warn_of(path, mode, &"it belongs to another user"),
-        Standing::Refuse => {
+        OwnerCheck::Warn => warn_of(path, mode, &"it belongs to another user"),
+        OwnerCheck::Refuse => {
             return Err(Error::invalid(format!(
                 "{} belongs to user {}, and others may write to it (mode {mode:o}): whoever does \
                  could replace what this member keeps. Give it to the user this member runs as \
@@ -145,20 +145,20 @@ fn warn_of(path: &Path, mode: u32, why: &dyn std::fmt::Display) {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Standing {
+enum OwnerCheck {
     Narrow,
     Warn,
     Refuse,
 }
 
 /// What becomes of an entry that is open to others.
-fn standing(owner: u32, me: u32, mode: u32) -> Standing {
+fn owner_check(owner: u32, me: u32, mode: u32) -> OwnerCheck {
     match owner {
-        _ if owner == me || me == 0 => Standing::Narrow,
+        _ if owner == me || me == 0 => OwnerCheck::Narrow,
         // Root needs no right to write anywhere.
-        0 => Standing::Warn,
-        _ if mode & OTHERS_WRITE == 0 => Standing::Warn,
-        _ => Standing::Refuse,
+        0 => OwnerCheck::Warn,
+        _ if mode & OTHERS_WRITE == 0 => OwnerCheck::Warn,
+        _ => OwnerCheck::Refuse,
     }
 }
 
@@ -168,12 +168,12 @@ mod tests {
 
     #[test]
     fn what_another_user_owns_and_others_may_write_is_refused() {
-        assert_eq!(standing(1000, 1000, 0o777), Standing::Narrow);
-        assert_eq!(standing(1000, 0, 0o777), Standing::Narrow);
-        assert_eq!(standing(0, 1000, 0o777), Standing::Warn);
-        assert_eq!(standing(1001, 1000, 0o755), Standing::Warn);
-        assert_eq!(standing(1001, 1000, 0o775), Standing::Refuse);
-        assert_eq!(standing(1001, 1000, 0o757), Standing::Refuse);
+        assert_eq!(owner_check(1000, 1000, 0o777), OwnerCheck::Narrow);
+        assert_eq!(owner_check(1000, 0, 0o777), OwnerCheck::Narrow);
+        assert_eq!(owner_check(0, 1000, 0o777), OwnerCheck::Warn);
+        assert_eq!(owner_check(1001, 1000, 0o755), OwnerCheck::Warn);
+        assert_eq!(owner_check(1001, 1000, 0o775), OwnerCheck::Refuse);
+        assert_eq!(owner_check(1001, 1000, 0o757), OwnerCheck::Refuse);
     }
 
     #[test]

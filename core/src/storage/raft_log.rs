@@ -17,7 +17,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::sync::{Condvar, Mutex, MutexGuard};
 use super::disk::DiskFile;
 use super::failure::LogCondition;
 use super::log_index::{Found, Location, LogIndex};
@@ -25,6 +24,7 @@ use super::log_writer::LogWriter;
 use super::record::{
     FRAME_HEADER_BYTES, FrameHeader, LogEntry, LogPosition, Record, StoredVote, entry_frame_bytes,
 };
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Called once, from the log's thread, in the order of the calls: whether the
 /// change is durable. After a failure nothing ever is again.

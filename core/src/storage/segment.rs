@@ -16,11 +16,11 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::sync::{Condvar, Mutex, MutexGuard};
 use super::disk::{Disk, DiskFile};
 use super::failure::{lacks_descriptor, may_pass};
+use super::free_space::FreeSpace;
 use super::record::{SEGMENT_HEADER_BYTES, segment_header};
-use super::room::Room;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How much of that the writer does at once.
 const FILL_STEP_BYTES: u64 = 256 << 10;
@@ -83,17 +83,17 @@ pub(super) fn is_spare(name: &str) -> bool {
 pub(super) struct SegmentPool {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
-    room: Room,
+    room: FreeSpace,
     size: u64,
     /// Segments to be ready for use.
     spares: usize,
-    shared: Arc<Shared>,
+    shared: Arc<PoolShared>,
     helper: Option<JoinHandle<()>>,
     spare_number: u64,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct PoolShared {
     state: Mutex<PoolState>,
     changed: Condvar,
 }
@@ -106,7 +106,7 @@ struct PoolState {
     closed: bool,
 }
 
-impl Shared {
+impl PoolShared {
     fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,12 +116,12 @@ impl SegmentPool {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         directory: PathBuf,
-        room: Room,
+        room: FreeSpace,
         thread_name: &str,
     ) -> io::Result<Self> {
         let size = room.segment_bytes();
         let spares = FILLED_AHEAD_BYTES.div_ceil(size).clamp(1, SPARES_MAX as u64);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(PoolShared::default());
         let helper = {
             let helper = Helper {
                 disk: disk.clone(),
@@ -261,10 +261,10 @@ impl Drop for SegmentPool {
 struct Helper {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
-    room: Room,
+    room: FreeSpace,
     size: u64,
     spares: usize,
-    shared: Arc<Shared>,
+    shared: Arc<PoolShared>,
 }
 
 impl Helper {
@@ -320,7 +320,7 @@ impl Helper {
 }
 
 /// Creates a filled file, or none; false if asked to end meanwhile.
-fn prepare(disk: &dyn Disk, path: &Path, size: u64, shared: &Shared) -> io::Result<bool> {
+fn prepare(disk: &dyn Disk, path: &Path, size: u64, shared: &PoolShared) -> io::Result<bool> {
     let prepared = disk.create(path).and_then(|file| fill_all(&*file, size, shared));
     if prepared.is_err() {
         // What stays behind is removed at the next start.
@@ -329,7 +329,7 @@ fn prepare(disk: &dyn Disk, path: &Path, size: u64, shared: &Shared) -> io::Resu
     prepared
 }
 
-fn fill_all(file: &dyn DiskFile, size: u64, shared: &Shared) -> io::Result<bool> {
+fn fill_all(file: &dyn DiskFile, size: u64, shared: &PoolShared) -> io::Result<bool> {
     file.resize(size)?;
     let mut offset = 0;
     while offset < size {

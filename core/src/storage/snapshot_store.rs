@@ -14,24 +14,24 @@ use bytes::Bytes;
 
 use super::StorageTimes;
 use super::disk::{Disk, DiskFile};
+use super::free_space::FreeSpace;
 use super::record::LogPosition;
-use super::room::Room;
 use super::snapshot_file::{SnapshotDecoder, SnapshotEncoder};
-use crate::sync::{Mutex, MutexGuard};
 use crate::clock::Stopwatch;
 use crate::error::Error;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The snapshots of one member. Cheap to clone; all clones are the same store.
 #[derive(Debug, Clone)]
 pub struct SnapshotStore {
-    inner: Arc<Inner>,
+    inner: Arc<StoreState>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct StoreState {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
-    room: Room,
+    room: FreeSpace,
     times: Arc<StorageTimes>,
     current: Mutex<Option<Snapshot>>,
     temporary: AtomicU64,
@@ -46,7 +46,7 @@ pub struct Snapshot {
 
 #[derive(Debug)]
 struct SnapshotFile {
-    store: Arc<Inner>,
+    store: Arc<StoreState>,
     file: Arc<dyn DiskFile>,
     path: Mutex<PathBuf>,
     adopted: AtomicBool,
@@ -63,7 +63,7 @@ impl SnapshotStore {
     pub(super) fn open(
         disk: Arc<dyn Disk>,
         directory: PathBuf,
-        room: Room,
+        room: FreeSpace,
         times: Arc<StorageTimes>,
     ) -> Result<Self, Error> {
         let unreadable = |error: io::Error| {
@@ -81,7 +81,7 @@ impl SnapshotStore {
             }
         }
         let store = Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(StoreState {
                 disk,
                 directory: directory.clone(),
                 room,
@@ -226,7 +226,7 @@ impl SnapshotStore {
     }
 }
 
-impl Inner {
+impl StoreState {
     fn current(&self) -> MutexGuard<'_, Option<Snapshot>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }

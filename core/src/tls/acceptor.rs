@@ -60,11 +60,11 @@ impl AcceptorOptions {
 /// Turns accepted connections into TLS. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Acceptor {
-    inner: Arc<Inner>,
+    inner: Arc<AcceptorState>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct AcceptorState {
     config: Reloading<Arc<ServerConfig>>,
     turns: Semaphore,
     handshake_timeout: Duration,
@@ -86,7 +86,7 @@ impl Acceptor {
         let turns = Semaphore::new(options.handshakes_max.clamp(1, Semaphore::MAX_PERMITS));
         let make = move |files: &[PemFile]| config(&options, files).map(Arc::new);
         let config = Reloading::read(paths, Box::new(make))?;
-        Ok(Self { inner: Arc::new(Inner { config, turns, handshake_timeout }) })
+        Ok(Self { inner: Arc::new(AcceptorState { config, turns, handshake_timeout }) })
     }
 
     /// Completes the handshake of a connection.

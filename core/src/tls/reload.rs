@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::pem::PemFile;
-use crate::sync::{Mutex, MutexGuard};
 use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The files are not looked at more often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

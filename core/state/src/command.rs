@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::archive::ArchiveCommand;
 use crate::codec::{CodecError, Decode, Encode, Input};
 use crate::consul::ConsulCommand;
-use crate::machine::Foundation;
+use crate::machine::ClusterIdentity;
 use crate::session::SessionCommand;
 use crate::znode::ZnodeCommand;
 
@@ -13,7 +13,7 @@ use crate::znode::ZnodeCommand;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// The first leader founds the cluster; later ones change nothing.
-    Found(Foundation),
+    InitCluster(ClusterIdentity),
     /// ZooKeeper sessions.
     Session(SessionCommand),
     /// Znodes.
@@ -27,9 +27,9 @@ pub enum Command {
 impl Encode for Command {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Found(foundation) => {
+            Self::InitCluster(cluster_identity) => {
                 out.push(0);
-                foundation.encode(out);
+                cluster_identity.encode(out);
             }
             Self::Session(command) => {
                 out.push(1);
@@ -54,7 +54,7 @@ impl Encode for Command {
 impl Decode for Command {
     fn decode(input: &mut Input) -> Result<Self, CodecError> {
         Ok(match u8::decode(input)? {
-            0 => Self::Found(Decode::decode(input)?),
+            0 => Self::InitCluster(Decode::decode(input)?),
             1 => Self::Session(Decode::decode(input)?),
             2 => Self::Znode(Decode::decode(input)?),
             3 => Self::Consul(Decode::decode(input)?),

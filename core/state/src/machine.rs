@@ -41,7 +41,7 @@ pub struct Applied {
 pub struct StateMachine {
     pub(crate) revision: Revision,
     pub(crate) time_ms: u64,
-    pub(crate) foundation: Option<Foundation>,
+    pub(crate) cluster_identity: Option<ClusterIdentity>,
     pub(crate) origins: BTreeMap<MemberId, Origin>,
     pub(crate) sessions: Sessions,
     pub(crate) znodes: Tree,
@@ -51,7 +51,7 @@ pub struct StateMachine {
 
 /// What the first leader decided for the life of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Foundation {
+pub struct ClusterIdentity {
     /// Tells this cluster from every other.
     pub cluster: u128,
     /// The key of the digest.
@@ -68,7 +68,7 @@ pub struct Origin {
     pub sequence: u64,
 }
 
-crate::record!(Foundation { cluster, digest_key });
+crate::record!(ClusterIdentity { cluster, digest_key });
 crate::record!(Origin { incarnation, sequence });
 
 impl StateMachine {
@@ -106,7 +106,7 @@ impl StateMachine {
         let mut events = Vec::new();
         self.archives.sweep(self.time_ms);
         let result = match command {
-            Command::Found(foundation) => self.found(foundation),
+            Command::InitCluster(cluster_identity) => self.init_cluster(cluster_identity),
             Command::Session(command) => {
                 self.sessions.apply(stamp, command, &mut self.znodes, &mut events)
             }
@@ -120,10 +120,10 @@ impl StateMachine {
         Applied { revision: self.revision, result, events }
     }
 
-    fn found(&mut self, foundation: Foundation) -> Result<Reply, Rejection> {
-        if self.foundation.is_none() {
-            self.foundation = Some(foundation);
-            self.rehash(Hasher::new(foundation.digest_key));
+    fn init_cluster(&mut self, cluster_identity: ClusterIdentity) -> Result<Reply, Rejection> {
+        if self.cluster_identity.is_none() {
+            self.cluster_identity = Some(cluster_identity);
+            self.rehash(Hasher::new(cluster_identity.digest_key));
         }
         Ok(Reply::Done)
     }
@@ -145,8 +145,8 @@ impl StateMachine {
     }
 
     /// What was decided when the cluster was founded, if it was.
-    pub fn foundation(&self) -> Option<Foundation> {
-        self.foundation
+    pub fn cluster_identity(&self) -> Option<ClusterIdentity> {
+        self.cluster_identity
     }
 
     /// The last batch applied from `member`.
@@ -172,7 +172,7 @@ impl StateMachine {
     /// The digest of everything: equal on all members at equal revisions.
     pub fn digest(&self) -> Digest {
         let mut digest = self.tables_digest();
-        let key = self.foundation.map_or(0, |foundation| foundation.digest_key);
+        let key = self.cluster_identity.map_or(0, |cluster_identity| cluster_identity.digest_key);
         digest.toggle(self.archives.digest(Hasher::new(key)));
         digest
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use coord_state::machine::Foundation;
+use coord_state::machine::ClusterIdentity;
 use coord_state::session::SessionCommand;
 use coord_state::snapshot::Restore;
 use coord_state::znode::{
@@ -317,8 +317,8 @@ proptest! {
     fn the_state_machine_does_what_the_model_does(steps in vec(step(), 1..80), key: u64) {
         let mut machine = StateMachine::new();
         let mut model = Model::new();
-        let foundation = Foundation { cluster: 1, digest_key: key };
-        machine.apply(0, Command::Found(foundation)).result.unwrap();
+        let cluster_identity = ClusterIdentity { cluster: 1, digest_key: key };
+        machine.apply(0, Command::InitCluster(cluster_identity)).result.unwrap();
         for (time_ms, step) in (1..).zip(&steps) {
             let (digest, mut other) = (machine.digest(), restored(&machine));
             let tree = order_of_children(&machine);
@@ -369,8 +369,8 @@ proptest! {
     ) {
         let [one, other] = ways.map(|steps| {
             let mut machine = StateMachine::new();
-            let foundation = Foundation { cluster: 1, digest_key: key };
-            machine.apply(0, Command::Found(foundation)).result.unwrap();
+            let cluster_identity = ClusterIdentity { cluster: 1, digest_key: key };
+            machine.apply(0, Command::InitCluster(cluster_identity)).result.unwrap();
             for (time_ms, step) in (1..).zip(&steps) {
                 let _ = machine.apply(time_ms, step.command());
             }

@@ -11,8 +11,8 @@ use coord_wire::consul::check::CheckDefinition;
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 
-use crate::sync::Mutex;
 use crate::error::Error;
+use crate::sync::Mutex;
 use crate::tls::{Connector, ConnectorOptions, Stream, Trust, Verify};
 
 /// What is spoken inside TLS.

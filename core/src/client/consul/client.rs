@@ -28,11 +28,11 @@ use crate::tls::Connector;
 /// [`Client::close`].
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    inner: Arc<ClientCore>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct ClientCore {
     settings: Settings,
     authority: String,
     /// Sent unless a request has its own.
@@ -65,7 +65,9 @@ impl Client {
             settings.response_bytes_max,
         );
         let (closed, _) = watch::channel(false);
-        Ok(Self { inner: Arc::new(Inner { settings, authority, authorization, pool, closed }) })
+        Ok(Self {
+            inner: Arc::new(ClientCore { settings, authority, authorization, pool, closed }),
+        })
     }
 
     /// What it was made of.

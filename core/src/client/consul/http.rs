@@ -20,8 +20,8 @@ use tokio::sync::Semaphore;
 use super::error::ConsulFailure;
 use super::request::Response;
 use super::settings::Target;
-use crate::sync::Mutex;
 use crate::client::time::within;
+use crate::sync::Mutex;
 use crate::tls::Connector;
 
 type Sender = SendRequest<Full<Bytes>>;

@@ -26,8 +26,8 @@ use serde_json::Value;
 
 use super::Client;
 use super::agent::ServiceDefinition;
-use crate::sync::{Mutex, MutexGuard};
 use crate::Error;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Registrations remembered per client, for telling replacements.
 const REMEMBERED_MAX: usize = 65_536;

@@ -12,8 +12,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::registration::{GivenId, RegistrationRules};
 use super::*;
-use crate::sync::Mutex;
 use crate::ErrorKind;
+use crate::sync::Mutex;
 
 /// Request lines as they arrived, one entry per connection and request.
 type Seen = Arc<Mutex<Vec<(usize, String)>>>;

@@ -10,7 +10,7 @@ use super::error_map::{error_of_code, error_of_kind};
 use super::hosts::Hosts;
 use super::session::{Call, Effect, Progress, Session, is_refusal};
 use super::settings::{OnExpiry, Settings};
-use super::state::{SessionInfo, Shared, State, StateSubscription};
+use super::state::{ClientShared, SessionInfo, State, StateSubscription};
 use super::watcher::shown_path;
 use crate::client::time::within;
 use crate::tls::Connector;
@@ -37,14 +37,14 @@ use crate::{Error, ErrorKind};
 /// Dropping the future of a call does not withdraw it once it is sent.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    inner: Arc<ClientCore>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct ClientCore {
     calls: mpsc::Sender<Call>,
     closing: watch::Sender<bool>,
-    shared: Arc<Shared>,
+    shared: Arc<ClientShared>,
     chroot: String,
     on_expiry: OnExpiry,
     request_timeout: Duration,
@@ -65,8 +65,8 @@ impl Client {
             .map_err(|cause| Error::invalid("a client needs a tokio runtime").caused_by(cause))?;
         let (calls, receiver) = mpsc::channel(settings.outstanding_max.clamp(1, 1 << 20));
         let (closing, closed) = watch::channel(false);
-        let shared = Arc::new(Shared::new());
-        let inner = Inner {
+        let shared = Arc::new(ClientShared::new());
+        let inner = ClientCore {
             calls,
             closing,
             shared: Arc::clone(&shared),

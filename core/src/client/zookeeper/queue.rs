@@ -15,25 +15,25 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 /// The consumer's end. Dropping it tells the producers to stop.
 #[derive(Debug)]
 pub(super) struct Receiver<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<QueueShared<T>>,
 }
 
 /// A producer's end. When the last is dropped, the consumer reaches the end.
 #[derive(Debug)]
 pub(super) struct Sender<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<QueueShared<T>>,
 }
 
 #[derive(Debug)]
-struct Shared<T> {
-    state: Mutex<Inner<T>>,
+struct QueueShared<T> {
+    state: Mutex<QueueState<T>>,
     task: Notify,
     thread: Condvar,
     capacity: usize,
 }
 
 #[derive(Debug)]
-struct Inner<T> {
+struct QueueState<T> {
     items: VecDeque<T>,
     senders: usize,
     receiving: bool,
@@ -48,8 +48,8 @@ pub(super) enum Next<T> {
 
 /// A queue of up to `capacity` items, at least one.
 pub(super) fn queue<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let inner = Inner { items: VecDeque::new(), senders: 1, receiving: true };
-    let shared = Arc::new(Shared {
+    let inner = QueueState { items: VecDeque::new(), senders: 1, receiving: true };
+    let shared = Arc::new(QueueShared {
         state: Mutex::new(inner),
         task: Notify::new(),
         thread: Condvar::new(),
@@ -110,7 +110,7 @@ impl<T> Receiver<T> {
     /// Blocks the thread until there is an item; `None` after `limit`.
     pub(super) fn wait(&self, limit: Option<Duration>) -> Option<Next<T>> {
         let mut inner = self.shared.lock();
-        let idle = |inner: &mut Inner<T>| inner.items.is_empty() && inner.senders > 0;
+        let idle = |inner: &mut QueueState<T>| inner.items.is_empty() && inner.senders > 0;
         inner = match limit {
             None => {
                 self.shared.thread.wait_while(inner, idle).unwrap_or_else(PoisonError::into_inner)
@@ -127,13 +127,13 @@ impl<T> Receiver<T> {
     }
 }
 
-impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+impl<T> QueueShared<T> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> Inner<T> {
+impl<T> QueueState<T> {
     fn take(&mut self) -> Option<Next<T>> {
         match self.items.pop_front() {
             Some(item) => Some(Next::Item(item)),

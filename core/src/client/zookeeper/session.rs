@@ -23,7 +23,7 @@ use super::exchange::{Ended, Exchange, Unanswered};
 use super::hosts::{Hosts, random_below};
 use super::link::{Attempt, Link, attach};
 use super::settings::{Credential, OnExpiry, Settings};
-use super::state::{SessionInfo, Shared, State};
+use super::state::{ClientShared, SessionInfo, State};
 use super::watcher::{Table, Watcher, WatcherKind, Watches};
 use crate::client::time::within;
 use crate::tls::Connector;
@@ -83,7 +83,7 @@ pub(super) struct Session {
     pub(super) settings: Settings,
     hosts: Hosts,
     connector: Option<Connector>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ClientShared>,
     pub(super) calls: mpsc::Receiver<Call>,
     pub(super) closing: watch::Receiver<bool>,
     pub(super) watches: Watches,
@@ -114,7 +114,7 @@ impl Session {
         settings: Settings,
         hosts: Hosts,
         connector: Option<Connector>,
-        shared: Arc<Shared>,
+        shared: Arc<ClientShared>,
         calls: mpsc::Receiver<Call>,
         closing: watch::Receiver<bool>,
     ) -> Self {

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use super::attempts::Attempts;
 use super::queue::{Next, Receiver, Sender, queue};
-use crate::sync::{Mutex, MutexGuard};
 use crate::Error;
 use crate::client::time::within;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Changes of state that wait for a subscriber; if there are more, only the
 /// newest stays.
@@ -51,15 +51,15 @@ pub struct StateSubscription {
 
 /// What the session task tells the outside.
 #[derive(Debug)]
-pub(super) struct Shared {
-    inner: Mutex<Inner>,
+pub(super) struct ClientShared {
+    inner: Mutex<ClientState>,
     state: watch::Sender<State>,
     /// Counts the rounds at whose end waiting on made little sense.
     refusals: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct ClientState {
     session: SessionInfo,
     last_zxid: i64,
     /// Why the last session was lost.
@@ -100,9 +100,9 @@ fn known(next: Next<State>) -> Result<State, Error> {
     }
 }
 
-impl Shared {
+impl ClientShared {
     pub(super) fn new() -> Self {
-        let inner = Inner {
+        let inner = ClientState {
             session: SessionInfo::default(),
             last_zxid: 0,
             lost: ErrorCode::SessionExpired,
@@ -220,7 +220,7 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, ClientState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

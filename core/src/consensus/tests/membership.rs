@@ -1,6 +1,6 @@
 //! Beginning a cluster, and changing who takes part in it.
 
-use super::super::formation::Standing;
+use super::super::formation::BootstrapState;
 use super::*;
 
 impl Cluster {
@@ -90,8 +90,8 @@ fn members_that_were_told_of_different_members_form_no_cluster() {
         }
         for _ in 0..200 {
             for (asks, asked) in [(MemberId(1), MemberId(2)), (MemberId(2), MemberId(1))] {
-                let standing = cluster.at(asks).standing_of(asked).await;
-                assert!(matches!(standing, Some(Standing::Fresh(_))), "{standing:?}");
+                let state = cluster.at(asks).bootstrap_state_of(asked).await;
+                assert!(matches!(state, Some(BootstrapState::Fresh(_))), "{state:?}");
             }
         }
         cluster.stop_all().await;
@@ -169,17 +169,17 @@ fn writes_go_on_while_every_voter_is_replaced() {
         for member in new.keys() {
             assert_eq!(cluster.running[member].applied(300).await, payloads(0..300));
         }
-        let heir = *new.keys().next().unwrap();
+        let transfer_target = *new.keys().next().unwrap();
         let leading = cluster.leader().await;
-        if leading != heir {
-            cluster.at(leading).transfer_leader(heir).await.unwrap();
+        if leading != transfer_target {
+            cluster.at(leading).transfer_leader(transfer_target).await.unwrap();
         }
-        cluster.leads(heir).await;
-        cluster.at(heir).forget_learners(old.clone()).await.unwrap();
+        cluster.leads(transfer_target).await;
+        cluster.at(transfer_target).forget_learners(old.clone()).await.unwrap();
         for member in old {
             cluster.stop(member).await;
         }
-        cluster.running[&heir].write(&payloads(300..310)).await;
+        cluster.running[&transfer_target].write(&payloads(300..310)).await;
         cluster.stop_all().await;
     });
 }

@@ -13,7 +13,7 @@ use coord_wire::consul::session::SERF_HEALTH;
 use coord_wire::consul::{decode, json};
 use hyper::header::{HeaderName, HeaderValue};
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
@@ -29,7 +29,7 @@ const MISSING_CHECK: &str = "Missing check ID";
 /// How often a reader that waits for another definition looks again.
 const HASH_POLL: Duration = Duration::from_millis(100);
 
-impl Front {
+impl ConsulApi {
     pub(super) async fn agent_services(&self, call: Call) -> Result<Answer, HttpError> {
         let filter = call.filter(&shape::SERVICE)?;
         let take = || {

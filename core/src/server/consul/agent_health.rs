@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 use serde::Serialize;
 
-use super::Front;
+use super::ConsulApi;
 use super::agent::Printed;
 use super::answer::Answer;
 use super::call::Call;
@@ -63,7 +63,7 @@ struct HealthAnswer<'a> {
     checks: Option<Vec<CheckAnswer<'a>>>,
 }
 
-impl Front {
+impl ConsulApi {
     pub(super) fn agent_health_by_id(&self, call: &Call) -> Answer {
         let id = call.name();
         let found = self.agent.look(|local| {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use coord_wire::consul::duration;
 use serde_json::{Value, json};
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::blocking::LEADER_HOLD;
 use super::call::Call;
@@ -21,7 +21,7 @@ use crate::agent::{
 use crate::node::Role;
 use crate::settings::ListenAddress;
 
-impl Front {
+impl ConsulApi {
     pub(super) fn agent_self(&self, call: &Call) -> Answer {
         let datacenter = self.datacenter();
         let identity = self.agent.identity();

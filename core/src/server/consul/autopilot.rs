@@ -15,7 +15,7 @@ use coord_wire::consul::session::SERF_HEALTH;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
@@ -39,7 +39,7 @@ impl Judged {
     }
 }
 
-impl Front {
+impl ConsulApi {
     pub(super) async fn autopilot_configuration(
         &self,
         mut call: Call,

@@ -21,7 +21,7 @@ use coord_state::consul::ConsulCommand;
 use coord_state::event::Topic;
 use coord_state::{Command, Reply, StateMachine};
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Meta;
 use super::error_map::HttpError;
 use super::read_options::ReadOptions;
@@ -34,7 +34,7 @@ const LEADER_RETRY: Duration = Duration::from_millis(50);
 /// The deadline is later by up to this part of the wait, at random.
 const JITTER_PART: u32 = 16;
 
-impl Front {
+impl ConsulApi {
     /// Answers a read that may wait. `topics` must cover whatever moves `index`
     /// in a way that matters to `answer`.
     pub(super) async fn blocking<T>(
@@ -57,7 +57,7 @@ impl Front {
         answer: impl Fn(&StateMachine) -> T,
         print: Option<impl Fn(&T) -> u64>,
     ) -> Result<(Meta, T), HttpError> {
-        self.measured.read();
+        self.request_metrics.read();
         let mut freshness = self.confirm(options).await?;
         if options.index > 0 {
             let deadline = tokio::time::sleep(self.with_jitter(options.wait));
@@ -122,7 +122,7 @@ impl Front {
         let clock = self.node.clock();
         let began = clock.monotonic();
         let applied = self.holding(|| self.node.propose(Command::Consul(command.clone()))).await?;
-        self.measured.changed(&command, clock.monotonic().saturating_sub(began));
+        self.request_metrics.changed(&command, clock.monotonic().saturating_sub(began));
         applied.result.map_err(|rejection| HttpError::from(&rejection))
     }
 

@@ -13,7 +13,7 @@ use coord_wire::consul::catalog::{
 use coord_wire::consul::filter::{Work, shape};
 use coord_wire::consul::{json, proxy, uuid};
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::{Answer, Meta};
 use super::blocking::told;
 use super::call::Call;
@@ -27,7 +27,7 @@ use crate::server::tags::Tags;
 
 const MISSING_NODE: &str = "Must provide node";
 
-impl Front {
+impl ConsulApi {
     pub(super) async fn catalog_register(&self, mut call: Call) -> Result<Answer, HttpError> {
         let body = self.body(&mut call).await?;
         let request = wire::registration(&body).map_err(|error| HttpError::undecodable(&error))?;

@@ -11,7 +11,7 @@ use coord_wire::consul::json;
 use hyper::Method;
 use serde_json::json;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
@@ -22,7 +22,7 @@ const DEFINITION_BYTES_MAX: usize = 256 << 10;
 /// An entry longer than that counts as several rows where a list is printed.
 const ROW_BYTES: usize = 1024;
 
-impl Front {
+impl ConsulApi {
     pub(super) async fn config_entries(&self, call: Call) -> Result<Answer, HttpError> {
         let path = call.name();
         let (kind, name) = path.split_once('/').unwrap_or((&path, ""));

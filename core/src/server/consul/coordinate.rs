@@ -14,7 +14,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde::Serialize;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::{Call, FORWARDED_FOR};
 use super::error_map::HttpError;
@@ -28,7 +28,7 @@ struct Datacenter<'a> {
     coordinates: Vec<CoordinateAnswer<'a>>,
 }
 
-impl Front {
+impl ConsulApi {
     pub(super) fn coordinate_datacenters(&self, call: &Call) -> Answer {
         // The servers, by the names they have in the catalog.
         let mut names: Vec<String> = self

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::{Answer, accepts_gzip};
 use super::body::AnswerBody;
 use super::call::{Call, FORWARDED_FOR};
@@ -24,14 +24,14 @@ use super::{clean_path, fixed, mesh, operator};
 /// Takes it apart at once, so that nothing of it is kept while its handler waits
 /// but what the handler needs.
 pub(super) fn begin(
-    front: &Front,
+    api: &ConsulApi,
     peer: Option<SocketAddr>,
     request: Request<Incoming>,
     kept: &Arc<Kept>,
 ) -> Begun {
     let gzip = accepts_gzip(request.headers());
     let found = kept.begin(bytes_of(&request)).map_err(|_| HttpError::too_much_is_kept());
-    let found = found.and_then(|()| find(front, peer, request, kept));
+    let found = found.and_then(|()| find(api, peer, request, kept));
     Begun { gzip, found, kept: Arc::clone(kept) }
 }
 
@@ -52,22 +52,22 @@ pub(super) struct Begun {
 
 impl Begun {
     /// The answer to it.
-    pub(super) async fn answer(self, front: &Arc<Front>) -> Response<AnswerBody> {
+    pub(super) async fn answer(self, api: &Arc<ConsulApi>) -> Response<AnswerBody> {
         let answer = match self.found {
             Ok(Found::Page(answer)) => Ok(answer),
             Ok(Found::Call { route, cached, call }) => {
-                let (clock, method) = (front.node.clock(), call.method.clone());
+                let (clock, method) = (api.node.clock(), call.method.clone());
                 let began = clock.monotonic();
                 let answer =
-                    match (front.check_serves(route.endpoint), nothing_of_a_peer(route, &call)) {
+                    match (api.check_serves(route.endpoint), nothing_of_a_peer(route, &call)) {
                         (Err(refused), _) => Err(refused),
-                        (Ok(()), Some(nothing)) => front.nothing(&call, nothing).await,
-                        (Ok(()), None) => handle(front, route.endpoint, call).await,
+                        (Ok(()), Some(nothing)) => api.nothing(&call, nothing).await,
+                        (Ok(()), None) => handle(api, route.endpoint, call).await,
                     };
                 let taken = clock.monotonic().saturating_sub(began);
-                front.measured.request(method.as_str(), route.path, taken);
+                api.request_metrics.request(method.as_str(), route.path, taken);
                 // It may have waited for long.
-                front.check_serves(route.endpoint).and(answer).map(|answer| match cached {
+                api.check_serves(route.endpoint).and(answer).map(|answer| match cached {
                     // Nothing is cached, so whoever would be content with less gets the truth.
                     true => answer.with_header(CACHE, HeaderValue::from_static("MISS")),
                     false => answer,
@@ -121,7 +121,7 @@ enum Found {
 }
 
 fn find(
-    front: &Front,
+    api: &ConsulApi,
     peer: Option<SocketAddr>,
     request: Request<Incoming>,
     kept: &Arc<Kept>,
@@ -134,11 +134,11 @@ fn find(
     if let Some(clean) = clean_path::redirect(&path) {
         return Ok(Found::Page(redirected(&clean, head.uri.query())));
     }
-    let Some((route, tail)) = Route::find(&path).filter(|(route, _)| front.has(route)) else {
-        if Route::folder(&path).is_some_and(|route| front.has(route)) {
+    let Some((route, tail)) = Route::find(&path).filter(|(route, _)| api.has(route)) else {
+        if Route::folder(&path).is_some_and(|route| api.has(route)) {
             return Ok(Found::Page(redirected(&[&path[..], b"/"].concat(), head.uri.query())));
         }
-        if let Some(page) = extra_page(front, &head.method, &path) {
+        if let Some(page) = extra_page(api, &head.method, &path) {
             return Ok(Found::Page(page));
         }
         return Err(HttpError::not_found("Invalid URL path: not a recognized HTTP API endpoint"));
@@ -160,7 +160,7 @@ fn find(
         }));
     }
     let params = Params::parse(head.uri.query().unwrap_or_default())?;
-    check_scope(front, &params, &head.headers)?;
+    check_scope(api, &params, &head.headers)?;
     let tail = Bytes::copy_from_slice(tail);
     check_cache_control(&head.headers)?;
     let cached = route.endpoint.is_cacheable() && params.has("cached");
@@ -220,17 +220,17 @@ fn check_cache_control(headers: &HeaderMap) -> Result<(), HttpError> {
 }
 
 /// A page that is not Consul's.
-fn extra_page(front: &Front, method: &Method, path: &[u8]) -> Option<Answer> {
+fn extra_page(api: &ConsulApi, method: &Method, path: &[u8]) -> Option<Answer> {
     let path = std::str::from_utf8(path).ok().filter(|_| method == Method::GET)?;
-    let page = front.extra.as_ref()?.page(path)?;
+    let page = api.extra.as_ref()?.admin_page(path)?;
     Some(Answer::of_type(page.content_type, page.body))
 }
 
 /// Refuses what is not here: other datacenters, and the divisions of
 /// Consul Enterprise, however they are named. What a body names is looked at by
 /// whoever reads it (`Fields::take_scope`).
-fn check_scope(front: &Front, params: &Params, headers: &HeaderMap) -> Result<(), HttpError> {
-    front.check_datacenter(params.get("dc").unwrap_or_default())?;
+fn check_scope(api: &ConsulApi, params: &Params, headers: &HeaderMap) -> Result<(), HttpError> {
+    api.check_datacenter(params.get("dc").unwrap_or_default())?;
     let refuse = |place: &str, name: &str, what: &str| {
         Err(HttpError::bad_request(format!(
             "Invalid {place}: {name:?} - {what} a Consul Enterprise feature"
@@ -265,7 +265,7 @@ fn nothing_of_a_peer(route: &Route, call: &Call) -> Option<&'static str> {
     call.params.nonempty("peer").and_then(|_| route.endpoint.nothing_of_a_peer())
 }
 
-impl Front {
+impl ConsulApi {
     /// Whether this member has it: the page is only where it is wanted.
     fn has(&self, route: &Route) -> bool {
         route.endpoint != Endpoint::Ui || self.page.is_some()
@@ -305,90 +305,90 @@ impl Front {
 /// needs as much room as its own handler, not as the largest of all.
 type Handling<'a> = Pin<Box<dyn Future<Output = Result<Answer, HttpError>> + Send + 'a>>;
 
-fn handle(front: &Arc<Front>, endpoint: Endpoint, call: Call) -> Handling<'_> {
+fn handle(api: &Arc<ConsulApi>, endpoint: Endpoint, call: Call) -> Handling<'_> {
     match endpoint {
-        Endpoint::Kv => Box::pin(front.kv(call)),
-        Endpoint::Txn => Box::pin(front.txn(call)),
-        Endpoint::SessionCreate => Box::pin(front.session_create(call)),
-        Endpoint::SessionDestroy => Box::pin(front.session_destroy(call)),
-        Endpoint::SessionRenew => Box::pin(front.session_renew(call)),
-        Endpoint::SessionInfo => Box::pin(front.session_info(call)),
-        Endpoint::SessionNode => Box::pin(front.session_node(call)),
-        Endpoint::SessionList => Box::pin(front.session_list(call)),
-        Endpoint::CatalogRegister => Box::pin(front.catalog_register(call)),
-        Endpoint::CatalogDeregister => Box::pin(front.catalog_deregister(call)),
-        Endpoint::CatalogDatacenters => at_once(Ok(front.catalog_datacenters(&call))),
-        Endpoint::CatalogNodes => Box::pin(front.catalog_nodes(call)),
-        Endpoint::CatalogServices => Box::pin(front.catalog_services(call)),
-        Endpoint::CatalogService => Box::pin(front.catalog_service(call)),
-        Endpoint::CatalogConnect => Box::pin(front.catalog_connect(call)),
-        Endpoint::CatalogNode => Box::pin(front.catalog_node(call)),
-        Endpoint::CatalogNodeServices => Box::pin(front.catalog_node_services(call)),
-        Endpoint::CatalogGatewayServices => Box::pin(front.catalog_connect(call)),
-        Endpoint::HealthNode => Box::pin(front.health_node(call)),
-        Endpoint::HealthChecks => Box::pin(front.health_checks(call)),
-        Endpoint::HealthService => Box::pin(front.health_service(call)),
-        Endpoint::HealthConnect => Box::pin(front.health_connect(call)),
-        Endpoint::HealthIngress => Box::pin(front.health_ingress(call)),
-        Endpoint::HealthState => Box::pin(front.health_state(call)),
-        Endpoint::AgentSelf => at_once(Ok(front.agent_self(&call))),
-        Endpoint::AgentVersion => at_once(Ok(front.agent_version(&call))),
-        Endpoint::AgentMembers => at_once(front.agent_members(&call)),
-        Endpoint::AgentServices => Box::pin(front.agent_services(call)),
-        Endpoint::AgentService => Box::pin(front.agent_service(call)),
-        Endpoint::AgentServiceRegister => Box::pin(front.agent_service_register(call)),
-        Endpoint::AgentServiceDeregister => Box::pin(front.agent_service_deregister(call)),
-        Endpoint::AgentServiceMaintenance => Box::pin(front.agent_service_maintenance(call)),
-        Endpoint::AgentMaintenance => Box::pin(front.agent_maintenance(call)),
-        Endpoint::AgentChecks => Box::pin(front.agent_checks(call)),
-        Endpoint::AgentCheckRegister => Box::pin(front.agent_check_register(call)),
-        Endpoint::AgentCheckDeregister => Box::pin(front.agent_check_deregister(call)),
-        Endpoint::AgentCheckPass => Box::pin(front.agent_check_pass(call)),
-        Endpoint::AgentCheckWarn => Box::pin(front.agent_check_warn(call)),
-        Endpoint::AgentCheckFail => Box::pin(front.agent_check_fail(call)),
-        Endpoint::AgentCheckUpdate => Box::pin(front.agent_check_update(call)),
-        Endpoint::AgentHealthById => at_once(Ok(front.agent_health_by_id(&call))),
-        Endpoint::AgentHealthByName => at_once(Ok(front.agent_health_by_name(&call))),
-        Endpoint::AgentJoin => at_once(front.agent_join(&call)),
-        Endpoint::AgentLeave => Box::pin(front.agent_leave()),
-        Endpoint::AgentForceLeave => Box::pin(front.agent_force_leave(call)),
+        Endpoint::Kv => Box::pin(api.kv(call)),
+        Endpoint::Txn => Box::pin(api.txn(call)),
+        Endpoint::SessionCreate => Box::pin(api.session_create(call)),
+        Endpoint::SessionDestroy => Box::pin(api.session_destroy(call)),
+        Endpoint::SessionRenew => Box::pin(api.session_renew(call)),
+        Endpoint::SessionInfo => Box::pin(api.session_info(call)),
+        Endpoint::SessionNode => Box::pin(api.session_node(call)),
+        Endpoint::SessionList => Box::pin(api.session_list(call)),
+        Endpoint::CatalogRegister => Box::pin(api.catalog_register(call)),
+        Endpoint::CatalogDeregister => Box::pin(api.catalog_deregister(call)),
+        Endpoint::CatalogDatacenters => at_once(Ok(api.catalog_datacenters(&call))),
+        Endpoint::CatalogNodes => Box::pin(api.catalog_nodes(call)),
+        Endpoint::CatalogServices => Box::pin(api.catalog_services(call)),
+        Endpoint::CatalogService => Box::pin(api.catalog_service(call)),
+        Endpoint::CatalogConnect => Box::pin(api.catalog_connect(call)),
+        Endpoint::CatalogNode => Box::pin(api.catalog_node(call)),
+        Endpoint::CatalogNodeServices => Box::pin(api.catalog_node_services(call)),
+        Endpoint::CatalogGatewayServices => Box::pin(api.catalog_connect(call)),
+        Endpoint::HealthNode => Box::pin(api.health_node(call)),
+        Endpoint::HealthChecks => Box::pin(api.health_checks(call)),
+        Endpoint::HealthService => Box::pin(api.health_service(call)),
+        Endpoint::HealthConnect => Box::pin(api.health_connect(call)),
+        Endpoint::HealthIngress => Box::pin(api.health_ingress(call)),
+        Endpoint::HealthState => Box::pin(api.health_state(call)),
+        Endpoint::AgentSelf => at_once(Ok(api.agent_self(&call))),
+        Endpoint::AgentVersion => at_once(Ok(api.agent_version(&call))),
+        Endpoint::AgentMembers => at_once(api.agent_members(&call)),
+        Endpoint::AgentServices => Box::pin(api.agent_services(call)),
+        Endpoint::AgentService => Box::pin(api.agent_service(call)),
+        Endpoint::AgentServiceRegister => Box::pin(api.agent_service_register(call)),
+        Endpoint::AgentServiceDeregister => Box::pin(api.agent_service_deregister(call)),
+        Endpoint::AgentServiceMaintenance => Box::pin(api.agent_service_maintenance(call)),
+        Endpoint::AgentMaintenance => Box::pin(api.agent_maintenance(call)),
+        Endpoint::AgentChecks => Box::pin(api.agent_checks(call)),
+        Endpoint::AgentCheckRegister => Box::pin(api.agent_check_register(call)),
+        Endpoint::AgentCheckDeregister => Box::pin(api.agent_check_deregister(call)),
+        Endpoint::AgentCheckPass => Box::pin(api.agent_check_pass(call)),
+        Endpoint::AgentCheckWarn => Box::pin(api.agent_check_warn(call)),
+        Endpoint::AgentCheckFail => Box::pin(api.agent_check_fail(call)),
+        Endpoint::AgentCheckUpdate => Box::pin(api.agent_check_update(call)),
+        Endpoint::AgentHealthById => at_once(Ok(api.agent_health_by_id(&call))),
+        Endpoint::AgentHealthByName => at_once(Ok(api.agent_health_by_name(&call))),
+        Endpoint::AgentJoin => at_once(api.agent_join(&call)),
+        Endpoint::AgentLeave => Box::pin(api.agent_leave()),
+        Endpoint::AgentForceLeave => Box::pin(api.agent_force_leave(call)),
         Endpoint::AgentReload => at_once(Ok(Answer::empty())),
-        Endpoint::AgentMetrics => at_once(Ok(front.agent_metrics(&call))),
-        Endpoint::AgentMetricsStream => at_once(Ok(front.agent_metrics_stream())),
-        Endpoint::AgentMonitor => at_once(front.agent_monitor(&call)),
-        Endpoint::AgentHost => at_once(Ok(front.agent_host(&call))),
-        Endpoint::StatusLeader => at_once(Ok(front.status_leader(&call))),
-        Endpoint::StatusPeers => at_once(Ok(front.status_peers(&call))),
-        Endpoint::EventFire => Box::pin(front.event_fire(call)),
-        Endpoint::EventList => Box::pin(front.event_list(call)),
-        Endpoint::QueryList => Box::pin(front.queries(call)),
-        Endpoint::Query => Box::pin(front.query(call)),
-        Endpoint::CoordinateDatacenters => at_once(Ok(front.coordinate_datacenters(&call))),
-        Endpoint::CoordinateNodes => Box::pin(front.coordinate_nodes(call)),
-        Endpoint::CoordinateNode => Box::pin(front.coordinate_node(call)),
-        Endpoint::CoordinateUpdate => Box::pin(front.coordinate_update(call)),
-        Endpoint::Snapshot => Box::pin(front.snapshot(call)),
-        Endpoint::RaftPeer => Box::pin(front.raft_remove_peer(call)),
-        Endpoint::RaftTransferLeader => Box::pin(front.raft_transfer_leader(call)),
-        Endpoint::RaftConfiguration => at_once(Ok(front.raft_configuration(&call))),
-        Endpoint::AutopilotConfiguration => Box::pin(front.autopilot_configuration(call)),
-        Endpoint::AutopilotHealth => at_once(Ok(front.autopilot_health(&call))),
-        Endpoint::AutopilotState => at_once(Ok(front.autopilot_state(&call))),
-        Endpoint::OperatorUsage => at_once(Ok(front.operator_usage(&call))),
+        Endpoint::AgentMetrics => at_once(Ok(api.agent_metrics(&call))),
+        Endpoint::AgentMetricsStream => at_once(Ok(api.agent_metrics_stream())),
+        Endpoint::AgentMonitor => at_once(api.agent_monitor(&call)),
+        Endpoint::AgentHost => at_once(Ok(api.agent_host(&call))),
+        Endpoint::StatusLeader => at_once(Ok(api.status_leader(&call))),
+        Endpoint::StatusPeers => at_once(Ok(api.status_peers(&call))),
+        Endpoint::EventFire => Box::pin(api.event_fire(call)),
+        Endpoint::EventList => Box::pin(api.event_list(call)),
+        Endpoint::QueryList => Box::pin(api.queries(call)),
+        Endpoint::Query => Box::pin(api.query(call)),
+        Endpoint::CoordinateDatacenters => at_once(Ok(api.coordinate_datacenters(&call))),
+        Endpoint::CoordinateNodes => Box::pin(api.coordinate_nodes(call)),
+        Endpoint::CoordinateNode => Box::pin(api.coordinate_node(call)),
+        Endpoint::CoordinateUpdate => Box::pin(api.coordinate_update(call)),
+        Endpoint::Snapshot => Box::pin(api.snapshot(call)),
+        Endpoint::RaftPeer => Box::pin(api.raft_remove_peer(call)),
+        Endpoint::RaftTransferLeader => Box::pin(api.raft_transfer_leader(call)),
+        Endpoint::RaftConfiguration => at_once(Ok(api.raft_configuration(&call))),
+        Endpoint::AutopilotConfiguration => Box::pin(api.autopilot_configuration(call)),
+        Endpoint::AutopilotHealth => at_once(Ok(api.autopilot_health(&call))),
+        Endpoint::AutopilotState => at_once(Ok(api.autopilot_state(&call))),
+        Endpoint::OperatorUsage => at_once(Ok(api.operator_usage(&call))),
         Endpoint::Keyring => at_once(operator::keyring()),
-        Endpoint::InternalNode => Box::pin(front.internal_node(call)),
-        Endpoint::InternalNodes => Box::pin(front.internal_nodes(call)),
-        Endpoint::Graph => Box::pin(front.graph(call)),
-        Endpoint::GraphService => Box::pin(front.graph_service(call)),
-        Endpoint::InternalServices => Box::pin(front.internal_services(call)),
-        Endpoint::ConfigEntries => Box::pin(front.config_entries(call)),
-        Endpoint::ConnectAuthorize => Box::pin(front.connect_authorize(call)),
+        Endpoint::InternalNode => Box::pin(api.internal_node(call)),
+        Endpoint::InternalNodes => Box::pin(api.internal_nodes(call)),
+        Endpoint::Graph => Box::pin(api.graph(call)),
+        Endpoint::GraphService => Box::pin(api.graph_service(call)),
+        Endpoint::InternalServices => Box::pin(api.internal_services(call)),
+        Endpoint::ConfigEntries => Box::pin(api.config_entries(call)),
+        Endpoint::ConnectAuthorize => Box::pin(api.connect_authorize(call)),
         Endpoint::ConnectDisabled => at_once(Ok(mesh::connect_disabled())),
-        Endpoint::Intentions => Box::pin(front.intentions(call)),
-        Endpoint::NoneOfThem => Box::pin(front.empty_list(call)),
+        Endpoint::Intentions => Box::pin(api.intentions(call)),
+        Endpoint::NoneOfThem => Box::pin(api.empty_list(call)),
         Endpoint::Acl => at_once(fixed::acl_disabled()),
-        Endpoint::Ui => at_once(front.ui(&call)),
-        Endpoint::Root if front.page.is_some() => at_once(Ok(redirected(b"/ui/", None))),
+        Endpoint::Ui => at_once(api.ui(&call)),
+        Endpoint::Root if api.page.is_some() => at_once(Ok(redirected(b"/ui/", None))),
         Endpoint::Root => at_once(Ok(Answer::text(
             "Consul Agent: UI disabled. To enable, set ui_config.enabled=true in the agent configuration and restart.",
         ))),

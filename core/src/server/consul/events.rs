@@ -12,11 +12,11 @@ use coord_wire::consul::regexp::Regexp;
 use coord_wire::consul::{json, uuid};
 use tokio::sync::watch;
 
-use crate::sync::Mutex;
-use super::Front;
+use super::ConsulApi;
 use super::answer::{Answer, Meta};
 use super::call::Call;
 use super::error_map::HttpError;
+use crate::sync::Mutex;
 
 const KEPT_MAX: usize = 256;
 const PAYLOAD_BYTES_MAX: usize = 64 << 10;
@@ -57,7 +57,7 @@ impl EventLog {
     }
 }
 
-impl Front {
+impl ConsulApi {
     pub(super) async fn event_fire(&self, mut call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing name")?;
         let payload = call.read_body(PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX * 2).await?;

@@ -2,9 +2,9 @@
 
 use tokio::runtime::Handle;
 
-use super::Front;
+use super::ConsulApi;
 
-impl Front {
+impl ConsulApi {
     /// What there is now, sorted by name.
     pub(super) fn gauges(&self) -> Vec<(&'static str, u64)> {
         let status = self.node.status();

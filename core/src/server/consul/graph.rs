@@ -11,7 +11,7 @@ use coord_wire::consul::graph::Told;
 use coord_wire::consul::json;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::blocking::told;
 use super::call::Call;
@@ -50,7 +50,7 @@ impl Format {
     }
 }
 
-impl Front {
+impl ConsulApi {
     /// The whole graph.
     pub(super) async fn graph(&self, call: Call) -> Result<Answer, HttpError> {
         let filter = call.filter(&shape::GRAPH)?;

@@ -8,7 +8,7 @@ use coord_state::event::Topic;
 use coord_wire::consul::filter::shape;
 use coord_wire::consul::health::{CheckAnswer, InstanceAnswer};
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::catalog::{NodeMetaFilter, lower, node_topics, tags_asked};
@@ -18,7 +18,7 @@ use super::params::{Params, parse_bool};
 use super::printing::{Row, print_rows};
 use crate::server::tags::Tags;
 
-impl Front {
+impl ConsulApi {
     pub(super) async fn health_node(&self, call: Call) -> Result<Answer, HttpError> {
         let name = call.required_name("Missing node name")?;
         let filter = call.filter(&shape::CHECK)?;

@@ -8,11 +8,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 
-impl Front {
+impl ConsulApi {
     /// Reads files of a few lines in `/proc`: nothing of it waits for a disk.
     pub(super) fn agent_host(&self, call: &Call) -> Answer {
         let mut errors = Vec::new();

@@ -16,7 +16,7 @@ use hyper::Method;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
@@ -36,7 +36,7 @@ struct Id {
     id: String,
 }
 
-impl Front {
+impl ConsulApi {
     pub(super) async fn intentions(&self, call: Call) -> Result<Answer, HttpError> {
         let (method, path) = (call.method.clone(), call.name());
         match (&method, path.as_str()) {

@@ -11,14 +11,14 @@ use coord_wire::consul::json;
 use coord_wire::consul::ui::{NodeDump, ServiceSummary, TakenNode};
 use hyper::StatusCode;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::catalog::node_topics;
 use super::error_map::HttpError;
 use super::printing::{Row, print_rows};
 
-impl Front {
+impl ConsulApi {
     /// Every service name with its instances summed up.
     pub(super) async fn internal_services(&self, call: Call) -> Result<Answer, HttpError> {
         let filter = call.filter(&shape::SERVICE_NODE)?;

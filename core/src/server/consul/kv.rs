@@ -11,7 +11,7 @@ use coord_wire::consul::{json, uuid};
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, StatusCode};
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::{Answer, Meta};
 use super::blocking::told;
 use super::call::Call;
@@ -28,7 +28,7 @@ const ROWS_PRINTED_HERE_MAX: usize = 2000;
 const SEPARATOR_BYTES_MAX: usize = 256;
 const MISSING_KEY: &str = "Missing key name";
 
-impl Front {
+impl ConsulApi {
     pub(super) async fn kv(&self, call: Call) -> Result<Answer, HttpError> {
         match call.method {
             Method::PUT => self.kv_put(call).await,

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use super::body::AnswerBody;
 use super::kept::Kept;
 use super::parking::{Parking, Socket, Waiting};
-use super::{Front, dispatch};
+use super::{ConsulApi, dispatch};
 use crate::clock::Throttle;
 use crate::error::Error;
 use crate::server::descriptors;
@@ -55,12 +55,12 @@ pub(super) fn acceptor(settings: &Settings) -> Result<Acceptor, Error> {
     })
 }
 
-/// Serves until the front stops, then lets connections finish for a moment.
+/// Serves until the server stops, then lets connections finish for a moment.
 /// With an acceptor over TLS.
-pub(super) async fn serve(front: Arc<Front>, listener: TcpListener, acceptor: Option<Acceptor>) {
+pub(super) async fn serve(api: Arc<ConsulApi>, listener: TcpListener, acceptor: Option<Acceptor>) {
     let mut connections = JoinSet::new();
     let Limits { http_connections_max, http_connections_per_ip_max, .. } =
-        front.node.settings().limits;
+        api.node.settings().limits;
     let mut of_address: HashMap<IpAddr, usize> = HashMap::new();
     let mut refusals = JoinSet::new();
     let complaints = Throttle::new(COMPLAIN_EVERY);
@@ -78,7 +78,7 @@ pub(super) async fn serve(front: Arc<Front>, listener: TcpListener, acceptor: Op
                 }
                 continue;
             }
-            () = front.stopped() => break,
+            () = api.stopped() => break,
         };
         match accepted {
             Ok((stream, peer)) if descriptors::are_scarce_with(&stream) => {
@@ -102,7 +102,7 @@ pub(super) async fn serve(front: Arc<Front>, listener: TcpListener, acceptor: Op
                     continue;
                 }
                 of_address.insert(address, own + 1);
-                let entering = enter(Arc::clone(&front), stream, acceptor.clone());
+                let entering = enter(Arc::clone(&api), stream, acceptor.clone());
                 connections.spawn(async move {
                     entering.await;
                     address
@@ -136,31 +136,31 @@ async fn refuse(mut stream: TcpStream) {
 }
 
 /// Shakes hands, then serves.
-async fn enter(front: Arc<Front>, stream: TcpStream, acceptor: Option<Acceptor>) {
+async fn enter(api: Arc<ConsulApi>, stream: TcpStream, acceptor: Option<Acceptor>) {
     let peer = stream.peer_addr().ok();
     // Answers are whole: waiting to fill a segment only costs time.
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = acceptor else {
-        return connection(front, Stream::Plain(stream), peer).await;
+        return connection(api, Stream::Plain(stream), peer).await;
     };
     let entered = tokio::select! {
         // Boxed: a handshake is large, and over soon.
         entered = Box::pin(acceptor.accept(stream)) => entered,
-        () = front.stopped() => return,
+        () = api.stopped() => return,
     };
     match entered {
-        Ok(stream) => connection(front, stream, peer).await,
+        Ok(stream) => connection(api, stream, peer).await,
         Err(error) => tracing::info!(?peer, %error, "a TLS handshake failed"),
     }
 }
 
-async fn connection(front: Arc<Front>, stream: Stream, peer: Option<SocketAddr>) {
+async fn connection(api: Arc<ConsulApi>, stream: Stream, peer: Option<SocketAddr>) {
     let parking = Arc::new(Parking::default());
     let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let kept = Kept::new(front.bytes.share(address));
+    let kept = Kept::new(api.bytes.share(address));
     let mut socket = Socket::new(stream, Arc::clone(&parking), Arc::clone(&kept));
     loop {
-        let service = service_fn(|request| answer(&front, peer, request, &parking, &kept));
+        let service = service_fn(|request| answer(&api, peer, request, &parking, &kept));
         // Apart, because it is large, and gone while its request waits.
         let mut serving = Box::new(
             http1::Builder::new()
@@ -176,7 +176,7 @@ async fn connection(front: Arc<Front>, stream: Stream, peer: Option<SocketAddr>)
             // An answer that was waited for goes out even when all ends.
             biased;
             served = served(&mut serving, &parking) => served,
-            () = front.stopped() => {
+            () = api.stopped() => {
                 Pin::new(&mut *serving).graceful_shutdown();
                 (&mut *serving).await.map(|()| None)
             }
@@ -200,9 +200,9 @@ async fn connection(front: Arc<Front>, stream: Stream, peer: Option<SocketAddr>)
         socket = parts.io.into_inner();
         socket.put_back(&parts.read_buf);
         drop((parts.read_buf, parts.service));
-        let date = || UNIX_EPOCH + Duration::from_millis(front.node.clock().wall_ms());
+        let date = || UNIX_EPOCH + Duration::from_millis(api.node.clock().wall_ms());
         let parked = tokio::select! {
-            parked = waiting.park(&mut socket, date, || *front.stopping.borrow()) => parked,
+            parked = waiting.park(&mut socket, date, || *api.stopping.borrow()) => parked,
             () = kept.evicted() => return,
         };
         if !matches!(parked, Ok(true)) {
@@ -215,7 +215,7 @@ async fn connection(front: Arc<Front>, stream: Stream, peer: Option<SocketAddr>)
                     return;
                 }
             }
-            () = front.stopped() => return,
+            () = api.stopped() => return,
         }
     }
 }
@@ -239,18 +239,18 @@ where
 }
 
 async fn answer(
-    front: &Arc<Front>,
+    api: &Arc<ConsulApi>,
     peer: Option<SocketAddr>,
     request: Request<Incoming>,
     parking: &Parking,
     kept: &Arc<Kept>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let (waits, ends) = (Waiting::is_for(&request), Waiting::ends(&request));
-    let begun = dispatch::begin(front, peer, request, kept);
+    let begun = dispatch::begin(api, peer, request, kept);
     if !waits {
-        return Ok(begun.answer(front).await);
+        return Ok(begun.answer(api).await);
     }
-    let front = Arc::clone(front);
-    let answering = async move { begun.answer(&front).await };
+    let api = Arc::clone(api);
+    let answering = async move { begun.answer(&api).await };
     Ok(parking.wait(Waiting::new(Box::pin(answering), ends)).await)
 }

@@ -5,7 +5,7 @@
 use coord_state::MemberId;
 use serde_json::json;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
@@ -14,7 +14,7 @@ const NEITHER: &str =
     "Must specify either ?id with the server's ID or ?address with IP:port of peer to remove";
 const BOTH: &str = "Must specify only one of ?id or ?address";
 
-impl Front {
+impl ConsulApi {
     /// Removes a member by its node id or its peer address.
     pub(super) async fn raft_remove_peer(&self, call: Call) -> Result<Answer, HttpError> {
         let (id, address) = (call.params.nonempty("id"), call.params.nonempty("address"));

@@ -11,7 +11,7 @@ use coord_wire::consul::filter::shape;
 use coord_wire::consul::intention::{Authorization, allows, deciding, shown};
 use serde_json::json;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::{Answer, Meta};
 use super::call::Call;
 use super::catalog::{NodeMetaFilter, tags_asked};
@@ -30,7 +30,7 @@ pub(super) fn connect_disabled() -> Answer {
     Answer::from(HttpError::internal(NO_CONNECT)).with_meta(meta)
 }
 
-impl Front {
+impl ConsulApi {
     /// Lists that are always empty: peerings, exported and imported services. Who
     /// waits for a change waits its whole time, and does not ask in a loop.
     pub(super) async fn empty_list(&self, call: Call) -> Result<Answer, HttpError> {

@@ -8,10 +8,10 @@ use coord_wire::consul::json;
 use hyper::header::ACCEPT;
 use serde::Serialize;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
-use super::measured::Sampled;
+use super::request_metrics::Sampled;
 use super::times::timestamp;
 
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -55,7 +55,7 @@ struct Counter {
     labels: BTreeMap<(), ()>,
 }
 
-impl Front {
+impl ConsulApi {
     pub(super) fn agent_metrics(&self, call: &Call) -> Answer {
         let accepts = call.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
         let scraped = accepts.is_some_and(|accept| accept.contains("openmetrics"));
@@ -114,7 +114,7 @@ impl Front {
     }
 
     fn samples(&self) -> Vec<Sampled> {
-        let mut samples = self.measured.samples();
+        let mut samples = self.request_metrics.samples();
         if let Some(dns) = self.dns_times.get() {
             let (domain, reverse) = dns.both();
             let both = [("consul.dns.domain_query", domain), ("consul.dns.ptr_query", reverse)];
@@ -124,11 +124,11 @@ impl Front {
     }
 
     fn counters(&self) -> BTreeMap<&'static str, u64> {
-        let mut counters = self.measured.counters();
-        let turns = self.node.turns();
-        counters.insert("consul.raft.state.candidate", turns.stood);
-        counters.insert("consul.raft.state.leader", turns.led);
-        counters.insert("consul.session_ttl.invalidate", turns.ended_by_ttl);
+        let mut counters = self.request_metrics.counters();
+        let elections = self.node.elections();
+        counters.insert("consul.raft.state.candidate", elections.stood);
+        counters.insert("consul.raft.state.leader", elections.led);
+        counters.insert("consul.session_ttl.invalidate", elections.ended_by_ttl);
         counters
     }
 

@@ -44,7 +44,6 @@ mod internal;
 mod kept;
 mod kv;
 mod listener;
-mod measured;
 mod membership;
 mod mesh;
 mod metrics;
@@ -55,13 +54,14 @@ mod parking;
 mod printing;
 mod query;
 mod read_options;
+mod request_metrics;
+mod response_head;
 mod route;
 mod session;
 mod status;
 mod times;
 mod txn;
 mod ui;
-mod written;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -72,8 +72,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use self::events::EventLog;
-use self::measured::Measured;
-use crate::sync::Mutex;
+use self::request_metrics::RequestMetrics;
 use crate::agent::Agent;
 use crate::error::Error;
 use crate::listening::listen;
@@ -81,14 +80,15 @@ use crate::node::Node;
 use crate::server::byte_budget::ByteBudget;
 use crate::server::{DnsTimes, ExtraRoutes, LogFeed};
 use crate::settings::ListenAddress;
+use crate::sync::Mutex;
 
 /// What every request handler can reach.
 #[derive(Debug)]
-struct Front {
+struct ConsulApi {
     node: Node,
     agent: Arc<Agent>,
     events: EventLog,
-    measured: Measured,
+    request_metrics: RequestMetrics,
     /// On the node's clock.
     began: Duration,
     extra: Option<Arc<dyn ExtraRoutes>>,
@@ -110,7 +110,7 @@ struct Front {
     stopping: watch::Sender<bool>,
 }
 
-impl Front {
+impl ConsulApi {
     async fn stopped(&self) {
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
@@ -119,7 +119,7 @@ impl Front {
 /// A listening Consul front end. Stop it with [`ConsulServer::stop`].
 #[derive(Debug)]
 pub struct ConsulServer {
-    front: Arc<Front>,
+    api: Arc<ConsulApi>,
     address: Option<SocketAddr>,
     tls_address: Option<SocketAddr>,
     serving: Mutex<Vec<JoinHandle<()>>>,
@@ -153,14 +153,14 @@ impl ConsulServer {
         let on_loopback_alone =
             addresses.iter().flatten().all(|address| address.ip().to_canonical().is_loopback());
         let stopping = watch::Sender::new(false);
-        let front = Arc::new(Front {
+        let api = Arc::new(ConsulApi {
             began: node.clock().monotonic(),
             began_wall_ms: node.clock().wall_ms(),
             log_feed: OnceLock::new(),
             node,
             agent,
             events: EventLog::default(),
-            measured: Measured::default(),
+            request_metrics: RequestMetrics::default(),
             dns_times: OnceLock::new(),
             extra,
             page: settings.ui.enabled.then(ui::Page::new),
@@ -179,13 +179,13 @@ impl ConsulServer {
         let serving = doors
             .filter_map(|(listener, acceptor)| Some((listener?, acceptor)))
             .map(|(listener, acceptor)| {
-                let serve = listener::serve(Arc::clone(&front), listener, acceptor);
-                tokio::spawn(front.node.guard("accepting HTTP clients", serve))
+                let serve = listener::serve(Arc::clone(&api), listener, acceptor);
+                tokio::spawn(api.node.guard("accepting HTTP clients", serve))
             })
             .collect();
         let [address, tls_address] = addresses;
         tracing::info!(?address, ?tls_address, "HTTP is served");
-        Ok(Self { front, address, tls_address, serving: Mutex::new(serving) })
+        Ok(Self { api, address, tls_address, serving: Mutex::new(serving) })
     }
 
     /// Where it listens.
@@ -200,18 +200,18 @@ impl ConsulServer {
 
     /// Shows this log over HTTP. The first one counts.
     pub fn feed_log(&self, feed: Arc<LogFeed>) {
-        self.front.log_feed.get_or_init(|| feed);
+        self.api.log_feed.get_or_init(|| feed);
     }
 
     /// Tells this of DNS among the metrics. The first one counts.
     pub fn tell_dns_times(&self, times: Arc<DnsTimes>) {
-        self.front.dns_times.get_or_init(|| times);
+        self.api.dns_times.get_or_init(|| times);
     }
 
     /// Closes the port, answers blocked queries with what there is, and ends
     /// all connections.
     pub async fn stop(&self) {
-        self.front.stopping.send_replace(true);
+        self.api.stopping.send_replace(true);
         let serving =
             std::mem::take(&mut *self.serving.lock().unwrap_or_else(PoisonError::into_inner));
         for serving in serving {

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tracing::Level;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
 use super::metrics::METRICS_EVERY;
 
-impl Front {
+impl ConsulApi {
     pub(super) fn agent_monitor(&self, call: &Call) -> Result<Answer, HttpError> {
         let name = call.params.nonempty("loglevel").unwrap_or("INFO");
         let level = level(name)
@@ -48,7 +48,7 @@ impl Front {
     /// each, the first at once.
     pub(super) fn agent_metrics_stream(self: &Arc<Self>) -> Answer {
         let (sender, parts) = mpsc::channel(1);
-        let front = Arc::downgrade(self);
+        let api = Arc::downgrade(self);
         let mut stopping = self.stopping.subscribe();
         tokio::spawn(async move {
             let mut ticks = crate::clock::interval(METRICS_EVERY);
@@ -58,10 +58,10 @@ impl Front {
                     () = sender.closed() => return,
                     _ = stopping.wait_for(|stopping| *stopping) => return,
                 }
-                let Some(front) = front.upgrade() else { return };
-                let mut line = front.metrics_json(false);
+                let Some(api) = api.upgrade() else { return };
+                let mut line = api.metrics_json(false);
                 line.push(b'\n');
-                drop(front);
+                drop(api);
                 if sender.send(Ok(Bytes::from(line))).await.is_err() {
                     return;
                 }

@@ -6,7 +6,7 @@ use coord_state::consul::Instance;
 use coord_wire::consul::proxy::is_native;
 use serde_json::json;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
@@ -22,7 +22,7 @@ const KINDS: [&str; 6] = [
     "terminating-gateway",
 ];
 
-impl Front {
+impl ConsulApi {
     pub(super) fn operator_usage(&self, call: &Call) -> Answer {
         let usage = self.node.read(|state| {
             let catalog = state.consul().catalog();

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! So a thousand clients that wake at once need no buffers either. What is
-//! written here, in `written`, looks as if hyper had written it; requests are
+//! written here, in `response_head`, looks as if hyper had written it; requests are
 //! read by hyper alone. What waits is HTTP/1.1, `GET`, and without a body.
 //!
 //! Nothing written is lost: a connection is taken apart only when all it had
@@ -37,7 +37,7 @@ use tokio::time::Sleep;
 
 use super::body::AnswerBody;
 use super::kept::Kept;
-use super::written::{Length, chunk, head};
+use super::response_head::{Length, chunk, head};
 use crate::sync::{Mutex, MutexGuard};
 use crate::tls::Stream;
 

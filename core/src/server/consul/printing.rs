@@ -29,11 +29,11 @@ use hyper::StatusCode;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::sync::Mutex;
-use super::Front;
+use super::ConsulApi;
 use super::call::Call;
 use super::error_map::HttpError;
 use super::kept::Kept;
+use crate::sync::Mutex;
 
 /// What is done on the spot: about a millisecond.
 const AT_ONCE_STEPS: u64 = 50_000;
@@ -47,7 +47,7 @@ const TURNS_PER_ADDRESS_MAX: usize = 16;
 /// The same of all addresses together.
 const TURNS_MAX: usize = 1024;
 
-impl Front {
+impl ConsulApi {
     /// Prints what was taken. `again` takes it anew, with the index it is of.
     /// `print` need not be whole once its work has ended.
     pub(super) async fn printed<T: Send + 'static>(

@@ -12,7 +12,7 @@ use coord_wire::consul::{json, uuid};
 use hyper::Method;
 use serde::Serialize;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::coordinate::sort_by_distance;
@@ -57,7 +57,7 @@ struct Meta {
     consistency_level: &'static str,
 }
 
-impl Front {
+impl ConsulApi {
     pub(super) async fn queries(&self, mut call: Call) -> Result<Answer, HttpError> {
         if call.method == Method::POST {
             let id = QueryId(uuid::from_random(self.node.random()));

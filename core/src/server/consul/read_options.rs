@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coord_wire::consul::duration;
 
-use super::Front;
+use super::ConsulApi;
 use super::call::Call;
 use super::error_map::HttpError;
 use super::params::Params;
@@ -24,7 +24,7 @@ pub(super) struct ReadOptions {
     pub(super) wait: Duration,
 }
 
-impl Front {
+impl ConsulApi {
     /// What this reader asks for.
     pub(super) fn read_options(&self, call: &Call) -> Result<ReadOptions, HttpError> {
         ReadOptions::parse(&call.params, &self.node.settings().queries)

@@ -10,7 +10,7 @@ use coord_wire::consul::session::{SessionAnswer, SessionRequest};
 use coord_wire::consul::{duration, json, uuid};
 use serde::Serialize;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
@@ -26,7 +26,7 @@ struct Created {
     id: String,
 }
 
-impl Front {
+impl ConsulApi {
     pub(super) async fn session_create(&self, mut call: Call) -> Result<Answer, HttpError> {
         let body = self.body(&mut call).await?;
         let request =

@@ -6,7 +6,7 @@ use coord_wire::consul::uuid;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use crate::agent::CONSUL_VERSION;
@@ -32,7 +32,7 @@ struct RaftServer {
     voter: bool,
 }
 
-impl Front {
+impl ConsulApi {
     pub(super) fn status_leader(&self, call: &Call) -> Answer {
         Answer::json(&self.leader_address(), call.pretty())
     }

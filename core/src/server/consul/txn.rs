@@ -6,7 +6,7 @@ use coord_wire::consul::json;
 use coord_wire::consul::txn::{OpError, ReadTxnAnswer, ResultAnswer, TxnAnswer, TxnRequest};
 use hyper::StatusCode;
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::{Answer, Meta};
 use super::call::Call;
 use super::error_map::HttpError;
@@ -14,7 +14,7 @@ use super::printing::{BYTES_PRINTED_HERE_MAX, reserve};
 use super::read_options::ReadOptions;
 
 const LIMIT_DOCUMENT: &str = "https://www.consul.io/docs/agent/config/config-files#txn_max_req_len";
-impl Front {
+impl ConsulApi {
     pub(super) async fn txn(&self, mut call: Call) -> Result<Answer, HttpError> {
         let options = self.read_options(&call)?;
         let limits = &self.node.settings().limits;

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use coord_state::consul::{Catalog, CatalogNode, Consul};
 use coord_wire::dns::{Answer, Asked, DomainName, Finding, Record, RecordData, Rtype};
 
-use super::chance::Chance;
 use super::record::{self, Address, meta_records, wants, wants_alias};
+use super::rng::Rng;
 use super::zone::{Zone, Zones};
 
 /// One question being answered.
@@ -16,7 +16,7 @@ pub(super) struct Lookup<'a> {
     zones: &'a Zones,
     /// The one the question is about.
     pub(super) zone: &'a Zone,
-    pub(super) chance: Chance,
+    pub(super) rng: Rng,
     time_s: u32,
     /// The names that were found to be aliases, one behind the other.
     aliases: Vec<DomainName>,
@@ -40,13 +40,13 @@ const SERVERS_MAX: usize = 3;
 const SERVERS: &str = "consul";
 
 impl<'a> Lookup<'a> {
-    pub(super) fn new(consul: &'a Consul, zones: &'a Zones, time_s: u32, chance: Chance) -> Self {
+    pub(super) fn new(consul: &'a Consul, zones: &'a Zones, time_s: u32, rng: Rng) -> Self {
         Self {
             consul,
             catalog: consul.catalog(),
             zones,
             zone: zones.first(),
-            chance,
+            rng,
             time_s,
             aliases: Vec::new(),
             aliases_left: ALIASES_MAX,
@@ -120,7 +120,7 @@ impl<'a> Lookup<'a> {
             .collect();
         // Instances come by node, so those of one node are neighbours.
         nodes.dedup_by_key(|node| &node.name);
-        self.chance.shuffle(&mut nodes);
+        self.rng.shuffle(&mut nodes);
         let mut servers = Vec::new();
         for node in nodes {
             let Some(server) = self.zone.node_name(&node.name) else { continue };

@@ -15,12 +15,12 @@
 //!
 //! Deliberately absent: mesh names, caching.
 
-mod chance;
 mod forward;
 mod lookup;
 mod places;
 mod record;
 mod respond;
+mod rng;
 mod services;
 mod tcp;
 mod udp;
@@ -40,12 +40,12 @@ use tokio::task::JoinHandle;
 use self::forward::Forwarder;
 use self::respond::Respond;
 use self::zone::Zones;
-use crate::sync::Mutex;
 use crate::error::Error;
 use crate::listening::refusal;
 use crate::node::Node;
 use crate::server::DnsTimes;
 use crate::settings::ListenAddress;
+use crate::sync::Mutex;
 
 /// DNS over UDP and TCP, on one port.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use coord_state::consul::Consul;
 use coord_wire::dns::{Answer, DomainName, Manner, Outcome, Query, RecordData, Rtype, Transport};
 use futures_util::future::join_all;
 
-use super::chance::{Chance, Seeds};
 use super::forward::Forwarder;
 use super::lookup::Lookup;
+use super::rng::{Rng, Seeds};
 use super::zone::Zones;
 use crate::node::Node;
 use crate::server::DnsTimes;
@@ -107,8 +107,8 @@ pub(super) fn answer(
     query: &Query,
     circumstance: Circumstance,
 ) -> Answer {
-    let chance = Chance::new(circumstance.seed);
-    Lookup::new(consul, zones, circumstance.time_s, chance).answer(&query.name, query.rtype)
+    let rng = Rng::new(circumstance.seed);
+    Lookup::new(consul, zones, circumstance.time_s, rng).answer(&query.name, query.rtype)
 }
 
 /// The names outside the zone that an answer leads to and says nothing about.

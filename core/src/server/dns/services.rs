@@ -46,7 +46,7 @@ impl<'a> Lookup<'a> {
         if instances.is_empty() {
             return self.no_such_name();
         }
-        self.chance.shuffle(&mut instances);
+        self.rng.shuffle(&mut instances);
         self.tell(owner, &instances, rtype, self.zone.service_ttl_s(service))
     }
 
@@ -61,7 +61,7 @@ impl<'a> Lookup<'a> {
         if instances.is_empty() {
             return self.no_such_name();
         }
-        self.chance.shuffle(&mut instances);
+        self.rng.shuffle(&mut instances);
         let own_ttl = match definition.dns.ttl.as_str() {
             "" => None,
             text => duration::parse(text).ok(),

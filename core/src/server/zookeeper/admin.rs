@@ -13,10 +13,10 @@ use coord_wire::zookeeper::OpCode;
 use serde_json::{Map, Value, json};
 
 use super::admin_state;
-use super::connection::Peer;
+use super::connection::ClientConnection;
 use super::four_letter::{self, TRACE_MASK, VERSION};
-use super::listener::Shared;
-use super::standing::Standing;
+use super::listener::ServerContext;
+use super::service_mode::ServiceMode;
 use super::watch_words;
 use crate::node::Role;
 use crate::server::{ExtraRoutes, Page};
@@ -24,10 +24,10 @@ use crate::settings::ServerAddress;
 
 /// ZooKeeper's pages of one server.
 #[derive(Debug)]
-pub(super) struct Admin(pub(super) Arc<Shared>);
+pub(super) struct Admin(pub(super) Arc<ServerContext>);
 
 /// Commands: their names, the first of which is told, and their fields.
-type Fields = fn(&Shared) -> Result<Value, &'static str>;
+type Fields = fn(&ServerContext) -> Result<Value, &'static str>;
 
 const COMMANDS: &[(&[&str], Fields)] = &[
     (&["configuration", "conf", "config"], configuration),
@@ -39,7 +39,7 @@ const COMMANDS: &[(&[&str], Fields)] = &[
     (&["get_trace_mask", "gtmk"], |_| Ok(json!({ "tracemask": TRACE_MASK }))),
     (&["hash"], digests),
     (&["is_read_only", "isro"], |shared| {
-        Ok(json!({ "read_only": shared.standing() == Standing::ReadOnly }))
+        Ok(json!({ "read_only": shared.service_mode() == ServiceMode::ReadOnly }))
     }),
     (&["initial_configuration", "icfg"], admin_state::initial_configuration),
     (&["last_snapshot", "lsnp"], admin_state::last_snapshot),
@@ -60,7 +60,7 @@ const COMMANDS: &[(&[&str], Fields)] = &[
 ];
 
 impl ExtraRoutes for Admin {
-    fn page(&self, path: &str) -> Option<Page> {
+    fn admin_page(&self, path: &str) -> Option<Page> {
         match path {
             "/metrics" => Some(metrics(&self.0)),
             "/commands" | "/commands/" => Some(links()),
@@ -69,11 +69,11 @@ impl ExtraRoutes for Admin {
     }
 }
 
-fn command(name: &str, shared: &Shared) -> Page {
+fn command(name: &str, shared: &ServerContext) -> Page {
     let known = COMMANDS.iter().find(|(names, _)| names.contains(&name));
     let status = shared.node.status();
     let well = name == "ruok" && !four_letter::is_ill(shared);
-    let serving = well || shared.standing() == Standing::ReadOnly || status.leader.is_some();
+    let serving = well || shared.service_mode() == ServiceMode::ReadOnly || status.leader.is_some();
     let (name, answer) = match known {
         None => (name, Err(format!("Unknown command: {name}"))),
         Some((names, _)) if !serving => {
@@ -104,7 +104,7 @@ fn links() -> Page {
 }
 
 /// Every number of `mntr` under its ZooKeeper name.
-fn metrics(shared: &Shared) -> Page {
+fn metrics(shared: &ServerContext) -> Page {
     let mut body = String::new();
     for (name, value) in four_letter::measures(shared) {
         if value.parse::<f64>().is_ok() {
@@ -115,7 +115,7 @@ fn metrics(shared: &Shared) -> Page {
     Page { content_type: "text/plain; version=0.0.4; charset=utf-8", body }
 }
 
-fn monitor(shared: &Shared) -> Result<Value, &'static str> {
+fn monitor(shared: &ServerContext) -> Result<Value, &'static str> {
     let number = |text: String| text.parse::<i64>().map_or_else(|_| decimal(text), Value::from);
     let fields = four_letter::measures(shared).into_iter();
     Ok(fields.map(|(name, value)| (name.to_owned(), number(value))).collect())
@@ -125,7 +125,7 @@ fn decimal(text: String) -> Value {
     text.parse::<f64>().map_or_else(|_| Value::from(text), Value::from)
 }
 
-fn configuration(shared: &Shared) -> Result<Value, &'static str> {
+fn configuration(shared: &ServerContext) -> Result<Value, &'static str> {
     let settings = shared.node.settings();
     let directory = settings.data_dir.display().to_string();
     Ok(json!({
@@ -141,24 +141,26 @@ fn configuration(shared: &Shared) -> Result<Value, &'static str> {
     }))
 }
 
-fn connections(shared: &Shared) -> Result<Value, &'static str> {
+fn connections(shared: &ServerContext) -> Result<Value, &'static str> {
     let (secure, plain): (Vec<_>, Vec<_>) =
-        shared.connections().into_iter().partition(|peer| peer.is_tls.load(Relaxed));
-    let list = |peers: &[Arc<Peer>]| peers.iter().map(|peer| connection(peer)).collect::<Value>();
+        shared.connections().into_iter().partition(|client| client.is_tls.load(Relaxed));
+    let list = |connection_table: &[Arc<ClientConnection>]| {
+        connection_table.iter().map(|client| connection(client)).collect::<Value>()
+    };
     Ok(json!({ "connections": list(&plain), "secure_connections": list(&secure) }))
 }
 
-fn connection(peer: &Peer) -> Value {
-    let stats = &peer.stats;
+fn connection(client: &ClientConnection) -> Value {
+    let stats = &client.stats;
     let op = OpCode::from_code(stats.last_op.load(Relaxed)).map_or("NA", OpCode::short_name);
     json!({
-        "remote_socket_address": peer.address.to_string(),
+        "remote_socket_address": client.address.to_string(),
         "outstanding_requests": stats.outstanding.load(Relaxed),
         "packets_received": stats.received.load(Relaxed),
         "packets_sent": stats.sent.load(Relaxed),
         "session_id": stats.session.load(Relaxed),
         "last_operation": op,
-        "established": peer.established_ms,
+        "established": client.established_ms,
         "session_timeout": stats.timeout_ms.load(Relaxed),
         "last_cxid": stats.last_xid.load(Relaxed),
         "last_zxid": stats.last_zxid.load(Relaxed),
@@ -170,7 +172,7 @@ fn connection(peer: &Peer) -> Value {
     })
 }
 
-fn dump(shared: &Shared) -> Result<Value, &'static str> {
+fn dump(shared: &ServerContext) -> Result<Value, &'static str> {
     let wall_ms = u128::from(shared.node.clock().wall_ms());
     let mut ends: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (session, left) in shared.node.session_time_left().unwrap_or_default() {
@@ -192,13 +194,13 @@ fn dump(shared: &Shared) -> Result<Value, &'static str> {
     }))
 }
 
-fn environment(shared: &Shared) -> Result<Value, &'static str> {
+fn environment(shared: &ServerContext) -> Result<Value, &'static str> {
     let text = four_letter::environment(shared);
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     Ok(pairs.map(|(key, value)| (key.to_owned(), Value::from(value))).collect())
 }
 
-fn digests(shared: &Shared) -> Result<Value, &'static str> {
+fn digests(shared: &ServerContext) -> Result<Value, &'static str> {
     let digests = shared.node.digest_history().into_iter();
     let list: Vec<Value> = digests
         .map(|(revision, digest)| {
@@ -208,7 +210,7 @@ fn digests(shared: &Shared) -> Result<Value, &'static str> {
     Ok(json!({ "digests": list }))
 }
 
-fn leader(shared: &Shared) -> Result<Value, &'static str> {
+fn leader(shared: &ServerContext) -> Result<Value, &'static str> {
     let status = shared.node.status();
     if status.role == Role::Standalone {
         return Err("server is not initialized");
@@ -221,13 +223,13 @@ fn leader(shared: &Shared) -> Result<Value, &'static str> {
 }
 
 /// Only the leader knows of them.
-fn observers(shared: &Shared) -> Result<Value, &'static str> {
+fn observers(shared: &ServerContext) -> Result<Value, &'static str> {
     let in_touch = shared.node.in_touch().unwrap_or_default();
     Ok(json!({ "synced_observers": in_touch.observers, "observers": [] }))
 }
 
 /// Who takes part, as `/zookeeper/config` says.
-fn voting_view(shared: &Shared) -> Result<Value, &'static str> {
+fn voting_view(shared: &ServerContext) -> Result<Value, &'static str> {
     let config = shared.node.config().into_iter();
     let voters = config.filter(|(_, line)| !line.observer);
     let view: Map<String, Value> = voters
@@ -248,13 +250,13 @@ fn voting_view(shared: &Shared) -> Result<Value, &'static str> {
     Ok(json!({ "current_config": view }))
 }
 
-fn server_stats(shared: &Shared) -> Result<Value, &'static str> {
+fn server_stats(shared: &ServerContext) -> Result<Value, &'static str> {
     let counters = &shared.counters;
     let (revision, znodes) = shared.node.read(|state| (state.revision(), state.znodes().len()));
     let uptime = shared.node.clock().monotonic().saturating_sub(shared.started);
     Ok(json!({
         "version": VERSION,
-        "read_only": shared.standing() == Standing::ReadOnly,
+        "read_only": shared.service_mode() == ServiceMode::ReadOnly,
         "server_stats": {
             "packets_sent": counters.sent.load(Relaxed),
             "packets_received": counters.received.load(Relaxed),
@@ -277,7 +279,7 @@ fn server_stats(shared: &Shared) -> Result<Value, &'static str> {
     }))
 }
 
-fn stats(shared: &Shared) -> Result<Value, &'static str> {
+fn stats(shared: &ServerContext) -> Result<Value, &'static str> {
     let mut page = server_stats(shared)?;
     if let (Value::Object(page), Value::Object(more)) = (&mut page, connections(shared)?) {
         page.extend(more);
@@ -285,7 +287,7 @@ fn stats(shared: &Shared) -> Result<Value, &'static str> {
     Ok(page)
 }
 
-fn watch_summary(shared: &Shared) -> Result<Value, &'static str> {
+fn watch_summary(shared: &ServerContext) -> Result<Value, &'static str> {
     let watches = shared.node.znode_watches().data_summary();
     Ok(json!({
         "num_connections": watches.connections,
@@ -294,7 +296,7 @@ fn watch_summary(shared: &Shared) -> Result<Value, &'static str> {
     }))
 }
 
-fn watches(shared: &Shared) -> Result<Value, &'static str> {
+fn watches(shared: &ServerContext) -> Result<Value, &'static str> {
     let mut paths_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let (watched, truncated) = watch_words::some(shared);
     for (path, sessions) in watched {
@@ -305,7 +307,7 @@ fn watches(shared: &Shared) -> Result<Value, &'static str> {
     Ok(with_note(json!({ "session_id_to_watched_paths": paths_of }), truncated))
 }
 
-fn watches_by_path(shared: &Shared) -> Result<Value, &'static str> {
+fn watches_by_path(shared: &ServerContext) -> Result<Value, &'static str> {
     let (watched, truncated) = watch_words::some(shared);
     let sessions_of: BTreeMap<String, Vec<String>> = watched
         .into_iter()

@@ -8,33 +8,33 @@ use coord_state::MemberId;
 use serde_json::{Map, Value, json};
 
 use super::four_letter;
-use super::listener::Shared;
+use super::listener::ServerContext;
 use crate::node::Role;
 
 type Fields = Result<Value, &'static str>;
 
-pub(super) fn stat_reset(shared: &Shared) -> Fields {
+pub(super) fn stat_reset(shared: &ServerContext) -> Fields {
     shared.counters.reset();
     Ok(json!({}))
 }
 
-pub(super) fn connection_stat_reset(shared: &Shared) -> Fields {
-    shared.connections().iter().for_each(|peer| four_letter::reset(peer));
+pub(super) fn connection_stat_reset(shared: &ServerContext) -> Fields {
+    shared.connections().iter().for_each(|client| four_letter::reset(client));
     Ok(json!({}))
 }
 
-pub(super) fn dirs(shared: &Shared) -> Fields {
+pub(super) fn dirs(shared: &ServerContext) -> Fields {
     let bytes = four_letter::directory_bytes(&shared.node.settings().data_dir);
     Ok(json!({ "datadir_size": bytes, "logdir_size": bytes }))
 }
 
 /// What the member runs with, as its own configuration file would say it.
-pub(super) fn initial_configuration(shared: &Shared) -> Fields {
+pub(super) fn initial_configuration(shared: &ServerContext) -> Fields {
     Ok(json!({ "initial_configuration": shared.node.settings().shown() }))
 }
 
 /// Every setting by the name it has in a `zoo.cfg`, and the machine.
-pub(super) fn system_properties(shared: &Shared) -> Fields {
+pub(super) fn system_properties(shared: &ServerContext) -> Fields {
     let mut page = Map::new();
     page.insert("os.name".to_owned(), std::env::consts::OS.into());
     page.insert("os.arch".to_owned(), std::env::consts::ARCH.into());
@@ -45,7 +45,7 @@ pub(super) fn system_properties(shared: &Shared) -> Fields {
 }
 
 /// As ZooKeeper: minus one for what there is none of.
-pub(super) fn last_snapshot(shared: &Shared) -> Fields {
+pub(super) fn last_snapshot(shared: &ServerContext) -> Fields {
     let written = std::fs::read_dir(shared.node.settings().data_dir.join("snapshots"))
         .into_iter()
         .flatten()
@@ -64,7 +64,7 @@ pub(super) fn last_snapshot(shared: &Shared) -> Fields {
 }
 
 /// Terms are what ZooKeeper calls epochs; the counter is never begun anew.
-pub(super) fn zabstate(shared: &Shared) -> Fields {
+pub(super) fn zabstate(shared: &ServerContext) -> Fields {
     let status = shared.node.status();
     let member = shared.node.member();
     let address_of = |wanted: MemberId| {
@@ -87,7 +87,7 @@ pub(super) fn zabstate(shared: &Shared) -> Fields {
 }
 
 /// How many bytes and events went which way, by ZooKeeper's names.
-pub(super) fn traffic(shared: &Shared) -> Vec<(&'static str, u64)> {
+pub(super) fn traffic(shared: &ServerContext) -> Vec<(&'static str, u64)> {
     let counters = &shared.counters;
     let watch = |kind: usize| counters.watch_events[kind].load(Relaxed);
     vec![

@@ -10,7 +10,7 @@ use coord_wire::zookeeper::header::ReplyHeader;
 use coord_wire::zookeeper::jute::put_buffer;
 use coord_wire::zookeeper::{ErrorCode, OpCode, Request};
 
-use super::connection::Peer;
+use super::connection::ClientConnection;
 use super::identity;
 use super::introduction::CARRIED_BYTES_MAX;
 use super::outbox::Outbox;
@@ -77,20 +77,20 @@ fn identity(scheme: &str, id: &str) -> Identity {
 
 /// One connection's proofs.
 pub(super) struct Authentication {
-    peer: Arc<Peer>,
+    client: Arc<ClientConnection>,
     sasl: Exchange,
 }
 
 impl Authentication {
-    pub(super) fn new(peer: Arc<Peer>) -> Self {
-        Self { peer, sasl: Exchange::default() }
+    pub(super) fn new(client: Arc<ClientConnection>) -> Self {
+        Self { client, sasl: Exchange::default() }
     }
 
     /// Whether requests are served now.
     pub(super) fn suffices(&self) -> bool {
-        let authority = &self.peer.shared.authority;
+        let authority = &self.client.shared.authority;
         // Asked for every request, and mostly nothing is required.
-        authority.required.is_empty() || authority.suffices(&self.peer.inbox.identities())
+        authority.required.is_empty() || authority.suffices(&self.client.inbox.identities())
     }
 
     /// Answers an auth or SASL packet at once, before what is still in
@@ -116,14 +116,14 @@ impl Authentication {
     }
 
     fn prove(&self, xid: i32, scheme: &str, proof: Option<&[u8]>, outbox: &mut Outbox) -> bool {
-        let authority = &self.peer.shared.authority;
+        let authority = &self.client.shared.authority;
         let proven = match scheme {
             // What the certificate has proven is proven.
             "x509" => {
-                let proven = self.peer.inbox.identities();
+                let proven = self.client.inbox.identities();
                 proven.iter().find(|one| &*one.scheme == "x509").map(|one| vec![one.clone()])
             }
-            _ => identity::prove(scheme, proof, self.peer.address)
+            _ => identity::prove(scheme, proof, self.client.address)
                 .map(|identity| authority.of_digest(identity)),
         };
         let Some(proven) = proven else {
@@ -137,17 +137,17 @@ impl Authentication {
     }
 
     fn negotiate(&mut self, xid: i32, token: &[u8], outbox: &mut Outbox) -> bool {
-        let shared = &self.peer.shared;
+        let shared = &self.client.shared;
         let authority = &shared.authority;
         let answer = match self.sasl.step(token, &authority.users, shared.node.random()) {
             Step::Challenge(answer) => Some(answer),
             Step::Proven { user, answer } if self.add(authority.of_sasl_user(&user)) => {
-                tracing::debug!(peer = %self.peer.address, user, "proven by SASL");
+                tracing::debug!(client = %self.client.address, user, "proven by SASL");
                 Some(answer)
             }
             Step::Proven { .. } => None,
             Step::Refused(reason) => {
-                tracing::info!(peer = %self.peer.address, reason, "SASL failed");
+                tracing::info!(client = %self.client.address, reason, "SASL failed");
                 self.count_failure();
                 None
             }
@@ -169,15 +169,15 @@ impl Authentication {
 
     /// False if there are too many by now.
     fn add(&self, proven: Vec<Identity>) -> bool {
-        let Peer { shared, inbox, address, .. } = &*self.peer;
+        let ClientConnection { shared, inbox, address, .. } = &*self.client;
         let limits = &shared.limits;
         let told = shared.node.read(|state| state.sessions().identity_bytes());
-        let room = limits.zk_identity_bytes_total_max.saturating_sub(told);
-        let bytes_max = limits.zk_identity_bytes_max.min(room.max(CARRIED_BYTES_MAX));
+        let limit = limits.zk_identity_bytes_total_max.saturating_sub(told);
+        let bytes_max = limits.zk_identity_bytes_max.min(limit.max(CARRIED_BYTES_MAX));
         let added = inbox.add_identities(proven, limits.zk_identities_max, bytes_max);
         if !added {
             tracing::info!(
-                peer = %address,
+                client = %address,
                 "a client proved too many identities (limits.zk_identities_max, \
                  limits.zk_identity_bytes_max, limits.zk_identity_bytes_total_max)"
             );
@@ -187,6 +187,6 @@ impl Authentication {
     }
 
     fn count_failure(&self) {
-        self.peer.shared.counters.auth_failed.fetch_add(1, Relaxed);
+        self.client.shared.counters.auth_failed.fetch_add(1, Relaxed);
     }
 }

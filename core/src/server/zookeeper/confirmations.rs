@@ -8,13 +8,13 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::connection::Peer;
+use super::connection::ClientConnection;
 use super::inbox::Inbox;
-use super::listener::Shared;
-use crate::sync::{Mutex, MutexGuard};
+use super::listener::ServerContext;
 use crate::clock;
 use crate::error::ErrorKind;
 use crate::node::ReadLevel;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long requests wait through a change of leaders.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,16 +35,16 @@ struct Round {
 
 /// Tells the connection's inbox once this member has applied everything that
 /// was committed at the time of this call, or that it could not.
-pub(super) fn ask(peer: &Peer, token: u64) {
-    let mut round = peer.shared.confirmations.lock();
-    round.waiting.push((Arc::clone(&peer.inbox), token));
+pub(super) fn ask(client: &ClientConnection, token: u64) {
+    let mut round = client.shared.confirmations.lock();
+    round.waiting.push((Arc::clone(&client.inbox), token));
     if !round.running {
         round.running = true;
-        tokio::spawn(confirm_rounds(Arc::clone(&peer.shared)));
+        tokio::spawn(confirm_rounds(Arc::clone(&client.shared)));
     }
 }
 
-async fn confirm_rounds(shared: Arc<Shared>) {
+async fn confirm_rounds(shared: Arc<ServerContext>) {
     while let Some(waiting) = shared.confirmations.next_round() {
         let reached = confirm(&shared).await;
         for (inbox, token) in waiting {
@@ -53,7 +53,7 @@ async fn confirm_rounds(shared: Arc<Shared>) {
     }
 }
 
-async fn confirm(shared: &Shared) -> bool {
+async fn confirm(shared: &ServerContext) -> bool {
     let now = || shared.node.clock().monotonic();
     let give_up = now() + PATIENCE;
     loop {

@@ -16,12 +16,12 @@ use super::counters::ConnectionCounters;
 use super::four_letter;
 use super::handshake::{Handshake, shake_hands, still_owns};
 use super::inbox::Inbox;
-use super::listener::{Shared, stopped};
+use super::listener::{ServerContext, stopped};
 use super::outbox::Outbox;
 use super::pipeline::Pipeline;
 use super::request::End;
+use super::service_mode::ServiceMode;
 use super::socket::Socket;
-use super::standing::Standing;
 use super::translate::Owner;
 use super::watch_words::{self, Taker};
 use crate::node::{ConnectionId, ConnectionSink};
@@ -43,8 +43,8 @@ const TEXT_BYTES_MAX: usize = 256 << 10;
 const FAREWELL_STALL_MAX: Duration = Duration::from_secs(2);
 
 /// What the parts of a connection share.
-pub(super) struct Peer {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct ClientConnection {
+    pub(super) shared: Arc<ServerContext>,
     pub(super) id: ConnectionId,
     pub(super) address: SocketAddr,
     pub(super) inbox: Arc<Inbox>,
@@ -59,37 +59,41 @@ pub(super) struct Peer {
 
 /// The socket and what is on its way through it.
 struct Connection {
-    peer: Arc<Peer>,
+    client: Arc<ClientConnection>,
     socket: Socket,
     stop: watch::Receiver<bool>,
     outbox: Outbox,
 }
 
 /// Serves one connection until either side ends it.
-pub(super) async fn serve(peer: Arc<Peer>, stream: Stream, stop: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    client: Arc<ClientConnection>,
+    stream: Stream,
+    stop: watch::Receiver<bool>,
+) {
     let connection = Connection {
-        socket: Socket::new(stream, Arc::clone(&peer)),
-        peer,
+        socket: Socket::new(stream, Arc::clone(&client)),
+        client,
         stop,
         outbox: Outbox::default(),
     };
     // Boxed: the rest of a connection's life would have to keep its room.
-    let Ok(Some((mut connection, owned, standing))) = Box::pin(connection.enter()).await else {
+    let Ok(Some((mut connection, owned, service_mode))) = Box::pin(connection.enter()).await else {
         return;
     };
     // An I/O error is the client's leaving: there is nobody to tell.
-    let _ = connection.serve_session(owned.owner, standing).await;
+    let _ = connection.serve_session(owned.owner, service_mode).await;
 }
 
 impl Connection {
     /// Answers what comes first. Itself, if that opened a session here.
-    async fn enter(mut self) -> io::Result<Option<(Self, Owned, Standing)>> {
+    async fn enter(mut self) -> io::Result<Option<(Self, Owned, ServiceMode)>> {
         let mut stop = self.stop.clone();
         let first = tokio::select! {
             first = tokio::time::timeout(HANDSHAKE_MAX, self.first_frame()) => first,
             () = stopped(&mut stop) => return Ok(None),
         };
-        let counters = &self.peer.shared.counters;
+        let counters = &self.client.shared.counters;
         let Ok(first) = first else {
             counters.sessionless_expired.fetch_add(1, Relaxed);
             return Ok(None);
@@ -105,9 +109,9 @@ impl Connection {
                 payload
             }
         };
-        let peer = Arc::clone(&self.peer);
+        let client = Arc::clone(&self.client);
         let handshake = tokio::select! {
-            handshake = shake_hands(&peer, payload) => handshake,
+            handshake = shake_hands(&client, payload) => handshake,
             () = stopped(&mut stop) => return Ok(None),
         };
         match handshake {
@@ -116,20 +120,20 @@ impl Connection {
                 self.outbox.frame(|out| response.encode(out));
                 self.say_farewell().await.map(|()| None)
             }
-            Handshake::Accepted(owner, standing, response) => {
+            Handshake::Accepted(owner, service_mode, response) => {
                 if !owner.local {
-                    let sink: Arc<dyn ConnectionSink> = Arc::clone(&peer.inbox) as _;
-                    peer.shared.node.own_session(owner.session, owner.attachment, sink);
+                    let sink: Arc<dyn ConnectionSink> = Arc::clone(&client.inbox) as _;
+                    client.shared.node.own_session(owner.session, owner.attachment, sink);
                 }
-                let owned = Owned { peer: Arc::clone(&peer), owner };
-                if !still_owns(&peer, owner) {
+                let owned = Owned { client: Arc::clone(&client), owner };
+                if !still_owns(&client, owner) {
                     return Ok(None);
                 }
-                peer.stats.session.store(owner.session.0, Relaxed);
+                client.stats.session.store(owner.session.0, Relaxed);
                 let timeout = u64::try_from(response.timeout_ms).unwrap_or(0);
-                peer.stats.timeout_ms.store(timeout, Relaxed);
+                client.stats.timeout_ms.store(timeout, Relaxed);
                 self.outbox.frame(|out| response.encode(out));
-                Ok(Some((self, owned, standing)))
+                Ok(Some((self, owned, service_mode)))
             }
         }
     }
@@ -139,22 +143,22 @@ impl Connection {
         word: FourLetterWord,
         stop: &mut watch::Receiver<bool>,
     ) -> io::Result<()> {
-        let peer = Arc::clone(&self.peer);
-        let answer = four_letter::answer(word, &peer.shared);
+        let client = Arc::clone(&self.client);
+        let answer = four_letter::answer(word, &client.shared);
         if !answer.is_empty() || !four_letter::is_told_in_pieces(word) {
             self.outbox.text(&answer);
             return Ok(());
         }
         let telling = async {
             match word {
-                FourLetterWord::Wchc => watch_words::by_session(&peer.shared, self).await,
-                _ => watch_words::by_path(&peer.shared, self).await,
+                FourLetterWord::Wchc => watch_words::by_session(&client.shared, self).await,
+                _ => watch_words::by_path(&client.shared, self).await,
             }
         };
         tokio::select! {
             told = tokio::time::timeout(TELLING_MAX, telling) => told?,
             () = stopped(stop) => Err(io::ErrorKind::ConnectionAborted.into()),
-            () = peer.bytes.evicted() => Err(io::ErrorKind::ConnectionAborted.into()),
+            () = client.bytes.evicted() => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 
@@ -180,18 +184,18 @@ impl Connection {
         }
     }
 
-    async fn serve_session(&mut self, owner: Owner, standing: Standing) -> io::Result<()> {
-        let peer = Arc::clone(&self.peer);
-        let mut pipeline = Pipeline::new(Arc::clone(&peer), owner, standing);
-        let mut stands = peer.shared.standing.subscribe();
+    async fn serve_session(&mut self, owner: Owner, service_mode: ServiceMode) -> io::Result<()> {
+        let client = Arc::clone(&self.client);
+        let mut pipeline = Pipeline::new(Arc::clone(&client), owner, service_mode);
+        let mut stands = client.shared.service_mode.subscribe();
         let mut stop = self.stop.clone();
         // Begun once: who is woken a thousand times need not line up anew each time.
         let mut stopping = pin!(stopped(&mut stop));
-        let mut evicted = pin!(peer.bytes.evicted());
-        let mut stands_otherwise = pin!(stands.wait_for(|now| *now != standing));
+        let mut evicted = pin!(client.bytes.evicted());
+        let mut stands_otherwise = pin!(stands.wait_for(|now| *now != service_mode));
         loop {
             let starved = self.take_requests(&mut pipeline);
-            pipeline.advance(peer.shared.node.clock().monotonic(), &mut self.outbox);
+            pipeline.advance(client.shared.node.clock().monotonic(), &mut self.outbox);
             self.count_sent();
             if self.count_kept(pipeline.kept()).is_err() {
                 return Ok(());
@@ -220,9 +224,9 @@ impl Connection {
                 () = &mut stopping => return Ok(()),
                 // It was promised something else: the client looks for another member.
                 _ = &mut stands_otherwise => return Ok(()),
-                () = peer.inbox.filled() => {}
+                () = client.inbox.filled() => {}
                 () = &mut evicted => {}
-                () = peer.shared.backed_again(), if pipeline.unbacked => {}
+                () = client.shared.backed_again(), if pipeline.unbacked => {}
                 goes_on = self.socket.exchange(&mut self.outbox, wants_to_read) => {
                     if !goes_on? {
                         return Ok(());
@@ -235,8 +239,8 @@ impl Connection {
     /// Hands received frames on. False if there is a frame, or what cannot
     /// become one, that could not be handed on yet.
     fn take_requests(&mut self, pipeline: &mut Pipeline) -> bool {
-        let clock = Arc::clone(self.peer.shared.node.clock());
-        let limit = self.peer.shared.frame_bytes_max;
+        let clock = Arc::clone(self.client.shared.node.clock());
+        let limit = self.client.shared.frame_bytes_max;
         // A part of a frame is a sign of life, too.
         let mut now = std::mem::take(&mut self.socket.heard).then(|| clock.monotonic());
         if let Some(now) = now {
@@ -265,14 +269,14 @@ impl Connection {
     fn take_frame(&mut self, limit: usize) -> Result<Option<Bytes>, Unreadable> {
         match frame::take(&mut self.socket.received, limit) {
             Ok(Some(payload)) => {
-                self.peer.stats.received.fetch_add(1, Relaxed);
-                self.peer.shared.counters.received.fetch_add(1, Relaxed);
+                self.client.stats.received.fetch_add(1, Relaxed);
+                self.client.shared.counters.received.fetch_add(1, Relaxed);
                 Ok(Some(payload))
             }
             Ok(None) => Ok(None),
             Err(error) => {
-                self.peer.shared.counters.requests_too_large.fetch_add(1, Relaxed);
-                tracing::debug!(peer = %self.peer.address, %error, "unreadable frame");
+                self.client.shared.counters.requests_too_large.fetch_add(1, Relaxed);
+                tracing::debug!(client = %self.client.address, %error, "unreadable frame");
                 Err(Unreadable)
             }
         }
@@ -281,9 +285,9 @@ impl Connection {
     /// Tells the budget what is kept here, of which `pipeline` bytes for requests.
     fn count_kept(&self, pipeline: usize) -> Result<(), Evicted> {
         let kept = pipeline + self.socket.received.capacity() + self.outbox.capacity();
-        self.peer.bytes.hold(kept).inspect_err(|Evicted| {
+        self.client.bytes.hold(kept).inspect_err(|Evicted| {
             tracing::info!(
-                peer = %self.peer.address,
+                client = %self.client.address,
                 "the client for which most was kept lost its connection \
                  (limits.zk_bytes_per_ip_max, limits.zk_bytes_max)"
             );
@@ -299,7 +303,7 @@ impl Connection {
         if self.count_kept(0).is_err() {
             return Ok(());
         }
-        let peer = Arc::clone(&self.peer);
+        let client = Arc::clone(&self.client);
         let farewell = async {
             // In steps: a client that goes on taking them gets many large replies, too.
             while !self.outbox.is_empty() {
@@ -321,14 +325,14 @@ impl Connection {
         };
         tokio::select! {
             said = tokio::time::timeout(FAREWELL_MAX, farewell) => said.unwrap_or(Ok(())),
-            () = peer.bytes.evicted() => Ok(()),
+            () = client.bytes.evicted() => Ok(()),
         }
     }
 
     fn count_sent(&mut self) {
         let appended = self.outbox.take_appended();
-        self.peer.stats.sent.fetch_add(appended.frames, Relaxed);
-        self.peer.shared.counters.sent(&appended);
+        self.client.stats.sent.fetch_add(appended.frames, Relaxed);
+        self.client.shared.counters.sent(&appended);
     }
 }
 
@@ -356,15 +360,15 @@ struct Unreadable;
 
 /// A session as long as its connection lasts here. The session goes on after it.
 struct Owned {
-    peer: Arc<Peer>,
+    client: Arc<ClientConnection>,
     owner: Owner,
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        let node = &self.peer.shared.node;
+        let node = &self.client.shared.node;
         node.disown_session(self.owner.session, self.owner.attachment);
-        self.peer.shared.local_sessions.leave(self.owner);
-        node.znode_watches().remove_connection(self.peer.id);
+        self.client.shared.local_sessions.leave(self.owner);
+        node.znode_watches().remove_connection(self.client.id);
     }
 }

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::four_letter::{Lines, peer_text};
-use super::listener::Shared;
+use super::listener::ServerContext;
 
 /// Only the leader knows when sessions end; others list them with their timeouts.
-pub(super) fn dump(text: &mut Lines, shared: &Shared) {
+pub(super) fn dump(text: &mut Lines, shared: &ServerContext) {
     let tick_ms = u64::from(shared.node.settings().session.tick_ms);
     let wall_ms = shared.node.clock().wall_ms();
     let at = |left: Duration| {
@@ -28,11 +28,11 @@ pub(super) fn dump(text: &mut Lines, shared: &Shared) {
     ephemerals(text, shared);
     text.line(format_args!("Connections dump:"));
     let now = shared.node.clock().monotonic();
-    let ends = shared.connections().into_iter().map(|peer| {
-        let heard = Duration::from_millis(peer.stats.last_response_ms.load(Relaxed));
-        let timeout = Duration::from_millis(peer.stats.timeout_ms.load(Relaxed));
-        let session = peer.stats.session.load(Relaxed);
-        let line = format!("ip: {} sessionId: 0x{session:x}", peer_text(&peer));
+    let ends = shared.connections().into_iter().map(|client| {
+        let heard = Duration::from_millis(client.stats.last_response_ms.load(Relaxed));
+        let timeout = Duration::from_millis(client.stats.timeout_ms.load(Relaxed));
+        let session = client.stats.session.load(Relaxed);
+        let line = format!("ip: {} sessionId: 0x{session:x}", peer_text(&client));
         (at((heard + timeout).saturating_sub(now)), line)
     });
     sets(text, "Connections Sets", ends.collect());
@@ -53,7 +53,7 @@ fn sets(text: &mut Lines, name: &str, ends: Vec<(u64, impl Display)>) {
     }
 }
 
-fn global_sessions(text: &mut Lines, shared: &Shared) {
+fn global_sessions(text: &mut Lines, shared: &ServerContext) {
     let sessions: Vec<_> = shared.node.read(|state| {
         state.sessions().iter().map(|(id, session)| (id, session.timeout_ms)).collect()
     });
@@ -63,7 +63,7 @@ fn global_sessions(text: &mut Lines, shared: &Shared) {
     }
 }
 
-fn ephemerals(text: &mut Lines, shared: &Shared) {
+fn ephemerals(text: &mut Lines, shared: &ServerContext) {
     let owners: Vec<(_, Vec<_>)> = shared.node.read(|state| {
         state
             .sessions()

@@ -15,7 +15,7 @@ use coord_wire::zookeeper::record;
 
 use super::error_map::error_code;
 use super::read::{Reader, STAT_BYTES};
-use super::room::{Room, Work};
+use super::reply_limit::{ReplyLimit, Work};
 use crate::node::WatchKind;
 
 /// What is served without being in the tree.
@@ -55,7 +55,7 @@ impl Reader<'_> {
         path: &str,
         watch: bool,
         filter: ChildFilter,
-        room: Room,
+        limit: ReplyLimit,
         work: &Work,
         out: &mut Vec<u8>,
     ) -> Result<(), ErrorCode> {
@@ -69,7 +69,7 @@ impl Reader<'_> {
             })
             .map(|(name, _)| name)
             .collect();
-        room.less(STAT_BYTES).hold_texts(out, names.iter())?;
+        limit.less(STAT_BYTES).hold_texts(out, names.iter())?;
         if watch {
             self.watches.add(path, WatchKind::Child);
         }

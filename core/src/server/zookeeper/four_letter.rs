@@ -11,12 +11,12 @@ use coord_wire::zookeeper::OpCode;
 use coord_wire::zookeeper::four_letter::FourLetterWord;
 
 use super::admin_state;
-use super::connection::Peer;
+use super::connection::ClientConnection;
 use super::counters::Latency;
 use super::dump::dump;
 use super::identity::address_text;
-use super::listener::Shared;
-use super::standing::Standing;
+use super::listener::ServerContext;
+use super::service_mode::ServiceMode;
 use super::watch_words;
 use crate::durations::DurationSummary;
 use crate::node::{Impairment, NodeStatus, Role};
@@ -60,14 +60,14 @@ const ELECTION_TIME: [&str; 5] = [
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
 
 /// The whole answer to `word`.
-pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
+pub(super) fn answer(word: FourLetterWord, shared: &ServerContext) -> String {
     if !shared.words.allows(word) {
         let word = word.bytes();
         let word = String::from_utf8_lossy(&word);
         return format!("{word} is not executed because it is not in the whitelist.\n");
     }
     let status = shared.node.status();
-    let read_only = shared.standing() == Standing::ReadOnly;
+    let read_only = shared.service_mode() == ServiceMode::ReadOnly;
     let serving = read_only || status.leader.is_some();
     match word {
         FourLetterWord::Ruok if is_ill(shared) => return not_serving(&status),
@@ -101,8 +101,8 @@ pub(super) fn answer(word: FourLetterWord, shared: &Shared) -> String {
         FourLetterWord::Wchs => watch_words::count(&mut text, shared),
         FourLetterWord::Hash => digests(&mut text, shared),
         FourLetterWord::Crst => {
-            for peer in shared.connections() {
-                reset(&peer);
+            for client in shared.connections() {
+                reset(&client);
             }
             text.line(format_args!("Connection stats reset."));
         }
@@ -130,7 +130,7 @@ pub(super) fn is_told_in_pieces(word: FourLetterWord) -> bool {
 
 /// Whether more is wrong than that no leader is known: whoever asks may have the
 /// member restarted, or look at its disk.
-pub(super) fn is_ill(shared: &Shared) -> bool {
+pub(super) fn is_ill(shared: &ServerContext) -> bool {
     match shared.node.impairment() {
         Some(Impairment::Stalled(_) | Impairment::Failed(_)) => true,
         Some(Impairment::NoRoom(_)) | None => false,
@@ -145,17 +145,17 @@ pub(super) fn not_serving(status: &NodeStatus) -> String {
     }
 }
 
-fn summary(text: &mut Lines, shared: &Shared, status: &NodeStatus, with_clients: bool) {
+fn summary(text: &mut Lines, shared: &ServerContext, status: &NodeStatus, with_clients: bool) {
     let counters = &shared.counters;
     let connections = shared.connections();
     text.line(format_args!("Zookeeper version: {VERSION}"));
-    if shared.standing() == Standing::ReadOnly {
+    if shared.service_mode() == ServiceMode::ReadOnly {
         text.line(format_args!("READ-ONLY mode; serving only read-only clients"));
     }
     if with_clients {
         text.line(format_args!("Clients:"));
-        for peer in &connections {
-            text.line(format_args!(" {})", connection_start(peer)));
+        for client in &connections {
+            text.line(format_args!(" {})", connection_start(client)));
         }
         text.line(format_args!(""));
     }
@@ -183,7 +183,7 @@ fn summary(text: &mut Lines, shared: &Shared, status: &NodeStatus, with_clients:
 }
 
 /// What `mntr` tells, by name.
-pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
+pub(super) fn measures(shared: &ServerContext) -> Vec<(&'static str, String)> {
     let mut text = Measures::default();
     let status = shared.node.status();
     let counters = &shared.counters;
@@ -263,7 +263,7 @@ pub(super) fn measures(shared: &Shared) -> Vec<(&'static str, String)> {
     text.0
 }
 
-fn settings(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
+fn settings(text: &mut Lines, shared: &ServerContext, status: &NodeStatus) {
     let settings = shared.node.settings();
     let directory = settings.data_dir.display();
     let bytes = directory_bytes(&settings.data_dir);
@@ -292,17 +292,17 @@ fn settings(text: &mut Lines, shared: &Shared, status: &NodeStatus) {
 }
 
 /// Where plaintext and TLS are taken; -1 for what is not.
-pub(super) fn ports(shared: &Shared) -> (i32, i32) {
+pub(super) fn ports(shared: &ServerContext) -> (i32, i32) {
     let port = |address: Option<SocketAddr>| address.map_or(-1, |at| i32::from(at.port()));
     let addresses = shared.addresses();
     (port(addresses.plain), port(addresses.tls))
 }
 
-fn connections(text: &mut Lines, shared: &Shared) {
+fn connections(text: &mut Lines, shared: &ServerContext) {
     let now_ms = shared.node.clock().monotonic().as_millis();
-    for peer in shared.connections() {
-        let stats = &peer.stats;
-        let mut line = connection_start(&peer);
+    for client in shared.connections() {
+        let stats = &client.stats;
+        let mut line = connection_start(&client);
         let session = stats.session.load(Relaxed);
         if session != 0 {
             let op =
@@ -312,7 +312,7 @@ fn connections(text: &mut Lines, shared: &Shared) {
                 line,
                 ",sid=0x{session:x},lop={op},est={},to={},lcxid=0x{:x},lzxid=0x{:x},lresp={},\
                  llat={},minlat={},avglat={},maxlat={}",
-                peer.established_ms,
+                client.established_ms,
                 stats.timeout_ms.load(Relaxed),
                 stats.last_xid.load(Relaxed),
                 stats.last_zxid.load(Relaxed),
@@ -329,7 +329,7 @@ fn connections(text: &mut Lines, shared: &Shared) {
 }
 
 /// Tools expect numbers of 64 bits.
-fn digests(text: &mut Lines, shared: &Shared) {
+fn digests(text: &mut Lines, shared: &ServerContext) {
     for (revision, digest) in shared.node.digest_history() {
         text.line(format_args!("{:x}: {}", revision.0, short(digest)));
     }
@@ -342,7 +342,7 @@ pub(super) fn short(digest: Digest) -> u64 {
     bytes.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
-pub(super) fn environment(shared: &Shared) -> String {
+pub(super) fn environment(shared: &ServerContext) -> String {
     let mut text = Lines::default();
     text.line(format_args!("Environment:"));
     text.line(format_args!("zookeeper.version={VERSION}"));
@@ -356,12 +356,12 @@ pub(super) fn environment(shared: &Shared) -> String {
 }
 
 /// What `stat` tells of a connection and `cons` begins with.
-fn connection_start(peer: &Peer) -> String {
-    let stats = &peer.stats;
+fn connection_start(client: &ClientConnection) -> String {
+    let stats = &client.stats;
     let session = stats.session.load(Relaxed);
     format!(
         "{}[{}](queued={},recved={},sent={}",
-        peer_text(peer),
+        peer_text(client),
         // The socket's interest: it reads once there is a session.
         u8::from(session != 0),
         stats.outstanding.load(Relaxed),
@@ -370,21 +370,21 @@ fn connection_start(peer: &Peer) -> String {
     )
 }
 
-pub(super) fn peer_text(peer: &Peer) -> String {
-    format!("/{}:{}", address_text(peer.address.ip()), peer.address.port())
+pub(super) fn peer_text(client: &ClientConnection) -> String {
+    format!("/{}:{}", address_text(client.address.ip()), client.address.port())
 }
 
-pub(super) fn reset(peer: &Peer) {
-    peer.stats.received.store(0, Relaxed);
-    peer.stats.sent.store(0, Relaxed);
-    peer.stats.latency.reset();
+pub(super) fn reset(client: &ClientConnection) {
+    client.stats.received.store(0, Relaxed);
+    client.stats.sent.store(0, Relaxed);
+    client.stats.latency.reset();
 }
 
 /// What the member calls itself: in read-only mode that says all.
-pub(super) fn state_name(shared: &Shared, role: Role) -> &'static str {
-    match shared.standing() {
-        Standing::ReadOnly => "read-only",
-        Standing::ReadWrite | Standing::CutOff => mode(role),
+pub(super) fn state_name(shared: &ServerContext, role: Role) -> &'static str {
+    match shared.service_mode() {
+        ServiceMode::ReadOnly => "read-only",
+        ServiceMode::ReadWrite | ServiceMode::CutOff => mode(role),
     }
 }
 

@@ -6,15 +6,15 @@ use coord_state::{Attachment, Command, Rejection, Reply, SessionId};
 use coord_wire::zookeeper::connect::{ConnectRequest, ConnectResponse};
 use tokio::sync::watch;
 
-use super::connection::Peer;
+use super::connection::ClientConnection;
 use super::local_sessions::{Claim, Found, LocalKind};
-use super::standing::Standing;
+use super::service_mode::ServiceMode;
 use super::translate::Owner;
 
 /// What comes of a handshake.
 pub(super) enum Handshake {
     /// The connection has a session, for as long as the member stands so.
-    Accepted(Owner, Standing, ConnectResponse),
+    Accepted(Owner, ServiceMode, ConnectResponse),
     /// There is no such session: answer and close.
     NoSession(ConnectResponse),
     /// Close without a word: the client tries another server.
@@ -31,48 +31,48 @@ enum Failure {
 
 /// Opens a session or attaches to one. Returns once that is decided: by the
 /// cluster, or, for a session that only this member knows, here.
-pub(super) async fn shake_hands(peer: &Peer, payload: Bytes) -> Handshake {
+pub(super) async fn shake_hands(client: &ClientConnection, payload: Bytes) -> Handshake {
     let Ok(request) = ConnectRequest::decode(payload) else { return Handshake::Refused };
-    let standing = peer.shared.standing();
-    let shaken = match standing {
-        _ if is_ahead(peer, &request) => Err(Failure::Refused),
-        Standing::ReadWrite => serve(peer, &request).await,
-        Standing::ReadOnly => let_read(peer, &request),
-        Standing::CutOff => Err(Failure::Refused),
+    let service_mode = client.shared.service_mode();
+    let shaken = match service_mode {
+        _ if is_ahead(client, &request) => Err(Failure::Refused),
+        ServiceMode::ReadWrite => serve(client, &request).await,
+        ServiceMode::ReadOnly => let_read(client, &request),
+        ServiceMode::CutOff => Err(Failure::Refused),
     };
-    let read_only = request.read_only.map(|_| standing == Standing::ReadOnly);
+    let read_only = request.read_only.map(|_| service_mode == ServiceMode::ReadOnly);
     match shaken {
-        Ok(claim) => Handshake::Accepted(claim.owner, standing, response(&claim, read_only)),
+        Ok(claim) => Handshake::Accepted(claim.owner, service_mode, response(&claim, read_only)),
         Err(Failure::NoSession) => Handshake::NoSession(ConnectResponse::no_session(read_only)),
         Err(Failure::Refused) => Handshake::Refused,
     }
 }
 
 /// What the client has seen it must not see undone.
-fn is_ahead(peer: &Peer, request: &ConnectRequest) -> bool {
-    request.last_zxid_seen > peer.shared.node.read(|state| state.revision().zxid())
+fn is_ahead(client: &ClientConnection, request: &ConnectRequest) -> bool {
+    request.last_zxid_seen > client.shared.node.read(|state| state.revision().zxid())
 }
 
-async fn serve(peer: &Peer, request: &ConnectRequest) -> Result<Claim, Failure> {
-    let node = &peer.shared.node;
+async fn serve(client: &ClientConnection, request: &ConnectRequest) -> Result<Claim, Failure> {
+    let node = &client.shared.node;
     if node.status().leader.is_none() {
         return Err(Failure::Refused);
     }
-    let local = &peer.shared.local_sessions;
+    let local = &client.shared.local_sessions;
     if request.session == 0 {
-        let claim = fresh_claim(peer, request)?;
+        let claim = fresh_claim(client, request)?;
         if !claim.owner.local {
-            return open(peer, claim).await;
+            return open(client, claim).await;
         }
-        local.open(LocalKind::Local, claim, &peer.inbox, node.clock().monotonic());
+        local.open(LocalKind::Local, claim, &client.inbox, node.clock().monotonic());
         return Ok(claim);
     }
-    let claim = claim(peer, request, SessionId(request.session), password(request)?, false);
+    let claim = claim(client, request, SessionId(request.session), password(request)?, false);
     let found = local.find(claim.owner.session, claim.password);
     match found {
         Found::NotTheirs => return Err(Failure::NoSession),
-        Found::Elsewhere => return attach(peer, claim).await,
-        Found::Proposed => match attach(peer, claim).await {
+        Found::Elsewhere => return attach(client, claim).await,
+        Found::Proposed => match attach(client, claim).await {
             Ok(attached) => {
                 local.close(claim.owner.session);
                 return Ok(attached);
@@ -83,28 +83,28 @@ async fn serve(peer: &Peer, request: &ConnectRequest) -> Result<Claim, Failure> 
         },
         Found::Here => {}
     }
-    attach_here(peer, claim)
+    attach_here(client, claim)
 }
 
 /// In read-only mode: what this member has is all there is to go by.
-fn let_read(peer: &Peer, request: &ConnectRequest) -> Result<Claim, Failure> {
+fn let_read(client: &ClientConnection, request: &ConnectRequest) -> Result<Claim, Failure> {
     if request.read_only != Some(true) {
         return Err(Failure::Refused);
     }
-    let node = &peer.shared.node;
-    let local = &peer.shared.local_sessions;
+    let node = &client.shared.node;
+    let local = &client.shared.local_sessions;
     let now = node.clock().monotonic();
     if request.session == 0 {
-        let mut claim = fresh_claim(peer, request)?;
+        let mut claim = fresh_claim(client, request)?;
         let kind = if claim.owner.local { LocalKind::Local } else { LocalKind::ReadOnly };
         claim.owner.local = true;
-        local.open(kind, claim, &peer.inbox, now);
+        local.open(kind, claim, &client.inbox, now);
         return Ok(claim);
     }
-    let claim = claim(peer, request, SessionId(request.session), password(request)?, true);
+    let claim = claim(client, request, SessionId(request.session), password(request)?, true);
     match local.find(claim.owner.session, claim.password) {
         Found::NotTheirs => return Err(Failure::NoSession),
-        Found::Here | Found::Proposed => return attach_here(peer, claim),
+        Found::Here | Found::Proposed => return attach_here(client, claim),
         Found::Elsewhere => {}
     }
     let known = node.read(|state| {
@@ -114,36 +114,40 @@ fn let_read(peer: &Peer, request: &ConnectRequest) -> Result<Claim, Failure> {
     if !known {
         return Err(Failure::NoSession);
     }
-    local.open(LocalKind::Visiting, claim, &peer.inbox, now);
+    local.open(LocalKind::Visiting, claim, &client.inbox, now);
     Ok(claim)
 }
 
-fn attach_here(peer: &Peer, mut claim: Claim) -> Result<Claim, Failure> {
+fn attach_here(client: &ClientConnection, mut claim: Claim) -> Result<Claim, Failure> {
     claim.owner.local = true;
-    let now = peer.shared.node.clock().monotonic();
-    let attached = peer.shared.local_sessions.attach(claim, &peer.inbox, now);
+    let now = client.shared.node.clock().monotonic();
+    let attached = client.shared.local_sessions.attach(claim, &client.inbox, now);
     if attached { Ok(claim) } else { Err(Failure::NoSession) }
 }
 
-async fn open(peer: &Peer, claim: Claim) -> Result<Claim, Failure> {
+async fn open(client: &ClientConnection, claim: Claim) -> Result<Claim, Failure> {
     let Claim { owner: Owner { session, attachment, .. }, password, timeout_ms } = claim;
     let open = SessionCommand::Open { session, password, timeout_ms, attachment };
-    decide(peer, claim, open).await
+    decide(client, claim, open).await
 }
 
-async fn attach(peer: &Peer, claim: Claim) -> Result<Claim, Failure> {
+async fn attach(client: &ClientConnection, claim: Claim) -> Result<Claim, Failure> {
     let Claim { owner: Owner { session, attachment, .. }, password, timeout_ms } = claim;
     let attach = SessionCommand::Attach { session, password, timeout_ms, attachment };
-    decide(peer, claim, attach).await
+    decide(client, claim, attach).await
 }
 
-async fn decide(peer: &Peer, claim: Claim, command: SessionCommand) -> Result<Claim, Failure> {
-    let mut standing = peer.shared.standing.subscribe();
+async fn decide(
+    client: &ClientConnection,
+    claim: Claim,
+    command: SessionCommand,
+) -> Result<Claim, Failure> {
+    let mut service_mode = client.shared.service_mode.subscribe();
     let applied = tokio::select! {
-        applied = peer.shared.node.propose(Command::Session(command)) => applied,
+        applied = client.shared.node.propose(Command::Session(command)) => applied,
         // The client is to look for a member that hears a majority. What becomes of the command
         // it finds out there: a session that was attached is attached anew.
-        () = cut_off(&mut standing) => return Err(Failure::Refused),
+        () = cut_off(&mut service_mode) => return Err(Failure::Refused),
     };
     match applied.map(|applied| applied.result) {
         Ok(Ok(Reply::Session { timeout_ms })) => Ok(Claim { timeout_ms, ..claim }),
@@ -155,35 +159,35 @@ async fn decide(peer: &Peer, claim: Claim, command: SessionCommand) -> Result<Cl
 }
 
 /// Returns once this member does not serve everybody any more. Cancel safe.
-async fn cut_off(standing: &mut watch::Receiver<Standing>) {
+async fn cut_off(service_mode: &mut watch::Receiver<ServiceMode>) {
     // A server that was dropped serves nobody.
-    let _ = standing.wait_for(|standing| *standing != Standing::ReadWrite).await;
+    let _ = service_mode.wait_for(|service_mode| *service_mode != ServiceMode::ReadWrite).await;
 }
 
 /// For a session nobody had before, unless there are too many.
-fn fresh_claim(peer: &Peer, request: &ConnectRequest) -> Result<Claim, Failure> {
-    let shared = &peer.shared;
+fn fresh_claim(client: &ClientConnection, request: &ConnectRequest) -> Result<Claim, Failure> {
+    let shared = &client.shared;
     let sessions = shared.node.read(|state| state.sessions().len());
     if sessions + shared.local_sessions.len() >= shared.limits.zk_sessions_max {
-        tracing::warn!(peer = %peer.address, "too many sessions (limits.zk_sessions_max)");
+        tracing::warn!(client = %client.address, "too many sessions (limits.zk_sessions_max)");
         return Err(Failure::Refused);
     }
     let local = shared.node.settings().zk.local_sessions;
     let (session, password) = (shared.node.fresh_session_id(), shared.node.random::<16>());
-    Ok(claim(peer, request, session, password, local))
+    Ok(claim(client, request, session, password, local))
 }
 
 fn claim(
-    peer: &Peer,
+    client: &ClientConnection,
     request: &ConnectRequest,
     session: SessionId,
     password: [u8; 16],
     local: bool,
 ) -> Claim {
-    let node = &peer.shared.node;
+    let node = &client.shared.node;
     let attachment: Attachment = node.fresh_attachment();
     // Told before the outcome is known, so that its own move does not end it.
-    peer.inbox.set_attachment(attachment);
+    client.inbox.set_attachment(attachment);
     let timeout_ms = node.settings().session.negotiate(request.timeout_ms);
     Claim { owner: Owner { session, attachment, local }, password, timeout_ms }
 }
@@ -205,10 +209,10 @@ fn response(claim: &Claim, read_only: Option<bool>) -> ConnectResponse {
 
 /// Whether the session is still this connection's. Asked after registering for
 /// its end: between handshake and registration it may have moved on.
-pub(super) fn still_owns(peer: &Peer, owner: Owner) -> bool {
+pub(super) fn still_owns(client: &ClientConnection, owner: Owner) -> bool {
     // One that is known here alone was registered together with its move.
     owner.local
-        || peer.shared.node.read(|state| {
+        || client.shared.node.read(|state| {
             let session = state.sessions().session(owner.session);
             session.is_some_and(|session| session.attachment == owner.attachment)
         })

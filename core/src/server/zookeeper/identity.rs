@@ -7,15 +7,15 @@ use base64::engine::general_purpose::STANDARD;
 use coord_state::znode::{ANY_SASL, Identity};
 
 /// The identity every connection has from where it comes.
-pub(super) fn of_peer(peer: SocketAddr) -> Identity {
-    Identity { scheme: "ip".into(), id: address_text(peer.ip()).into() }
+pub(super) fn of_peer(client: SocketAddr) -> Identity {
+    Identity { scheme: "ip".into(), id: address_text(client.ip()).into() }
 }
 
 /// The identity an auth packet proves; `None` if it proves none.
-pub(super) fn prove(scheme: &str, proof: Option<&[u8]>, peer: SocketAddr) -> Option<Identity> {
+pub(super) fn prove(scheme: &str, proof: Option<&[u8]>, client: SocketAddr) -> Option<Identity> {
     match scheme {
         "digest" => proof.map(digest),
-        "ip" => Some(of_peer(peer)),
+        "ip" => Some(of_peer(client)),
         _ => None,
     }
 }

@@ -10,9 +10,9 @@ use coord_state::{Applied, Attachment, Revision};
 use tokio::sync::Notify;
 
 use super::reconfig;
-use crate::sync::{Mutex, MutexGuard, RwLock};
 use crate::error::Error;
 use crate::node::{ConnectionSink, ReplySink};
+use crate::sync::{Mutex, MutexGuard, RwLock};
 
 /// Something for the connection.
 #[derive(Debug)]

@@ -12,22 +12,22 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::admin::Admin;
 use super::authentication::Authority;
 use super::confirmations::Confirmations;
-use super::connection::{Peer, serve};
+use super::connection::{ClientConnection, serve};
+use super::connection_table::ConnectionTable;
 use super::counters::{ConnectionCounters, CounterSnapshot, Counters};
-use super::doors::{Addresses, Doors, Entrance};
 use super::identity;
 use super::inbox::Inbox;
+use super::listeners::{Addresses, ListenerKind, Listeners};
 use super::local_sessions::LocalSessions;
-use super::peers::Peers;
-use super::standing::{self, Standing};
+use super::service_mode::{self, ServiceMode};
 use super::whitelist::Whitelist;
-use crate::sync::{Mutex, MutexGuard};
 use crate::clock::Throttle;
 use crate::error::Error;
 use crate::node::Node;
 use crate::server::byte_budget::ByteBudget;
 use crate::server::{ExtraRoutes, descriptors};
 use crate::settings::{Limits, ListenAddress};
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long to wait when the system has no file descriptor for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -37,13 +37,13 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// A server of ZooKeeper's protocol for one member.
 #[derive(Debug)]
 pub struct ZookeeperServer {
-    shared: Arc<Shared>,
+    shared: Arc<ServerContext>,
     stop: watch::Sender<bool>,
     accepting: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What all connections of one server share.
-pub(super) struct Shared {
+pub(super) struct ServerContext {
     pub(super) node: Node,
     pub(super) limits: Limits,
     pub(super) frame_bytes_max: usize,
@@ -59,10 +59,10 @@ pub(super) struct Shared {
     pub(super) watch_listing: tokio::sync::Mutex<()>,
     pub(super) confirmations: Confirmations,
     pub(super) local_sessions: LocalSessions,
-    pub(super) standing: watch::Sender<Standing>,
+    pub(super) service_mode: watch::Sender<ServiceMode>,
     /// False from when a majority was missed until one was heard again.
     pub(super) backed: watch::Sender<bool>,
-    connections: Mutex<Peers>,
+    connections: Mutex<ConnectionTable>,
 }
 
 impl ZookeeperServer {
@@ -74,14 +74,14 @@ impl ZookeeperServer {
     /// or a certificate or the SASL users cannot be read.
     pub async fn bind(address: &ListenAddress, node: Node) -> Result<Self, Error> {
         let authority = Authority::new(&node.settings().auth)?;
-        let (doors, addresses) = Doors::open(address, node.settings()).await?;
+        let (listeners, addresses) = Listeners::open(address, node.settings()).await?;
         let local_addr = addresses
             .plain
             .or(addresses.tls)
             .ok_or_else(|| Error::internal("a server listens nowhere"))?;
         node.announce_zk_addr(local_addr);
         let limits = node.settings().limits.clone();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ServerContext {
             bytes: ByteBudget::new(limits.zk_bytes_max, limits.zk_bytes_per_ip_max),
             frame_bytes_max: usize::try_from(limits.zk_frame_bytes_max).unwrap_or(usize::MAX),
             limits,
@@ -94,13 +94,13 @@ impl ZookeeperServer {
             watch_listing: tokio::sync::Mutex::default(),
             confirmations: Confirmations::default(),
             local_sessions: LocalSessions::default(),
-            standing: watch::Sender::new(Standing::ReadWrite),
+            service_mode: watch::Sender::new(ServiceMode::ReadWrite),
             backed: watch::Sender::new(true),
             connections: Mutex::default(),
             node,
         });
         let (stop, on_stop) = watch::channel(false);
-        let accept = accept(Arc::clone(&shared), doors, on_stop);
+        let accept = accept(Arc::clone(&shared), listeners, on_stop);
         let accepting = tokio::spawn(shared.node.guard("accepting ZooKeeper clients", accept));
         tracing::info!(%local_addr, "serving ZooKeeper clients");
         Ok(Self { shared, stop, accepting: tokio::sync::Mutex::new(Some(accepting)) })
@@ -158,54 +158,54 @@ impl Drop for ZookeeperServer {
     }
 }
 
-impl Shared {
+impl ServerContext {
     /// Where clients reach it, and how.
     pub(super) fn addresses(&self) -> Addresses {
         self.addresses
     }
 
     /// All open connections.
-    pub(super) fn connections(&self) -> Vec<Arc<Peer>> {
+    pub(super) fn connections(&self) -> Vec<Arc<ClientConnection>> {
         self.lock().all()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Peers> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionTable> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for ServerContext {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("Shared")
+            .debug_struct("ServerContext")
             .field("local_addr", &self.local_addr)
             .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
 }
 
-async fn accept(shared: Arc<Shared>, doors: Doors, mut stop: watch::Receiver<bool>) {
+async fn accept(shared: Arc<ServerContext>, listeners: Listeners, mut stop: watch::Receiver<bool>) {
     let mut serving = JoinSet::new();
     let complaints = Throttle::new(COMPLAIN_EVERY);
     let for_connections = stop.clone();
-    serving.spawn(standing::keep(Arc::clone(&shared), stop.clone()));
+    serving.spawn(service_mode::run_upkeep(Arc::clone(&shared), stop.clone()));
     loop {
         tokio::select! {
             () = stopped(&mut stop) => break,
             Some(_) = serving.join_next() => {}
-            accepted = doors.accept() => match accepted {
+            accepted = listeners.accept() => match accepted {
                 Ok((stream, address, _)) if descriptors::are_scarce_with(&stream) => {
                     shared.counters.connections_refused.fetch_add(1, Relaxed);
                     if complaints.admits() {
                         tracing::warn!(
-                            peer = %address,
+                            client = %address,
                             "a client is refused: the process may open hardly any more files"
                         );
                     }
                 }
-                Ok((stream, address, entrance)) => {
-                    if let Some(peer) = admit(&shared, &stream, address) {
-                        serving.spawn(serve_listed(peer, stream, entrance, for_connections.clone()));
+                Ok((stream, address, kind)) => {
+                    if let Some(client) = admit(&shared, &stream, address) {
+                        serving.spawn(serve_listed(client, stream, kind, for_connections.clone()));
                     }
                 }
                 Err(error) => {
@@ -217,7 +217,7 @@ async fn accept(shared: Arc<Shared>, doors: Doors, mut stop: watch::Receiver<boo
             },
         }
     }
-    drop(doors);
+    drop(listeners);
     while serving.join_next().await.is_some() {}
 }
 
@@ -228,7 +228,11 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// Lists the connection, unless there are too many.
-fn admit(shared: &Arc<Shared>, stream: &TcpStream, address: SocketAddr) -> Option<Arc<Peer>> {
+fn admit(
+    shared: &Arc<ServerContext>,
+    stream: &TcpStream,
+    address: SocketAddr,
+) -> Option<Arc<ClientConnection>> {
     let mut connections = shared.lock();
     if !connections.admits(address, &shared.limits) {
         shared.counters.connections_refused.fetch_add(1, Relaxed);
@@ -237,7 +241,7 @@ fn admit(shared: &Arc<Shared>, stream: &TcpStream, address: SocketAddr) -> Optio
     // A client that is gone already fails at its first read.
     let _ = stream.set_nodelay(true);
     let id = shared.node.fresh_connection_id();
-    let peer = Arc::new(Peer {
+    let client = Arc::new(ClientConnection {
         shared: Arc::clone(shared),
         id,
         address,
@@ -248,47 +252,47 @@ fn admit(shared: &Arc<Shared>, stream: &TcpStream, address: SocketAddr) -> Optio
         established_ms: shared.node.clock().wall_ms(),
     });
     if shared.node.settings().zk.skip_acl {
-        peer.inbox.add_identity(identity::unchecked());
+        client.inbox.add_identity(identity::unchecked());
     }
-    connections.insert(&peer);
-    Some(peer)
+    connections.insert(&client);
+    Some(client)
 }
 
 async fn serve_listed(
-    peer: Arc<Peer>,
+    client: Arc<ClientConnection>,
     stream: TcpStream,
-    entrance: Entrance,
+    kind: ListenerKind,
     mut stop: watch::Receiver<bool>,
 ) {
-    let _listed = Listed(Arc::clone(&peer));
-    let handshake = Handshake::of(&peer.shared, &entrance);
+    let _listed = Listed(Arc::clone(&client));
+    let handshake = Handshake::of(&client.shared, &kind);
     let entered = tokio::select! {
         // Boxed: a handshake is large, and over soon.
-        entered = Box::pin(entrance.enter(stream)) => entered,
+        entered = Box::pin(kind.enter(stream)) => entered,
         () = stopped(&mut stop) => return,
     };
     drop(handshake);
     match entered {
         Ok(stream) => {
-            for identity in peer.shared.authority.of_stream(&stream) {
-                peer.inbox.add_identity(identity);
+            for identity in client.shared.authority.of_stream(&stream) {
+                client.inbox.add_identity(identity);
             }
-            peer.is_tls.store(stream.is_tls(), Relaxed);
-            serve(peer, stream, stop).await;
+            client.is_tls.store(stream.is_tls(), Relaxed);
+            serve(client, stream, stop).await;
         }
         Err(error) => {
-            peer.shared.counters.handshakes_failed.fetch_add(1, Relaxed);
-            tracing::info!(peer = %peer.address, %error, "a TLS handshake failed");
+            client.shared.counters.handshakes_failed.fetch_add(1, Relaxed);
+            tracing::info!(client = %client.address, %error, "a TLS handshake failed");
         }
     }
 }
 
 /// A TLS handshake under way, or the wait for the first byte that may begin one.
-struct Handshake(Arc<Shared>);
+struct Handshake(Arc<ServerContext>);
 
 impl Handshake {
-    fn of(shared: &Arc<Shared>, entrance: &Entrance) -> Option<Self> {
-        if matches!(entrance, Entrance::Plain) {
+    fn of(shared: &Arc<ServerContext>, kind: &ListenerKind) -> Option<Self> {
+        if matches!(kind, ListenerKind::Plain) {
             return None;
         }
         shared.counters.handshakes.fetch_add(1, Relaxed);
@@ -303,7 +307,7 @@ impl Drop for Handshake {
 }
 
 /// A connection's place in the list, taken off however its task ends.
-struct Listed(Arc<Peer>);
+struct Listed(Arc<ClientConnection>);
 
 impl Drop for Listed {
     fn drop(&mut self) {

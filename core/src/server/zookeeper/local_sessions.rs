@@ -16,8 +16,8 @@ use coord_state::{Revision, SessionId};
 
 use super::inbox::Inbox;
 use super::translate::Owner;
-use crate::sync::{Mutex, MutexGuard};
 use crate::node::ConnectionSink;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Why a local session is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ mod outcomes;
 
 use super::authentication::Authentication;
 use super::confirmations;
-use super::connection::Peer;
+use super::connection::ClientConnection;
 use super::inbox::Item;
 use super::introduction::Introduction;
 use super::local_sessions::{Claim, LocalKind};
@@ -23,9 +23,9 @@ use super::outbox::Outbox;
 use super::read::Reader;
 use super::reconfig;
 use super::reply::put_outcome;
-use super::request::{End, Entry, Look, Step};
+use super::request::{End, Entry, StateAnswer, Step};
 use super::requirements::{makes_ephemerals, needs_a_leader, tells_state};
-use super::standing::Standing;
+use super::service_mode::ServiceMode;
 use super::translate::{Owner, Plan, Shape, plan};
 use super::watch::Registrar;
 use crate::error::ErrorKind;
@@ -43,11 +43,11 @@ const WATCH_BYTES_RECOUNTED: usize = 64 << 10;
 
 /// Requests in the order they came; replies leave in the same.
 pub(super) struct Pipeline {
-    peer: Arc<Peer>,
+    client: Arc<ClientConnection>,
     replies: Arc<dyn ReplySink>,
     sink: Arc<dyn ConnectionSink>,
     owner: Owner,
-    standing: Standing,
+    service_mode: ServiceMode,
     authentication: Authentication,
     introduction: Introduction,
     queue: VecDeque<Entry>,
@@ -68,24 +68,28 @@ pub(super) struct Pipeline {
     upgrade: Option<u64>,
     closing_session: bool,
     no_more: bool,
-    /// Waits for a majority, see [`super::listener::Shared::may_look`].
+    /// Waits for a majority, see [`super::listener::ServerContext::may_answer`].
     pub(super) unbacked: bool,
     end: Option<End>,
     drained: Vec<Item>,
 }
 
 impl Pipeline {
-    pub(super) fn new(peer: Arc<Peer>, owner: Owner, standing: Standing) -> Self {
-        let replies: Arc<dyn ReplySink> = Arc::clone(&peer.inbox) as _;
-        let sink: Arc<dyn ConnectionSink> = Arc::clone(&peer.inbox) as _;
+    pub(super) fn new(
+        client: Arc<ClientConnection>,
+        owner: Owner,
+        service_mode: ServiceMode,
+    ) -> Self {
+        let replies: Arc<dyn ReplySink> = Arc::clone(&client.inbox) as _;
+        let sink: Arc<dyn ConnectionSink> = Arc::clone(&client.inbox) as _;
         Self {
-            authentication: Authentication::new(Arc::clone(&peer)),
+            authentication: Authentication::new(Arc::clone(&client)),
             introduction: Introduction::default(),
-            peer,
+            client,
             replies,
             sink,
             owner,
-            standing,
+            service_mode,
             queue: VecDeque::new(),
             queue_bytes: 0,
             queue_kept: 0,
@@ -107,19 +111,19 @@ impl Pipeline {
         if self.no_more || self.end.is_some() {
             return false;
         }
-        let limits = &self.peer.shared.limits;
-        let counters = &self.peer.shared.counters;
+        let limits = &self.client.shared.limits;
+        let counters = &self.client.shared.counters;
         self.queue.is_empty()
             || (self.queue.len() < limits.zk_outstanding_max
                 && self.queue_bytes < BYTES_MAX
                 && counters.outstanding.load(Relaxed) < limits.zk_outstanding_total()
                 && counters.outstanding_bytes.load(Relaxed) < limits.proposal_bytes_max / 2
-                && !self.peer.bytes.is_pressed())
+                && !self.client.bytes.is_pressed())
     }
 
     /// About how many bytes are kept for what the client asked for.
     pub(super) fn kept(&self) -> usize {
-        self.queue_kept + self.watch_bytes + self.peer.inbox.identity_bytes()
+        self.queue_kept + self.watch_bytes + self.client.inbox.identity_bytes()
     }
 
     /// Gives back what is kept for requests, while there are none.
@@ -148,8 +152,8 @@ impl Pipeline {
             self.end = Some(End::Now);
             return;
         };
-        self.peer.stats.last_op.store(header.op, Relaxed);
-        self.peer.stats.last_xid.store(header.xid, Relaxed);
+        self.client.stats.last_op.store(header.op, Relaxed);
+        self.client.stats.last_xid.store(header.xid, Relaxed);
         let step = match OpCode::from_code(header.op) {
             Some(op @ (OpCode::Auth | OpCode::Sasl)) => {
                 if !self.authentication.answer(header.xid, op, input.rest(), outbox) {
@@ -171,16 +175,16 @@ impl Pipeline {
                 | OpCode::CreateSession,
             ) => {
                 self.no_more = true;
-                Step::Look(Look::Unknown)
+                Step::Ready(StateAnswer::Unknown)
             }
             Some(op) => match Request::decode(op, input.rest()) {
                 Ok(request) => self.begin(request),
-                Err(_) => Step::Look(Look::Refuse(ErrorCode::MarshallingError)),
+                Err(_) => Step::Ready(StateAnswer::Refuse(ErrorCode::MarshallingError)),
             },
         };
-        self.peer.shared.counters.begin(bytes);
+        self.client.shared.counters.begin(bytes);
         self.queue_bytes += bytes;
-        if matches!(step, Step::Look(_) | Step::Confirming(..) | Step::Reconfiguring(_)) {
+        if matches!(step, Step::Ready(_) | Step::Confirming(..) | Step::Reconfiguring(_)) {
             self.looks += 1;
         }
         // A ping is answered with its own number, whatever it was sent with.
@@ -188,12 +192,12 @@ impl Pipeline {
         let kept = bytes + step.kept();
         self.queue_kept += kept;
         self.queue.push_back(Entry { xid, op: header.op, bytes, kept, since: now, step });
-        self.peer.stats.outstanding.store(self.queue.len(), Relaxed);
+        self.client.stats.outstanding.store(self.queue.len(), Relaxed);
     }
 
     /// A sign of life of the session.
     pub(super) fn touch(&self, now: Duration) {
-        let shared = &self.peer.shared;
+        let shared = &self.client.shared;
         if self.owner.local {
             shared.local_sessions.touch(self.owner.session, now);
         } else {
@@ -203,30 +207,30 @@ impl Pipeline {
 
     fn begin(&mut self, request: Request) -> Step {
         if let Err(error) = self.permit(&request) {
-            return Step::Look(Look::Refuse(error));
+            return Step::Ready(StateAnswer::Refuse(error));
         }
         match request {
             Request::CloseSession if self.owner.local => {
                 self.no_more = true;
-                Step::Look(Look::CloseHere)
+                Step::Ready(StateAnswer::CloseHere)
             }
-            Request::Sync { path } => self.confirm(Look::Synced(path)),
+            Request::Sync { path } => self.confirm(StateAnswer::Synced(path)),
             request @ Request::Reconfig { .. } => {
                 let token = self.fresh_token();
-                reconfig::begin(&self.peer, self.owner, request, token);
+                reconfig::begin(&self.client, self.owner, request, token);
                 Step::Reconfiguring(token)
             }
             request => {
                 if request == Request::CloseSession {
                     self.no_more = true;
                 }
-                let identities = self.peer.inbox.identities();
+                let identities = self.client.inbox.identities();
                 match plan(request, self.owner, Introduction::carried(self.owner, &identities)) {
                     Plan::Read(request) if self.must_be_fresh(&request) => {
-                        self.confirm(Look::Read(request))
+                        self.confirm(StateAnswer::Read(request))
                     }
-                    Plan::Read(request) => Step::Look(Look::Read(request)),
-                    Plan::Refuse(error) => Step::Look(Look::Refuse(error)),
+                    Plan::Read(request) => Step::Ready(StateAnswer::Read(request)),
+                    Plan::Refuse(error) => Step::Ready(StateAnswer::Refuse(error)),
                     Plan::Write(command, shape) if self.looks > 0 => {
                         Step::Held(Box::new(command), shape)
                     }
@@ -238,11 +242,11 @@ impl Pipeline {
 
     /// Refuses what this member, or this session, cannot do.
     fn permit(&mut self, request: &Request) -> Result<(), ErrorCode> {
-        if self.standing == Standing::ReadOnly && needs_a_leader(request) {
+        if self.service_mode == ServiceMode::ReadOnly && needs_a_leader(request) {
             return Err(ErrorCode::NotReadOnly);
         }
         if self.owner.local && makes_ephemerals(request) {
-            if !self.peer.shared.node.settings().zk.local_sessions_upgrade {
+            if !self.client.shared.node.settings().zk.local_sessions_upgrade {
                 return Err(ErrorCode::EphemeralOnLocalSession);
             }
             self.upgrade_session();
@@ -253,7 +257,7 @@ impl Pipeline {
     /// Makes the session known to the cluster, under its id, before whatever
     /// is submitted from now on.
     fn upgrade_session(&mut self) {
-        let shared = &Arc::clone(&self.peer).shared;
+        let shared = &Arc::clone(&self.client).shared;
         let Owner { session, attachment, .. } = self.owner;
         let Some(Claim { password, timeout_ms, .. }) = shared.local_sessions.propose(self.owner)
         else {
@@ -271,7 +275,7 @@ impl Pipeline {
     fn upgraded(&mut self, applied: &Applied) {
         self.upgrade = None;
         match applied.result {
-            Ok(_) => drop(self.peer.shared.local_sessions.close(self.owner.session)),
+            Ok(_) => drop(self.client.shared.local_sessions.close(self.owner.session)),
             Err(_) => self.end = Some(End::Now),
         }
     }
@@ -282,35 +286,35 @@ impl Pipeline {
         }
         let token = self.fresh_token();
         self.closing_session |= matches!(command, Command::Session(_));
-        self.peer.shared.node.submit(command, Arc::clone(&self.replies), token);
+        self.client.shared.node.submit(command, Arc::clone(&self.replies), token);
         Step::Submitted(token, shape)
     }
 
     /// Tells the cluster who asks, before what it has to know that for. If it
     /// is refused, so is what comes behind it.
     fn introduce(&mut self) {
-        let identities = self.peer.inbox.identities();
+        let identities = self.client.inbox.identities();
         if let Some(command) = self.introduction.due(self.owner, &identities) {
             let token = self.fresh_token();
             let replies = Arc::clone(&self.replies);
-            self.peer.shared.node.submit(Command::Session(command), replies, token);
+            self.client.shared.node.submit(Command::Session(command), replies, token);
         }
     }
 
     fn must_be_fresh(&self, request: &Request) -> bool {
-        self.standing == Standing::ReadWrite
-            && self.peer.shared.node.settings().zk.linearizable_reads
+        self.service_mode == ServiceMode::ReadWrite
+            && self.client.shared.node.settings().zk.linearizable_reads
             && tells_state(request)
     }
 
     /// Asked for with the next advance, together with what else comes until then.
-    fn confirm(&mut self, look: Look) -> Step {
+    fn confirm(&mut self, awaited: StateAnswer) -> Step {
         let token = match self.unconfirmed {
             Some(token) => token,
             None => self.fresh_token(),
         };
         self.unconfirmed = Some(token);
-        Step::Confirming(token, look)
+        Step::Confirming(token, awaited)
     }
 
     fn fresh_token(&mut self) -> u64 {
@@ -323,25 +327,26 @@ impl Pipeline {
         self.end.is_none()
             && !self.unbacked
             && outbox.is_roomy()
-            && matches!(self.queue.front(), Some(Entry { step: Step::Look(_), .. }))
+            && matches!(self.queue.front(), Some(Entry { step: Step::Ready(_), .. }))
     }
 
     /// Answers everything that can be answered.
     pub(super) fn advance(&mut self, now: Duration, outbox: &mut Outbox) {
         if let Some(token) = self.unconfirmed.take() {
-            confirmations::ask(&self.peer, token);
+            confirmations::ask(&self.client, token);
         }
         self.drain(now, outbox);
         self.unbacked = false;
         while self.end.is_none() {
             match self.queue.front().map(|entry| &entry.step) {
                 Some(Step::Applied(..)) => self.answer_writes(now, outbox),
-                Some(Step::Look(_)) if outbox.is_roomy() => {
-                    self.unbacked = !self.peer.shared.may_look(self.owner, self.standing, now);
+                Some(Step::Ready(_)) if outbox.is_roomy() => {
+                    self.unbacked =
+                        !self.client.shared.may_answer(self.owner, self.service_mode, now);
                     if self.unbacked {
                         break;
                     }
-                    let whole = self.look(now, outbox);
+                    let whole = self.answer_ready(now, outbox);
                     self.release();
                     // Others have their turn first.
                     if !whole {
@@ -351,8 +356,8 @@ impl Pipeline {
                 _ => break,
             }
         }
-        if outbox.len() > self.peer.shared.limits.zk_outbox_bytes_max {
-            tracing::info!(peer = %self.peer.address, "a slow client lost its connection");
+        if outbox.len() > self.client.shared.limits.zk_outbox_bytes_max {
+            tracing::info!(client = %self.client.address, "a slow client lost its connection");
             self.end = Some(End::Now);
         }
     }
@@ -362,7 +367,7 @@ impl Pipeline {
     fn drain(&mut self, now: Duration, outbox: &mut Outbox) {
         let mut items = std::mem::take(&mut self.drained);
         let mut fired = false;
-        if !self.peer.inbox.drain(&mut items) {
+        if !self.client.inbox.drain(&mut items) {
             self.end = Some(End::Now);
         }
         for item in items.drain(..) {
@@ -410,7 +415,7 @@ impl Pipeline {
         self.drained = items;
         // Where few are kept, that some are used up is found out with the next.
         if fired && self.watch_bytes > WATCH_BYTES_RECOUNTED {
-            let Peer { shared, id, .. } = &*self.peer;
+            let ClientConnection { shared, id, .. } = &*self.client;
             self.watch_bytes = shared.node.znode_watches().watched_by(*id).bytes;
         }
     }
@@ -430,7 +435,7 @@ impl Pipeline {
     fn answer_write(&mut self, now: Duration, outbox: &mut Outbox) {
         let Some(entry) = self.pop(now) else { return };
         if matches!(entry.step, Step::Denied) {
-            let zxid = self.peer.stats.last_zxid.load(Relaxed);
+            let zxid = self.client.stats.last_zxid.load(Relaxed);
             outbox.reply(entry.xid, zxid, |_| Err(ErrorCode::NotReadOnly));
         }
         let Step::Applied(applied, shape) = &entry.step else { return };
@@ -439,14 +444,14 @@ impl Pipeline {
         } else if entry.op == OpCode::CloseSession.code() {
             self.end = Some(End::AfterReplies);
         }
-        self.peer.stats.last_zxid.store(applied.revision.zxid(), Relaxed);
+        self.client.stats.last_zxid.store(applied.revision.zxid(), Relaxed);
     }
 
     /// Answers the run of reads at the front, all at one revision. False if it
     /// took so long that the rest has to wait.
-    fn look(&mut self, now: Duration, outbox: &mut Outbox) -> bool {
-        let peer = Arc::clone(&self.peer);
-        peer.shared.node.read(|state| {
+    fn answer_ready(&mut self, now: Duration, outbox: &mut Outbox) -> bool {
+        let client = Arc::clone(&self.client);
+        client.shared.node.read(|state| {
             // Events up to this revision are all there now, and they go first.
             self.drain(now, outbox);
             self.look_at(state, now, outbox)
@@ -454,14 +459,14 @@ impl Pipeline {
     }
 
     fn look_at(&mut self, state: &StateMachine, now: Duration, outbox: &mut Outbox) -> bool {
-        let peer = Arc::clone(&self.peer);
+        let client = Arc::clone(&self.client);
         let sink = Arc::clone(&self.sink);
-        let identities = peer.inbox.identities();
-        let limit = peer.shared.limits.zk_watches_max;
-        let total_max = peer.shared.limits.zk_watches_total_max;
+        let identities = client.inbox.identities();
+        let limit = client.shared.limits.zk_watches_max;
+        let total_max = client.shared.limits.zk_watches_total_max;
         let watches = Registrar::new(
-            peer.shared.node.znode_watches(),
-            peer.id,
+            client.shared.node.znode_watches(),
+            client.id,
             &sink,
             limit,
             total_max,
@@ -472,37 +477,37 @@ impl Pipeline {
             identities: &identities,
             owner: self.owner,
             watches: &watches,
-            reply_bytes_max: peer.shared.limits.zk_reply_bytes(),
+            reply_bytes_max: client.shared.limits.zk_reply_bytes(),
         };
         let zxid = state.revision().zxid();
-        let clock = peer.shared.node.clock();
+        let clock = client.shared.node.clock();
         let until = clock.monotonic() + LOOK_MAX;
         let mut whole = true;
         while whole && self.can_answer(outbox) {
-            let Some(Entry { xid, step: Step::Look(look), .. }) = self.pop(now) else { break };
+            let Some(Entry { xid, step: Step::Ready(answer), .. }) = self.pop(now) else { break };
             self.looks -= 1;
-            match look {
-                Look::Read(request) => reader.answer(xid, &request, outbox),
-                Look::Synced(path) => outbox.reply(xid, zxid, |out| {
+            match answer {
+                StateAnswer::Read(request) => reader.answer(xid, &request, outbox),
+                StateAnswer::Synced(path) => outbox.reply(xid, zxid, |out| {
                     jute::put_nullable_text(out, path.as_deref());
                     Ok(())
                 }),
-                Look::Reconfigured(outcome) => {
+                StateAnswer::Reconfigured(outcome) => {
                     if !reconfig::answer(outbox, xid, zxid, &outcome) {
                         self.end = Some(End::Now);
                     }
                 }
-                Look::Refuse(error) => outbox.reply(xid, zxid, |_| Err(error)),
-                Look::CloseHere => {
+                StateAnswer::Refuse(error) => outbox.reply(xid, zxid, |_| Err(error)),
+                StateAnswer::CloseHere => {
                     // A visitor's session is the cluster's, which cannot be reached.
-                    let closed = peer.shared.local_sessions.close(self.owner.session);
+                    let closed = client.shared.local_sessions.close(self.owner.session);
                     outbox.reply(xid, zxid, |_| match closed {
                         Some(LocalKind::Visiting) => Err(ErrorCode::NotReadOnly),
                         _ => Ok(()),
                     });
                     self.end = Some(End::AfterReplies);
                 }
-                Look::Unknown => {
+                StateAnswer::Unknown => {
                     outbox.reply(xid, -1, |_| Err(ErrorCode::Unimplemented));
                     self.end = Some(End::AfterReplies);
                 }
@@ -513,7 +518,7 @@ impl Pipeline {
             whole = clock.monotonic() < until;
         }
         self.watch_bytes = watches.bytes();
-        peer.stats.last_zxid.store(zxid, Relaxed);
+        client.stats.last_zxid.store(zxid, Relaxed);
         whole
     }
 
@@ -522,14 +527,15 @@ impl Pipeline {
         for index in 0..self.queue.len() {
             if matches!(
                 self.queue[index].step,
-                Step::Look(_) | Step::Confirming(..) | Step::Reconfiguring(_)
+                Step::Ready(_) | Step::Confirming(..) | Step::Reconfiguring(_)
             ) {
                 return;
             }
             if !matches!(self.queue[index].step, Step::Held(..)) {
                 continue;
             }
-            let step = std::mem::replace(&mut self.queue[index].step, Step::Look(Look::Unknown));
+            let step =
+                std::mem::replace(&mut self.queue[index].step, Step::Ready(StateAnswer::Unknown));
             self.queue[index].step = match step {
                 Step::Held(command, shape) => self.submit(*command, shape),
                 other => other,
@@ -542,7 +548,7 @@ impl Pipeline {
         self.queue_bytes -= entry.bytes;
         self.queue_kept -= entry.kept;
         let taken = now.saturating_sub(entry.since);
-        let Peer { shared, stats, .. } = &*self.peer;
+        let ClientConnection { shared, stats, .. } = &*self.client;
         shared.counters.end(entry.bytes);
         shared.counters.latency.record(taken);
         match entry.step {
@@ -561,7 +567,7 @@ impl Pipeline {
 impl Drop for Pipeline {
     fn drop(&mut self) {
         for entry in &self.queue {
-            self.peer.shared.counters.end(entry.bytes);
+            self.client.shared.counters.end(entry.bytes);
         }
     }
 }

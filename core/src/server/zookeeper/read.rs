@@ -11,7 +11,7 @@ use coord_wire::zookeeper::{ErrorCode, Extension, OpCode, Request, multi, record
 use super::extension::Served;
 use super::identity;
 use super::outbox::Outbox;
-use super::room::{Room, Work};
+use super::reply_limit::{ReplyLimit, Work};
 use super::translate::Owner;
 use super::watch::Registrar;
 use crate::node::WatchKind;
@@ -50,16 +50,16 @@ impl Reader<'_> {
     }
 
     fn put_body(&self, request: &Request, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
-        let room = Room::behind_header(out, self.reply_bytes_max);
+        let limit = ReplyLimit::behind_header(out, self.reply_bytes_max);
         let work = &Work::default();
         match request {
             Request::Exists(read) => self.put_exists(read, out)?,
-            Request::GetData(read) => self.put_data(read, room, out)?,
+            Request::GetData(read) => self.put_data(read, limit, out)?,
             Request::GetChildren(read) => {
-                self.put_children(read, 0, room, work, out)?;
+                self.put_children(read, 0, limit, work, out)?;
             }
             Request::GetChildren2(read) => {
-                let znode = self.put_children(read, STAT_BYTES, room, work, out)?;
+                let znode = self.put_children(read, STAT_BYTES, limit, work, out)?;
                 record::put_stat(out, &znode.stat());
             }
             Request::GetAcl { path } => self.put_acl(path, out)?,
@@ -69,10 +69,10 @@ impl Reader<'_> {
                 put_int(out, i32::try_from(number).unwrap_or(i32::MAX));
             }
             Request::GetEphemerals { prefix } => {
-                self.put_ephemerals(prefix.as_deref(), room, out)?
+                self.put_ephemerals(prefix.as_deref(), limit, out)?
             }
             Request::WhoAmI => self.put_identities(out),
-            Request::MultiRead(requests) => self.put_multi_read(requests, room, work, out)?,
+            Request::MultiRead(requests) => self.put_multi_read(requests, limit, work, out)?,
             Request::AddWatch { path, mode } => {
                 let kind = match mode {
                     0 => WatchKind::Persistent,
@@ -85,7 +85,7 @@ impl Reader<'_> {
             Request::CheckWatches { path, kind } => self.watches.check(path, *kind)?,
             Request::RemoveWatches { path, kind } => self.watches.remove(path, *kind)?,
             Request::Extension(Extension::FilteredList { path, watch, filter }) => {
-                self.put_filtered_list(path, *watch, *filter, room, work, out)?;
+                self.put_filtered_list(path, *watch, *filter, limit, work, out)?;
             }
             Request::Extension(Extension::GetHash { path, reach }) => {
                 self.put_hash(path, *reach, out)?;
@@ -129,7 +129,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn put_data(&self, read: &Read, room: Room, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    fn put_data(&self, read: &Read, limit: ReplyLimit, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
         let (data, stat) = match self.readable(&read.path) {
             Ok(znode) => (znode.data().map(|data| &data[..]), znode.stat()),
             Err(error) => {
@@ -137,7 +137,7 @@ impl Reader<'_> {
                 (Some(served.data()), served.stat())
             }
         };
-        room.hold(out, LENGTH_BYTES + data.map_or(0, <[u8]>::len) + STAT_BYTES)?;
+        limit.hold(out, LENGTH_BYTES + data.map_or(0, <[u8]>::len) + STAT_BYTES)?;
         if read.watch {
             self.watches.add(&read.path, WatchKind::Data);
         }
@@ -151,12 +151,12 @@ impl Reader<'_> {
         &self,
         read: &Read,
         behind: usize,
-        room: Room,
+        limit: ReplyLimit,
         work: &Work,
         out: &mut Vec<u8>,
     ) -> Result<Znode<'_>, ErrorCode> {
         let znode = self.readable(&read.path)?;
-        room.less(behind).hold_texts(out, work.counted(znode.children()))?;
+        limit.less(behind).hold_texts(out, work.counted(znode.children()))?;
         if read.watch {
             self.watches.add(&read.path, WatchKind::Child);
         }
@@ -188,7 +188,7 @@ impl Reader<'_> {
     fn put_ephemerals(
         &self,
         prefix: Option<&str>,
-        room: Room,
+        limit: ReplyLimit,
         out: &mut Vec<u8>,
     ) -> Result<(), ErrorCode> {
         let prefix = prefix.filter(|prefix| !prefix.trim().is_empty()).unwrap_or("/");
@@ -199,7 +199,7 @@ impl Reader<'_> {
             .flatten()
             .filter(|path| path.starts_with(prefix))
             .collect();
-        room.hold_texts(out, paths.iter())?;
+        limit.hold_texts(out, paths.iter())?;
         put_texts(out, paths);
         Ok(())
     }
@@ -218,16 +218,16 @@ impl Reader<'_> {
     fn put_multi_read(
         &self,
         requests: &[Request],
-        room: Room,
+        limit: ReplyLimit,
         work: &Work,
         out: &mut Vec<u8>,
     ) -> Result<(), ErrorCode> {
         let mut errors = requests.len() * ERROR_BYTES + END_BYTES;
-        room.hold(out, errors)?;
+        limit.hold(out, errors)?;
         for request in requests {
             let start = out.len();
             errors -= ERROR_BYTES;
-            let room = room.less(errors);
+            let limit = limit.less(errors);
             multi::put_result_header(
                 out,
                 match request.op() {
@@ -236,22 +236,22 @@ impl Reader<'_> {
                 },
             );
             let put = match request {
-                Request::GetData(read) => self.put_data(&unwatched(read), room, out),
+                Request::GetData(read) => self.put_data(&unwatched(read), limit, out),
                 Request::GetChildren(read) => work.go_on().and_then(|()| {
-                    self.put_children(&unwatched(read), 0, room, work, out).map(|_| ())
+                    self.put_children(&unwatched(read), 0, limit, work, out).map(|_| ())
                 }),
-                Request::Exists(read) => {
-                    room.hold(out, STAT_BYTES).and_then(|()| self.put_exists(&unwatched(read), out))
-                }
+                Request::Exists(read) => limit
+                    .hold(out, STAT_BYTES)
+                    .and_then(|()| self.put_exists(&unwatched(read), out)),
                 Request::GetChildren2(read) => {
                     let znode = work.go_on().and_then(|()| {
-                        self.put_children(&unwatched(read), STAT_BYTES, room, work, out)
+                        self.put_children(&unwatched(read), STAT_BYTES, limit, work, out)
                     });
                     znode.map(|znode| record::put_stat(out, &znode.stat()))
                 }
                 Request::Extension(Extension::FilteredList { path, filter, .. }) => work
                     .go_on()
-                    .and_then(|()| self.put_filtered_list(path, false, *filter, room, work, out)),
+                    .and_then(|()| self.put_filtered_list(path, false, *filter, limit, work, out)),
                 _ => Err(ErrorCode::MarshallingError),
             };
             if let Err(error) = put {

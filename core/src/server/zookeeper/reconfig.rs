@@ -6,7 +6,7 @@ use std::sync::Arc;
 use coord_state::znode::Caller;
 use coord_wire::zookeeper::{ErrorCode, Request, Text, jute, record};
 
-use super::connection::Peer;
+use super::connection::ClientConnection;
 use super::outbox::Outbox;
 use super::translate::Owner;
 use crate::error::Error;
@@ -16,24 +16,24 @@ use crate::node::{ChangeRefusal, ChangedConfig, MembershipChange};
 pub(super) type Outcome = Result<Result<ChangedConfig, ChangeRefusal>, Error>;
 
 /// Asks the node; the outcome comes to the inbox under `token`.
-pub(super) fn begin(peer: &Arc<Peer>, owner: Owner, request: Request, token: u64) {
+pub(super) fn begin(client: &Arc<ClientConnection>, owner: Owner, request: Request, token: u64) {
     let Request::Reconfig { joining, leaving, new_members, based_on } = request else { return };
     let text = |text: Option<Text>| text.map(|text| text.to_string());
     let caller = Caller {
         // One that only this member knows cannot be looked up elsewhere.
         session: (!owner.local).then_some((owner.session, owner.attachment)),
-        identities: (&*peer.inbox.identities()).into(),
+        identities: (&*client.inbox.identities()).into(),
     };
     let (joining, leaving, members) = (text(joining), text(leaving), text(new_members));
     let change = MembershipChange { caller, joining, leaving, members, based_on };
-    let peer = Arc::clone(peer);
+    let client = Arc::clone(client);
     tokio::spawn(async move {
-        let outcome = peer.shared.node.change_membership(change).await;
+        let outcome = client.shared.node.change_membership(change).await;
         if let Err(error) = &outcome {
             // The client sees its connection end, as with ZooKeeper, and nothing else.
             tracing::warn!(%error, "nobody knows what became of a reconfig");
         }
-        peer.inbox.reconfigured(token, outcome);
+        client.inbox.reconfigured(token, outcome);
     });
 }
 

@@ -40,11 +40,11 @@ pub(super) enum Step {
     /// Not taken by this member now; its turn to be answered has not come.
     Denied,
     /// Waits for this member to catch up with the leader.
-    Confirming(u64, Look),
+    Confirming(u64, StateAnswer),
     /// Waits for a change of the members.
     Reconfiguring(u64),
     /// Ready to be answered from the state as it is then.
-    Look(Look),
+    Ready(StateAnswer),
 }
 
 impl Step {
@@ -52,8 +52,8 @@ impl Step {
     pub(super) fn kept(&self) -> usize {
         match self {
             Self::Held(_, Shape::Multi(ops)) => ops.len() * size_of::<MultiOp>(),
-            Self::Confirming(_, Look::Read(Request::MultiRead(reads)))
-            | Self::Look(Look::Read(Request::MultiRead(reads))) => {
+            Self::Confirming(_, StateAnswer::Read(Request::MultiRead(reads)))
+            | Self::Ready(StateAnswer::Read(Request::MultiRead(reads))) => {
                 reads.len() * size_of::<Request>()
             }
             _ => 0,
@@ -62,7 +62,7 @@ impl Step {
 }
 
 /// What is answered from the state as it is at its turn.
-pub(super) enum Look {
+pub(super) enum StateAnswer {
     Read(Request),
     Synced(Option<Text>),
     Reconfigured(Box<Result<ChangedConfig, ChangeRefusal>>),

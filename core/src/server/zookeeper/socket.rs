@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 
-use super::connection::Peer;
+use super::connection::ClientConnection;
 use super::outbox::Outbox;
 use crate::tls::Stream;
 
@@ -31,18 +31,18 @@ pub(super) struct Socket {
     /// Whether something written may not have left.
     unflushed: bool,
     /// Whose counters what is received goes to.
-    peer: Arc<Peer>,
+    client: Arc<ClientConnection>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream, peer: Arc<Peer>) -> Self {
+    pub(super) fn new(stream: Stream, client: Arc<ClientConnection>) -> Self {
         Self {
             stream,
             received: BytesMut::new(),
             receive_bytes: SMALL,
             heard: false,
             unflushed: false,
-            peer,
+            client,
         }
     }
 
@@ -100,15 +100,15 @@ impl Socket {
             if self.received.is_empty() {
                 self.received = BytesMut::new();
             }
-            let mut room = [MaybeUninit::uninit(); SMALL];
-            let mut buffer = ReadBuf::uninit(&mut room);
+            let mut limit = [MaybeUninit::uninit(); SMALL];
+            let mut buffer = ReadBuf::uninit(&mut limit);
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
             self.received.extend_from_slice(buffer.filled());
             buffer.filled().len()
         };
         if bytes > 0 {
             self.heard = true;
-            self.peer.shared.counters.bytes_received.fetch_add(bytes as u64, Relaxed);
+            self.client.shared.counters.bytes_received.fetch_add(bytes as u64, Relaxed);
             // A full buffer says that there is more: take more at a time.
             let next = if bytes >= self.receive_bytes { bytes * 2 } else { bytes };
             self.receive_bytes = next.clamp(SMALL, RECEIVE_BYTES_MAX);

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::four_letter::Lines;
-use super::listener::Shared;
+use super::listener::ServerContext;
 use crate::node::ConnectionId;
 
 /// How many.
-pub(super) fn count(text: &mut Lines, shared: &Shared) {
+pub(super) fn count(text: &mut Lines, shared: &ServerContext) {
     let watches = shared.node.znode_watches().data_summary();
     let (connections, paths) = (watches.connections, watches.paths);
     text.line(format_args!("{connections} connections watching {paths} paths"));
@@ -30,7 +30,7 @@ pub(super) trait Taker {
 }
 
 /// The paths of every session.
-pub(super) async fn by_session(shared: &Shared, taker: &mut impl Taker) -> io::Result<()> {
+pub(super) async fn by_session(shared: &ServerContext, taker: &mut impl Taker) -> io::Result<()> {
     // One at a time: of millions, pointers alone take much.
     let _turn = shared.watch_listing.lock().await;
     let mut paths_of: BTreeMap<i64, Vec<Arc<str>>> = BTreeMap::new();
@@ -60,7 +60,7 @@ pub(super) async fn by_session(shared: &Shared, taker: &mut impl Taker) -> io::R
 }
 
 /// The sessions of every path.
-pub(super) async fn by_path(shared: &Shared, taker: &mut impl Taker) -> io::Result<()> {
+pub(super) async fn by_path(shared: &ServerContext, taker: &mut impl Taker) -> io::Result<()> {
     let mut pieces = Pieces::new(shared);
     while let Some(mut piece) = pieces.next() {
         piece.sort_unstable();
@@ -87,7 +87,7 @@ const PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Paths and sessions for a page, in order, and whether there are more than a
 /// page shows.
-pub(super) fn some(shared: &Shared) -> (BTreeMap<Arc<str>, Vec<i64>>, bool) {
+pub(super) fn some(shared: &ServerContext) -> (BTreeMap<Arc<str>, Vec<i64>>, bool) {
     let mut found = BTreeMap::new();
     let mut bytes = 0;
     let mut pieces = Pieces::new(shared);
@@ -109,15 +109,15 @@ type Watches = Vec<(Arc<str>, Vec<i64>)>;
 
 /// The data table, piece by piece, with sessions instead of connections.
 struct Pieces<'a> {
-    shared: &'a Shared,
+    shared: &'a ServerContext,
     sessions: HashMap<ConnectionId, i64>,
     place: Option<usize>,
 }
 
 impl<'a> Pieces<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(shared: &'a ServerContext) -> Self {
         let connections = shared.connections().into_iter();
-        let sessions = connections.map(|peer| (peer.id, peer.stats.session.load(Relaxed)));
+        let sessions = connections.map(|client| (client.id, client.stats.session.load(Relaxed)));
         Self { shared, sessions: sessions.collect(), place: Some(0) }
     }
 

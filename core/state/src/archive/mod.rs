@@ -41,7 +41,7 @@ use crate::codec::{CodecError, Encode};
 use crate::digest::{Digest, Hasher, kind};
 use crate::event::Event;
 use crate::id::Revision;
-use crate::machine::{Foundation, Stamp, StateMachine};
+use crate::machine::{ClusterIdentity, Stamp, StateMachine};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
 
@@ -150,16 +150,16 @@ impl StateMachine {
         let closed = self.sessions.iter().map(|(session, _)| Event::SessionClosed { session });
         events.extend(closed);
         events.push(Event::Restored);
-        let Self { revision, time_ms, foundation, sessions, znodes, consul, .. } = archived;
+        let Self { revision, time_ms, cluster_identity, sessions, znodes, consul, .. } = archived;
         self.revision = self.revision.max(Revision(revision.0 + 1));
         self.time_ms = self.time_ms.max(time_ms);
         self.sessions = sessions;
         self.znodes = znodes;
         self.consul = consul;
         // The archived tables are hashed under their own key already.
-        let digest_key = foundation.map_or(0, |foundation| foundation.digest_key);
-        if let Some(own) = self.foundation {
-            self.foundation = Some(Foundation { digest_key, ..own });
+        let digest_key = cluster_identity.map_or(0, |cluster_identity| cluster_identity.digest_key);
+        if let Some(own) = self.cluster_identity {
+            self.cluster_identity = Some(ClusterIdentity { digest_key, ..own });
         }
         self.archives.restored_at = self.revision;
         self.sessions.end_all(self.revision, &mut self.znodes);

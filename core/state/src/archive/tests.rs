@@ -15,8 +15,8 @@ const ID: ArchiveId = ArchiveId(7);
 
 fn found(digest_key: u64) -> StateMachine {
     let mut machine = StateMachine::new();
-    let foundation = Foundation { cluster: u128::from(digest_key), digest_key };
-    machine.apply(1, Command::Found(foundation)).result.unwrap();
+    let cluster_identity = ClusterIdentity { cluster: u128::from(digest_key), digest_key };
+    machine.apply(1, Command::InitCluster(cluster_identity)).result.unwrap();
     machine
 }
 
@@ -188,7 +188,7 @@ fn the_cluster_stays_itself() {
     machine.apply_batch(batch);
     stage(&mut machine, &archived()).unwrap();
     step(&mut machine, ArchiveCommand::Activate { archive: ID }).result.unwrap();
-    assert_eq!(machine.foundation(), Some(Foundation { cluster: 9, digest_key: 5 }));
+    assert_eq!(machine.cluster_identity(), Some(ClusterIdentity { cluster: 9, digest_key: 5 }));
     assert_eq!(machine.origin(crate::MemberId(3)).map(|origin| origin.sequence), Some(1));
 }
 

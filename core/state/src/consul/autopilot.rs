@@ -76,7 +76,7 @@ impl Default for Autopilot {
 impl Autopilot {
     pub(super) fn put(&mut self, ledger: &mut Ledger, new: Self) {
         let old = core::mem::replace(self, new.clone());
-        ledger.swap_marks(tag::AUTOPILOT, old.clone(), new);
+        ledger.swap_indexes(tag::AUTOPILOT, old.clone(), new);
         ledger.remember(|| Undo::Autopilot(Box::new(old)));
     }
 }

@@ -63,18 +63,18 @@ impl crate::codec::Decode for Coordinate {
 
 /// Indexes of the table as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct CoordinateMarks {
+pub(super) struct CoordinateIndexes {
     /// Last change of any coordinate.
     pub(super) index: u64,
 }
 
-crate::record!(CoordinateMarks { index });
+crate::record!(CoordinateIndexes { index });
 
 /// All coordinates.
 #[derive(Debug, Default)]
 pub struct Coordinates {
     by_node: BTreeMap<Box<str>, NodeCoordinate>,
-    marks: CoordinateMarks,
+    indexes: CoordinateIndexes,
 }
 
 impl Coordinates {
@@ -90,11 +90,11 @@ impl Coordinates {
 
     /// Last change of the table.
     pub fn index(&self) -> u64 {
-        self.marks.index
+        self.indexes.index
     }
 
-    pub(super) fn marks(&self) -> CoordinateMarks {
-        self.marks
+    pub(super) fn indexes(&self) -> CoordinateIndexes {
+        self.indexes
     }
 
     /// Names in lower case.
@@ -107,9 +107,9 @@ impl Coordinates {
         ledger.remember(|| Undo::Coordinate(name.into(), old.map(Box::new)));
     }
 
-    pub(super) fn put_marks(&mut self, ledger: &mut Ledger, marks: CoordinateMarks) {
-        let old = core::mem::replace(&mut self.marks, marks);
-        ledger.swap_marks(tag::COORDINATE_MARKS, old, marks);
-        ledger.remember(|| Undo::CoordinateMarks(old));
+    pub(super) fn put_indexes(&mut self, ledger: &mut Ledger, indexes: CoordinateIndexes) {
+        let old = core::mem::replace(&mut self.indexes, indexes);
+        ledger.swap_indexes(tag::COORDINATE_INDEXES, old, indexes);
+        ledger.remember(|| Undo::CoordinateIndexes(old));
     }
 }

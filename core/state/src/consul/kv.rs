@@ -30,14 +30,14 @@ crate::record!(KvEntry { value, flags, lock_index, session, create_index, modify
 
 /// Indexes of the table as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct KvMarks {
+pub(super) struct KvIndexes {
     /// Last change of any key.
     pub(super) index: u64,
     /// No prefix read reports less.
     pub(super) floor: u64,
 }
 
-crate::record!(KvMarks { index, floor });
+crate::record!(KvIndexes { index, floor });
 
 /// The key-value store.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ pub struct Kv {
     tombstones: Tombstones,
     lock_delays: BTreeMap<Bytes, u64>,
     lock_delays_by_end: BTreeSet<(u64, Bytes)>,
-    marks: KvMarks,
+    indexes: KvIndexes,
 }
 
 impl Kv {
@@ -66,7 +66,7 @@ impl Kv {
     /// The index of a read of one key: the entry's own, or the table's if
     /// there is none, for any later entry will have a larger one.
     pub fn key_index(&self, key: &[u8]) -> u64 {
-        self.get(key).map_or(self.marks.index, |entry| entry.modify_index)
+        self.get(key).map_or(self.indexes.index, |entry| entry.modify_index)
     }
 
     /// The index of a read of a prefix: the largest under it, deletions
@@ -74,17 +74,17 @@ impl Kv {
     /// Never goes backwards for the same prefix.
     pub fn prefix_index(&self, prefix: &[u8]) -> u64 {
         if prefix.is_empty() {
-            return self.marks.index;
+            return self.indexes.index;
         }
         let entries = self.range(prefix).map(|(_, entry)| entry.modify_index);
         let tombstones = self.tombstones.range(prefix).map(|(_, revision)| revision);
         let largest = entries.chain(tombstones).max();
-        largest.map_or(self.marks.index, |largest| largest.max(self.marks.floor))
+        largest.map_or(self.indexes.index, |largest| largest.max(self.indexes.floor))
     }
 
     /// Last change of any key.
     pub fn index(&self) -> u64 {
-        self.marks.index
+        self.indexes.index
     }
 
     /// Until when (leader's time, ms) the key cannot be locked, if it cannot.
@@ -107,8 +107,8 @@ impl Kv {
         self.entries.is_empty()
     }
 
-    pub(super) fn marks(&self) -> KvMarks {
-        self.marks
+    pub(super) fn indexes(&self) -> KvIndexes {
+        self.indexes
     }
 
     pub(super) fn tombstones(&self) -> &Tombstones {
@@ -185,10 +185,10 @@ impl Kv {
         ledger.remember(|| Undo::LockDelay(key.clone(), old));
     }
 
-    pub(super) fn put_marks(&mut self, ledger: &mut Ledger, marks: KvMarks) {
-        let old = core::mem::replace(&mut self.marks, marks);
-        ledger.swap_marks(tag::KV_MARKS, old, marks);
-        ledger.remember(|| Undo::KvMarks(old));
+    pub(super) fn put_indexes(&mut self, ledger: &mut Ledger, indexes: KvIndexes) {
+        let old = core::mem::replace(&mut self.indexes, indexes);
+        ledger.swap_indexes(tag::KV_INDEXES, old, indexes);
+        ledger.remember(|| Undo::KvIndexes(old));
     }
 
     /// Whether what is derived from the entries is what it would be anew.

@@ -17,12 +17,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::codec::Encode;
-use crate::consul::catalog::{CatalogMarks, GraphMarks, NodeRecord};
-use crate::consul::coordinate::CoordinateMarks;
-use crate::consul::kv::KvMarks;
-use crate::consul::mesh::MeshMarks;
-use crate::consul::query::QueryMarks;
-use crate::consul::session::SessionMarks;
+use crate::consul::catalog::{CatalogIndexes, GraphIndex, NodeRecord};
+use crate::consul::coordinate::CoordinateIndexes;
+use crate::consul::kv::KvIndexes;
+use crate::consul::mesh::MeshIndexes;
+use crate::consul::query::QueryIndexes;
+use crate::consul::session::SessionIndexes;
 use crate::consul::{
     Autopilot, CatalogService, ConfigEntry, ConsulSession, ConsulSessionId, HealthCheck, Intention,
     IntentionId, KvEntry, NodeCoordinate, PreparedQuery, QueryId,
@@ -34,24 +34,24 @@ pub(super) mod tag {
     pub(in crate::consul) const KEY: u8 = 32;
     pub(in crate::consul) const TOMBSTONE: u8 = 33;
     pub(in crate::consul) const LOCK_DELAY: u8 = 34;
-    pub(in crate::consul) const KV_MARKS: u8 = 35;
+    pub(in crate::consul) const KV_INDEXES: u8 = 35;
     pub(in crate::consul) const NODE: u8 = 36;
     pub(in crate::consul) const SERVICE: u8 = 37;
     pub(in crate::consul) const CHECK: u8 = 38;
     pub(in crate::consul) const SERVICE_INDEX: u8 = 39;
-    pub(in crate::consul) const CATALOG_MARKS: u8 = 40;
+    pub(in crate::consul) const CATALOG_INDEXES: u8 = 40;
     pub(in crate::consul) const SESSION: u8 = 41;
-    pub(in crate::consul) const SESSION_MARKS: u8 = 42;
+    pub(in crate::consul) const SESSION_INDEXES: u8 = 42;
     pub(in crate::consul) const QUERY: u8 = 43;
-    pub(in crate::consul) const QUERY_MARKS: u8 = 44;
+    pub(in crate::consul) const QUERY_INDEXES: u8 = 44;
     pub(in crate::consul) const COORDINATE: u8 = 48;
-    pub(in crate::consul) const COORDINATE_MARKS: u8 = 49;
+    pub(in crate::consul) const COORDINATE_INDEXES: u8 = 49;
     pub(in crate::consul) const AUTOPILOT: u8 = 50;
     pub(in crate::consul) const CONFIG_ENTRY: u8 = 51;
     pub(in crate::consul) const INTENTION: u8 = 52;
-    pub(in crate::consul) const MESH_MARKS: u8 = 53;
+    pub(in crate::consul) const MESH_INDEXES: u8 = 53;
     pub(in crate::consul) const DEPENDENCIES: u8 = 60;
-    pub(in crate::consul) const GRAPH_MARKS: u8 = 61;
+    pub(in crate::consul) const GRAPH_INDEXES: u8 = 61;
 }
 
 /// What one record was before it was changed.
@@ -60,23 +60,23 @@ pub(super) enum Undo {
     Key(Bytes, Option<KvEntry>),
     Tombstone(Bytes, Option<u64>),
     LockDelay(Bytes, Option<u64>),
-    KvMarks(KvMarks),
+    KvIndexes(KvIndexes),
     Node(Box<str>, Option<Box<NodeRecord>>),
     Service(Box<str>, Box<str>, Option<Arc<CatalogService>>),
     Check(Box<str>, Box<str>, Option<Arc<HealthCheck>>),
     ServiceIndex(Box<str>, Option<u64>),
-    CatalogMarks(CatalogMarks),
+    CatalogIndexes(CatalogIndexes),
     Session(ConsulSessionId, Option<Box<ConsulSession>>),
-    SessionMarks(SessionMarks),
+    SessionIndexes(SessionIndexes),
     Query(QueryId, Option<Box<PreparedQuery>>),
-    QueryMarks(QueryMarks),
+    QueryIndexes(QueryIndexes),
     Coordinate(Box<str>, Option<Box<NodeCoordinate>>),
-    CoordinateMarks(CoordinateMarks),
+    CoordinateIndexes(CoordinateIndexes),
     Autopilot(Box<Autopilot>),
-    GraphMarks(GraphMarks),
+    GraphIndex(GraphIndex),
     ConfigEntry(Box<str>, Option<Arc<ConfigEntry>>),
     Intention(IntentionId, Option<Arc<Intention>>),
-    MeshMarks(MeshMarks),
+    MeshIndexes(MeshIndexes),
 }
 
 /// The digest of all records, and how to take the latest changes back.
@@ -129,10 +129,15 @@ impl Ledger {
 
     /// As [`Self::swap`] for the one record of a table's indexes, which is not
     /// there as long as nothing ever changed.
-    pub(super) fn swap_marks<V: Encode + Default + PartialEq>(&mut self, tag: u8, old: V, new: V) {
-        for marks in [old, new] {
-            if marks != V::default() {
-                self.toggle(tag, &[0_u8; 0], &marks);
+    pub(super) fn swap_indexes<V: Encode + Default + PartialEq>(
+        &mut self,
+        tag: u8,
+        old: V,
+        new: V,
+    ) {
+        for indexes in [old, new] {
+            if indexes != V::default() {
+                self.toggle(tag, &[0_u8; 0], &indexes);
             }
         }
     }

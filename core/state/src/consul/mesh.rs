@@ -87,12 +87,12 @@ crate::record!(Intention {
 
 /// Indexes of both tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct MeshMarks {
+pub(super) struct MeshIndexes {
     pub(super) config_entries: u64,
     pub(super) intentions: u64,
 }
 
-crate::record!(MeshMarks { config_entries, intentions });
+crate::record!(MeshIndexes { config_entries, intentions });
 
 /// Config entries and intentions.
 #[derive(Debug, Default)]
@@ -102,7 +102,7 @@ pub struct Mesh {
     entry_bytes: usize,
     intentions: BTreeMap<IntentionId, Arc<Intention>>,
     pairs: BTreeMap<(Box<str>, Box<str>), IntentionId>,
-    marks: MeshMarks,
+    indexes: MeshIndexes,
 }
 
 /// Kinds have no slash in them, so this is one entry's only. In lower case.
@@ -147,7 +147,7 @@ impl Mesh {
 
     /// Last change of a config entry.
     pub fn entries_index(&self) -> u64 {
-        self.marks.config_entries
+        self.indexes.config_entries
     }
 
     /// One intention.
@@ -167,15 +167,15 @@ impl Mesh {
 
     /// Last change of an intention.
     pub fn intentions_index(&self) -> u64 {
-        self.marks.intentions
+        self.indexes.intentions
     }
 
     pub(super) fn entry_records(&self) -> impl Iterator<Item = (&str, &ConfigEntry)> {
         self.entries.iter().map(|(key, entry)| (&**key, &**entry))
     }
 
-    pub(super) fn marks(&self) -> MeshMarks {
-        self.marks
+    pub(super) fn indexes(&self) -> MeshIndexes {
+        self.indexes
     }
 
     pub(super) fn put_entry(
@@ -214,10 +214,10 @@ impl Mesh {
         ledger.remember(|| Undo::Intention(id, old));
     }
 
-    pub(super) fn put_marks(&mut self, ledger: &mut Ledger, marks: MeshMarks) {
-        let old = core::mem::replace(&mut self.marks, marks);
-        ledger.swap_marks(tag::MESH_MARKS, old, marks);
-        ledger.remember(|| Undo::MeshMarks(old));
+    pub(super) fn put_indexes(&mut self, ledger: &mut Ledger, indexes: MeshIndexes) {
+        let old = core::mem::replace(&mut self.indexes, indexes);
+        ledger.swap_indexes(tag::MESH_INDEXES, old, indexes);
+        ledger.remember(|| Undo::MeshIndexes(old));
     }
 
     /// Whether everything is found by its name and nothing else is, and sizes add up.

@@ -159,7 +159,7 @@ impl Consul {
                 Undo::Key(key, old) => kv.put(ledger, &key, old),
                 Undo::Tombstone(key, old) => kv.put_tombstone(ledger, &key, old),
                 Undo::LockDelay(key, old) => kv.put_lock_delay(ledger, &key, old),
-                Undo::KvMarks(old) => kv.put_marks(ledger, old),
+                Undo::KvIndexes(old) => kv.put_indexes(ledger, old),
                 Undo::Node(name, old) => catalog.put_node(ledger, &name, old.map(|old| *old)),
                 Undo::Service(node, id, old) => {
                     catalog.put_service(ledger, &node, &id, old);
@@ -168,20 +168,20 @@ impl Consul {
                     catalog.put_check(ledger, &node, &id, old);
                 }
                 Undo::ServiceIndex(name, old) => catalog.put_service_index(ledger, &name, old),
-                Undo::CatalogMarks(old) => catalog.put_marks(ledger, old),
+                Undo::CatalogIndexes(old) => catalog.put_indexes(ledger, old),
                 Undo::Session(id, old) => sessions.put(ledger, id, old.map(|old| *old)),
-                Undo::SessionMarks(old) => sessions.put_marks(ledger, old),
+                Undo::SessionIndexes(old) => sessions.put_indexes(ledger, old),
                 Undo::Query(id, old) => queries.put(ledger, id, old.map(|old| *old)),
-                Undo::QueryMarks(old) => queries.put_marks(ledger, old),
+                Undo::QueryIndexes(old) => queries.put_indexes(ledger, old),
                 Undo::Coordinate(name, old) => {
                     coordinates.put(ledger, &name, old.map(|old| *old));
                 }
-                Undo::CoordinateMarks(old) => coordinates.put_marks(ledger, old),
+                Undo::CoordinateIndexes(old) => coordinates.put_indexes(ledger, old),
                 Undo::Autopilot(old) => autopilot.put(ledger, *old),
-                Undo::GraphMarks(old) => catalog.put_graph_marks(ledger, old),
+                Undo::GraphIndex(old) => catalog.put_graph_index(ledger, old),
                 Undo::ConfigEntry(key, old) => mesh.put_entry(ledger, &key, old),
                 Undo::Intention(id, old) => mesh.put_intention(ledger, id, old),
-                Undo::MeshMarks(old) => mesh.put_marks(ledger, old),
+                Undo::MeshIndexes(old) => mesh.put_indexes(ledger, old),
             }
         }
     }

@@ -59,12 +59,12 @@ crate::record!(PreparedQuery {
 
 /// Indexes of the table as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct QueryMarks {
+pub(super) struct QueryIndexes {
     /// Last change of any query.
     pub(super) index: u64,
 }
 
-crate::record!(QueryMarks { index });
+crate::record!(QueryIndexes { index });
 
 /// All prepared queries.
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ pub struct PreparedQueries {
     by_id: BTreeMap<QueryId, PreparedQuery>,
     names: BTreeMap<Box<str>, QueryId>,
     templates: BTreeMap<Box<str>, QueryId>,
-    marks: QueryMarks,
+    indexes: QueryIndexes,
 }
 
 impl PreparedQueries {
@@ -100,7 +100,7 @@ impl PreparedQueries {
 
     /// Last change of the table.
     pub fn index(&self) -> u64 {
-        self.marks.index
+        self.indexes.index
     }
 
     /// The query that has a name already, if names like this one are unique.
@@ -115,8 +115,8 @@ impl PreparedQueries {
         self.by_id.values().filter(bound).map(|query| query.id)
     }
 
-    pub(super) fn marks(&self) -> QueryMarks {
-        self.marks
+    pub(super) fn indexes(&self) -> QueryIndexes {
+        self.indexes
     }
 
     pub(super) fn put(&mut self, ledger: &mut Ledger, id: QueryId, query: Option<PreparedQuery>) {
@@ -137,10 +137,10 @@ impl PreparedQueries {
         ledger.remember(|| Undo::Query(id, old.map(Box::new)));
     }
 
-    pub(super) fn put_marks(&mut self, ledger: &mut Ledger, marks: QueryMarks) {
-        let old = core::mem::replace(&mut self.marks, marks);
-        ledger.swap_marks(tag::QUERY_MARKS, old, marks);
-        ledger.remember(|| Undo::QueryMarks(old));
+    pub(super) fn put_indexes(&mut self, ledger: &mut Ledger, indexes: QueryIndexes) {
+        let old = core::mem::replace(&mut self.indexes, indexes);
+        ledger.swap_indexes(tag::QUERY_INDEXES, old, indexes);
+        ledger.remember(|| Undo::QueryIndexes(old));
     }
 
     /// Whether every query is found by its name, and nothing else is.

@@ -109,19 +109,19 @@ crate::record!(ConsulSession {
 
 /// Indexes of the table as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct SessionMarks {
+pub(super) struct SessionIndexes {
     /// Last change of any session.
     pub(super) index: u64,
 }
 
-crate::record!(SessionMarks { index });
+crate::record!(SessionIndexes { index });
 
 /// All live sessions.
 #[derive(Debug, Default)]
 pub struct ConsulSessions {
     live: BTreeMap<ConsulSessionId, ConsulSession>,
     by_node: BTreeMap<Box<str>, NodeSessions>,
-    marks: SessionMarks,
+    indexes: SessionIndexes,
 }
 
 /// The sessions on one catalog node.
@@ -192,11 +192,11 @@ impl ConsulSessions {
 
     /// Last change of the sessions table.
     pub fn index(&self) -> u64 {
-        self.marks.index
+        self.indexes.index
     }
 
-    pub(super) fn marks(&self) -> SessionMarks {
-        self.marks
+    pub(super) fn indexes(&self) -> SessionIndexes {
+        self.indexes
     }
 
     pub(super) fn put(
@@ -223,10 +223,10 @@ impl ConsulSessions {
         ledger.remember(|| Undo::Session(id, old.map(Box::new)));
     }
 
-    pub(super) fn put_marks(&mut self, ledger: &mut Ledger, marks: SessionMarks) {
-        let old = core::mem::replace(&mut self.marks, marks);
-        ledger.swap_marks(tag::SESSION_MARKS, old, marks);
-        ledger.remember(|| Undo::SessionMarks(old));
+    pub(super) fn put_indexes(&mut self, ledger: &mut Ledger, indexes: SessionIndexes) {
+        let old = core::mem::replace(&mut self.indexes, indexes);
+        ledger.swap_indexes(tag::SESSION_INDEXES, old, indexes);
+        ledger.remember(|| Undo::SessionIndexes(old));
     }
 
     /// Whether what is derived from the sessions is what it would be anew.

@@ -8,14 +8,14 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::codec::{CodecError, Decode, Encode, Input, decode_len, encode_len};
-use crate::consul::catalog::{CatalogMarks, GraphMarks, NodeRecord};
-use crate::consul::coordinate::CoordinateMarks;
-use crate::consul::kv::KvMarks;
+use crate::consul::catalog::{CatalogIndexes, GraphIndex, NodeRecord};
+use crate::consul::coordinate::CoordinateIndexes;
+use crate::consul::kv::KvIndexes;
 use crate::consul::ledger::tag;
-use crate::consul::mesh::{MeshMarks, entry_key};
+use crate::consul::mesh::{MeshIndexes, entry_key};
 use crate::consul::name::lower;
-use crate::consul::query::QueryMarks;
-use crate::consul::session::SessionMarks;
+use crate::consul::query::QueryIndexes;
+use crate::consul::session::SessionIndexes;
 use crate::consul::{
     Autopilot, CatalogService, ConfigEntry, Consul, ConsulSession, ConsulSessionId, Dependency,
     HealthCheck, Intention, IntentionId, KvEntry, NodeCoordinate, PreparedQuery, QueryId,
@@ -66,11 +66,11 @@ impl<E> Recorder<'_, E> {
         (self.sink)(tag, &self.scratch)
     }
 
-    fn marks<V: Encode + Default + PartialEq>(&mut self, tag: u8, marks: V) -> Result<(), E> {
-        if marks == V::default() {
+    fn indexes<V: Encode + Default + PartialEq>(&mut self, tag: u8, indexes: V) -> Result<(), E> {
+        if indexes == V::default() {
             return Ok(());
         }
-        self.record(tag, &[0_u8; 0], &marks)
+        self.record(tag, &[0_u8; 0], &indexes)
     }
 }
 
@@ -90,7 +90,7 @@ impl Consul {
         for (key, end) in self.kv.lock_delays() {
             recorder.record(tag::LOCK_DELAY, key, end)?;
         }
-        recorder.marks(tag::KV_MARKS, self.kv.marks())?;
+        recorder.indexes(tag::KV_INDEXES, self.kv.indexes())?;
         for (name, record) in self.catalog.node_records() {
             recorder.record(tag::NODE, name, record)?;
         }
@@ -107,28 +107,28 @@ impl Consul {
         for (name, index) in self.catalog.name_indexes() {
             recorder.record(tag::SERVICE_INDEX, name, &index)?;
         }
-        recorder.marks(tag::CATALOG_MARKS, self.catalog.marks())?;
-        recorder.marks(tag::GRAPH_MARKS, self.catalog.graph_marks())?;
+        recorder.indexes(tag::CATALOG_INDEXES, self.catalog.indexes())?;
+        recorder.indexes(tag::GRAPH_INDEXES, self.catalog.graph_row())?;
         for session in self.sessions.iter() {
             recorder.record(tag::SESSION, &session.id, session)?;
         }
-        recorder.marks(tag::SESSION_MARKS, self.sessions.marks())?;
+        recorder.indexes(tag::SESSION_INDEXES, self.sessions.indexes())?;
         for query in self.queries.iter() {
             recorder.record(tag::QUERY, &query.id, query)?;
         }
-        recorder.marks(tag::QUERY_MARKS, self.queries.marks())?;
+        recorder.indexes(tag::QUERY_INDEXES, self.queries.indexes())?;
         for at in self.coordinates.iter() {
             recorder.record(tag::COORDINATE, &*lower(&at.node), at)?;
         }
-        recorder.marks(tag::COORDINATE_MARKS, self.coordinates.marks())?;
-        recorder.marks(tag::AUTOPILOT, self.autopilot.clone())?;
+        recorder.indexes(tag::COORDINATE_INDEXES, self.coordinates.indexes())?;
+        recorder.indexes(tag::AUTOPILOT, self.autopilot.clone())?;
         for (key, entry) in self.mesh.entry_records() {
             recorder.record(tag::CONFIG_ENTRY, key, entry)?;
         }
         for intention in self.mesh.intentions() {
             recorder.record(tag::INTENTION, &intention.id, &**intention)?;
         }
-        recorder.marks(tag::MESH_MARKS, self.mesh.marks())
+        recorder.indexes(tag::MESH_INDEXES, self.mesh.indexes())
     }
 
     /// Puts one record of a snapshot in.
@@ -138,10 +138,10 @@ impl Consul {
     pub fn restore_record(&mut self, tag: u8, mut payload: Input) -> Result<(), CodecError> {
         let input = &mut payload;
         match tag {
-            tag::KEY | tag::TOMBSTONE | tag::LOCK_DELAY | tag::KV_MARKS => {
+            tag::KEY | tag::TOMBSTONE | tag::LOCK_DELAY | tag::KV_INDEXES => {
                 self.restore_kv(tag, input)?;
             }
-            tag::NODE | tag::SERVICE | tag::CHECK | tag::SERVICE_INDEX | tag::CATALOG_MARKS => {
+            tag::NODE | tag::SERVICE | tag::CHECK | tag::SERVICE_INDEX | tag::CATALOG_INDEXES => {
                 self.restore_catalog(tag, input)?
             }
             tag::SESSION => {
@@ -150,23 +150,23 @@ impl Consul {
                 require(session.id == id, "session id")?;
                 self.sessions.put(&mut self.ledger, id, Some(session));
             }
-            tag::SESSION_MARKS => {
-                self.sessions.put_marks(&mut self.ledger, SessionMarks::decode(input)?);
+            tag::SESSION_INDEXES => {
+                self.sessions.put_indexes(&mut self.ledger, SessionIndexes::decode(input)?);
             }
             tag::QUERY => self.restore_query(input)?,
-            tag::QUERY_MARKS => {
-                self.queries.put_marks(&mut self.ledger, QueryMarks::decode(input)?);
+            tag::QUERY_INDEXES => {
+                self.queries.put_indexes(&mut self.ledger, QueryIndexes::decode(input)?);
             }
             tag::COORDINATE => self.restore_coordinate(input)?,
-            tag::COORDINATE_MARKS => {
-                let marks = CoordinateMarks::decode(input)?;
-                self.coordinates.put_marks(&mut self.ledger, marks);
+            tag::COORDINATE_INDEXES => {
+                let indexes = CoordinateIndexes::decode(input)?;
+                self.coordinates.put_indexes(&mut self.ledger, indexes);
             }
             tag::DEPENDENCIES => self.restore_dependencies(input)?,
-            tag::GRAPH_MARKS => {
-                self.catalog.put_graph_marks(&mut self.ledger, GraphMarks::decode(input)?);
+            tag::GRAPH_INDEXES => {
+                self.catalog.put_graph_index(&mut self.ledger, GraphIndex::decode(input)?);
             }
-            tag::CONFIG_ENTRY | tag::INTENTION | tag::MESH_MARKS => {
+            tag::CONFIG_ENTRY | tag::INTENTION | tag::MESH_INDEXES => {
                 self.restore_mesh(tag, input)?
             }
             tag::AUTOPILOT => self.autopilot.put(&mut self.ledger, Autopilot::decode(input)?),
@@ -224,7 +224,7 @@ impl Consul {
                 require(holder.is_none(), "services of an intention")?;
                 mesh.put_intention(ledger, id, Some(Arc::new(one)));
             }
-            _ => mesh.put_marks(ledger, MeshMarks::decode(input)?),
+            _ => mesh.put_indexes(ledger, MeshIndexes::decode(input)?),
         }
         Ok(())
     }
@@ -239,8 +239,8 @@ impl Consul {
 
     fn restore_kv(&mut self, tag: u8, input: &mut Input) -> Result<(), CodecError> {
         let Self { kv, ledger, .. } = self;
-        if tag == tag::KV_MARKS {
-            kv.put_marks(ledger, KvMarks::decode(input)?);
+        if tag == tag::KV_INDEXES {
+            kv.put_indexes(ledger, KvIndexes::decode(input)?);
             return Ok(());
         }
         // Copied, so that no entry keeps the snapshot it came in alive.
@@ -259,8 +259,8 @@ impl Consul {
 
     fn restore_catalog(&mut self, tag: u8, input: &mut Input) -> Result<(), CodecError> {
         let Self { catalog, ledger, .. } = self;
-        if tag == tag::CATALOG_MARKS {
-            catalog.put_marks(ledger, CatalogMarks::decode(input)?);
+        if tag == tag::CATALOG_INDEXES {
+            catalog.put_indexes(ledger, CatalogIndexes::decode(input)?);
             return Ok(());
         }
         let name = Box::<str>::decode(input)?;

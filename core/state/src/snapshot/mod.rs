@@ -1,7 +1,7 @@
 //! The stored form of the whole state: a stream of tagged records.
 //!
 //! ```text
-//! header     format, revision, time, foundation, origins      once, first
+//! header     format, revision, time, cluster_identity, origins      once, first
 //! session    id and record                                    once each
 //! identities of a session, where it told any
 //! znodes     as many as fill a record, parents before children
@@ -23,7 +23,7 @@ use core::convert::Infallible;
 
 use crate::codec::{CodecError, Decode, Encode, Input, encode_items};
 use crate::id::{MemberId, Revision};
-use crate::machine::{Foundation, Origin, StateMachine};
+use crate::machine::{ClusterIdentity, Origin, StateMachine};
 use crate::session::Sessions;
 use crate::znode::FrozenTree;
 
@@ -205,7 +205,7 @@ impl StateMachine {
         Header {
             revision: self.revision,
             time_ms: self.time_ms,
-            foundation: self.foundation,
+            cluster_identity: self.cluster_identity,
             origins: self.origins.iter().map(|(member, origin)| (*member, *origin)).collect(),
         }
     }
@@ -224,7 +224,7 @@ impl StateMachine {
 struct Header {
     revision: Revision,
     time_ms: u64,
-    foundation: Option<Foundation>,
+    cluster_identity: Option<ClusterIdentity>,
     origins: Vec<(MemberId, Origin)>,
 }
 
@@ -233,7 +233,7 @@ impl Encode for Header {
         FORMAT.encode(out);
         self.revision.encode(out);
         self.time_ms.encode(out);
-        self.foundation.encode(out);
+        self.cluster_identity.encode(out);
         self.origins.encode(out);
     }
 }
@@ -247,7 +247,7 @@ impl Decode for Header {
         Ok(Self {
             revision: Decode::decode(input)?,
             time_ms: Decode::decode(input)?,
-            foundation: Decode::decode(input)?,
+            cluster_identity: Decode::decode(input)?,
             origins: Decode::decode(input)?,
         })
     }

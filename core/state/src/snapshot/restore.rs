@@ -42,7 +42,7 @@ impl Restore {
         let machine = StateMachine {
             revision: Revision(0),
             time_ms: 0,
-            foundation: None,
+            cluster_identity: None,
             origins: Default::default(),
             sessions: Default::default(),
             znodes: Tree::vacant(),
@@ -126,10 +126,10 @@ impl Restore {
         let header = Header::decode(input)?;
         self.machine.revision = header.revision;
         self.machine.time_ms = header.time_ms;
-        self.machine.foundation = header.foundation;
+        self.machine.cluster_identity = header.cluster_identity;
         self.machine.origins = header.origins.into_iter().collect();
-        if let Some(foundation) = header.foundation {
-            self.machine.rehash(Hasher::new(foundation.digest_key));
+        if let Some(cluster_identity) = header.cluster_identity {
+            self.machine.rehash(Hasher::new(cluster_identity.digest_key));
         }
         self.next = Next::Content;
         Ok(())
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use crate::command::Command;
     use crate::id::Attachment;
-    use crate::machine::Foundation;
+    use crate::machine::ClusterIdentity;
     use crate::session::SessionCommand;
     use crate::znode::{Acl, Caller, CreateMode, MultiOp, ZnodeCommand, ZnodeOp};
 
@@ -208,7 +208,7 @@ mod tests {
     fn records() -> Records {
         let mut machine = StateMachine::new();
         let owner = (SessionId(1), Attachment(2));
-        let foundation = Foundation { cluster: 3, digest_key: 4 };
+        let cluster_identity = ClusterIdentity { cluster: 3, digest_key: 4 };
         let open = SessionCommand::Open {
             session: owner.0,
             password: [5; 16],
@@ -229,7 +229,7 @@ mod tests {
         };
         let caller = Caller { session: Some(owner), identities: Box::default() };
         for command in [
-            Command::Found(foundation),
+            Command::InitCluster(cluster_identity),
             Command::Session(open),
             Command::Session(identify),
             Command::Znode(ZnodeCommand { caller, op: ZnodeOp::Single(create) }),
@@ -257,7 +257,10 @@ mod tests {
         let restored = restore(&records()).unwrap();
         assert_eq!(restored.revision(), Revision(4));
         assert_eq!(restored.time_ms(), 6);
-        assert_eq!(restored.foundation(), Some(Foundation { cluster: 3, digest_key: 4 }));
+        assert_eq!(
+            restored.cluster_identity(),
+            Some(ClusterIdentity { cluster: 3, digest_key: 4 })
+        );
         let session = restored.sessions().session(SessionId(1)).unwrap();
         assert_eq!((session.ephemerals.len(), session.identities.len()), (1, 1));
         assert_eq!(restored.sessions().identity_bytes(), 11);

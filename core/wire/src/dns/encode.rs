@@ -21,7 +21,7 @@ pub enum Transport {
 
 /// How much an answer may fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct SizeLimit {
     /// The whole packet. Bytes.
     pub bytes: usize,
     /// Records of the answer section, if they are alternatives.
@@ -57,7 +57,7 @@ const RECORDS_MAX: usize = 4096;
 
 const STREAM_BYTES_MAX: usize = u16::MAX as usize;
 
-impl Room {
+impl SizeLimit {
     /// The room for an answer to `query`.
     pub fn of(query: &Query, transport: Transport, manner: Manner) -> Self {
         match (transport, &query.edns) {
@@ -79,11 +79,11 @@ impl Answer {
     /// there is room for, each with its additional records, and the truncation
     /// bit if that is not all of them.
     pub fn encode(&self, query: &Query, transport: Transport, manner: Manner) -> Vec<u8> {
-        self.encode_into(query, Room::of(query, transport, manner), manner)
+        self.encode_into(query, SizeLimit::of(query, transport, manner), manner)
     }
 
     /// The same for a room of any size.
-    pub(super) fn encode_into(&self, query: &Query, room: Room, manner: Manner) -> Vec<u8> {
+    pub(super) fn encode_into(&self, query: &Query, room: SizeLimit, manner: Manner) -> Vec<u8> {
         let records_max = if self.are_alternatives { room.records } else { RECORDS_MAX };
         let most = self.findings.len().min(records_max);
         let attempt = |kept, extras| self.attempt(query, room, manner, kept, extras);
@@ -114,7 +114,7 @@ impl Answer {
     fn attempt(
         &self,
         query: &Query,
-        room: Room,
+        room: SizeLimit,
         manner: Manner,
         kept: usize,
         extras: bool,
@@ -129,7 +129,7 @@ impl Answer {
         &self,
         query: &Query,
         flags: u16,
-        room: Room,
+        room: SizeLimit,
         findings: &[Finding],
         extras: bool,
     ) -> Result<Vec<u8>, Full> {

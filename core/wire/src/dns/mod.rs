@@ -10,7 +10,7 @@
 //! cut and in which order, and how answers are written is ours (`packet.rs`).
 //!
 //! Invariants: no packet makes [`Query::decode`] panic, and nothing longer than
-//! its [`Room`] comes out of [`Answer::encode`].
+//! its [`SizeLimit`] comes out of [`Answer::encode`].
 
 mod answer;
 mod asked;
@@ -23,7 +23,7 @@ mod record;
 pub use answer::{Answer, Finding, Outcome};
 pub use asked::Asked;
 pub use domain::base::Rtype;
-pub use encode::{Manner, Room, Transport};
+pub use encode::{Manner, SizeLimit, Transport};
 pub use forward::{Forwarded, Unfit, addresses};
 pub use query::{Edns, Query, Refusal};
 pub use record::{DomainName, Record, RecordData, name_under};

@@ -8,7 +8,7 @@ use domain::base::{Message, MessageBuilder, Rtype};
 use proptest::prelude::*;
 
 use super::{
-    Answer, Asked, DomainName, Finding, Manner, Query, Record, RecordData, Room, Transport,
+    Answer, Asked, DomainName, Finding, Manner, Query, Record, RecordData, SizeLimit, Transport,
 };
 
 pub(super) fn name(text: &str) -> DomainName {
@@ -56,7 +56,7 @@ fn a_question_keeps_its_case_and_says_what_its_client_can_take() {
     assert_eq!((query.id, query.rtype), (99, Rtype::A));
     assert_eq!(query.name.to_string(), "Web.service.consul");
     assert_eq!(query.edns.as_ref().unwrap().datagram_bytes_max, 1400);
-    assert_eq!(Room::of(&query, Transport::Udp, Manner::default()).bytes, 1400);
+    assert_eq!(SizeLimit::of(&query, Transport::Udp, Manner::default()).bytes, 1400);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_datagram_may_be_as_long_as_the_client_says() {
     let mut query = Query::decode(&good()).unwrap();
     for (said, bytes) in [(0, 512), (511, 512), (8192, 8192), (65_000, 65_000), (65_535, 65_507)] {
         query.edns.as_mut().unwrap().datagram_bytes_max = said;
-        assert_eq!(Room::of(&query, Transport::Udp, Manner::default()).bytes, bytes);
+        assert_eq!(SizeLimit::of(&query, Transport::Udp, Manner::default()).bytes, bytes);
     }
 }
 
@@ -194,7 +194,7 @@ proptest! {
         packet[at] = byte;
         if let Ok(query) = Query::decode(&packet) {
             let _ = Asked::read(&query.name, query.rtype, &name("consul"), "dc1");
-            let room = Room::of(&query, Transport::Udp, Manner::default());
+            let room = SizeLimit::of(&query, Transport::Udp, Manner::default());
             let reply = addresses(200).encode_into(&query, room, Manner::default());
             prop_assert!(reply.len() <= room.bytes && reply.len() > 12);
         }
@@ -204,7 +204,7 @@ proptest! {
     fn an_answer_fills_its_room_and_no_more(bytes in 100_usize..2000, count in 0_u8..=255) {
         let query = Query::decode(&good()).unwrap();
         let answer = addresses(count);
-        let packet = answer.encode_into(&query, Room { bytes, records: 4096 }, Manner::default());
+        let packet = answer.encode_into(&query, SizeLimit { bytes, records: 4096 }, Manner::default());
         prop_assert!(packet.len() <= bytes);
         let message = Message::from_octets(packet).unwrap();
         let kept = usize::from(message.header_counts().ancount());

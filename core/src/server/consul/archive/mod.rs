@@ -31,7 +31,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use self::container::{Configuration, Meta as ArchiveMeta, Refused, Server};
-use super::Front;
+use super::ConsulApi;
 use super::answer::{Answer, Meta};
 use super::call::Call;
 use super::error_map::HttpError;
@@ -47,7 +47,7 @@ const PARTS_MAX: usize = 4;
 /// Records that enter the log together.
 const LOT_BYTES: usize = 512 << 10;
 
-impl Front {
+impl ConsulApi {
     pub(super) async fn snapshot(&self, call: Call) -> Result<Answer, HttpError> {
         if call.method == Method::PUT {
             self.snapshot_restore(call).await

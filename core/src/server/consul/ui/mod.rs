@@ -18,7 +18,7 @@ use hyper::header::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::Front;
+use super::ConsulApi;
 use super::answer::Answer;
 use super::call::Call;
 use super::error_map::HttpError;
@@ -129,7 +129,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (CACHE_CONTROL, "no-cache"),
 ];
 
-impl Front {
+impl ConsulApi {
     /// The page, or one of its files.
     pub(super) fn ui(&self, call: &Call) -> Result<Answer, HttpError> {
         let file = self.page.as_ref().and_then(|page| page.file(&call.tail));

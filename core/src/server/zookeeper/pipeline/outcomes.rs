@@ -5,7 +5,7 @@ use coord_wire::zookeeper::{ErrorCode, OpCode};
 
 use super::Pipeline;
 use crate::node::{ChangeRefusal, ChangedConfig};
-use crate::server::zookeeper::request::{Entry, Look, Step};
+use crate::server::zookeeper::request::{Entry, StateAnswer, Step};
 use crate::server::zookeeper::translate::Shape;
 
 impl Pipeline {
@@ -26,7 +26,7 @@ impl Pipeline {
     pub(super) fn refused(&mut self, token: u64) {
         let waits = |entry: &&mut Entry| matches!(entry.step, Step::Submitted(t, _) if t == token);
         if let Some(entry) = self.queue.iter_mut().find(waits) {
-            entry.step = Step::Look(Look::Refuse(ErrorCode::MarshallingError));
+            entry.step = Step::Ready(StateAnswer::Refuse(ErrorCode::MarshallingError));
             self.looks += 1;
         }
     }
@@ -46,9 +46,9 @@ impl Pipeline {
 
     pub(super) fn confirmed(&mut self, token: u64) {
         for entry in &mut self.queue {
-            match std::mem::replace(&mut entry.step, Step::Look(Look::Unknown)) {
-                Step::Confirming(waiting, look) if waiting == token => {
-                    entry.step = Step::Look(look);
+            match std::mem::replace(&mut entry.step, Step::Ready(StateAnswer::Unknown)) {
+                Step::Confirming(waiting, answer) if waiting == token => {
+                    entry.step = Step::Ready(answer);
                 }
                 other => entry.step = other,
             }
@@ -62,7 +62,7 @@ impl Pipeline {
     ) {
         let waits = |entry: &&mut Entry| matches!(entry.step, Step::Reconfiguring(t) if t == token);
         if let Some(entry) = self.queue.iter_mut().find(waits) {
-            entry.step = Step::Look(Look::Reconfigured(Box::new(outcome)));
+            entry.step = Step::Ready(StateAnswer::Reconfigured(Box::new(outcome)));
         }
     }
 }

@@ -19,21 +19,21 @@ const CYCLE_NAMES_MAX: usize = 100;
 /// The index of the graph of services. It begins with the first dependency:
 /// until then the graph is as old as the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::consul) struct GraphMarks {
+pub(in crate::consul) struct GraphIndex {
     /// Last change of what it tells.
     pub(in crate::consul) index: u64,
 }
 
-crate::record!(GraphMarks { index });
+crate::record!(GraphIndex { index });
 impl Catalog {
-    pub(in crate::consul) fn graph_marks(&self) -> GraphMarks {
-        self.graph_marks
+    pub(in crate::consul) fn graph_row(&self) -> GraphIndex {
+        self.graph_row
     }
 
-    pub(in crate::consul) fn put_graph_marks(&mut self, ledger: &mut Ledger, marks: GraphMarks) {
-        let old = core::mem::replace(&mut self.graph_marks, marks);
-        ledger.swap_marks(tag::GRAPH_MARKS, old, marks);
-        ledger.remember(|| Undo::GraphMarks(old));
+    pub(in crate::consul) fn put_graph_index(&mut self, ledger: &mut Ledger, indexes: GraphIndex) {
+        let old = core::mem::replace(&mut self.graph_row, indexes);
+        ledger.swap_indexes(tag::GRAPH_INDEXES, old, indexes);
+        ledger.remember(|| Undo::GraphIndex(old));
     }
 
     pub(in crate::consul) fn graph_table(&self) -> &Graph {
@@ -43,7 +43,7 @@ impl Catalog {
     /// A number that grows with what readers of the graph are told, or `None`
     /// as long as nothing ever depended on anything.
     pub(in crate::consul) fn graph_changes(&self) -> Option<u64> {
-        let has_begun = !self.graph.is_empty() || self.graph_marks.index != 0;
+        let has_begun = !self.graph.is_empty() || self.graph_row.index != 0;
         has_begun.then(|| self.graph.changes() + self.name_changes)
     }
 

@@ -17,7 +17,7 @@ mod name_row;
 mod read;
 mod record;
 
-pub(super) use dependencies::GraphMarks;
+pub(super) use dependencies::GraphIndex;
 pub use read::{Instance, TakenInstance};
 pub use record::{CatalogNode, CatalogService, TaggedAddress, Weights};
 
@@ -34,7 +34,7 @@ use crate::consul::name::lower;
 
 /// Indexes of the tables as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct CatalogMarks {
+pub(super) struct CatalogIndexes {
     pub(super) nodes: u64,
     pub(super) services: u64,
     pub(super) checks: u64,
@@ -44,7 +44,7 @@ pub(super) struct CatalogMarks {
     pub(super) node_extinction: u64,
 }
 
-crate::record!(CatalogMarks { nodes, services, checks, service_extinction, node_extinction });
+crate::record!(CatalogIndexes { nodes, services, checks, service_extinction, node_extinction });
 
 /// A node as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +63,9 @@ pub struct Catalog {
     node_ids: BTreeMap<Box<str>, Box<str>>,
     names: BTreeMap<Box<str>, NameRow>,
     in_mesh: BTreeSet<(Box<str>, Box<str>)>,
-    marks: CatalogMarks,
+    indexes: CatalogIndexes,
     graph: Graph,
-    graph_marks: GraphMarks,
+    graph_row: GraphIndex,
     /// Grows when a name comes, goes, or fares otherwise.
     name_changes: u64,
 }
@@ -81,8 +81,8 @@ struct NodeRow {
 }
 
 impl Catalog {
-    pub(super) fn marks(&self) -> CatalogMarks {
-        self.marks
+    pub(super) fn indexes(&self) -> CatalogIndexes {
+        self.indexes
     }
 
     /// All nodes as stored, by lower-case name.
@@ -257,10 +257,10 @@ impl Catalog {
         ledger.remember(|| Undo::ServiceIndex(name.into(), old));
     }
 
-    pub(super) fn put_marks(&mut self, ledger: &mut Ledger, marks: CatalogMarks) {
-        let old = core::mem::replace(&mut self.marks, marks);
-        ledger.swap_marks(tag::CATALOG_MARKS, old, marks);
-        ledger.remember(|| Undo::CatalogMarks(old));
+    pub(super) fn put_indexes(&mut self, ledger: &mut Ledger, indexes: CatalogIndexes) {
+        let old = core::mem::replace(&mut self.indexes, indexes);
+        ledger.swap_indexes(tag::CATALOG_INDEXES, old, indexes);
+        ledger.remember(|| Undo::CatalogIndexes(old));
     }
 
     /// Whether what is derived from the records is what it would be anew.

@@ -152,24 +152,24 @@ impl Catalog {
 
     /// Last change of the nodes table.
     pub fn nodes_index(&self) -> u64 {
-        self.marks.nodes
+        self.indexes.nodes
     }
 
     /// Last change of the services table.
     pub fn services_index(&self) -> u64 {
-        self.marks.services
+        self.indexes.services
     }
 
     /// Last change of the checks table.
     pub fn checks_index(&self) -> u64 {
-        self.marks.checks
+        self.indexes.checks
     }
 
     /// The index of a read of the graph of services: the last change of what it
     /// tells, or of the tables as long as nothing ever depended on anything.
     pub fn graph_index(&self) -> u64 {
-        match self.graph_marks.index {
-            0 => self.marks.nodes.max(self.marks.services).max(self.marks.checks),
+        match self.graph_row.index {
+            0 => self.indexes.nodes.max(self.indexes.services).max(self.indexes.checks),
             index => index,
         }
     }
@@ -177,7 +177,7 @@ impl Catalog {
     /// Whether changes of the graph are told by [`crate::event::Topic::Graph`]: once
     /// they are, they stay so.
     pub fn has_graph_index(&self) -> bool {
-        self.graph_marks.index != 0
+        self.graph_row.index != 0
     }
 
     /// The worst check of a service, by its name in lower case.
@@ -206,12 +206,12 @@ impl Catalog {
     /// The index of a read of one service name: its own, or of the last
     /// extinction of any service if it has no instances.
     pub fn service_index(&self, name: &str) -> u64 {
-        self.names.get(&lower(name)).map_or(self.marks.service_extinction, |row| row.index)
+        self.names.get(&lower(name)).map_or(self.indexes.service_extinction, |row| row.index)
     }
 
     /// The last change of a node, its services or its checks; of an unknown
     /// node, the last removal of any, so that those who wait on it see it go.
     pub fn node_index(&self, node: &str) -> u64 {
-        self.row(node).map_or(self.marks.node_extinction, |row| row.record.index)
+        self.row(node).map_or(self.indexes.node_extinction, |row| row.record.index)
     }
 }

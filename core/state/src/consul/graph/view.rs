@@ -197,7 +197,7 @@ impl Graph {
     fn closure(
         &self,
         starts: impl IntoIterator<Item = Slot>,
-        next: impl Fn(&super::Vertex, &mut Vec<Slot>),
+        next: impl Fn(&Vertex, &mut Vec<Slot>),
     ) -> Vec<Slot> {
         let mut seen: Vec<bool> = Vec::new();
         seen.resize(self.vertices.len(), false);
@@ -358,9 +358,10 @@ struct NeededBy {
 impl NeededBy {
     fn of(view: &GraphView) -> Self {
         let needs = || {
-            view.services.iter().enumerate().flat_map(|(place, service)| {
-                service.needs.iter().map(move |need| (place, need))
-            })
+            view.services
+                .iter()
+                .enumerate()
+                .flat_map(|(place, service)| service.needs.iter().map(move |need| (place, need)))
         };
         let mut ends = Vec::from_iter(view.services.iter().map(|_| 0));
         needs().for_each(|(_, need)| ends[need.service] += 1);

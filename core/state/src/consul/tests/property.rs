@@ -401,7 +401,7 @@ fn a_record_cut_short_is_an_error() {
     assert_eq!(read_back, Ok(()));
     assert_eq!(
         tags.into_iter().collect::<Vec<_>>(),
-        (tag::KEY..=tag::QUERY_MARKS).collect::<Vec<_>>()
+        (tag::KEY..=tag::QUERY_INDEXES).collect::<Vec<_>>()
     );
     assert_eq!(restored.digest(), world.consul.digest());
 }

@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::consul::catalog::{CatalogMarks, NodeRecord};
+use crate::consul::catalog::{CatalogIndexes, NodeRecord};
 use crate::consul::name::lower;
 use crate::consul::write::Writer;
 use crate::consul::{
@@ -277,12 +277,12 @@ impl Writer<'_> {
     pub(super) fn touch(&mut self, node: &str, tables: &[Table]) {
         let index = self.revision();
         let Consul { catalog, ledger, .. } = &mut *self.consul;
-        let mut marks = catalog.marks();
+        let mut indexes = catalog.indexes();
         for table in tables {
-            *marks.of(*table) = index;
+            *indexes.of(*table) = index;
         }
-        if marks != catalog.marks() {
-            catalog.put_marks(ledger, marks);
+        if indexes != catalog.indexes() {
+            catalog.put_indexes(ledger, indexes);
         }
         if let Some(record) = catalog.node_record(node).filter(|record| record.index != index) {
             let record = NodeRecord { index, ..record.clone() };
@@ -299,7 +299,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Moves the index of one service name, or marks its extinction.
+    /// Moves the index of one service name, or indexes its extinction.
     pub(super) fn touch_service(&mut self, name: &str) {
         let index = self.revision();
         let name = lower(name);
@@ -308,9 +308,9 @@ impl Writer<'_> {
             catalog.put_service_index(ledger, &name, Some(index));
         } else {
             catalog.put_service_index(ledger, &name, None);
-            let mut marks = catalog.marks();
-            *marks.of(Table::ServiceExtinction) = index;
-            catalog.put_marks(ledger, marks);
+            let mut indexes = catalog.indexes();
+            *indexes.of(Table::ServiceExtinction) = index;
+            catalog.put_indexes(ledger, indexes);
         }
         self.changed(Topic::Service(Arc::from(name)));
     }
@@ -329,7 +329,7 @@ impl Writer<'_> {
     }
 }
 
-impl CatalogMarks {
+impl CatalogIndexes {
     fn of(&mut self, table: Table) -> &mut u64 {
         match table {
             Table::Nodes => &mut self.nodes,

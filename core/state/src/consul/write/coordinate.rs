@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::consul::coordinate::CoordinateMarks;
+use crate::consul::coordinate::CoordinateIndexes;
 use crate::consul::name::lower;
 use crate::consul::write::Writer;
 use crate::consul::{Consul, NodeCoordinate};
@@ -33,7 +33,7 @@ impl Writer<'_> {
         let index = self.revision();
         let Consul { coordinates, ledger, .. } = &mut *self.consul;
         coordinates.put(ledger, name, new);
-        coordinates.put_marks(ledger, CoordinateMarks { index });
+        coordinates.put_indexes(ledger, CoordinateIndexes { index });
         self.changed(Topic::Coordinates);
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::consul::kv::KvMarks;
+use crate::consul::kv::KvIndexes;
 use crate::consul::write::Writer;
 use crate::consul::{Consul, ConsulRejection, ConsulSessionId, KvEntry, KvOp};
 use crate::event::Topic;
@@ -190,9 +190,9 @@ impl Writer<'_> {
     fn key_changed(&mut self, key: Bytes) {
         let index = self.revision();
         let Consul { kv, ledger, .. } = &mut *self.consul;
-        let marks = KvMarks { index, ..kv.marks() };
-        if marks != kv.marks() {
-            kv.put_marks(ledger, marks);
+        let indexes = KvIndexes { index, ..kv.indexes() };
+        if indexes != kv.indexes() {
+            kv.put_indexes(ledger, indexes);
         }
         self.changed(Topic::Key(key));
     }

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use crate::consul::mesh::{MeshMarks, entry_key};
+use crate::consul::mesh::{MeshIndexes, entry_key};
 use crate::consul::write::Writer;
 use crate::consul::{
     ConfigEntry, Consul, ConsulRejection, INTENTIONS_MAX, Intention, IntentionId, NewConfigEntry,
@@ -102,7 +102,7 @@ impl Writer<'_> {
         let config_entries = self.revision();
         let Consul { mesh, ledger, .. } = &mut *self.consul;
         mesh.put_entry(ledger, key, entry.map(Arc::new));
-        mesh.put_marks(ledger, MeshMarks { config_entries, ..mesh.marks() });
+        mesh.put_indexes(ledger, MeshIndexes { config_entries, ..mesh.indexes() });
         self.changed(Topic::ConfigEntries);
     }
 
@@ -110,7 +110,7 @@ impl Writer<'_> {
         let intentions = self.revision();
         let Consul { mesh, ledger, .. } = &mut *self.consul;
         mesh.put_intention(ledger, id, intention.map(Arc::new));
-        mesh.put_marks(ledger, MeshMarks { intentions, ..mesh.marks() });
+        mesh.put_indexes(ledger, MeshIndexes { intentions, ..mesh.indexes() });
         self.changed(Topic::Intentions);
     }
 }

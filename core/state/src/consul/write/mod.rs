@@ -20,8 +20,8 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use crate::consul::catalog::GraphMarks;
-use crate::consul::kv::KvMarks;
+use crate::consul::catalog::GraphIndex;
+use crate::consul::kv::KvIndexes;
 use crate::consul::{Consul, ConsulCommand, ConsulReply};
 use crate::event::{Event, Topic};
 use crate::machine::Stamp;
@@ -64,7 +64,7 @@ impl<'a> Writer<'a> {
         let Consul { catalog, ledger, .. } = &mut *self.consul;
         // Without topics nothing changed: a refused command was taken back.
         if catalog.graph_changes() != before && !self.topics.is_empty() {
-            catalog.put_graph_marks(ledger, GraphMarks { index });
+            catalog.put_graph_index(ledger, GraphIndex { index });
             self.changed(Topic::Graph);
         }
     }
@@ -158,8 +158,8 @@ impl<'a> Writer<'a> {
             for (_, key) in &oldest {
                 kv.put_tombstone(ledger, key, None);
             }
-            let marks = KvMarks { floor, ..kv.marks() };
-            kv.put_marks(ledger, marks);
+            let indexes = KvIndexes { floor, ..kv.indexes() };
+            kv.put_indexes(ledger, indexes);
         }
     }
 

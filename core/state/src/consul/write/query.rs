@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::consul::query::QueryMarks;
+use crate::consul::query::QueryIndexes;
 use crate::consul::write::Writer;
 use crate::consul::{Consul, ConsulRejection, ConsulSessionId, NewQuery, PreparedQuery, QueryId};
 use crate::event::Topic;
@@ -56,7 +56,7 @@ impl Writer<'_> {
         let index = self.revision();
         let Consul { queries, ledger, .. } = &mut *self.consul;
         queries.put(ledger, id, query);
-        queries.put_marks(ledger, QueryMarks { index });
+        queries.put_indexes(ledger, QueryIndexes { index });
         self.changed(Topic::PreparedQueries);
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::consul::name::lower;
-use crate::consul::session::SessionMarks;
+use crate::consul::session::SessionIndexes;
 use crate::consul::write::Writer;
 use crate::consul::{
     CheckStatus, Consul, ConsulRejection, ConsulSession, ConsulSessionId, NewSession,
@@ -83,7 +83,7 @@ impl Writer<'_> {
         let index = self.revision();
         let Consul { sessions, ledger, .. } = &mut *self.consul;
         sessions.put(ledger, id, session);
-        sessions.put_marks(ledger, SessionMarks { index });
+        sessions.put_indexes(ledger, SessionIndexes { index });
         self.changed(Topic::Sessions);
     }
 }

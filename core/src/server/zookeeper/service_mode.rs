@@ -17,14 +17,14 @@
 //! One that cannot write its log, or failed, is cut off at once: it cannot follow
 //! what the others decide.
 //!
-//! A connection lasts as long as the standing it was accepted in.
+//! A connection lasts as long as the service mode it was accepted in.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::listener::{Shared, stopped};
+use super::listener::{ServerContext, stopped};
 use super::translate::Owner;
 use crate::clock;
 use crate::node::Impairment;
@@ -34,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Whom a member serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ServiceMode {
     /// Everybody.
     ReadWrite,
     /// Clients that said that they will only read.
@@ -43,9 +43,9 @@ pub(super) enum Standing {
     CutOff,
 }
 
-/// Keeps the standing, and ends local sessions whose time is over, until the
+/// Keeps the service mode, and ends local sessions whose time is over, until the
 /// server stops.
-pub(super) async fn keep(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run_upkeep(shared: Arc<ServerContext>, mut stop: watch::Receiver<bool>) {
     let tick_ms = shared.node.settings().session.tick_ms;
     let mut ticks = clock::interval(Duration::from_millis((tick_ms / 8).clamp(20, 100).into()));
     let mut led = shared.node.clock().monotonic();
@@ -67,27 +67,27 @@ pub(super) async fn keep(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
             led = led.max(shared.node.majority_contact().unwrap_or_default());
         }
         shared.local_sessions.expire(now);
-        shared.stand(standing(&shared, now.saturating_sub(led)));
+        shared.set_service_mode(service_mode(&shared, now.saturating_sub(led)));
     }
 }
 
-fn standing(shared: &Shared, silence: Duration) -> Standing {
+fn service_mode(shared: &ServerContext, silence: Duration) -> ServiceMode {
     let settings = shared.node.settings();
     let down = match shared.node.impairment() {
-        Some(Impairment::Failed(_)) => return Standing::CutOff,
+        Some(Impairment::Failed(_)) => return ServiceMode::CutOff,
         Some(Impairment::Stalled(_)) => true,
         Some(Impairment::NoRoom(_)) | None => false,
     };
     if !down && silence < settings.cut_off() {
-        Standing::ReadWrite
+        ServiceMode::ReadWrite
     } else if settings.zk.read_only_mode && !shared.node.status().outside {
-        Standing::ReadOnly
+        ServiceMode::ReadOnly
     } else {
-        Standing::CutOff
+        ServiceMode::CutOff
     }
 }
 
-impl Shared {
+impl ServerContext {
     /// Whether an answer at `now` may tell a client that its session lives. If not,
     /// [`Self::backed_again`] returns once it may.
     fn is_backed(&self, now: Duration) -> bool {
@@ -101,8 +101,13 @@ impl Shared {
     /// Whether a session may be answered from this member's own copy, which its
     /// client takes for a sign that it lives. One that only this member knows needs
     /// no majority.
-    pub(super) fn may_look(&self, owner: Owner, standing: Standing, now: Duration) -> bool {
-        owner.local || standing == Standing::ReadOnly || self.is_backed(now)
+    pub(super) fn may_answer(
+        &self,
+        owner: Owner,
+        service_mode: ServiceMode,
+        now: Duration,
+    ) -> bool {
+        owner.local || service_mode == ServiceMode::ReadOnly || self.is_backed(now)
     }
 
     pub(super) async fn backed_again(&self) {
@@ -111,19 +116,19 @@ impl Shared {
     }
 
     /// Whom the member serves now.
-    pub(super) fn standing(&self) -> Standing {
-        *self.standing.borrow()
+    pub(super) fn service_mode(&self) -> ServiceMode {
+        *self.service_mode.borrow()
     }
 
-    fn stand(&self, standing: Standing) {
-        let before = self.standing();
-        if before == standing {
+    fn set_service_mode(&self, service_mode: ServiceMode) {
+        let before = self.service_mode();
+        if before == service_mode {
             return;
         }
-        tracing::info!(?standing, "serving ZooKeeper clients changed");
-        if before == Standing::ReadOnly {
+        tracing::info!(?service_mode, "serving ZooKeeper clients changed");
+        if before == ServiceMode::ReadOnly {
             self.local_sessions.end_read_only();
         }
-        self.standing.send_replace(standing);
+        self.service_mode.send_replace(service_mode);
     }
 }

@@ -14,29 +14,29 @@ use crate::tls::{Acceptor, AcceptorOptions, Stream};
 
 /// The ports of one server.
 #[derive(Debug)]
-pub(super) struct Doors {
-    doors: Vec<(TcpListener, Entrance)>,
+pub(super) struct Listeners {
+    listeners: Vec<(TcpListener, ListenerKind)>,
     /// At which door to look first: none may keep the others waiting.
     turn: AtomicUsize,
 }
 
 /// How a connection begins.
 #[derive(Debug, Clone)]
-pub(super) enum Entrance {
+pub(super) enum ListenerKind {
     Plain,
     Tls(Acceptor),
     /// As its first byte says.
     Either(Acceptor),
 }
 
-/// Where the doors are.
+/// Where the listeners are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Addresses {
     pub(super) plain: Option<SocketAddr>,
     pub(super) tls: Option<SocketAddr>,
 }
 
-impl Doors {
+impl Listeners {
     /// Opens those that are on: `plain` and the settings' `zk_tls_addr`.
     ///
     /// # Errors
@@ -48,38 +48,38 @@ impl Doors {
         let acceptor = AcceptorOptions::from_settings(&settings.tls, &settings.limits)
             .map(Acceptor::load)
             .transpose()?;
-        let mut doors = Vec::new();
+        let mut listeners = Vec::new();
         let mut addresses = Addresses { plain: None, tls: None };
         if let Some(listener) = listen("ZooKeeper clients", plain).await? {
             addresses.plain = Some(address_of(&listener)?);
-            let entrance = match &acceptor {
-                Some(acceptor) if settings.tls.one_port => Entrance::Either(acceptor.clone()),
-                _ => Entrance::Plain,
+            let kind = match &acceptor {
+                Some(acceptor) if settings.tls.one_port => ListenerKind::Either(acceptor.clone()),
+                _ => ListenerKind::Plain,
             };
-            doors.push((listener, entrance));
+            listeners.push((listener, kind));
         }
         if let Some(listener) = listen("ZooKeeper clients over TLS", &settings.zk_tls_addr).await? {
             addresses.tls = Some(address_of(&listener)?);
             let acceptor = acceptor
                 .ok_or_else(|| Error::invalid("zk_tls_addr is on, but there is no certificate"))?;
-            doors.push((listener, Entrance::Tls(acceptor)));
+            listeners.push((listener, ListenerKind::Tls(acceptor)));
         }
-        if doors.is_empty() {
+        if listeners.is_empty() {
             return Err(Error::invalid("the ZooKeeper address is off"));
         }
-        Ok((Self { doors, turn: AtomicUsize::new(0) }, addresses))
+        Ok((Self { listeners, turn: AtomicUsize::new(0) }, addresses))
     }
 
     /// The next connection at any of them. Cancel safe.
-    pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Entrance)> {
+    pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, ListenerKind)> {
         let turn = self.turn.fetch_add(1, Relaxed);
         std::future::poll_fn(|context| {
-            for number in 0..self.doors.len() {
-                let (listener, entrance) =
-                    &self.doors[(turn.wrapping_add(number)) % self.doors.len()];
+            for number in 0..self.listeners.len() {
+                let (listener, kind) =
+                    &self.listeners[(turn.wrapping_add(number)) % self.listeners.len()];
                 if let Poll::Ready(accepted) = listener.poll_accept(context) {
                     return Poll::Ready(
-                        accepted.map(|(stream, from)| (stream, from, entrance.clone())),
+                        accepted.map(|(stream, from)| (stream, from, kind.clone())),
                     );
                 }
             }
@@ -89,7 +89,7 @@ impl Doors {
     }
 }
 
-impl Entrance {
+impl ListenerKind {
     /// Takes the connection in; a handshake that fails ends it.
     pub(super) async fn enter(self, stream: TcpStream) -> io::Result<Stream> {
         match self {

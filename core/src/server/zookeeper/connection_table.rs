@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::connection::Peer;
+use super::connection::ClientConnection;
 use crate::node::ConnectionId;
 use crate::settings::Limits;
 
 /// All open connections.
 #[derive(Default)]
-pub(super) struct Peers {
-    by_id: BTreeMap<ConnectionId, Arc<Peer>>,
+pub(super) struct ConnectionTable {
+    by_id: BTreeMap<ConnectionId, Arc<ClientConnection>>,
     by_address: HashMap<IpAddr, usize>,
 }
 
-impl Peers {
+impl ConnectionTable {
     /// Whether one more from there may come.
     pub(super) fn admits(&self, from: SocketAddr, limits: &Limits) -> bool {
         let from_there = self.by_address.get(&from.ip()).copied().unwrap_or(0);
@@ -24,14 +24,14 @@ impl Peers {
             && (per_address == 0 || from_there < per_address)
     }
 
-    pub(super) fn insert(&mut self, peer: &Arc<Peer>) {
-        *self.by_address.entry(peer.address.ip()).or_default() += 1;
-        self.by_id.insert(peer.id, Arc::clone(peer));
+    pub(super) fn insert(&mut self, client: &Arc<ClientConnection>) {
+        *self.by_address.entry(client.address.ip()).or_default() += 1;
+        self.by_id.insert(client.id, Arc::clone(client));
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) {
-        let Some(peer) = self.by_id.remove(&id) else { return };
-        let from = peer.address.ip();
+        let Some(client) = self.by_id.remove(&id) else { return };
+        let from = client.address.ip();
         if let Some(count) = self.by_address.get_mut(&from) {
             *count -= 1;
             if *count == 0 {
@@ -40,7 +40,7 @@ impl Peers {
         }
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<Peer>> {
+    pub(super) fn all(&self) -> Vec<Arc<ClientConnection>> {
         self.by_id.values().cloned().collect()
     }
 }

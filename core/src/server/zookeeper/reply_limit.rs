@@ -45,11 +45,11 @@ impl Work {
 
 /// The end of the largest reply.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
+pub(super) struct ReplyLimit {
     end: usize,
 }
 
-impl Room {
+impl ReplyLimit {
     /// For the reply whose header was just appended to `out`.
     pub(super) fn behind_header(out: &[u8], reply_bytes_max: usize) -> Self {
         Self { end: out.len().saturating_sub(HEADER_BYTES).saturating_add(reply_bytes_max) }
@@ -88,11 +88,11 @@ mod tests {
     #[test]
     fn the_limit_is_for_the_whole_reply_and_not_for_what_is_sent_before_it() {
         let mut out = vec![0; 1000 + HEADER_BYTES];
-        let room = Room::behind_header(&out, 100);
-        assert_eq!(room.hold(&out, 84), Ok(()));
-        assert_eq!(room.hold(&out, 85), Err(TOO_LARGE));
+        let limit = ReplyLimit::behind_header(&out, 100);
+        assert_eq!(limit.hold(&out, 84), Ok(()));
+        assert_eq!(limit.hold(&out, 85), Err(TOO_LARGE));
         out.extend([0; 80]);
-        assert_eq!(room.hold(&out, 5), Err(TOO_LARGE));
+        assert_eq!(limit.hold(&out, 5), Err(TOO_LARGE));
     }
 
     #[test]
@@ -107,14 +107,14 @@ mod tests {
     #[test]
     fn texts_that_do_not_fit_are_not_all_looked_at() {
         let out = [0; HEADER_BYTES];
-        let room = Room::behind_header(&out, HEADER_BYTES + 4 + 10 * 8);
+        let limit = ReplyLimit::behind_header(&out, HEADER_BYTES + 4 + 10 * 8);
         let mut seen = 0;
         let texts = |count| (0..count).map(|_| "name").collect::<Vec<_>>();
-        assert_eq!(room.hold_texts(&out, texts(10).iter().inspect(|_| seen += 1)), Ok(()));
+        assert_eq!(limit.hold_texts(&out, texts(10).iter().inspect(|_| seen += 1)), Ok(()));
         assert_eq!(seen, 10);
         seen = 0;
         let endless = texts(1000);
-        assert!(room.hold_texts(&out, endless.iter().inspect(|_| seen += 1)).is_err());
+        assert!(limit.hold_texts(&out, endless.iter().inspect(|_| seen += 1)).is_err());
         assert_eq!(seen, 11);
     }
 }

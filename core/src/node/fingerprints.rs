@@ -1,14 +1,14 @@
 //! What this member's state was at the latest log entries, to compare with what
 //! it was elsewhere.
 //!
-//! Every applied entry leaves a mark. A leader lets its latest ride along with
+//! Every applied entry leaves a fingerprint. A leader lets its latest ride along with
 //! each append request, so a follower compares as often as it hears from it; a
-//! mark it has not got to yet waits for its entry. Nothing is stored.
+//! fingerprint it has not got to yet waits for its entry. Nothing is stored.
 //!
 //! Invariants:
-//! 1. Own marks grow with the log and miss no entry that had a payload since
+//! 1. Own fingerprints grow with the log and miss no entry that had a payload since
 //!    the oldest: between two of them the state did not change.
-//! 2. Both queues are bounded. One that is full of marks to come takes no more:
+//! 2. Both queues are bounded. One that is full of fingerprints to come takes no more:
 //!    what it has is compared first.
 
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ const AWAITED_MAX: usize = 64;
 
 /// What a state was after a log entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct StateFingerprint {
     /// By which rules the digest was made.
     version: u16,
     /// The entry.
@@ -34,7 +34,7 @@ pub(super) struct Mark {
     pub(super) digest: u128,
 }
 
-impl Encode for Mark {
+impl Encode for StateFingerprint {
     fn encode(&self, out: &mut Vec<u8>) {
         self.version.encode(out);
         self.index.encode(out);
@@ -43,7 +43,7 @@ impl Encode for Mark {
     }
 }
 
-impl Decode for Mark {
+impl Decode for StateFingerprint {
     fn decode(input: &mut Input) -> Result<Self, CodecError> {
         Ok(Self {
             version: Decode::decode(input)?,
@@ -54,7 +54,7 @@ impl Decode for Mark {
     }
 }
 
-impl Mark {
+impl StateFingerprint {
     pub(super) fn new(index: u64, revision: Revision, digest: Digest) -> Self {
         Self { version: DIGEST_VERSION, index, revision, digest: digest.0 }
     }
@@ -74,30 +74,30 @@ impl Mark {
 /// Two members' states contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mismatch {
-    pub(super) own: Mark,
-    pub(super) theirs: Mark,
+    pub(super) own: StateFingerprint,
+    pub(super) theirs: StateFingerprint,
     pub(super) peer: MemberId,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Marks(Mutex<Kept>);
+pub(super) struct FingerprintHistory(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    own: VecDeque<Mark>,
-    awaited: VecDeque<(MemberId, Mark)>,
+    own: VecDeque<StateFingerprint>,
+    awaited: VecDeque<(MemberId, StateFingerprint)>,
 }
 
-impl Marks {
+impl FingerprintHistory {
     /// A log entry was applied here. Gives what was awaited for it and differs.
-    pub(super) fn note(&self, mark: Mark) -> Option<Mismatch> {
+    pub(super) fn note(&self, fingerprint: StateFingerprint) -> Option<Mismatch> {
         let mut kept = self.lock();
         if kept.own.len() == KEPT {
             kept.own.pop_front();
         }
-        kept.own.push_back(mark);
+        kept.own.push_back(fingerprint);
         let mut mismatch = None;
-        while kept.awaited.front().is_some_and(|(_, awaited)| awaited.index <= mark.index) {
+        while kept.awaited.front().is_some_and(|(_, awaited)| awaited.index <= fingerprint.index) {
             if let Some((peer, theirs)) = kept.awaited.pop_front() {
                 mismatch = mismatch.or_else(|| kept.compare(peer, theirs));
             }
@@ -106,16 +106,16 @@ impl Marks {
     }
 
     /// The state was replaced by one that was elsewhere after this entry.
-    pub(super) fn restart(&self, mark: Mark) {
+    pub(super) fn restart(&self, fingerprint: StateFingerprint) {
         let mut kept = self.lock();
         kept.own.clear();
-        kept.own.push_back(mark);
-        kept.awaited.retain(|(_, awaited)| awaited.index > mark.index);
+        kept.own.push_back(fingerprint);
+        kept.awaited.retain(|(_, awaited)| awaited.index > fingerprint.index);
     }
 
     /// A peer's state was so. Gives the two if they differ; nothing if they
     /// agree, or if there is nothing to compare with, or not yet.
-    pub(super) fn compare(&self, peer: MemberId, theirs: Mark) -> Option<Mismatch> {
+    pub(super) fn compare(&self, peer: MemberId, theirs: StateFingerprint) -> Option<Mismatch> {
         if !theirs.is_comparable() {
             return None;
         }
@@ -134,13 +134,13 @@ impl Marks {
     }
 
     /// The latest.
-    pub(super) fn latest(&self) -> Option<Mark> {
+    pub(super) fn latest(&self) -> Option<StateFingerprint> {
         self.lock().own.back().copied()
     }
 
     /// What the state was after an entry that is applied here; nothing if that
     /// was too long ago.
-    pub(super) fn at(&self, index: u64) -> Option<Mark> {
+    pub(super) fn at(&self, index: u64) -> Option<StateFingerprint> {
         self.lock().at(index)
     }
 
@@ -150,13 +150,13 @@ impl Marks {
 }
 
 impl Kept {
-    /// The last mark not after `index`: entries without one changed nothing.
-    fn at(&self, index: u64) -> Option<Mark> {
+    /// The last fingerprint not after `index`: entries without one changed nothing.
+    fn at(&self, index: u64) -> Option<StateFingerprint> {
         let after = self.own.partition_point(|own| own.index <= index);
         Some(self.own[after.checked_sub(1)?])
     }
 
-    fn compare(&self, peer: MemberId, theirs: Mark) -> Option<Mismatch> {
+    fn compare(&self, peer: MemberId, theirs: StateFingerprint) -> Option<Mismatch> {
         let own = self.at(theirs.index)?;
         (!own.agrees(&theirs)).then_some(Mismatch { own, theirs, peer })
     }
@@ -168,70 +168,70 @@ mod tests {
 
     const PEER: MemberId = MemberId(2);
 
-    fn mark(index: u64, digest: u128) -> Mark {
-        Mark::new(index, Revision(index), Digest(digest))
+    fn fingerprint(index: u64, digest: u128) -> StateFingerprint {
+        StateFingerprint::new(index, Revision(index), Digest(digest))
     }
 
     #[test]
     fn a_mark_is_compared_at_its_own_entry_at_once_or_when_that_is_applied() {
-        let marks = Marks::default();
-        assert_eq!(marks.note(mark(3, 30)), None);
-        assert_eq!(marks.compare(PEER, mark(3, 30)), None);
-        let differs = marks.compare(PEER, mark(3, 31)).expect("it differs");
+        let fingerprints = FingerprintHistory::default();
+        assert_eq!(fingerprints.note(fingerprint(3, 30)), None);
+        assert_eq!(fingerprints.compare(PEER, fingerprint(3, 30)), None);
+        let differs = fingerprints.compare(PEER, fingerprint(3, 31)).expect("it differs");
         assert_eq!((differs.own.digest, differs.theirs.digest, differs.peer), (30, 31, PEER));
 
-        assert_eq!(marks.compare(PEER, mark(5, 50)), None);
-        assert_eq!(marks.compare(PEER, mark(6, 60)), None);
-        assert_eq!(marks.note(mark(5, 50)), None);
-        assert!(marks.note(mark(6, 61)).is_some());
-        assert_eq!(marks.note(mark(7, 70)), None);
+        assert_eq!(fingerprints.compare(PEER, fingerprint(5, 50)), None);
+        assert_eq!(fingerprints.compare(PEER, fingerprint(6, 60)), None);
+        assert_eq!(fingerprints.note(fingerprint(5, 50)), None);
+        assert!(fingerprints.note(fingerprint(6, 61)).is_some());
+        assert_eq!(fingerprints.note(fingerprint(7, 70)), None);
     }
 
     #[test]
     fn an_entry_without_a_payload_leaves_the_state_as_before() {
-        let marks = Marks::default();
-        marks.note(mark(3, 30));
-        marks.note(mark(5, 50));
-        assert_eq!(marks.at(4), Some(mark(3, 30)));
-        assert_eq!(marks.at(9), Some(mark(5, 50)));
-        assert_eq!(marks.at(2), None);
-        let theirs = Mark { index: 4, ..mark(3, 30) };
-        assert_eq!(marks.compare(PEER, theirs), None);
+        let fingerprints = FingerprintHistory::default();
+        fingerprints.note(fingerprint(3, 30));
+        fingerprints.note(fingerprint(5, 50));
+        assert_eq!(fingerprints.at(4), Some(fingerprint(3, 30)));
+        assert_eq!(fingerprints.at(9), Some(fingerprint(5, 50)));
+        assert_eq!(fingerprints.at(2), None);
+        let theirs = StateFingerprint { index: 4, ..fingerprint(3, 30) };
+        assert_eq!(fingerprints.compare(PEER, theirs), None);
     }
 
     #[test]
-    fn marks_of_other_releases_are_not_compared() {
-        let marks = Marks::default();
-        marks.note(mark(3, 30));
-        let theirs = Mark { version: DIGEST_VERSION + 1, ..mark(3, 31) };
-        assert_eq!(marks.compare(PEER, theirs), None);
-        assert!(marks.compare(PEER, mark(3, 31)).is_some());
+    fn fingerprints_of_other_releases_are_not_compared() {
+        let fingerprints = FingerprintHistory::default();
+        fingerprints.note(fingerprint(3, 30));
+        let theirs = StateFingerprint { version: DIGEST_VERSION + 1, ..fingerprint(3, 31) };
+        assert_eq!(fingerprints.compare(PEER, theirs), None);
+        assert!(fingerprints.compare(PEER, fingerprint(3, 31)).is_some());
     }
 
     #[test]
     fn nothing_is_kept_for_ever_and_the_oldest_awaited_stays() {
-        let marks = Marks::default();
+        let fingerprints = FingerprintHistory::default();
         for index in 1..=3 * AWAITED_MAX as u64 {
-            assert_eq!(marks.compare(PEER, mark(index, 1)), None);
+            assert_eq!(fingerprints.compare(PEER, fingerprint(index, 1)), None);
         }
-        assert_eq!(marks.lock().awaited.len(), AWAITED_MAX);
-        assert!(marks.note(mark(1, 0)).is_some());
+        assert_eq!(fingerprints.lock().awaited.len(), AWAITED_MAX);
+        assert!(fingerprints.note(fingerprint(1, 0)).is_some());
         for index in 2..=2 * KEPT as u64 {
-            marks.note(mark(index, 1));
+            fingerprints.note(fingerprint(index, 1));
         }
-        assert_eq!(marks.lock().own.len(), KEPT);
-        assert_eq!(marks.at(1), None);
+        assert_eq!(fingerprints.lock().own.len(), KEPT);
+        assert_eq!(fingerprints.at(1), None);
     }
 
     #[test]
     fn a_replaced_state_is_compared_from_its_entry_on() {
-        let marks = Marks::default();
-        marks.note(mark(3, 30));
-        marks.compare(PEER, mark(9, 90));
-        marks.restart(mark(7, 70));
-        assert_eq!(marks.at(3), None);
-        assert_eq!(marks.compare(PEER, mark(3, 31)), None);
-        assert!(marks.compare(PEER, mark(7, 71)).is_some());
-        assert!(marks.note(mark(9, 91)).is_some());
+        let fingerprints = FingerprintHistory::default();
+        fingerprints.note(fingerprint(3, 30));
+        fingerprints.compare(PEER, fingerprint(9, 90));
+        fingerprints.restart(fingerprint(7, 70));
+        assert_eq!(fingerprints.at(3), None);
+        assert_eq!(fingerprints.compare(PEER, fingerprint(3, 31)), None);
+        assert!(fingerprints.compare(PEER, fingerprint(7, 71)).is_some());
+        assert!(fingerprints.note(fingerprint(9, 91)).is_some());
     }
 }

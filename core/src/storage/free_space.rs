@@ -18,8 +18,8 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::sync::Mutex;
 use super::disk::{Disk, Space};
+use crate::sync::Mutex;
 
 /// The least that is kept free by default, and by how much it is a part of all.
 const FLOOR_MIN: u64 = 1 << 20;
@@ -35,12 +35,12 @@ const LOOK_EVERY_BYTES: u64 = 64 << 10;
 
 /// The room in one data directory. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone)]
-pub struct Room {
-    inner: Arc<Inner>,
+pub struct FreeSpace {
+    inner: Arc<SpaceState>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct SpaceState {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     /// What the user wants to be kept free; none for the default.
@@ -54,14 +54,14 @@ struct Inner {
     short: watch::Sender<Option<String>>,
 }
 
-impl Room {
+impl FreeSpace {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         directory: PathBuf,
         free_bytes_min: Option<u64>,
         segment_bytes: u64,
     ) -> Self {
-        let inner = Inner {
+        let inner = SpaceState {
             disk,
             directory,
             free_bytes_min,
@@ -197,14 +197,14 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn room(total: u64, free_bytes_min: Option<u64>) -> (Room, FaultyDisk) {
+    fn room(total: u64, free_bytes_min: Option<u64>) -> (FreeSpace, FaultyDisk) {
         let disk = FaultyDisk::default();
         disk.set_space(Some(Space { free: total, total }));
-        let room = Room::new(Arc::new(disk.clone()), "/".into(), free_bytes_min, 16 * MIB);
+        let room = FreeSpace::new(Arc::new(disk.clone()), "/".into(), free_bytes_min, 16 * MIB);
         (room, disk)
     }
 
-    fn is_short(room: &Room, disk: &FaultyDisk, total: u64, free: u64) -> bool {
+    fn is_short(room: &FreeSpace, disk: &FaultyDisk, total: u64, free: u64) -> bool {
         disk.set_space(Some(Space { free, total }));
         room.look();
         room.watch_short().borrow().is_some()

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::config_text::ConfigText;
 use super::config_znode::text_of;
-use super::handle::Inner;
+use super::handle::NodeCore;
 use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
 
@@ -33,12 +33,12 @@ const FORGET_AFTER: Duration = Duration::from_secs(1);
 /// After so long without a leader the others are asked.
 const ASK_AFTER: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-/// An heir was heard within this time, and so is a leader.
+/// A transfer target was heard within this time, and so is a leader.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// What this member knows of its part.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct ConfigMembership {
     /// The text names others only.
     excluded: AtomicBool,
     /// So another member says; here the text is older.
@@ -51,14 +51,14 @@ pub(super) struct Standing {
     version: AtomicU64,
 }
 
-impl Standing {
+impl ConfigMembership {
     /// Whether this member is to serve nobody.
     pub(super) fn is_outside(&self) -> bool {
         self.outside.load(Ordering::Acquire)
     }
 
     /// Looks at a state in which the text may be another one.
-    pub(super) fn look(&self, member: MemberId, state: &StateMachine) {
+    pub(super) fn read_text(&self, member: MemberId, state: &StateMachine) {
         let (text, version) = text_of(state);
         self.judge(member, &text, version.0, false);
     }
@@ -112,7 +112,7 @@ impl Standing {
 
 /// What is due now and then. The leader keeps the text true, hands over if it
 /// has no vote, and forgets who left; others look whether they were removed.
-pub(super) async fn keep(weak: Weak<Inner>) {
+pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
     let mut ticks = clock::interval(PERIOD);
     let mut leftover = Since::default();
     let mut outside = Since::default();
@@ -123,14 +123,14 @@ pub(super) async fn keep(weak: Weak<Inner>) {
             _ = ticks.tick() => {}
             () = inner.membership_due.notified() => {}
         }
-        inner.follow_standing();
+        inner.follow_config_membership();
         if inner.is_leader() {
             inner.lead_membership(&mut leftover).await;
         }
-        if outside.longer_than(GRACE, inner.replica.standing.is_outside()) {
+        if outside.longer_than(GRACE, inner.replica.config_membership.is_outside()) {
             inner.replica.end_connections();
         }
-        let lost = inner.hears_no_leader() && !inner.replica.standing.is_outside();
+        let lost = inner.hears_no_leader() && !inner.replica.config_membership.is_outside();
         if leaderless.longer_than(ASK_AFTER, lost) {
             inner.ask_for_text().await;
         }
@@ -151,7 +151,7 @@ impl Since {
     }
 }
 
-impl Inner {
+impl NodeCore {
     async fn lead_membership(self: &Arc<Self>, leftover: &mut Since) {
         // Whoever makes a change keeps the text true meanwhile.
         let Ok(_one_at_a_time) = self.tidying.try_lock() else { return };
@@ -175,9 +175,13 @@ impl Inner {
         if voters.iter().any(|(member, _)| *member == self.member) {
             return Ok(false);
         }
-        if let Some(heir) = self.consensus.heir(SILENCE_MAX) {
-            tracing::info!(member = self.member.0, heir = heir.0, "handing leadership over");
-            self.consensus.transfer_leader(heir).await?;
+        if let Some(transfer_target) = self.consensus.transfer_target(SILENCE_MAX) {
+            tracing::info!(
+                member = self.member.0,
+                transfer_target = transfer_target.0,
+                "handing leadership over"
+            );
+            self.consensus.transfer_leader(transfer_target).await?;
         }
         Ok(true)
     }
@@ -221,10 +225,10 @@ impl Inner {
             let call = self.consensus.call(other, PeerCall::Config.to_bytes());
             let Some(Ok(answer)) = clock::timeout(ANSWER_TIMEOUT, call).await else { continue };
             if let Ok(ConfigAnswer { version, text }) = read_answer(answer) {
-                self.replica.standing.judge(self.member, &text, version, true);
+                self.replica.config_membership.judge(self.member, &text, version, true);
             }
         }
-        self.follow_standing();
+        self.follow_config_membership();
     }
 
     /// The text here, for one that asks.
@@ -234,10 +238,10 @@ impl Inner {
     }
 
     /// Serves, or serves nobody, from now on.
-    pub(super) fn follow_standing(&self) {
+    pub(super) fn follow_config_membership(&self) {
         let votes = self.consensus.status().voters.iter().any(|(id, _)| *id == self.member);
-        if self.replica.standing.settle(self.member, votes) {
-            let outside = self.replica.standing.is_outside();
+        if self.replica.config_membership.settle(self.member, votes) {
+            let outside = self.replica.config_membership.is_outside();
             self.replica.proposals.set_outside(outside);
             self.settle_electable();
             self.membership_due.notify_one();
@@ -272,12 +276,12 @@ mod tests {
 
     /// Whether member 1 is outside after these texts with their versions.
     fn outside(texts: &[(&str, u64)], votes: bool, told: bool) -> bool {
-        let standing = Standing::default();
+        let config_membership = ConfigMembership::default();
         for (text, version) in texts {
-            standing.judge(ONE, text, *version, told);
+            config_membership.judge(ONE, text, *version, told);
         }
-        standing.settle(ONE, votes);
-        standing.is_outside()
+        config_membership.settle(ONE, votes);
+        config_membership.is_outside()
     }
 
     const NAMED: &str = "server.1=a:1:1:observer\n";

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use coord_state::consul::ConsulCommand;
 
-use crate::sync::{Mutex, MutexGuard};
 use crate::server::series::Series;
+use crate::sync::{Mutex, MutexGuard};
 
 /// As many rows as there are names and routes: no client can add to them.
 #[derive(Debug, Default)]
-pub(super) struct Measured {
+pub(super) struct RequestMetrics {
     requests: Mutex<BTreeMap<(String, &'static str), Series>>,
     samples: Mutex<BTreeMap<&'static str, Series>>,
     counters: Mutex<BTreeMap<&'static str, u64>>,
@@ -20,7 +20,7 @@ pub(super) struct Measured {
 /// Times of one kind, told apart by labels.
 pub(super) type Sampled = (&'static str, BTreeMap<&'static str, String>, Series);
 
-impl Measured {
+impl RequestMetrics {
     /// Counts one request that was routed to `path`.
     pub(super) fn request(&self, method: &str, path: &'static str, taken: Duration) {
         let mut requests = lock(&self.requests);

@@ -7,28 +7,28 @@ use std::sync::{Arc, OnceLock, Weak};
 use bytes::Bytes;
 use coord_state::MemberId;
 
-use super::handle::Inner;
+use super::handle::NodeCore;
 use super::peer_message::{ChangeAnswer, PeerCall, PeerMessage, answer};
 use crate::consensus::PeerService;
 use crate::error::{Error, ErrorKind};
 
 /// The member's desk for its peers; open once the node runs.
 #[derive(Default)]
-pub(super) struct PeerDesk {
-    node: OnceLock<Weak<Inner>>,
+pub(super) struct PeerRequestHandler {
+    node: OnceLock<Weak<NodeCore>>,
 }
 
-impl PeerDesk {
-    pub(super) fn open(&self, node: Weak<Inner>) {
+impl PeerRequestHandler {
+    pub(super) fn open(&self, node: Weak<NodeCore>) {
         self.node.get_or_init(|| node);
     }
 
-    fn node(&self) -> Option<Arc<Inner>> {
+    fn node(&self) -> Option<Arc<NodeCore>> {
         self.node.get().and_then(Weak::upgrade)
     }
 }
 
-impl PeerService for PeerDesk {
+impl PeerService for PeerRequestHandler {
     fn on_message(&self, from: MemberId, message: Bytes) {
         let Some(node) = self.node() else { return };
         match PeerMessage::from_bytes(message) {
@@ -40,13 +40,13 @@ impl PeerService for PeerDesk {
         }
     }
 
-    fn rider(&self) -> Bytes {
+    fn piggyback(&self) -> Bytes {
         self.node().map_or_else(Bytes::new, |node| node.leader_report())
     }
 
-    fn on_rider(&self, from: MemberId, rider: Bytes) {
+    fn on_piggyback(&self, from: MemberId, piggyback: Bytes) {
         if let Some(node) = self.node() {
-            node.take_leader_report(from, rider);
+            node.take_leader_report(from, piggyback);
         }
     }
 
@@ -74,7 +74,7 @@ impl PeerService for PeerDesk {
     }
 }
 
-impl Inner {
+impl NodeCore {
     fn take_forward(self: &Arc<Self>, from: MemberId, batch: &Bytes) {
         let Some(sequence) = coord_state::Batch::sequence_of(batch) else {
             tracing::warn!(peer = from.0, "a member forwarded a batch this release cannot read");
@@ -146,8 +146,8 @@ impl Inner {
             }
             PeerCall::RoomLeft => Ok(self.room_answer()),
             PeerCall::Config => Ok(answer(&self.config_answer())),
-            PeerCall::Mark(theirs) => {
-                self.answer_mark(from, theirs).await.map(|mark| answer(&mark))
+            PeerCall::StateFingerprint(theirs) => {
+                self.answer_mark(from, theirs).await.map(|fingerprint| answer(&fingerprint))
             }
             PeerCall::Touch(sessions) => Ok(answer(&self.take_touch(&sessions))),
             PeerCall::RenewConsulSession(session) => {

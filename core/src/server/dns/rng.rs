@@ -8,7 +8,7 @@ const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 /// A small generator with a seed of its own for every question. It spreads load; it
 /// keeps no secret.
 #[derive(Debug, Clone)]
-pub(super) struct Chance(u64);
+pub(super) struct Rng(u64);
 
 /// Seeds for one question after the other, from a single one: asking the system
 /// for chance every time would cost as much as finding the answer.
@@ -26,7 +26,7 @@ impl Seeds {
     }
 }
 
-impl Chance {
+impl Rng {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -66,8 +66,8 @@ mod tests {
     fn no_two_questions_draw_the_same_numbers() {
         let seeds = Seeds::new(7);
         let drawn = |_| {
-            let mut chance = Chance::new(seeds.next());
-            [chance.next(), chance.next(), chance.next()]
+            let mut rng = Rng::new(seeds.next());
+            [rng.next(), rng.next(), rng.next()]
         };
         let all: HashSet<u64> = (0..1000).flat_map(drawn).collect();
         assert_eq!(all.len(), 3000);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::error::Error;
 use crate::node::{Impairment, Node};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// What a member does for its clients now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,11 +70,11 @@ impl ServerStatus {
 /// the member nor its runtime, and is told when those go.
 #[derive(Debug, Clone, Default)]
 pub struct FailureWatch {
-    shared: Arc<Shared>,
+    shared: Arc<EndSignal>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct EndSignal {
     end: Mutex<Option<End>>,
     changed: Condvar,
 }
