@@ -10,7 +10,7 @@ use coord_core::embedded::{Cluster, Server};
 use coord_core::settings::Settings;
 use serde_json::{Value, json};
 
-use crate::browser::{Api, LONG, member, settings};
+use crate::http_client::{Api, LONG, member, settings};
 use crate::score::Point;
 
 fn register(api: &Api, service: &Value) {
@@ -68,7 +68,7 @@ fn web_server() -> (String, Arc<AtomicU16>) {
 }
 
 #[test]
-fn a_04_a_ttl_check_says_what_it_is_told_until_it_expires() {
+fn a_ttl_check_says_what_it_is_told_until_it_expires() {
     let _point = Point::of("A-04");
     let member = member();
     register(&member, &json!({"Name": "web", "Check": {"TTL": "1h"}}));
@@ -94,7 +94,7 @@ fn a_04_a_ttl_check_says_what_it_is_told_until_it_expires() {
 }
 
 #[test]
-fn a_05_an_http_check_follows_the_status_it_gets() {
+fn an_http_check_follows_the_status_it_gets() {
     let _point = Point::of("A-05");
     let member = member();
     let (url, status) = web_server();
@@ -109,7 +109,7 @@ fn a_05_an_http_check_follows_the_status_it_gets() {
 }
 
 #[test]
-fn a_06_a_verdict_changes_only_after_so_many_results_in_a_row() {
+fn a_verdict_changes_only_after_so_many_results_in_a_row() {
     let _point = Point::of("A-06");
     let member = member();
     let (url, status) = web_server();
@@ -128,7 +128,7 @@ fn a_06_a_verdict_changes_only_after_so_many_results_in_a_row() {
 
 /// Takes a minute and a half: nothing goes sooner.
 #[test]
-fn a_07_a_service_goes_when_it_was_critical_for_its_time() {
+fn a_service_goes_when_it_was_critical_for_its_time() {
     let _point = Point::of("A-07");
     let member = member();
     let began = Instant::now();
@@ -149,7 +149,7 @@ fn a_07_a_service_goes_when_it_was_critical_for_its_time() {
 
 /// Takes up to a minute: the agent compares no more often.
 #[test]
-fn a_19_what_others_put_on_the_agents_node_goes_and_tags_stay_where_it_lets_them() {
+fn what_others_put_on_the_agents_node_goes_and_tags_stay_where_it_lets_them() {
     let _point = Point::of("A-19");
     let member = member();
     register(&member, &json!({"Name": "own", "Tags": ["a"], "EnableTagOverride": true}));
@@ -182,7 +182,7 @@ fn a_19_what_others_put_on_the_agents_node_goes_and_tags_stay_where_it_lets_them
 }
 
 #[test]
-fn a_20_a_dead_node_is_critical_and_its_services_stay_listed() {
+fn a_dead_node_is_critical_and_its_services_stay_listed() {
     let _point = Point::of("A-20");
     let mut cluster = Cluster::start(3, &settings(), LONG).unwrap();
     let apis: Vec<_> = cluster
@@ -214,7 +214,7 @@ fn a_20_a_dead_node_is_critical_and_its_services_stay_listed() {
 }
 
 #[test]
-fn a_23_a_restart_brings_services_and_checks_back() {
+fn a_restart_brings_services_and_checks_back() {
     let _point = Point::of("A-23");
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings { data_dir: directory.path().into(), ..settings() };

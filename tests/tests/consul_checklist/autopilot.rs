@@ -3,7 +3,7 @@
 use coord_core::embedded::Cluster;
 use serde_json::{Value, json};
 
-use crate::browser::{Api, LONG, Reply, member, settings};
+use crate::http_client::{Api, LONG, Reply, member, settings};
 
 const CONFIGURATION: &str = "/v1/operator/autopilot/configuration";
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::browser::{Member, member, until_waiting, waiting};
+use crate::http_client::{Member, member, until_waiting, waiting};
 use crate::score::Point;
 
 /// Longer than any wake takes, shorter than the waits that must be woken.
@@ -48,7 +48,7 @@ fn assert_sleeps(member: &Member, path: &str, change: impl FnOnce()) {
 }
 
 #[test]
-fn b_01_a_wait_ends_in_time_with_the_same_answer() {
+fn a_wait_ends_in_time_with_the_same_answer() {
     let _point = Point::of("B-01");
     let member = member();
     member.put("/v1/kv/x", "1").ok();
@@ -59,7 +59,7 @@ fn b_01_a_wait_ends_in_time_with_the_same_answer() {
 }
 
 #[test]
-fn b_02_another_key_wakes_nobody() {
+fn another_key_wakes_nobody() {
     let _point = Point::of("B-02");
     let member = member();
     member.put("/v1/kv/x", "1").ok();
@@ -67,7 +67,7 @@ fn b_02_another_key_wakes_nobody() {
 }
 
 #[test]
-fn b_03_a_write_wakes_with_the_entrys_index() {
+fn a_write_wakes_with_the_entrys_index() {
     let _point = Point::of("B-03");
     let member = member();
     member.put("/v1/kv/x", "1").ok();
@@ -81,7 +81,7 @@ fn b_03_a_write_wakes_with_the_entrys_index() {
 }
 
 #[test]
-fn b_04_a_delete_wakes_with_a_404() {
+fn a_delete_wakes_with_a_404() {
     let _point = Point::of("B-04");
     let member = member();
     member.put("/v1/kv/x", "1").ok();
@@ -94,7 +94,7 @@ fn b_04_a_delete_wakes_with_a_404() {
 }
 
 #[test]
-fn b_05_a_prefix_wakes_for_every_change_below() {
+fn a_prefix_wakes_for_every_change_below() {
     let _point = Point::of("B-05");
     let member = member();
     member.put("/v1/kv/p/a", "1").ok();
@@ -109,7 +109,7 @@ fn b_05_a_prefix_wakes_for_every_change_below() {
 }
 
 #[test]
-fn b_06_a_missing_key_wakes_when_it_appears() {
+fn a_missing_key_wakes_when_it_appears() {
     let _point = Point::of("B-06");
     let member = member();
     member.put("/v1/kv/other", "1").ok();
@@ -125,7 +125,7 @@ fn b_06_a_missing_key_wakes_when_it_appears() {
 }
 
 #[test]
-fn b_07_health_of_a_service_wakes_for_its_own_changes_only() {
+fn health_of_a_service_wakes_for_its_own_changes_only() {
     let _point = Point::of("B-07");
     let member = member();
     register(&member, "web", "w1");
@@ -146,7 +146,7 @@ fn b_07_health_of_a_service_wakes_for_its_own_changes_only() {
 }
 
 #[test]
-fn b_08_an_absent_service_wakes_on_its_first_instance() {
+fn an_absent_service_wakes_on_its_first_instance() {
     let _point = Point::of("B-08");
     let member = member();
     for (name, path) in [("web", "/v1/health/service/web"), ("db", "/v1/catalog/service/db")] {
@@ -155,7 +155,7 @@ fn b_08_an_absent_service_wakes_on_its_first_instance() {
 }
 
 #[test]
-fn b_09_what_changes_nothing_moves_no_index() {
+fn what_changes_nothing_moves_no_index() {
     let _point = Point::of("B-09");
     let member = member();
     member.put("/v1/kv/x?flags=3", "1").ok();
@@ -174,7 +174,7 @@ fn b_09_what_changes_nothing_moves_no_index() {
 }
 
 #[test]
-fn b_10_an_index_from_the_future_waits() {
+fn an_index_from_the_future_waits() {
     let _point = Point::of("B-10");
     let member = member();
     member.put("/v1/kv/x", "1").ok();
@@ -185,7 +185,7 @@ fn b_10_an_index_from_the_future_waits() {
 }
 
 #[test]
-fn b_14_every_read_that_can_wait_has_an_index() {
+fn every_read_that_can_wait_has_an_index() {
     let _point = Point::of("B-14");
     let member = member();
     for path in [

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::{Member, member};
+use crate::http_client::{Member, member};
 use crate::score::Point;
 
 fn register(member: &Member, body: &str) {
@@ -23,7 +23,7 @@ fn query(text: &str) -> String {
 }
 
 #[test]
-fn a_01_a_registration_is_seen_everywhere() {
+fn a_registration_is_seen_everywhere() {
     let _point = Point::of("A-01");
     let member = member();
     register(&member, r#"{"Name":"web","Port":80}"#);
@@ -33,7 +33,7 @@ fn a_01_a_registration_is_seen_everywhere() {
 }
 
 #[test]
-fn a_02_checks_get_ids_and_begin_critical() {
+fn checks_get_ids_and_begin_critical() {
     let _point = Point::of("A-02");
     let member = member();
     register(&member, r#"{"Name":"one","ID":"o1","Check":{"TTL":"60s"}}"#);
@@ -49,7 +49,7 @@ fn a_02_checks_get_ids_and_begin_critical() {
 }
 
 #[test]
-fn a_03_checks_outlive_a_registration_that_does_not_list_them() {
+fn checks_outlive_a_registration_that_does_not_list_them() {
     let _point = Point::of("A-03");
     let member = member();
     register(&member, r#"{"Name":"web","Check":{"TTL":"60s","Status":"passing"}}"#);
@@ -62,7 +62,7 @@ fn a_03_checks_outlive_a_registration_that_does_not_list_them() {
 }
 
 #[test]
-fn a_08_deregistering_what_is_not_there_is_not_found() {
+fn deregistering_what_is_not_there_is_not_found() {
     let _point = Point::of("A-08");
     let member = member();
     let reply = member.put("/v1/agent/service/deregister/x", "");
@@ -76,7 +76,7 @@ fn a_08_deregistering_what_is_not_there_is_not_found() {
 }
 
 #[test]
-fn a_09_maintenance_is_a_critical_check_with_a_reason() {
+fn maintenance_is_a_critical_check_with_a_reason() {
     let _point = Point::of("A-09");
     let member = member();
     register(&member, r#"{"Name":"web"}"#);
@@ -103,7 +103,7 @@ fn a_09_maintenance_is_a_critical_check_with_a_reason() {
 }
 
 #[test]
-fn a_10_the_health_of_a_service_is_a_status_code() {
+fn the_health_of_a_service_is_a_status_code() {
     let _point = Point::of("A-10");
     let member = member();
     register(&member, r#"{"Name":"web","Check":{"TTL":"60s"}}"#);
@@ -120,7 +120,7 @@ fn a_10_the_health_of_a_service_is_a_status_code() {
 }
 
 #[test]
-fn a_11_self_and_members_have_what_clients_read() {
+fn self_and_members_have_what_clients_read() {
     let _point = Point::of("A-11");
     let member = member();
     let own = member.json("/v1/agent/self");
@@ -149,7 +149,7 @@ fn a_11_self_and_members_have_what_clients_read() {
 }
 
 #[test]
-fn a_12_an_external_node_is_registered_whole() {
+fn an_external_node_is_registered_whole() {
     let _point = Point::of("A-12");
     let member = member();
     catalog(
@@ -170,7 +170,7 @@ fn a_12_an_external_node_is_registered_whole() {
 }
 
 #[test]
-fn a_13_what_is_unknown_is_null_or_empty() {
+fn what_is_unknown_is_null_or_empty() {
     let _point = Point::of("A-13");
     let member = member();
     member.get("/v1/catalog/node/nope").says(200, "null");
@@ -182,7 +182,7 @@ fn a_13_what_is_unknown_is_null_or_empty() {
 }
 
 #[test]
-fn a_14_passing_leaves_only_what_passes_everything() {
+fn passing_leaves_only_what_passes_everything() {
     let _point = Point::of("A-14");
     let member = member();
     register(&member, r#"{"Name":"web","Check":{"TTL":"60s"}}"#);
@@ -197,7 +197,7 @@ fn a_14_passing_leaves_only_what_passes_everything() {
 }
 
 #[test]
-fn a_15_all_tags_must_match_whatever_their_case() {
+fn all_tags_must_match_whatever_their_case() {
     let _point = Point::of("A-15");
     let member = member();
     register(&member, r#"{"Name":"web","ID":"w1","Tags":["A","b"]}"#);
@@ -210,7 +210,7 @@ fn a_15_all_tags_must_match_whatever_their_case() {
 }
 
 #[test]
-fn a_16_services_and_nodes_are_found_whatever_their_case() {
+fn services_and_nodes_are_found_whatever_their_case() {
     let _point = Point::of("A-16");
     let member = member();
     catalog(&member, r#"{"Node":"Ext","Address":"1.2.3.4","Service":{"Service":"Db"}}"#);
@@ -220,7 +220,7 @@ fn a_16_services_and_nodes_are_found_whatever_their_case() {
 }
 
 #[test]
-fn a_17_services_are_listed_with_all_their_tags() {
+fn services_are_listed_with_all_their_tags() {
     let _point = Point::of("A-17");
     let member = member();
     register(&member, r#"{"Name":"web","ID":"w1","Tags":["b","a"]}"#);
@@ -229,7 +229,7 @@ fn a_17_services_are_listed_with_all_their_tags() {
 }
 
 #[test]
-fn a_18_answers_are_narrowed_by_node_meta_and_filter() {
+fn answers_are_narrowed_by_node_meta_and_filter() {
     let _point = Point::of("A-18");
     let member = member();
     catalog(
@@ -299,7 +299,7 @@ fn a_filter_that_is_none_is_refused_and_moves_no_index() {
 }
 
 #[test]
-fn a_21_weights_and_tagged_addresses_have_defaults() {
+fn weights_and_tagged_addresses_have_defaults() {
     let _point = Point::of("A-21");
     let member = member();
     register(&member, r#"{"Name":"web","Address":"10.1.2.3","Port":80}"#);
@@ -310,7 +310,7 @@ fn a_21_weights_and_tagged_addresses_have_defaults() {
 }
 
 #[test]
-fn a_22_service_meta_is_bounded() {
+fn service_meta_is_bounded() {
     let _point = Point::of("A-22");
     let member = member();
     let refused = |meta: Value| {

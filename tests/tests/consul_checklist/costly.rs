@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::browser::{Api, LONG, Member, member, member_with, settings};
+use crate::http_client::{Api, LONG, Member, member, member_with, settings};
 
 /// Cubic work over many tags.
 const NESTED: &str =

@@ -11,7 +11,7 @@ use domain::base::message_builder::AdditionalBuilder;
 use domain::base::{Message, MessageBuilder, Name, ParsedName, Record, Rtype, Ttl};
 use domain::rdata::{A, AllRecordData};
 
-use crate::browser::{Api, LONG, settings};
+use crate::http_client::{Api, LONG, settings};
 use crate::score::Point;
 
 /// A member that serves DNS.
@@ -152,7 +152,7 @@ fn three_webs() -> World {
 }
 
 #[test]
-fn d_01_services_are_found_by_name_tag_and_rfc_2782() {
+fn services_are_found_by_name_tag_and_rfc_2782() {
     let _point = Point::of("D-01");
     let world = three_webs();
     for name in [
@@ -175,7 +175,7 @@ fn d_01_services_are_found_by_name_tag_and_rfc_2782() {
 }
 
 #[test]
-fn d_02_srv_points_to_nodes_addresses_and_host_names() {
+fn srv_points_to_nodes_addresses_and_host_names() {
     let _point = Point::of("D-02");
     let world = World::new();
     world.register(r#"{"Node":"n1","Address":"10.0.0.1","Service":{"Service":"plain","Port":80}}"#);
@@ -197,7 +197,7 @@ fn d_02_srv_points_to_nodes_addresses_and_host_names() {
 }
 
 #[test]
-fn d_03_critical_instances_are_left_out_and_warnings_kept() {
+fn critical_instances_are_left_out_and_warnings_kept() {
     let _point = Point::of("D-03");
     let world = three_webs();
     assert_eq!(world.ask("web.service.consul", Rtype::A).data(), ["10.0.0.1", "10.0.0.2"]);
@@ -205,7 +205,7 @@ fn d_03_critical_instances_are_left_out_and_warnings_kept() {
 }
 
 #[test]
-fn d_04_what_is_not_there_and_what_has_no_such_type_differ() {
+fn what_is_not_there_and_what_has_no_such_type_differ() {
     let _point = Point::of("D-04");
     let world = three_webs();
     let denied = |reply: &Reply| {
@@ -227,7 +227,7 @@ fn d_04_what_is_not_there_and_what_has_no_such_type_differ() {
 }
 
 #[test]
-fn d_05_a_datagram_holds_three_answers_with_edns_more_and_a_stream_all() {
+fn a_datagram_holds_three_answers_with_edns_more_and_a_stream_all() {
     let _point = Point::of("D-05");
     let world = World::new();
     for number in 1..=30 {
@@ -241,7 +241,7 @@ fn d_05_a_datagram_holds_three_answers_with_edns_more_and_a_stream_all() {
 }
 
 #[test]
-fn d_06_metadata_names_of_addresses_and_the_zone_itself_are_told() {
+fn metadata_names_of_addresses_and_the_zone_itself_are_told() {
     let _point = Point::of("D-06");
     let world = three_webs();
     assert_eq!(world.ask("n1.node.consul", Rtype::TXT).data(), ["\"rack=1\""]);
@@ -293,7 +293,7 @@ fn recursor(address: Ipv4Addr) -> SocketAddr {
 }
 
 #[test]
-fn d_07_names_outside_the_zone_are_asked_of_the_recursors_or_refused() {
+fn names_outside_the_zone_are_asked_of_the_recursors_or_refused() {
     let _point = Point::of("D-07");
     let alone = World::new();
     for reply in [alone.ask("example.com", Rtype::A), alone.tcp("example.com", Rtype::A)] {
@@ -316,7 +316,7 @@ fn d_07_names_outside_the_zone_are_asked_of_the_recursors_or_refused() {
 }
 
 #[test]
-fn d_08_a_host_name_as_address_is_an_alias() {
+fn a_host_name_as_address_is_an_alias() {
     let _point = Point::of("D-08");
     let world = World::new();
     world.register(r#"{"Node":"alias","Address":"db.example.com"}"#);
@@ -325,7 +325,7 @@ fn d_08_a_host_name_as_address_is_an_alias() {
 }
 
 #[test]
-fn d_09_answers_live_as_long_as_is_set_and_say_when_they_were_cut() {
+fn answers_live_as_long_as_is_set_and_say_when_they_were_cut() {
     let _point = Point::of("D-09");
     let service_ttl_s = [("web", 30), ("we*", 20), ("*", 10)];
     let service_ttl_s = service_ttl_s.map(|(name, ttl)| (name.to_owned(), ttl)).into();

@@ -6,7 +6,7 @@ use coord_core::embedded::{Cluster, Server};
 use coord_core::settings::Settings;
 use serde_json::{Value, json};
 
-use crate::browser::{Api, LONG, member, settings};
+use crate::http_client::{Api, LONG, member, settings};
 
 /// Longer than any wake takes, shorter than the waits that must be woken.
 const SOON: Duration = Duration::from_secs(15);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::browser::{Member, member};
+use crate::http_client::{Member, member};
 use crate::score::Point;
 
 fn entry(member: &Member, key: &str) -> serde_json::Value {
@@ -12,7 +12,7 @@ fn entry(member: &Member, key: &str) -> serde_json::Value {
 }
 
 #[test]
-fn k_01_an_entry_has_its_fields_in_order() {
+fn an_entry_has_its_fields_in_order() {
     let _point = Point::of("K-01");
     let member = member();
     member.put("/v1/kv/a/k?flags=7", "hi").says(200, "true");
@@ -30,7 +30,7 @@ fn k_01_an_entry_has_its_fields_in_order() {
 }
 
 #[test]
-fn k_02_values_are_any_bytes_and_an_empty_one_is_null() {
+fn values_are_any_bytes_and_an_empty_one_is_null() {
     let _point = Point::of("K-02");
     let member = member();
     member.put("/v1/kv/empty", "").ok();
@@ -41,7 +41,7 @@ fn k_02_values_are_any_bytes_and_an_empty_one_is_null() {
 }
 
 #[test]
-fn k_03_flags_are_unsigned_64_bit_numbers() {
+fn flags_are_unsigned_64_bit_numbers() {
     let _point = Point::of("K-03");
     let member = member();
     member.put("/v1/kv/x?flags=18446744073709551615", "").ok();
@@ -54,7 +54,7 @@ fn k_03_flags_are_unsigned_64_bit_numbers() {
 }
 
 #[test]
-fn k_04_cas_creates_with_zero_and_changes_with_the_right_index() {
+fn cas_creates_with_zero_and_changes_with_the_right_index() {
     let _point = Point::of("K-04");
     let member = member();
     member.put("/v1/kv/x?cas=5", "0").says(200, "false");
@@ -67,7 +67,7 @@ fn k_04_cas_creates_with_zero_and_changes_with_the_right_index() {
 }
 
 #[test]
-fn k_05_a_delete_with_cas_succeeds_on_what_is_not_there() {
+fn a_delete_with_cas_succeeds_on_what_is_not_there() {
     let _point = Point::of("K-05");
     let member = member();
     member.delete("/v1/kv/x").says(200, "true");
@@ -81,7 +81,7 @@ fn k_05_a_delete_with_cas_succeeds_on_what_is_not_there() {
 }
 
 #[test]
-fn k_06_a_lock_counts_its_acquisitions() {
+fn a_lock_counts_its_acquisitions() {
     let _point = Point::of("K-06");
     let member = member();
     let (mine, other) = (member.session("{}"), member.session("{}"));
@@ -102,7 +102,7 @@ fn k_06_a_lock_counts_its_acquisitions() {
 }
 
 #[test]
-fn k_07_a_plain_put_goes_past_a_lock() {
+fn a_plain_put_goes_past_a_lock() {
     let _point = Point::of("K-07");
     let member = member();
     let session = member.session("{}");
@@ -113,7 +113,7 @@ fn k_07_a_plain_put_goes_past_a_lock() {
 }
 
 #[test]
-fn k_08_a_lock_for_an_unknown_session_begins_with_the_reason() {
+fn a_lock_for_an_unknown_session_begins_with_the_reason() {
     let _point = Point::of("K-08");
     let member = member();
     let unknown = "/v1/kv/x?acquire=00000000-1111-2222-3333-444444444444";
@@ -127,7 +127,7 @@ fn k_08_a_lock_for_an_unknown_session_begins_with_the_reason() {
 }
 
 #[test]
-fn k_09_a_separator_cuts_after_the_prefix() {
+fn a_separator_cuts_after_the_prefix() {
     let _point = Point::of("K-09");
     let member = member();
     for key in ["p", "p/", "p/a", "p/a/b", "pa"] {
@@ -139,7 +139,7 @@ fn k_09_a_separator_cuts_after_the_prefix() {
 }
 
 #[test]
-fn k_10_a_prefix_is_bytes_and_keys_are_in_their_order() {
+fn a_prefix_is_bytes_and_keys_are_in_their_order() {
     let _point = Point::of("K-10");
     let member = member();
     for key in ["ab", "a", "b", "a/b", "B", "a%20"] {
@@ -152,7 +152,7 @@ fn k_10_a_prefix_is_bytes_and_keys_are_in_their_order() {
 }
 
 #[test]
-fn k_11_a_value_over_half_a_mebibyte_is_too_large() {
+fn a_value_over_half_a_mebibyte_is_too_large() {
     let _point = Point::of("K-11");
     let member = member();
     member.put("/v1/kv/x", vec![b'x'; 524_288]).says(200, "true");
@@ -164,7 +164,7 @@ fn k_11_a_value_over_half_a_mebibyte_is_too_large() {
 }
 
 #[test]
-fn k_12_conflicting_flags_are_told_again_in_order() {
+fn conflicting_flags_are_told_again_in_order() {
     let _point = Point::of("K-12");
     let member = member();
     member.put("/v1/kv/x?cas=1&acquire=x", "1").says(400, "Conflicting flags: acquire=x&cas=1");
@@ -172,7 +172,7 @@ fn k_12_conflicting_flags_are_told_again_in_order() {
 }
 
 #[test]
-fn k_13_a_raw_value_is_text_that_no_browser_runs() {
+fn a_raw_value_is_text_that_no_browser_runs() {
     let _point = Point::of("K-13");
     let member = member();
     member.put("/v1/kv/x", "<b>").ok();

@@ -7,11 +7,11 @@
 mod agent;
 mod autopilot;
 mod blocking;
-mod browser;
 mod catalog;
 mod costly;
 mod dns;
 mod graph;
+mod http_client;
 mod keys;
 mod mesh;
 mod operators;

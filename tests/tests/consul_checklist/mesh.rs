@@ -3,7 +3,7 @@
 use coord_core::embedded::Cluster;
 use serde_json::{Value, json};
 
-use crate::browser::{Api, LONG, Member, member, settings};
+use crate::http_client::{Api, LONG, Member, member, settings};
 
 fn register(member: &Member, service: &Value) {
     member.put("/v1/agent/service/register", service.to_string()).says(200, "");

@@ -8,11 +8,11 @@ use coord_core::embedded::{Cluster, Server};
 use coord_core::server::{LogFeed, LogLine};
 use serde_json::{Value, json};
 
-use crate::browser::{Api, LONG, Member, member, settings};
+use crate::http_client::{Api, LONG, Member, member, settings};
 use crate::score::Point;
 
 #[test]
-fn o_01_the_leader_and_the_peers_are_told() {
+fn the_leader_and_the_peers_are_told() {
     let _point = Point::of("O-01");
     let member = member();
     let leader = member.get("/v1/status/leader").ok();
@@ -28,7 +28,7 @@ fn o_01_the_leader_and_the_peers_are_told() {
 }
 
 #[test]
-fn o_02_events_are_listed_and_waited_for_by_their_fold() {
+fn events_are_listed_and_waited_for_by_their_fold() {
     let _point = Point::of("O-02");
     let member = member();
     let empty = member.get("/v1/event/list").ok();
@@ -73,7 +73,7 @@ fn ids(member: &Member, filter: &str) -> Vec<String> {
 }
 
 #[test]
-fn o_06_filters_have_consuls_grammar() {
+fn filters_have_consuls_grammar() {
     let _point = Point::of("O-06");
     let member = member();
     for (id, port, tags, meta) in [
@@ -314,7 +314,7 @@ fn waits_take_as_long_as_the_settings_say() {
     let _longest = Point::of("B-11");
     let mut short = settings();
     (short.queries.default_wait_ms, short.queries.max_wait_ms) = (500, 1000);
-    let member = crate::browser::member_with(short);
+    let member = crate::http_client::member_with(short);
     member.put("/v1/kv/x", "1").ok();
     let index = member.get("/v1/kv/x").index();
     let clipped = member.wait("/v1/kv/x", index, "20m").end().ok();

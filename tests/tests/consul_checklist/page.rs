@@ -1,6 +1,6 @@
 //! The page in the browser, as far as a client without one sees it.
 
-use crate::browser::{Member, Reply, member, member_with, settings};
+use crate::http_client::{Member, Reply, member, member_with, settings};
 use crate::score::Point;
 
 fn with_page() -> Member {
@@ -18,7 +18,7 @@ fn is_the_document(reply: &Reply) {
 }
 
 #[test]
-fn h_16_the_root_leads_to_the_page_where_it_is_on() {
+fn the_root_leads_to_the_page_where_it_is_on() {
     let _point = Point::of("H-16");
     let member = with_page();
     for (path, to) in [("/", "/ui/"), ("/?x=1", "/ui/"), ("/ui", "/ui/"), ("/ui?x=1", "/ui/?x=1")] {

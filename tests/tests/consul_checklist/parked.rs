@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 
-use crate::browser::{LONG, Member, member, until_waiting, waiting};
+use crate::http_client::{LONG, Member, member, until_waiting, waiting};
 use crate::score::Point;
 
 /// As many as a process with 1,024 file descriptors can have with both ends.
@@ -65,7 +65,7 @@ fn next_of(member: &Member, key: &str) -> String {
 /// waiters wake is not asserted, for a busy machine says little about that:
 /// `make bench-consul` measures it, with ten thousand.
 #[test]
-fn b_15_many_waiters_are_small_and_one_write_wakes_them_all() {
+fn many_waiters_are_small_and_one_write_wakes_them_all() {
     let _point = Point::of("B-15");
     let mut alone = Command::new(std::env::current_exe().unwrap());
     alone.args(["--exact", "--ignored", "parked::many_waiters_alone_in_their_process"]);

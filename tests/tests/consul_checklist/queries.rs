@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::{Member, member};
+use crate::http_client::{Member, member};
 use crate::score::Point;
 
 fn create(member: &Member, definition: &Value) -> String {
@@ -20,7 +20,7 @@ fn found(member: &Member, query: &str) -> Vec<String> {
 }
 
 #[test]
-fn o_03_a_query_is_made_run_changed_and_removed() {
+fn a_query_is_made_run_changed_and_removed() {
     let _point = Point::of("O-03");
     let member = member();
     for (id, status, tags) in [

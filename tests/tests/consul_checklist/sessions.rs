@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use coord_core::embedded::Cluster;
 use serde_json::{Value, json};
 
-use crate::browser::{Api, LONG, Member, member, member_with, settings};
+use crate::http_client::{Api, LONG, Member, member, member_with, settings};
 use crate::score::Point;
 
 const UNKNOWN: &str = "00000000-1111-2222-3333-444444444444";
@@ -42,7 +42,7 @@ fn acquire(api: &Api, key: &str, session: &str) -> bool {
 }
 
 #[test]
-fn s_01_a_session_needs_no_body_and_has_defaults() {
+fn a_session_needs_no_body_and_has_defaults() {
     let _point = Point::of("S-01");
     let member = member();
     let session = member.session("");
@@ -57,7 +57,7 @@ fn s_01_a_session_needs_no_body_and_has_defaults() {
 }
 
 #[test]
-fn s_02_a_session_outlives_its_ttl_but_not_for_long() {
+fn a_session_outlives_its_ttl_but_not_for_long() {
     let _point = Point::of("S-02");
     let member = hasty();
     let began = Instant::now();
@@ -69,7 +69,7 @@ fn s_02_a_session_outlives_its_ttl_but_not_for_long() {
 }
 
 #[test]
-fn s_03_a_renewal_extends_and_an_unknown_session_is_not_found() {
+fn a_renewal_extends_and_an_unknown_session_is_not_found() {
     let _point = Point::of("S-03");
     let member = hasty();
     let session = member.session(r#"{"TTL":"3s"}"#);
@@ -87,7 +87,7 @@ fn s_03_a_renewal_extends_and_an_unknown_session_is_not_found() {
 }
 
 #[test]
-fn s_04_destroying_what_is_not_there_succeeds() {
+fn destroying_what_is_not_there_succeeds() {
     let _point = Point::of("S-04");
     let member = member();
     member.put(&format!("/v1/session/destroy/{UNKNOWN}"), "").says(200, "true");
@@ -97,7 +97,7 @@ fn s_04_destroying_what_is_not_there_succeeds() {
 }
 
 #[test]
-fn s_05_a_lock_is_delayed_after_its_session_ended_but_not_after_a_release() {
+fn a_lock_is_delayed_after_its_session_ended_but_not_after_a_release() {
     let _point = Point::of("S-05");
     let member = hasty();
     let next = member.session(r#"{"LockDelay":"0.001s"}"#);
@@ -131,7 +131,7 @@ fn s_05_a_lock_is_delayed_after_its_session_ended_but_not_after_a_release() {
 }
 
 #[test]
-fn s_06_a_session_releases_or_deletes_its_keys() {
+fn a_session_releases_or_deletes_its_keys() {
     let _point = Point::of("S-06");
     let member = member();
     let keeper = member.session("");
@@ -151,7 +151,7 @@ fn s_06_a_session_releases_or_deletes_its_keys() {
 }
 
 #[test]
-fn s_07_a_critical_check_ends_a_session_and_a_warning_does_not() {
+fn a_critical_check_ends_a_session_and_a_warning_does_not() {
     let _point = Point::of("S-07");
     let member = member();
     member
@@ -171,7 +171,7 @@ fn s_07_a_critical_check_ends_a_session_and_a_warning_does_not() {
 }
 
 #[test]
-fn s_08_a_ttl_out_of_bounds_begins_with_the_reason() {
+fn a_ttl_out_of_bounds_begins_with_the_reason() {
     let _point = Point::of("S-08");
     let member = member();
     let refused = |ttl: &str| member.put("/v1/session/create", format!(r#"{{"TTL":"{ttl}"}}"#));
@@ -182,7 +182,7 @@ fn s_08_a_ttl_out_of_bounds_begins_with_the_reason() {
 }
 
 #[test]
-fn s_09_an_unknown_session_is_an_empty_list_with_an_index() {
+fn an_unknown_session_is_an_empty_list_with_an_index() {
     let _point = Point::of("S-09");
     let member = member();
     let reply = member.get(&format!("/v1/session/info/{UNKNOWN}")).ok();
@@ -194,7 +194,7 @@ fn s_09_an_unknown_session_is_an_empty_list_with_an_index() {
 }
 
 #[test]
-fn s_10_a_small_number_is_a_lock_delay_in_seconds() {
+fn a_small_number_is_a_lock_delay_in_seconds() {
     let _point = Point::of("S-10");
     let member = member();
     for delay in ["5", "5000000000", "\"5s\""] {
@@ -205,7 +205,7 @@ fn s_10_a_small_number_is_a_lock_delay_in_seconds() {
 }
 
 #[test]
-fn s_11_another_leader_ends_no_live_session() {
+fn another_leader_ends_no_live_session() {
     let _point = Point::of("S-11");
     let mut settings = settings();
     settings.session.consul_ttl_min_ms = 500;

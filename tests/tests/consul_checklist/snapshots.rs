@@ -10,7 +10,7 @@ use coord_core::embedded::{Cluster, Server};
 use coord_core::settings::Settings;
 use coord_state::{Digest, Revision};
 
-use crate::browser::{Api, LONG, Member, member, settings};
+use crate::http_client::{Api, LONG, Member, member, settings};
 use crate::score::Point;
 
 fn save(api: &Api) -> Vec<u8> {
@@ -30,7 +30,7 @@ fn register(api: &Api, service: &str) {
 }
 
 #[test]
-fn o_04_an_archive_brings_back_what_was_saved() {
+fn an_archive_brings_back_what_was_saved() {
     let _point = Point::of("O-04");
     let member = member();
     member.put("/v1/kv/kept?flags=7", "old").ok();
@@ -61,7 +61,7 @@ fn o_04_an_archive_brings_back_what_was_saved() {
 }
 
 #[test]
-fn b_13_a_restore_answers_everybody_who_waits() {
+fn a_restore_answers_everybody_who_waits() {
     let _point = Point::of("B-13");
     let member = member();
     member.put("/v1/kv/x", "1").ok();
@@ -114,7 +114,7 @@ fn a_damaged_archive_is_refused_and_changes_nothing() {
 fn an_archive_that_is_too_large_is_refused() {
     let mut settings = settings();
     settings.limits.archive_bytes_max = 2000;
-    let member = crate::browser::member_with(settings);
+    let member = crate::http_client::member_with(settings);
     let archive = save(&member);
     assert_eq!(member.put("/v1/snapshot", &archive).status, 413);
 }

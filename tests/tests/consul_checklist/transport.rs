@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use coord_core::embedded::Cluster;
 
-use crate::browser::{Api, LONG, member, settings};
+use crate::http_client::{Api, LONG, member, settings};
 use crate::score::Point;
 
 #[test]
-fn h_01_a_missing_key_is_a_404_without_body_but_with_an_index() {
+fn a_missing_key_is_a_404_without_body_but_with_an_index() {
     let _point = Point::of("H-01");
     let reply = member().get("/v1/kv/missing");
     assert_eq!((reply.status, reply.body.len()), (404, 0));
@@ -16,7 +16,7 @@ fn h_01_a_missing_key_is_a_404_without_body_but_with_an_index() {
 }
 
 #[test]
-fn h_02_headers_are_spelled_as_go_spells_them() {
+fn headers_are_spelled_as_go_spells_them() {
     let _point = Point::of("H-02");
     let reply = member().get("/v1/kv/missing");
     assert_eq!(reply.header("X-Consul-Knownleader"), Some("true"));
@@ -24,7 +24,7 @@ fn h_02_headers_are_spelled_as_go_spells_them() {
 }
 
 #[test]
-fn h_03_json_is_compact_or_indented_by_four() {
+fn json_is_compact_or_indented_by_four() {
     let _point = Point::of("H-03");
     let member = member();
     member.put("/v1/kv/a", "1").ok();
@@ -35,7 +35,7 @@ fn h_03_json_is_compact_or_indented_by_four() {
 }
 
 #[test]
-fn h_04_a_wrong_method_is_told_which_are_allowed() {
+fn a_wrong_method_is_told_which_are_allowed() {
     let _point = Point::of("H-04");
     let reply = member().send("POST", "/v1/kv/x", &[], b"");
     reply.says(405, "method POST not allowed");
@@ -43,7 +43,7 @@ fn h_04_a_wrong_method_is_told_which_are_allowed() {
 }
 
 #[test]
-fn h_05_options_are_answered_and_head_is_not_allowed() {
+fn options_are_answered_and_head_is_not_allowed() {
     let _point = Point::of("H-05");
     let member = member();
     let options = member.send("OPTIONS", "/v1/kv/x", &[], b"");
@@ -53,7 +53,7 @@ fn h_05_options_are_answered_and_head_is_not_allowed() {
 }
 
 #[test]
-fn h_06_nonsense_in_index_and_wait_is_refused() {
+fn nonsense_in_index_and_wait_is_refused() {
     let _point = Point::of("H-06");
     let member = member();
     for path in ["/v1/kv/x", "/v1/catalog/nodes", "/v1/health/service/x", "/v1/session/list"] {
@@ -63,7 +63,7 @@ fn h_06_nonsense_in_index_and_wait_is_refused() {
 }
 
 #[test]
-fn h_07_stale_and_consistent_exclude_each_other() {
+fn stale_and_consistent_exclude_each_other() {
     let _point = Point::of("H-07");
     member()
         .get("/v1/kv/x?stale&consistent")
@@ -71,7 +71,7 @@ fn h_07_stale_and_consistent_exclude_each_other() {
 }
 
 #[test]
-fn h_08_gzip_is_used_when_offered() {
+fn gzip_is_used_when_offered() {
     let _point = Point::of("H-08");
     let member = member();
     let path = "/v1/catalog/nodes";
@@ -84,7 +84,7 @@ fn h_08_gzip_is_used_when_offered() {
 }
 
 #[test]
-fn h_09_names_match_in_lower_case_and_snake_case() {
+fn names_match_in_lower_case_and_snake_case() {
     let _point = Point::of("H-09");
     let member = member();
     let body = r#"{"name":"web","id":"w1","port":80,"enable_tag_override":true,
@@ -96,7 +96,7 @@ fn h_09_names_match_in_lower_case_and_snake_case() {
 }
 
 #[test]
-fn h_10_an_unknown_field_is_refused() {
+fn an_unknown_field_is_refused() {
     let _point = Point::of("H-10");
     member()
         .put("/v1/agent/service/register", r#"{"Name":"web","bogus":1}"#)
@@ -104,7 +104,7 @@ fn h_10_an_unknown_field_is_refused() {
 }
 
 #[test]
-fn h_11_a_token_is_taken_from_wherever_clients_put_it() {
+fn a_token_is_taken_from_wherever_clients_put_it() {
     let _point = Point::of("H-11");
     let member = member();
     member.get("/v1/catalog/nodes?token=t").ok();
@@ -113,7 +113,7 @@ fn h_11_a_token_is_taken_from_wherever_clients_put_it() {
 }
 
 #[test]
-fn h_12_html_characters_are_escaped() {
+fn html_characters_are_escaped() {
     let _point = Point::of("H-12");
     let member = member();
     member.put("/v1/kv/a&b%3C%3E", "1").ok();
@@ -122,7 +122,7 @@ fn h_12_html_characters_are_escaped() {
 }
 
 #[test]
-fn h_13_another_datacenter_has_no_path() {
+fn another_datacenter_has_no_path() {
     let _point = Point::of("H-13");
     let member = member();
     member.get("/v1/kv/x?dc=elsewhere").says(500, "No path to datacenter");
@@ -130,7 +130,7 @@ fn h_13_another_datacenter_has_no_path() {
 }
 
 #[test]
-fn h_14_without_a_leader_only_stale_reads_are_answered() {
+fn without_a_leader_only_stale_reads_are_answered() {
     let _point = Point::of("H-14");
     let mut cluster = Cluster::start(3, &settings(), LONG).unwrap();
     cluster.stop_member(0).unwrap();
@@ -145,7 +145,7 @@ fn h_14_without_a_leader_only_stale_reads_are_answered() {
 }
 
 #[test]
-fn h_15_many_blocking_queries_of_one_client_are_served() {
+fn many_blocking_queries_of_one_client_are_served() {
     let _point = Point::of("H-15");
     let member = member();
     member.put("/v1/kv/x", "1").ok();
@@ -160,7 +160,7 @@ fn h_15_many_blocking_queries_of_one_client_are_served() {
 }
 
 #[test]
-fn o_07_the_member_counts_its_requests_and_records() {
+fn the_member_counts_its_requests_and_records() {
     let _point = Point::of("O-07");
     let member = member();
     for value in ["1", "2"] {

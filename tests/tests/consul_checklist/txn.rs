@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::{Member, Reply, member};
+use crate::http_client::{Member, Reply, member};
 use crate::score::Point;
 
 fn txn(member: &Member, operations: &Value) -> Reply {
@@ -10,7 +10,7 @@ fn txn(member: &Member, operations: &Value) -> Reply {
 }
 
 #[test]
-fn k_14_a_transaction_is_all_or_nothing_and_tells_every_failure() {
+fn a_transaction_is_all_or_nothing_and_tells_every_failure() {
     let _point = Point::of("K-14");
     let member = member();
     let set = json!({"KV": {"Verb": "set", "Key": "a", "Value": "MQ=="}});
@@ -40,7 +40,7 @@ fn k_15_128_operations_are_accepted_and_one_more_is_not() {
 }
 
 #[test]
-fn k_16_get_or_empty_gives_an_empty_entry() {
+fn get_or_empty_gives_an_empty_entry() {
     let _point = Point::of("K-16");
     let member = member();
     let get = json!([{"KV": {"Verb": "get-or-empty", "Key": "k"}}]);
@@ -54,7 +54,7 @@ fn k_16_get_or_empty_gives_an_empty_entry() {
 }
 
 #[test]
-fn k_17_a_get_sees_what_was_set_before_it() {
+fn a_get_sees_what_was_set_before_it() {
     let _point = Point::of("K-17");
     let member = member();
     let operations = json!([
@@ -67,7 +67,7 @@ fn k_17_a_get_sees_what_was_set_before_it() {
 }
 
 #[test]
-fn k_18_nodes_services_and_checks_take_part() {
+fn nodes_services_and_checks_take_part() {
     let _point = Point::of("K-18");
     let member = member();
     let set = json!([
@@ -92,7 +92,7 @@ fn k_18_nodes_services_and_checks_take_part() {
 }
 
 #[test]
-fn k_19_a_transaction_that_only_reads_says_how_fresh_it_is() {
+fn a_transaction_that_only_reads_says_how_fresh_it_is() {
     let _point = Point::of("K-19");
     let member = member();
     let reply = txn(&member, &json!([{"KV": {"Verb": "get-tree", "Key": "none"}}]));

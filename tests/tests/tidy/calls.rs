@@ -85,7 +85,7 @@ fn locks_are_those_whose_order_is_checked() {
         if file.path.starts_with("core/src/bin/") || file.path == "core/src/sync.rs" {
             continue;
         }
-        let code: String = file.code().map(|line| format!("{}\n", line.code)).collect();
+        let code: String = file.code().iter().map(|line| format!("{}\n", line.code)).collect();
         let paths = code.split("std::sync::").skip(1);
         // One name, or a list in braces.
         let imported = paths.map(|rest| match rest.strip_prefix('{') {

@@ -15,9 +15,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("listening", &["error", "sync", "settings"]),
     ("storage", &["error", "sync", "clock", "settings", "durations"]),
     ("consensus", &["error", "sync", "clock", "settings", "tls", "storage"]),
-    ("node", &["error", "sync", "clock", "settings", "durations", "listening", "storage", "consensus"]),
+    (
+        "node",
+        &["error", "sync", "clock", "settings", "durations", "listening", "storage", "consensus"],
+    ),
     ("agent", &["error", "sync", "clock", "settings", "tls", "storage", "node"]),
-    ("server", &["error", "sync", "clock", "settings", "durations", "listening", "tls", "node", "agent"]),
+    (
+        "server",
+        &["error", "sync", "clock", "settings", "durations", "listening", "tls", "node", "agent"],
+    ),
     ("client", &["error", "sync", "clock", "settings", "tls"]),
     // One member with its servers, for a host program: knows all of them.
     (

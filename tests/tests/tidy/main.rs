@@ -2,8 +2,8 @@
 //! place and says what to do instead.
 
 mod calls;
+mod docs;
 mod layers;
-mod papers;
 mod shape;
 mod source;
 

@@ -1,4 +1,4 @@
-//! What the papers say is there, is there.
+//! What the documents say is there, is there.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -76,7 +76,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn commands_in_the_papers_are_in_the_makefile() {
+fn commands_in_the_documents_are_in_the_makefile() {
     let makefile = fs::read_to_string(top().join("Makefile")).expect("a Makefile");
     let targets: BTreeSet<&str> = makefile
         .lines()
