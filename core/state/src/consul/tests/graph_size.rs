@@ -11,12 +11,16 @@ const NEEDS: usize = 5;
 
 /// Forty layers of fifty; each service needs five of the layer below.
 fn large() -> World {
+    layered(NEEDS)
+}
+
+fn layered(needs: usize) -> World {
     let mut world = Quick::default();
     for at in 0..SERVICES {
         let layer = at / 50;
         let below = |step: usize| format!("s{}", (layer - 1) * 50 + (at * 7 + step * 11) % 50);
         let others: Vec<String> =
-            if layer == 0 { Vec::new() } else { (0..NEEDS).map(below).collect() };
+            if layer == 0 { Vec::new() } else { (0..needs).map(below).collect() };
         let others: Vec<&str> = others.iter().map(|other| &**other).collect();
         world
             .register(with_service(
@@ -92,4 +96,29 @@ fn how_long_a_large_graph_takes() {
     timed("whether the highest is ready", &mut quick, &mut |quick| {
         assert_eq!(quick.0.consul.catalog().is_ready("new"), Some(true));
     });
+}
+
+/// The registrations name them too, so that is counted with an edge.
+#[test]
+#[ignore = "prints how much memory a dependency takes"]
+fn how_much_memory_a_dependency_takes() {
+    let resident = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    };
+    let mut before = resident();
+    let worlds: Vec<(usize, World)> = [0, NEEDS, NEEDS * 4]
+        .into_iter()
+        .map(|needs| {
+            let world = layered(needs);
+            let edges = world.graph().needs_count();
+            let grown = resident() - before;
+            before += grown;
+            std::println!("{edges} dependencies, with their services: {grown} bytes");
+            (grown, world)
+        })
+        .collect();
+    let (fewest, most) = (&worlds[1], &worlds[2]);
+    let edges = most.1.graph().needs_count() - fewest.1.graph().needs_count();
+    std::println!("bytes for each: {}", (most.0 - fewest.0) / edges);
 }
