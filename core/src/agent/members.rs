@@ -43,9 +43,8 @@ impl Agent {
             };
             let changed =
                 self.node.read(|state| changed_nodes(state.consul().catalog(), &heard, leading));
-            let gone = self
-                .node
-                .read(|state| left_nodes(state.consul().catalog(), &self.members_and_newcomers()));
+            let there = self.members_and_newcomers();
+            let gone = self.node.read(|state| left_nodes(state.consul().catalog(), &there));
             let changed = changed.into_iter().map(|(node, alive)| liveness(node, alive));
             let commands: Vec<_> = changed.chain(gone.into_iter().map(departure)).collect();
             if commands.is_empty() {
