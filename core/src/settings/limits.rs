@@ -79,7 +79,7 @@ pub struct Limits {
     /// closed; a request or an answer that is itself too much is answered 429 or 503.
     pub http_bytes_max: usize,
     /// The same for the connections from one address (from one /64 network of IPv6
-    /// addresses). Bytes, default 256 MiB, and above `http_body_bytes_max`. It bounds the
+    /// addresses). Bytes, default 192 MiB, and above `http_body_bytes_max`. It bounds the
     /// longest answer, too.
     pub http_bytes_per_ip_max: usize,
     /// Largest HTTP body where no smaller limit applies. Bytes, default 8 MiB; answered 413.
@@ -220,7 +220,7 @@ impl Limits {
         http_connections_max: 50_000,
         http_connections_per_ip_max: 25_000,
         http_bytes_max: 512 << 20,
-        http_bytes_per_ip_max: 256 << 20,
+        http_bytes_per_ip_max: 192 << 20,
         http_body_bytes_max: 8 << 20,
         filter_steps_max: 50_000_000,
         kv_value_bytes_max: 512 << 10,
