@@ -1,5 +1,5 @@
 //! The locks of this crate: those of the standard library, and in its unit tests ones that
-//! check the order in which they are taken.
+//! check the order in which they are taken (C14).
 //!
 //! Two threads that take the same two locks in different orders can wait for each other for
 //! good, once in a thousand runs. The checked ones panic the first time that any thread takes
