@@ -282,6 +282,9 @@ fn without_a_mesh_nothing_is_connected_and_everything_allowed() {
         "/v1/health/ingress/web?passing",
         "/v1/config/service-defaults",
         "/v1/peerings",
+        "/v1/exported-services",
+        "/v1/imported-services",
+        "/v1/internal/federation-states",
     ] {
         assert_eq!(member.json(path), json!([]), "{path}");
     }

@@ -1,7 +1,6 @@
 //! From a request to its handler, and what all requests have in common.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,11 +12,12 @@ use super::ConsulApi;
 use super::answer::{Answer, accepts_gzip};
 use super::body::AnswerBody;
 use super::call::{Call, FORWARDED_FOR};
+use super::clean_path;
 use super::error_map::HttpError;
 use super::kept::Kept;
 use super::params::{Params, percent_decode};
-use super::route::{Endpoint, Route};
-use super::{clean_path, fixed, mesh, operator};
+use super::route::Route;
+use super::route_table::{self, Matched};
 
 /// Answers one request, whatever it is.
 ///
@@ -51,6 +51,14 @@ pub(super) struct Begun {
 }
 
 impl Begun {
+    /// Whether the answer may have to wait for a change.
+    pub(super) fn may_wait(&self) -> bool {
+        match &self.found {
+            Ok(Found::Call { route, call, .. }) => route.may_wait(&call.method, &call.params),
+            Ok(Found::Page(_)) | Err(_) => false,
+        }
+    }
+
     /// The answer to it.
     pub(super) async fn answer(self, api: &Arc<ConsulApi>) -> Response<AnswerBody> {
         let answer = match self.found {
@@ -58,16 +66,15 @@ impl Begun {
             Ok(Found::Call { route, cached, call }) => {
                 let (clock, method) = (api.node.clock(), call.method.clone());
                 let began = clock.monotonic();
-                let answer =
-                    match (api.check_serves(route.endpoint), nothing_of_a_peer(route, &call)) {
-                        (Err(refused), _) => Err(refused),
-                        (Ok(()), Some(nothing)) => api.nothing(&call, nothing).await,
-                        (Ok(()), None) => handle(api, route.endpoint, call).await,
-                    };
+                let answer = match (api.check_serves(route), nothing_of_a_peer(route, &call)) {
+                    (Err(refused), _) => Err(refused),
+                    (Ok(()), Some(nothing)) => api.nothing(&call, nothing).await,
+                    (Ok(()), None) => (route.handler)(api, call).await,
+                };
                 let taken = clock.monotonic().saturating_sub(began);
                 api.request_metrics.request(method.as_str(), route.path, taken);
                 // It may have waited for long.
-                api.check_serves(route.endpoint).and(answer).map(|answer| match cached {
+                api.check_serves(route).and(answer).map(|answer| match cached {
                     // Nothing is cached, so whoever would be content with less gets the truth.
                     true => answer.with_header(CACHE, HeaderValue::from_static("MISS")),
                     false => answer,
@@ -134,8 +141,9 @@ fn find(
     if let Some(clean) = clean_path::redirect(&path) {
         return Ok(Found::Page(redirected(&clean, head.uri.query())));
     }
-    let Some((route, tail)) = Route::find(&path).filter(|(route, _)| api.has(route)) else {
-        if Route::folder(&path).is_some_and(|route| api.has(route)) {
+    let matched = route_table::find(&path).filter(|matched| api.has(matched.route));
+    let Some(Matched { route, tail }) = matched else {
+        if route_table::folder(&path).is_some_and(|route| api.has(route)) {
             return Ok(Found::Page(redirected(&[&path[..], b"/"].concat(), head.uri.query())));
         }
         if let Some(page) = extra_page(api, &head.method, &path) {
@@ -163,8 +171,8 @@ fn find(
     check_scope(api, &params, &head.headers)?;
     let tail = Bytes::copy_from_slice(tail);
     check_cache_control(&head.headers)?;
-    let cached = route.endpoint.is_cacheable() && params.has("cached");
-    let headers = if route.endpoint.can_wait() && params.has("index") {
+    let cached = route.is_cacheable && params.has("cached");
+    let headers = if route.may_wait(&head.method, &params) {
         kept_while_waiting(&head.headers)
     } else {
         head.headers
@@ -262,32 +270,32 @@ fn is_the_only_one(name: &str) -> bool {
 /// The answer about a peer's services: there is no peer. Other endpoints do not
 /// look at the parameter.
 fn nothing_of_a_peer(route: &Route, call: &Call) -> Option<&'static str> {
-    call.params.nonempty("peer").and_then(|_| route.endpoint.nothing_of_a_peer())
+    call.params.nonempty("peer").and(route.of_a_peer)
 }
 
 impl ConsulApi {
     /// Whether this member has it: the page is only where it is wanted.
     fn has(&self, route: &Route) -> bool {
-        route.endpoint != Endpoint::Ui || self.page.is_some()
+        !route.with_ui || self.page.is_some()
     }
 
     /// Refuses what would show a state that is not to be trusted.
-    fn check_serves(&self, endpoint: Endpoint) -> Result<(), HttpError> {
-        let of_itself = matches!(
-            endpoint,
-            Endpoint::AgentSelf
-                | Endpoint::AgentVersion
-                | Endpoint::AgentMetrics
-                | Endpoint::StatusLeader
-                | Endpoint::StatusPeers
-                | Endpoint::Root
-                | Endpoint::Ui
-        );
-        if of_itself || self.node.serves() {
+    fn check_serves(&self, route: &Route) -> Result<(), HttpError> {
+        if route.while_withdrawn || self.node.serves() {
             return Ok(());
         }
         let why = self.node.status().withdrawn.unwrap_or_default();
         Err(HttpError::internal(format!("This member does not serve: {why}")))
+    }
+
+    /// What is at `/`: the way to the page, or that there is none.
+    pub(super) fn root(&self) -> Answer {
+        if self.page.is_some() {
+            return redirected(b"/ui/", None);
+        }
+        Answer::text(
+            "Consul Agent: UI disabled. To enable, set ui_config.enabled=true in the agent configuration and restart.",
+        )
     }
 
     /// Refuses a datacenter that is not ours; empty is.
@@ -299,102 +307,4 @@ impl ConsulApi {
         }
         Err(HttpError::internal("No path to datacenter"))
     }
-}
-
-/// What a handler's answer comes from. On the heap: a connection that waits
-/// needs as much room as its own handler, not as the largest of all.
-type Handling<'a> = Pin<Box<dyn Future<Output = Result<Answer, HttpError>> + Send + 'a>>;
-
-fn handle(api: &Arc<ConsulApi>, endpoint: Endpoint, call: Call) -> Handling<'_> {
-    match endpoint {
-        Endpoint::Kv => Box::pin(api.kv(call)),
-        Endpoint::Txn => Box::pin(api.txn(call)),
-        Endpoint::SessionCreate => Box::pin(api.session_create(call)),
-        Endpoint::SessionDestroy => Box::pin(api.session_destroy(call)),
-        Endpoint::SessionRenew => Box::pin(api.session_renew(call)),
-        Endpoint::SessionInfo => Box::pin(api.session_info(call)),
-        Endpoint::SessionNode => Box::pin(api.session_node(call)),
-        Endpoint::SessionList => Box::pin(api.session_list(call)),
-        Endpoint::CatalogRegister => Box::pin(api.catalog_register(call)),
-        Endpoint::CatalogDeregister => Box::pin(api.catalog_deregister(call)),
-        Endpoint::CatalogDatacenters => at_once(Ok(api.catalog_datacenters(&call))),
-        Endpoint::CatalogNodes => Box::pin(api.catalog_nodes(call)),
-        Endpoint::CatalogServices => Box::pin(api.catalog_services(call)),
-        Endpoint::CatalogService => Box::pin(api.catalog_service(call)),
-        Endpoint::CatalogConnect => Box::pin(api.catalog_connect(call)),
-        Endpoint::CatalogNode => Box::pin(api.catalog_node(call)),
-        Endpoint::CatalogNodeServices => Box::pin(api.catalog_node_services(call)),
-        Endpoint::CatalogGatewayServices => Box::pin(api.catalog_connect(call)),
-        Endpoint::HealthNode => Box::pin(api.health_node(call)),
-        Endpoint::HealthChecks => Box::pin(api.health_checks(call)),
-        Endpoint::HealthService => Box::pin(api.health_service(call)),
-        Endpoint::HealthConnect => Box::pin(api.health_connect(call)),
-        Endpoint::HealthIngress => Box::pin(api.health_ingress(call)),
-        Endpoint::HealthState => Box::pin(api.health_state(call)),
-        Endpoint::AgentSelf => at_once(Ok(api.agent_self(&call))),
-        Endpoint::AgentVersion => at_once(Ok(api.agent_version(&call))),
-        Endpoint::AgentMembers => at_once(api.agent_members(&call)),
-        Endpoint::AgentServices => Box::pin(api.agent_services(call)),
-        Endpoint::AgentService => Box::pin(api.agent_service(call)),
-        Endpoint::AgentServiceRegister => Box::pin(api.agent_service_register(call)),
-        Endpoint::AgentServiceDeregister => Box::pin(api.agent_service_deregister(call)),
-        Endpoint::AgentServiceMaintenance => Box::pin(api.agent_service_maintenance(call)),
-        Endpoint::AgentMaintenance => Box::pin(api.agent_maintenance(call)),
-        Endpoint::AgentChecks => Box::pin(api.agent_checks(call)),
-        Endpoint::AgentCheckRegister => Box::pin(api.agent_check_register(call)),
-        Endpoint::AgentCheckDeregister => Box::pin(api.agent_check_deregister(call)),
-        Endpoint::AgentCheckPass => Box::pin(api.agent_check_pass(call)),
-        Endpoint::AgentCheckWarn => Box::pin(api.agent_check_warn(call)),
-        Endpoint::AgentCheckFail => Box::pin(api.agent_check_fail(call)),
-        Endpoint::AgentCheckUpdate => Box::pin(api.agent_check_update(call)),
-        Endpoint::AgentHealthById => at_once(Ok(api.agent_health_by_id(&call))),
-        Endpoint::AgentHealthByName => at_once(Ok(api.agent_health_by_name(&call))),
-        Endpoint::AgentJoin => at_once(api.agent_join(&call)),
-        Endpoint::AgentLeave => Box::pin(api.agent_leave()),
-        Endpoint::AgentForceLeave => Box::pin(api.agent_force_leave(call)),
-        Endpoint::AgentReload => at_once(Ok(Answer::empty())),
-        Endpoint::AgentMetrics => at_once(Ok(api.agent_metrics(&call))),
-        Endpoint::AgentMetricsStream => at_once(Ok(api.agent_metrics_stream())),
-        Endpoint::AgentMonitor => at_once(api.agent_monitor(&call)),
-        Endpoint::AgentHost => at_once(Ok(api.agent_host(&call))),
-        Endpoint::StatusLeader => at_once(Ok(api.status_leader(&call))),
-        Endpoint::StatusPeers => at_once(Ok(api.status_peers(&call))),
-        Endpoint::EventFire => Box::pin(api.event_fire(call)),
-        Endpoint::EventList => Box::pin(api.event_list(call)),
-        Endpoint::QueryList => Box::pin(api.queries(call)),
-        Endpoint::Query => Box::pin(api.query(call)),
-        Endpoint::CoordinateDatacenters => at_once(Ok(api.coordinate_datacenters(&call))),
-        Endpoint::CoordinateNodes => Box::pin(api.coordinate_nodes(call)),
-        Endpoint::CoordinateNode => Box::pin(api.coordinate_node(call)),
-        Endpoint::CoordinateUpdate => Box::pin(api.coordinate_update(call)),
-        Endpoint::Snapshot => Box::pin(api.snapshot(call)),
-        Endpoint::RaftPeer => Box::pin(api.raft_remove_peer(call)),
-        Endpoint::RaftTransferLeader => Box::pin(api.raft_transfer_leader(call)),
-        Endpoint::RaftConfiguration => at_once(Ok(api.raft_configuration(&call))),
-        Endpoint::AutopilotConfiguration => Box::pin(api.autopilot_configuration(call)),
-        Endpoint::AutopilotHealth => at_once(Ok(api.autopilot_health(&call))),
-        Endpoint::AutopilotState => at_once(Ok(api.autopilot_state(&call))),
-        Endpoint::OperatorUsage => at_once(Ok(api.operator_usage(&call))),
-        Endpoint::Keyring => at_once(operator::keyring()),
-        Endpoint::InternalNode => Box::pin(api.internal_node(call)),
-        Endpoint::InternalNodes => Box::pin(api.internal_nodes(call)),
-        Endpoint::Graph => Box::pin(api.graph(call)),
-        Endpoint::GraphService => Box::pin(api.graph_service(call)),
-        Endpoint::InternalServices => Box::pin(api.internal_services(call)),
-        Endpoint::ConfigEntries => Box::pin(api.config_entries(call)),
-        Endpoint::ConnectAuthorize => Box::pin(api.connect_authorize(call)),
-        Endpoint::ConnectDisabled => at_once(Ok(mesh::connect_disabled())),
-        Endpoint::Intentions => Box::pin(api.intentions(call)),
-        Endpoint::NoneOfThem => Box::pin(api.empty_list(call)),
-        Endpoint::Acl => at_once(fixed::acl_disabled()),
-        Endpoint::Ui => at_once(api.ui(&call)),
-        Endpoint::Root if api.page.is_some() => at_once(Ok(redirected(b"/ui/", None))),
-        Endpoint::Root => at_once(Ok(Answer::text(
-            "Consul Agent: UI disabled. To enable, set ui_config.enabled=true in the agent configuration and restart.",
-        ))),
-    }
-}
-
-fn at_once<'a>(answer: Result<Answer, HttpError>) -> Handling<'a> {
-    Box::pin(std::future::ready(answer))
 }

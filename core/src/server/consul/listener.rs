@@ -245,9 +245,9 @@ async fn answer(
     parking: &Parking,
     kept: &Arc<Kept>,
 ) -> Result<Response<AnswerBody>, Infallible> {
-    let (waits, ends) = (Waiting::is_for(&request), Waiting::ends(&request));
+    let (can_park, ends) = (Waiting::can_park(&request), Waiting::ends(&request));
     let begun = dispatch::begin(api, peer, request, kept);
-    if !waits {
+    if !(can_park && begun.may_wait()) {
         return Ok(begun.answer(api).await);
     }
     let api = Arc::clone(api);

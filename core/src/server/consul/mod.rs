@@ -57,6 +57,7 @@ mod read_options;
 mod request_metrics;
 mod response_head;
 mod route;
+mod route_table;
 mod session;
 mod status;
 mod times;

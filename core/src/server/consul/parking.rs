@@ -91,14 +91,11 @@ impl Parking {
 }
 
 impl Waiting {
-    /// Whether a request may have to wait, and may be parked for it.
-    pub(super) fn is_for<B: Body>(request: &Request<B>) -> bool {
-        let query = request.uri().query().unwrap_or_default();
-        let waits = |part: &str| part.starts_with("index=") || part.starts_with("hash=");
+    /// Whether a request may be parked, if it has to wait.
+    pub(super) fn can_park<B: Body>(request: &Request<B>) -> bool {
         request.method() == Method::GET
             && request.version() == Version::HTTP_11
             && request.body().is_end_stream()
-            && query.split('&').any(waits)
     }
 
     /// Whether the client wants the connection to end with this request.
