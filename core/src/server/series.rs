@@ -1,13 +1,23 @@
 //! What is kept of how long things took.
 
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::sync::{Mutex, MutexGuard};
-
-/// Milliseconds of many things of a kind.
-#[derive(Debug, Clone, Copy, Default)]
+/// How long many things of a kind took, recorded from any thread without a lock.
+#[derive(Debug)]
 pub(super) struct Series {
+    count: AtomicU64,
+    sum_ns: AtomicU64,
+    /// Of milliseconds, as the bits of an `f64`: squares of nanoseconds would not fit.
+    sum_of_squares: AtomicU64,
+    min_ns: AtomicU64,
+    max_ns: AtomicU64,
+}
+
+/// What a [`Series`] holds, in milliseconds. What somebody records at the same time may be in
+/// some of the numbers and not yet in the others.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SeriesSummary {
     pub(super) count: u64,
     pub(super) sum: f64,
     sum_of_squares: f64,
@@ -15,16 +25,55 @@ pub(super) struct Series {
     pub(super) max: f64,
 }
 
+impl Default for Series {
+    fn default() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            count: zero(),
+            sum_ns: zero(),
+            sum_of_squares: zero(),
+            min_ns: AtomicU64::new(u64::MAX),
+            max_ns: zero(),
+        }
+    }
+}
+
 impl Series {
     /// One more.
-    pub(super) fn record(&mut self, ms: f64) {
-        self.min = if self.count == 0 { ms } else { self.min.min(ms) };
-        self.max = self.max.max(ms);
-        self.count += 1;
-        self.sum += ms;
-        self.sum_of_squares += ms * ms;
+    pub(super) fn record(&self, taken: Duration) {
+        let ns = u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX);
+        let ms = taken.as_secs_f64() * 1e3;
+        let add = |bits| Some((f64::from_bits(bits) + ms * ms).to_bits());
+        // Cannot fail: there is always a next value.
+        let _ = self.sum_of_squares.fetch_update(Relaxed, Relaxed, add);
+        self.sum_ns.fetch_add(ns, Relaxed);
+        self.min_ns.fetch_min(ns, Relaxed);
+        self.max_ns.fetch_max(ns, Relaxed);
+        self.count.fetch_add(1, Relaxed);
     }
 
+    /// How many there were.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Relaxed)
+    }
+
+    pub(super) fn summary(&self) -> SeriesSummary {
+        let count = self.count();
+        if count == 0 {
+            return SeriesSummary::default();
+        }
+        let ms = |ns: &AtomicU64| Duration::from_nanos(ns.load(Relaxed)).as_secs_f64() * 1e3;
+        SeriesSummary {
+            count,
+            sum: ms(&self.sum_ns),
+            sum_of_squares: f64::from_bits(self.sum_of_squares.load(Relaxed)),
+            min: ms(&self.min_ns),
+            max: ms(&self.max_ns),
+        }
+    }
+}
+
+impl SeriesSummary {
     pub(super) fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum / self.count_f64() }
     }
@@ -46,25 +95,21 @@ impl Series {
 /// How long the questions to DNS took.
 #[derive(Debug, Default)]
 pub struct DnsTimes {
-    domain: Mutex<Series>,
-    reverse: Mutex<Series>,
+    domain: Series,
+    reverse: Series,
 }
 
 impl DnsTimes {
     /// Counts one answer; `reverse` if an address was asked for its name.
     pub(super) fn record(&self, reverse: bool, taken: Duration) {
         let series = if reverse { &self.reverse } else { &self.domain };
-        lock(series).record(taken.as_secs_f64() * 1e3);
+        series.record(taken);
     }
 
     /// Of names, and of addresses.
-    pub(super) fn both(&self) -> (Series, Series) {
-        (*lock(&self.domain), *lock(&self.reverse))
+    pub(super) fn both(&self) -> (SeriesSummary, SeriesSummary) {
+        (self.domain.summary(), self.reverse.summary())
     }
-}
-
-fn lock(series: &Mutex<Series>) -> MutexGuard<'_, Series> {
-    series.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -73,11 +118,36 @@ mod tests {
 
     #[test]
     fn a_series_knows_its_spread() {
-        let mut series = Series::default();
-        for ms in [2.0, 4.0] {
-            series.record(ms);
+        let series = Series::default();
+        for ms in [2, 4] {
+            series.record(Duration::from_millis(ms));
         }
-        assert_eq!((series.count, series.min, series.max), (2, 2.0, 4.0));
-        assert_eq!((series.mean(), series.deviation()), (3.0, 1.0));
+        let summary = series.summary();
+        assert_eq!((summary.count, summary.min, summary.max), (2, 2.0, 4.0));
+        assert_eq!((summary.mean(), summary.deviation()), (3.0, 1.0));
+    }
+
+    #[test]
+    fn a_series_without_anything_is_all_zeros() {
+        let summary = Series::default().summary();
+        assert_eq!((summary.count, summary.sum, summary.min, summary.max), (0, 0.0, 0.0, 0.0));
+        assert_eq!((summary.mean(), summary.deviation()), (0.0, 0.0));
+    }
+
+    #[test]
+    fn nothing_is_lost_when_many_record_at_once() {
+        let series = Series::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for ms in [1, 3].repeat(1000) {
+                        series.record(Duration::from_millis(ms));
+                    }
+                });
+            }
+        });
+        let summary = series.summary();
+        assert_eq!((summary.count, summary.sum), (8000, 16_000.0));
+        assert_eq!((summary.mean(), summary.deviation()), (2.0, 1.0));
     }
 }

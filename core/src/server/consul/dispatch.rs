@@ -63,7 +63,7 @@ impl Begun {
     pub(super) async fn answer(self, api: &Arc<ConsulApi>) -> Response<AnswerBody> {
         let answer = match self.found {
             Ok(Found::Page(answer)) => Ok(answer),
-            Ok(Found::Call { route, cached, call }) => {
+            Ok(Found::Call { row, route, cached, call }) => {
                 let (clock, method) = (api.node.clock(), call.method.clone());
                 let began = clock.monotonic();
                 let answer = match (api.check_serves(route), nothing_of_a_peer(route, &call)) {
@@ -72,7 +72,7 @@ impl Begun {
                     (Ok(()), None) => (route.handler)(api, call).await,
                 };
                 let taken = clock.monotonic().saturating_sub(began);
-                api.request_metrics.request(method.as_str(), route.path, taken);
+                api.request_metrics.request(row, &method, taken);
                 // It may have waited for long.
                 api.check_serves(route).and(answer).map(|answer| match cached {
                     // Nothing is cached, so whoever would be content with less gets the truth.
@@ -121,6 +121,7 @@ enum Found {
     /// Nothing but this.
     Page(Answer),
     Call {
+        row: usize,
         route: &'static Route,
         cached: bool,
         call: Call,
@@ -142,7 +143,7 @@ fn find(
         return Ok(Found::Page(redirected(&clean, head.uri.query())));
     }
     let matched = route_table::find(&path).filter(|matched| api.has(matched.route));
-    let Some(Matched { route, tail }) = matched else {
+    let Some(Matched { row, route, tail }) = matched else {
         if route_table::folder(&path).is_some_and(|route| api.has(route)) {
             return Ok(Found::Page(redirected(&[&path[..], b"/"].concat(), head.uri.query())));
         }
@@ -179,7 +180,7 @@ fn find(
     };
     let kept = Arc::clone(kept);
     let call = Call { method: head.method, tail, params, headers, peer, body, kept };
-    Ok(Found::Call { route, cached, call })
+    Ok(Found::Call { row, route, cached, call })
 }
 
 /// What handlers that wait look at. Copied: headers share the buffer that all

@@ -258,9 +258,10 @@ pub(super) static ROUTES: &[Route] = &[
     get("/ui/", &[], |api, call| at_once(api.ui(&call))).while_withdrawn().with_ui(),
 ];
 
-/// A path's row.
+/// A path's row, and its number in [`ROUTES`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Matched<'p> {
+    pub(super) row: usize,
     pub(super) route: &'static Route,
     /// What follows the row's path.
     pub(super) tail: &'p [u8],
@@ -270,7 +271,8 @@ pub(super) struct Matched<'p> {
 pub(super) fn find(path: &[u8]) -> Option<Matched<'_>> {
     ROUTES
         .iter()
-        .filter_map(|route| Some(Matched { route, tail: route.tail(path)? }))
+        .enumerate()
+        .filter_map(|(row, route)| Some(Matched { row, route, tail: route.tail(path)? }))
         .max_by_key(|matched| matched.route.path.len())
 }
 
