@@ -43,8 +43,8 @@ fn write_until_a_snapshot_is_taken(server: &Server) {
     let value = bytes::Bytes::from(vec![7; 64 << 10]);
     while node.snapshot_revision().is_none() {
         let set = KvOp::Set { key: "key".into(), value: value.clone(), flags: 0 };
-        let written = node.propose(Command::Consul(ConsulCommand::Kv(set)));
-        server.runtime().unwrap().block_on(written).unwrap();
+        let set = Command::Consul(ConsulCommand::Kv(set));
+        server.runtime().unwrap().block_on(node.propose(&set)).unwrap();
     }
 }
 

@@ -45,7 +45,7 @@ fn both_survivors_write_and_confirm_reads_after_the_leader_stopped() {
     for (position, server) in cluster.servers().iter().enumerate() {
         let Ok(node) = server.node() else { continue };
         let role = format!("member {} after leader {} stopped", position + 1, leader + 1);
-        let applied = on(server, &role, node.propose(set("after")));
+        let applied = on(server, &role, node.propose(&set("after")));
         assert!(applied.is_ok(), "{role}: {applied:?}");
         let confirmed = on(server, &role, async {
             loop {
@@ -92,7 +92,7 @@ fn members_with_lists_of_their_own_form_one_cluster() {
         server.wait_ready(LIMIT).expect("they form a cluster");
         let node = server.node().expect("it runs");
         let role = format!("member {}", position + 1);
-        on(server, &role, node.propose(set("written"))).expect("it is written");
+        on(server, &role, node.propose(&set("written"))).expect("it is written");
         on(server, &role, async {
             while node.config().len() < 3 {
                 tokio::time::sleep(Duration::from_millis(5)).await;

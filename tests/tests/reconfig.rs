@@ -86,9 +86,8 @@ fn text(config: &ChangedConfig) -> String {
 fn write(server: &Server, key: &str) {
     let value = bytes::Bytes::from_static(b"value");
     let key_bytes = bytes::Bytes::copy_from_slice(key.as_bytes());
-    let set = KvOp::Set { key: key_bytes, value, flags: 0 };
-    let written = node(server).propose(Command::Consul(ConsulCommand::Kv(set)));
-    on(server, key, written).expect("it is written");
+    let set = Command::Consul(ConsulCommand::Kv(KvOp::Set { key: key_bytes, value, flags: 0 }));
+    on(server, key, node(server).propose(&set)).expect("it is written");
 }
 
 fn has(server: &Server, key: &str) -> bool {
@@ -148,12 +147,10 @@ fn a_leader_that_is_removed_hands_over_and_serves_nobody() {
         leads && status.voters.len() == 2 && status.observers.is_empty()
     });
     write(left, "without it");
-    let refused = node(removed).propose(Command::Consul(ConsulCommand::Kv(KvOp::Set {
-        key: b"x"[..].into(),
-        value: bytes::Bytes::new(),
-        flags: 0,
-    })));
-    assert!(on(removed, "a write through it", refused).is_err());
+    let (key, value) = (b"x"[..].into(), bytes::Bytes::new());
+    let set = Command::Consul(ConsulCommand::Kv(KvOp::Set { key, value, flags: 0 }));
+    let refused = on(removed, "a write through it", node(removed).propose(&set));
+    assert!(refused.is_err());
     let term = node(left).status().term;
     write(left, "undisturbed");
     assert_eq!(node(left).status().term, term);
@@ -283,7 +280,7 @@ fn what_a_leader_decides_for_a_session_is_ordered_behind_its_opening() {
                                 flags: 0,
                             }));
                             let node = node(busy).clone();
-                            writes.spawn(async move { node.propose(set).await.map(drop) });
+                            writes.spawn(async move { node.propose(&set).await.map(drop) });
                         }
                         while let Some(written) = writes.join_next().await {
                             written.expect("it runs").expect("it is written");
@@ -297,8 +294,8 @@ fn what_a_leader_decides_for_a_session_is_ordered_behind_its_opening() {
             let (session, attachment) = (SessionId(number), Attachment(number.unsigned_abs()));
             let open =
                 SessionCommand::Open { session, password: [1; 16], timeout_ms: 60_000, attachment };
-            let opened = node(asked).propose(Command::Session(open));
-            on(asked, "a session opens", opened).expect("it is opened");
+            let open = Command::Session(open);
+            on(asked, "a session opens", node(asked).propose(&open)).expect("it is opened");
             let caller = Caller { session: Some((session, attachment)), ..superuser() };
             // No such member: refused for that, by a leader that knows the session.
             let change = MembershipChange { caller, ..change("", "not a number") };

@@ -17,7 +17,7 @@ pub(super) struct Ordered(oneshot::Receiver<Result<Applied, Error>>);
 /// Orders `command` now; commands ordered one after the other take effect so.
 pub(super) fn order(node: &Node, command: ConsulCommand) -> Ordered {
     let (sender, receiver) = oneshot::channel();
-    node.submit(Command::Consul(command), Arc::new(Once(Mutex::new(Some(sender)))), 0);
+    node.submit(&Command::Consul(command), Arc::new(Once(Mutex::new(Some(sender)))), 0);
     Ordered(receiver)
 }
 

@@ -121,7 +121,7 @@ impl Members {
         };
         let command = Command::Consul(ConsulCommand::Kv(op));
         let runtime = self.server(position).runtime().unwrap();
-        let applied = runtime.block_on(self.node(position).propose(command)).unwrap();
+        let applied = runtime.block_on(self.node(position).propose(&command)).unwrap();
         applied.result.unwrap();
     }
 

@@ -75,7 +75,7 @@ impl Member {
         let op = KvOp::Set { key, value: vec![7; len].into(), flags: 0 };
         let command = Command::Consul(ConsulCommand::Kv(op));
         let runtime = self.server.runtime().unwrap();
-        let applied = runtime.block_on(self.node().propose(command))?;
+        let applied = runtime.block_on(self.node().propose(&command))?;
         applied.result.map(drop).map_err(Error::from)
     }
 

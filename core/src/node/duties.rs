@@ -292,7 +292,7 @@ mod tests {
         // It waits for a leader, and is sent to it as soon as there is one.
         let (key, value) = (Bytes::from_static(b"k"), Bytes::new());
         let set = ConsulCommand::Kv(KvOp::Set { key, value, flags: 0 });
-        let applied = node.propose(Command::Consul(set)).await.unwrap();
+        let applied = node.propose(&Command::Consul(set)).await.unwrap();
         assert!(applied.revision.0 > 1, "{applied:?}");
         assert!(node.read(|state| state.cluster_identity().is_some()));
         node.stop().await;
@@ -307,7 +307,7 @@ mod tests {
         let node = Node::builder(settings.validate().unwrap()).start().await.unwrap();
         let (key, value) = (Bytes::from_static(b"k"), Bytes::new());
         let set = ConsulCommand::Kv(KvOp::Set { key, value, flags: 0 });
-        node.propose(Command::Consul(set)).await.unwrap();
+        node.propose(&Command::Consul(set)).await.unwrap();
         for founded in [true, false] {
             let inner = Arc::clone(&node.inner);
             inner.init_ordered_in.store(0, Ordering::Release);

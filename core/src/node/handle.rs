@@ -196,9 +196,9 @@ impl Node {
     /// Orders a command; `sink` gets its outcome exactly once. Commands
     /// submitted one after the other take effect in that order. Never blocks:
     /// when too much is waiting, the outcome is `Unavailable`.
-    pub fn submit(&self, command: Command, sink: Arc<dyn ReplySink>, token: u64) {
+    pub fn submit(&self, command: &Command, sink: Arc<dyn ReplySink>, token: u64) {
         let inner = &self.inner;
-        inner.replica.proposals.submit(&command, (sink, token), |batch| inner.route(batch));
+        inner.replica.proposals.submit(command, (sink, token), |batch| inner.route(batch));
     }
 
     /// Orders a command and waits for its outcome. Durable on a majority and
@@ -208,7 +208,7 @@ impl Node {
     /// # Errors
     /// `Unavailable`, `Indeterminate`, `Closed`. A refusal by the state
     /// machine is in [`Applied::result`].
-    pub async fn propose(&self, command: Command) -> Result<Applied, Error> {
+    pub async fn propose(&self, command: &Command) -> Result<Applied, Error> {
         let (sender, receiver) = oneshot::channel();
         self.submit(command, Arc::new(OneReply(Mutex::new(Some(sender)))), 0);
         receiver.await.unwrap_or_else(|_| Err(Error::closed("this member was stopped")))

@@ -307,7 +307,7 @@ fn a_confirmed_read_sees_what_any_other_member_acknowledged() {
         let value = Bytes::from(number.to_string());
         let op = KvOp::Set { key: "k".into(), value: value.clone(), flags: 0 };
         let command = Command::Consul(ConsulCommand::Kv(op));
-        let proposed = writing.node().unwrap().propose(command);
+        let proposed = writing.node().unwrap().propose(&command);
         writing.runtime().unwrap().block_on(proposed).unwrap().result.unwrap();
         for level in [ReadLevel::Leader, ReadLevel::Linearizable] {
             for server in servers {

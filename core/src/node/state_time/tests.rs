@@ -165,7 +165,7 @@ impl LoneMember {
     }
 
     async fn done(&self, command: Command) -> Reply {
-        self.node.propose(command).await.unwrap().result.unwrap()
+        self.node.propose(&command).await.unwrap().result.unwrap()
     }
 
     async fn session(&self, id: u128, lock_delay: Duration) -> ConsulSessionId {

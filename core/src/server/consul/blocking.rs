@@ -121,7 +121,8 @@ impl ConsulApi {
     pub(super) async fn change(&self, command: ConsulCommand) -> Result<Reply, HttpError> {
         let clock = self.node.clock();
         let began = clock.monotonic();
-        let applied = self.holding(|| self.node.propose(Command::Consul(command.clone()))).await?;
+        let command = Command::Consul(command);
+        let applied = self.holding(|| self.node.propose(&command)).await?;
         self.request_metrics.changed(&command, clock.monotonic().saturating_sub(began));
         applied.result.map_err(|rejection| HttpError::from(&rejection))
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use coord_state::Command;
 use coord_state::consul::ConsulCommand;
 use hyper::Method;
 
@@ -65,9 +66,11 @@ impl RequestMetrics {
     }
 
     /// Counts a command that was ordered and applied.
-    pub(super) fn changed(&self, command: &ConsulCommand, taken: Duration) {
+    pub(super) fn changed(&self, command: &Command, taken: Duration) {
         self.changes.all.record(taken);
-        if let Some(series) = self.changes.of(command) {
+        if let Command::Consul(command) = command
+            && let Some(series) = self.changes.of(command)
+        {
             series.record(taken);
         }
     }
@@ -184,8 +187,9 @@ mod tests {
         assert!(metrics.counters().is_empty());
         metrics.read();
         let delete = ConsulCommand::DeleteQuery { query: QueryId(1) };
-        metrics.changed(&delete, Duration::from_millis(2));
-        metrics.changed(&ConsulCommand::UpdateCoordinates(Vec::new()), Duration::from_millis(4));
+        let nothing = ConsulCommand::UpdateCoordinates(Vec::new());
+        metrics.changed(&Command::Consul(delete), Duration::from_millis(2));
+        metrics.changed(&Command::Consul(nothing), Duration::from_millis(4));
         let counters = metrics.counters();
         assert_eq!(counters["consul.rpc.query"], 1);
         assert_eq!(counters["consul.rpc.request"], 3);

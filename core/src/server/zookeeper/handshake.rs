@@ -142,9 +142,10 @@ async fn decide(
     claim: Claim,
     command: SessionCommand,
 ) -> Result<Claim, Failure> {
+    let command = Command::Session(command);
     let mut service_mode = client.shared.service_mode.subscribe();
     let applied = tokio::select! {
-        applied = client.shared.node.propose(Command::Session(command)) => applied,
+        applied = client.shared.node.propose(&command) => applied,
         // The client is to look for a member that hears a majority. What becomes of the command
         // it finds out there: a session that was attached is attached anew.
         () = cut_off(&mut service_mode) => return Err(Failure::Refused),

@@ -234,7 +234,7 @@ impl Pipeline {
                     Plan::Write(command, shape) if self.looks > 0 => {
                         Step::Held(Box::new(command), shape)
                     }
-                    Plan::Write(command, shape) => self.submit(command, shape),
+                    Plan::Write(command, shape) => self.submit(&command, shape),
                 }
             }
         }
@@ -267,7 +267,7 @@ impl Pipeline {
         shared.node.own_session(session, attachment, Arc::clone(&self.sink));
         let token = self.fresh_token();
         let open = SessionCommand::Open { session, password, timeout_ms, attachment };
-        shared.node.submit(Command::Session(open), Arc::clone(&self.replies), token);
+        shared.node.submit(&Command::Session(open), Arc::clone(&self.replies), token);
         self.upgrade = Some(token);
         self.owner.local = false;
     }
@@ -280,7 +280,7 @@ impl Pipeline {
         }
     }
 
-    fn submit(&mut self, command: Command, shape: Shape) -> Step {
+    fn submit(&mut self, command: &Command, shape: Shape) -> Step {
         if matches!(command, Command::Znode(_)) {
             self.introduce();
         }
@@ -297,7 +297,7 @@ impl Pipeline {
         if let Some(command) = self.introduction.due(self.owner, &identities) {
             let token = self.fresh_token();
             let replies = Arc::clone(&self.replies);
-            self.client.shared.node.submit(Command::Session(command), replies, token);
+            self.client.shared.node.submit(&Command::Session(command), replies, token);
         }
     }
 
@@ -537,7 +537,7 @@ impl Pipeline {
             let step =
                 std::mem::replace(&mut self.queue[index].step, Step::Ready(StateAnswer::Unknown));
             self.queue[index].step = match step {
-                Step::Held(command, shape) => self.submit(*command, shape),
+                Step::Held(command, shape) => self.submit(&command, shape),
                 other => other,
             };
         }

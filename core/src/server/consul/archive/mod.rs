@@ -155,9 +155,8 @@ impl ConsulApi {
             Err(error) => {
                 tracing::warn!(archive = meta.id, error = error.text(), "a restore failed");
                 // Nobody waits: what is staged goes by itself, only later.
-                drop(
-                    self.node.propose(Command::Archive(ArchiveCommand::Discard { archive })).await,
-                );
+                let discard = Command::Archive(ArchiveCommand::Discard { archive });
+                drop(self.node.propose(&discard).await);
             }
         }
         restored.map(|()| Answer::empty())
@@ -194,7 +193,8 @@ impl ConsulApi {
     }
 
     async fn restore_step(&self, step: ArchiveCommand) -> Result<(), HttpError> {
-        let applied = self.holding(|| self.node.propose(Command::Archive(step.clone()))).await?;
+        let step = Command::Archive(step);
+        let applied = self.holding(|| self.node.propose(&step)).await?;
         match applied.result {
             Ok(_) => Ok(()),
             Err(refused) => Err(HttpError::internal(format!("failed to restore: {refused}"))),
