@@ -1,5 +1,6 @@
 //! Tags that somebody asks for, whatever the case.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use coord_state::consul::CatalogService;
@@ -16,8 +17,10 @@ impl Tags {
 
     /// Whether the service has them all.
     pub(super) fn all_of(&self, service: &CatalogService) -> bool {
-        if self.0.is_empty() {
-            return true;
+        match self.0.len() {
+            0 => return true,
+            1 => return self.any_of(service),
+            _ => {}
         }
         let mut missing: BTreeSet<&str> = BTreeSet::new();
         if self.0.len() > service.tags.len() {
@@ -25,7 +28,7 @@ impl Tags {
         }
         missing.extend(self.0.iter().map(String::as_str));
         for tag in &service.tags {
-            missing.remove(&*tag.to_lowercase());
+            missing.remove(&*lower(tag));
             if missing.is_empty() {
                 return true;
             }
@@ -35,6 +38,29 @@ impl Tags {
 
     /// Whether the service has one of them.
     pub(super) fn any_of(&self, service: &CatalogService) -> bool {
-        !self.0.is_empty() && service.tags.iter().any(|tag| self.0.contains(&tag.to_lowercase()))
+        !self.0.is_empty() && service.tags.iter().any(|tag| self.0.contains(&*lower(tag)))
+    }
+}
+
+/// A tag in lower case. Most are already, and those are not copied for each look at them.
+fn lower(tag: &str) -> Cow<'_, str> {
+    if tag.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(tag);
+    }
+    Cow::Owned(tag.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_copied_only_where_its_case_changes() {
+        for (tag, lowered) in
+            [("v1", "v1"), ("Primary", "primary"), ("ÉTÉ", "été"), ("été", "été"), ("", "")]
+        {
+            assert_eq!(lower(tag), lowered);
+        }
+        assert!(matches!(lower("v1-eu_west.2"), Cow::Borrowed(_)));
     }
 }
