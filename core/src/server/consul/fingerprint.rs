@@ -143,19 +143,14 @@ impl Fingerprint for Around {
 
 #[cfg(test)]
 mod tests {
+    use coord_state::consul::NewNode;
+
     use super::*;
 
     fn node(name: &str, modify_index: u64) -> Arc<CatalogNode> {
-        Arc::new(CatalogNode {
-            name: name.into(),
-            id: "".into(),
-            address: "10.0.0.1".into(),
-            datacenter: "".into(),
-            tagged_addresses: None,
-            meta: None,
-            create_index: 1,
-            modify_index,
-        })
+        let registered =
+            NewNode { name: name.into(), address: "10.0.0.1".into(), ..NewNode::default() };
+        Arc::new(CatalogNode { registered, create_index: 1, modify_index })
     }
 
     #[test]

@@ -281,7 +281,7 @@ pub struct NewCheck {
 }
 
 /// A session to create.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NewSession {
     /// Fresh, drawn by the accepting member.
     pub id: ConsulSessionId,

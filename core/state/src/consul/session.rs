@@ -4,8 +4,10 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Deref;
 
 use crate::codec::{CodecError, Decode, Encode, Input};
+use crate::consul::NewSession;
 use crate::consul::ledger::{Ledger, Undo, tag};
 use crate::consul::name::lower;
 
@@ -40,31 +42,23 @@ pub enum SessionBehavior {
     Delete,
 }
 
-/// A session as every member knows it.
+/// A session as every member knows it. Its fields are those it was created with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsulSession {
-    /// Its UUID.
-    pub id: ConsulSessionId,
-    /// For people.
-    pub name: Box<str>,
-    /// The catalog node it lives on.
-    pub node: Box<str>,
-    /// In ns, as printed.
-    pub lock_delay_ns: i64,
-    /// What becomes of its keys.
-    pub behavior: SessionBehavior,
-    /// As given.
-    pub ttl: Box<str>,
-    /// Parsed; 0 means none.
-    pub ttl_ms: u64,
-    /// Node checks that keep it alive.
-    pub node_checks: Vec<Box<str>>,
-    /// Service checks that keep it alive; `None` is printed as null.
-    pub service_checks: Option<Vec<Box<str>>>,
+    /// As created.
+    pub created: NewSession,
     /// Revision of creation.
     pub create_index: u64,
     /// Revision of the last change.
     pub modify_index: u64,
+}
+
+impl Deref for ConsulSession {
+    type Target = NewSession;
+
+    fn deref(&self) -> &NewSession {
+        &self.created
+    }
 }
 
 impl ConsulSession {
@@ -93,19 +87,8 @@ impl Decode for SessionBehavior {
     }
 }
 
-crate::record!(ConsulSession {
-    id,
-    name,
-    node,
-    lock_delay_ns,
-    behavior,
-    ttl,
-    ttl_ms,
-    node_checks,
-    service_checks,
-    create_index,
-    modify_index,
-});
+// A session is stored in its command as it is here.
+crate::record!(ConsulSession { created, create_index, modify_index });
 
 /// Indexes of the table as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -191,7 +191,8 @@ impl Consul {
         let service = service.filter(|found| found.depends_on.is_empty());
         let service = service.ok_or(CodecError::Invalid { what: "service with dependencies" })?;
         require(*lower(&node) == *node && !depends_on.is_empty(), "dependencies of a service")?;
-        let service = CatalogService { depends_on, ..CatalogService::clone(&service) };
+        let mut service = CatalogService::clone(&service);
+        service.registered.depends_on = depends_on;
         self.catalog.defer_graph();
         self.catalog.put_service(&mut self.ledger, &node, &id, Some(service.into()));
         Ok(())

@@ -2,38 +2,20 @@ use super::*;
 use crate::consul::json;
 
 fn node() -> CatalogNode {
-    CatalogNode {
-        name: "ext".into(),
-        id: "".into(),
-        address: "1.2.3.4".into(),
-        datacenter: "".into(),
-        tagged_addresses: None,
-        meta: None,
-        create_index: 11,
-        modify_index: 11,
-    }
+    let registered =
+        NewNode { name: "ext".into(), address: "1.2.3.4".into(), ..NewNode::default() };
+    CatalogNode { registered, create_index: 11, modify_index: 11 }
 }
 
 fn instance() -> CatalogService {
-    CatalogService {
-        node: "ext".into(),
+    let registered = NewService {
         id: "web1".into(),
         name: "web".into(),
-        tags: Vec::new(),
-        address: "".into(),
-        tagged_addresses: BTreeMap::new(),
         meta: Some(BTreeMap::new()),
         port: 80,
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: "".into(),
-        socket_path: "".into(),
-        proxy: "".into(),
-        connect: "".into(),
-        depends_on: Vec::new(),
-        create_index: 12,
-        modify_index: 13,
-    }
+        ..NewService::default()
+    };
+    CatalogService { node: "ext".into(), registered, create_index: 12, modify_index: 13 }
 }
 
 fn text<T: Serialize>(value: &T) -> String {
@@ -60,9 +42,10 @@ fn a_service_with_its_node_keeps_consuls_order() {
 fn a_service_without_its_node_keeps_consuls_order() {
     let mut service = instance();
     service
+        .registered
         .tagged_addresses
         .insert("lan".into(), TaggedAddress { address: "10.0.0.1".into(), port: 81 });
-    service.meta = None;
+    service.registered.meta = None;
     assert_eq!(
         text(&NodeServiceAnswer::from(&service)),
         r#"{"ID":"web1","Service":"web","Tags":[],"Address":"","TaggedAddresses":{"lan":{"Address":"10.0.0.1","Port":81}},"Meta":null,"Port":80,"Weights":{"Passing":1,"Warning":1},"EnableTagOverride":false,"Proxy":{"MeshGateway":{},"Expose":{}},"Connect":{},"CreateIndex":12,"ModifyIndex":13}"#

@@ -187,9 +187,10 @@ impl<'a> From<&'a ConsulSession> for SessionAnswer<'a> {
 
 #[cfg(test)]
 mod tests {
+    use coord_state::consul::{ConsulSessionId, NewSession};
+
     use super::*;
     use crate::consul::json;
-    use coord_state::consul::ConsulSessionId;
 
     #[test]
     fn an_empty_body_asks_for_the_defaults() {
@@ -222,19 +223,17 @@ mod tests {
 
     #[test]
     fn a_session_is_printed_in_consuls_order() {
-        let session = ConsulSession {
+        let created = NewSession {
             id: ConsulSessionId(1),
             name: "n".into(),
             node: "ext".into(),
             lock_delay_ns: 15 * SECOND,
-            behavior: SessionBehavior::Release,
             ttl: "60s".into(),
             ttl_ms: 60_000,
             node_checks: vec!["serfHealth".into()],
-            service_checks: None,
-            create_index: 4,
-            modify_index: 5,
+            ..NewSession::default()
         };
+        let session = ConsulSession { created, create_index: 4, modify_index: 5 };
         let text = String::from_utf8(json::encode(&SessionAnswer::from(&session), false)).unwrap();
         assert_eq!(
             text,

@@ -1,65 +1,29 @@
 //! What the catalog keeps of a node and of a service.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
+use core::ops::Deref;
 
-use crate::consul::{Dependency, NewNode, NewService};
+use crate::consul::{NewNode, NewService};
 
-/// A registered machine.
+/// A registered machine. Its fields are those of its registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogNode {
-    /// As registered; looked up without regard to case.
-    pub name: Box<str>,
-    /// UUID, or empty.
-    pub id: Box<str>,
-    /// Its address.
-    pub address: Box<str>,
-    /// Or empty for the cluster's own.
-    pub datacenter: Box<str>,
-    /// `None` is printed as null.
-    pub tagged_addresses: Option<BTreeMap<Box<str>, Box<str>>>,
-    /// `None` is printed as null.
-    pub meta: Option<BTreeMap<Box<str>, Box<str>>>,
+    /// As registered; its name is looked up without regard to case.
+    pub registered: NewNode,
     /// Revision of creation.
     pub create_index: u64,
     /// Revision of the last change.
     pub modify_index: u64,
 }
 
-/// One instance of a service, on one node.
+/// One instance of a service, on one node. Its fields are those of its registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogService {
     /// The node's name as registered.
     pub node: Box<str>,
-    /// Unique on the node.
-    pub id: Box<str>,
-    /// Looked up without regard to case.
-    pub name: Box<str>,
-    /// In the order given.
-    pub tags: Vec<Box<str>>,
-    /// Empty means the node's.
-    pub address: Box<str>,
-    /// By kind.
-    pub tagged_addresses: BTreeMap<Box<str>, TaggedAddress>,
-    /// `None` is printed as null.
-    pub meta: Option<BTreeMap<Box<str>, Box<str>>>,
-    /// As given.
-    pub port: i64,
-    /// DNS weights.
-    pub weights: Weights,
-    /// Whether the catalog's tags win over the agent's.
-    pub enable_tag_override: bool,
-    /// Usually empty.
-    pub kind: Box<str>,
-    /// Or empty.
-    pub socket_path: Box<str>,
-    /// JSON text, or empty.
-    pub proxy: Box<str>,
-    /// JSON text, or empty.
-    pub connect: Box<str>,
-    /// What it was registered to depend on, see [`CatalogService::dependencies`].
-    pub depends_on: Vec<Dependency>,
+    /// As registered, with an id; its name is looked up without regard to case. What it depends on
+    /// is in [`CatalogService::dependencies`].
+    pub registered: NewService,
     /// Revision of creation.
     pub create_index: u64,
     /// Revision of the last change.
@@ -92,65 +56,39 @@ impl Default for Weights {
 
 impl CatalogNode {
     /// The record of a node registered at `revision` and never before.
-    pub(in crate::consul) fn new(node: NewNode, revision: u64) -> Self {
-        let NewNode { name, id, address, datacenter, tagged_addresses, meta } = node;
-        let (create_index, modify_index) = (revision, revision);
-        Self { name, id, address, datacenter, tagged_addresses, meta, create_index, modify_index }
+    pub(in crate::consul) fn new(registered: NewNode, revision: u64) -> Self {
+        Self { registered, create_index: revision, modify_index: revision }
     }
 }
 
 impl CatalogService {
     /// The record of a service registered at `revision` and never before.
-    pub(in crate::consul) fn new(node: &str, service: NewService, revision: u64) -> Self {
-        Self {
-            node: node.into(),
-            id: if service.id.is_empty() { service.name.clone() } else { service.id },
-            name: service.name,
-            tags: service.tags,
-            address: service.address,
-            tagged_addresses: service.tagged_addresses,
-            meta: service.meta,
-            port: service.port,
-            weights: service.weights,
-            enable_tag_override: service.enable_tag_override,
-            kind: service.kind,
-            socket_path: service.socket_path,
-            proxy: service.proxy,
-            connect: service.connect,
-            depends_on: service.depends_on,
-            create_index: revision,
-            modify_index: revision,
+    pub(in crate::consul) fn new(node: &str, mut registered: NewService, revision: u64) -> Self {
+        if registered.id.is_empty() {
+            registered.id = registered.name.clone();
         }
+        Self { node: node.into(), registered, create_index: revision, modify_index: revision }
     }
 }
 
-crate::record!(CatalogNode {
-    name,
-    id,
-    address,
-    datacenter,
-    tagged_addresses,
-    meta,
-    create_index,
-    modify_index,
-});
-crate::record!(CatalogService {
-    node,
-    id,
-    name,
-    tags,
-    address,
-    tagged_addresses,
-    meta,
-    port,
-    weights,
-    enable_tag_override,
-    kind,
-    socket_path,
-    proxy,
-    connect,
-    create_index,
-    modify_index,
-} beside { depends_on });
+impl Deref for CatalogNode {
+    type Target = NewNode;
+
+    fn deref(&self) -> &NewNode {
+        &self.registered
+    }
+}
+
+impl Deref for CatalogService {
+    type Target = NewService;
+
+    fn deref(&self) -> &NewService {
+        &self.registered
+    }
+}
+
+// A registration is stored in a command as it is here.
+crate::record!(CatalogNode { registered, create_index, modify_index });
+crate::record!(CatalogService { node, registered, create_index, modify_index });
 crate::record!(TaggedAddress { address, port });
 crate::record!(Weights { passing, warning });

@@ -23,30 +23,20 @@ impl Writer<'_> {
             return Err(ConsulRejection::MissingNode);
         }
         let revision = self.revision();
-        let session = ConsulSession {
-            id: new.id,
-            name: new.name,
-            node: new.node,
-            lock_delay_ns: new.lock_delay_ns,
-            behavior: new.behavior,
-            ttl: new.ttl,
-            ttl_ms: new.ttl_ms,
-            node_checks: new.node_checks,
-            service_checks: new.service_checks,
-            create_index: revision,
-            modify_index: revision,
-        };
-        for id in session.checks() {
-            match self.consul.catalog.check(&session.node, id).map(|check| check.status) {
-                None => return Err(ConsulRejection::MissingCheck(id.into())),
+        let id = new.id;
+        let session =
+            ConsulSession { created: new, create_index: revision, modify_index: revision };
+        for check in session.checks() {
+            match self.consul.catalog.check(&session.node, check).map(|found| found.status) {
+                None => return Err(ConsulRejection::MissingCheck(check.into())),
                 Some(CheckStatus::Critical) => {
-                    return Err(ConsulRejection::CriticalCheck(id.into()));
+                    return Err(ConsulRejection::CriticalCheck(check.into()));
                 }
                 Some(CheckStatus::Passing | CheckStatus::Warning) => {}
             }
         }
-        self.put_session(new.id, Some(session));
-        Ok(new.id)
+        self.put_session(id, Some(session));
+        Ok(id)
     }
 
     /// Ends a session, if it is live, and takes its keys away from it.
