@@ -13,6 +13,7 @@ mod decode_error;
 
 pub mod consul;
 pub mod dns;
+pub mod percent;
 pub mod url;
 pub mod zookeeper;
 

@@ -6,6 +6,7 @@
 //! spoken, and whether there is a host, is for whoever asks.
 
 use crate::address::HostPort;
+use crate::percent;
 
 /// A URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +75,8 @@ impl Url {
         };
         if let Some(query) = &self.query {
             target.push('?');
-            escape_into(&mut target, query.as_bytes(), |byte| {
-                !byte.is_ascii_graphic() || matches!(byte, b'"' | b'<' | b'>')
+            percent::encode_into(&mut target, query.as_bytes(), |byte| {
+                byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>')
             });
         }
         target
@@ -199,29 +200,7 @@ fn may_be_in_user(c: char) -> bool {
 
 /// Each `%XX` as the byte it stands for; what is no text then is replaced.
 fn unescaped(text: &str) -> Result<String, String> {
-    bytes_of(text).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn bytes_of(text: &str) -> Result<Vec<u8>, String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.as_bytes();
-    while let Some((first, rest)) = bytes.split_first() {
-        bytes = rest;
-        if *first != b'%' {
-            out.push(*first);
-            continue;
-        }
-        let digit = |at: usize| rest.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        let value =
-            digit(0).zip(digit(1)).and_then(|(high, low)| u8::try_from(high << 4 | low).ok());
-        let Some(value) = value else {
-            let shown = String::from_utf8_lossy(&rest[..rest.len().min(2)]).into_owned();
-            return Err(format!("invalid URL escape \"%{shown}\""));
-        };
-        out.push(value);
-        bytes = &rest[2..];
-    }
-    Ok(out)
+    percent::decode(text).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// As written if every byte may stand in a path; otherwise escaped anew as a whole.
@@ -231,21 +210,9 @@ fn escaped_path(path: &str) -> String {
         return path.to_owned();
     }
     let mut out = String::with_capacity(path.len() + 16);
-    let bytes = bytes_of(path).unwrap_or_else(|_| path.as_bytes().to_vec());
-    escape_into(&mut out, &bytes, |byte| !stays(byte));
+    let bytes = percent::decode(path).unwrap_or_else(|_| path.as_bytes().to_vec());
+    percent::encode_into(&mut out, &bytes, stays);
     out
-}
-
-fn escape_into(out: &mut String, bytes: &[u8], must: impl Fn(u8) -> bool) {
-    use std::fmt::Write as _;
-    for byte in bytes {
-        if must(*byte) {
-            // Writing to memory cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        } else {
-            out.push(char::from(*byte));
-        }
-    }
 }
 
 /// A path without `.` and `..`, from the root.

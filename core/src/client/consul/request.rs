@@ -1,9 +1,9 @@
 //! One HTTP request and its answer, before any meaning is read into them.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use coord_wire::percent;
 use serde_json::Value;
 
 use super::error::ConsulFailure;
@@ -178,15 +178,9 @@ pub(super) fn go_duration(time: Duration) -> String {
 
 /// Percent-encodes everything but unreserved characters and those in `kept`.
 fn encode(text: &str, kept: &[u8], out: &mut String) {
-    for &byte in text.as_bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        if plain || kept.contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
+    percent::encode_into(out, text.as_bytes(), |byte| {
+        percent::is_unreserved(byte) || kept.contains(&byte)
+    });
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! verbatim instead: a client that followed such a redirect of a PUT would come
 //! back with a GET, and the write would be lost.
 
+use coord_wire::percent;
+
 /// Paths below these are never cleaned.
 const VERBATIM: [&[u8]; 3] = [b"/v1/kv/", b"/v1/agent/service/", b"/v1/agent/check/"];
 
@@ -40,14 +42,9 @@ fn clean(path: &[u8]) -> Vec<u8> {
 /// A path as it stands in a `Location` header.
 pub(super) fn escaped(path: &[u8]) -> String {
     let mut out = String::with_capacity(path.len());
-    for byte in path {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => out.push(char::from(*byte)),
-            b'/' | b'-' | b'_' | b'.' | b'~' | b'$' | b'&' | b'+' | b',' | b':' | b';' | b'='
-            | b'@' => out.push(char::from(*byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
+    percent::encode_into(&mut out, path, |byte| {
+        percent::is_unreserved(byte) || b"/$&+,:;=@".contains(&byte)
+    });
     out
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use coord_wire::percent;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
@@ -15,7 +16,7 @@ use super::call::{Call, FORWARDED_FOR};
 use super::clean_path;
 use super::error_map::HttpError;
 use super::kept::Kept;
-use super::params::{Params, percent_decode};
+use super::params::Params;
 use super::route::Route;
 use super::route_table::{self, Matched};
 
@@ -135,7 +136,7 @@ fn find(
     kept: &Arc<Kept>,
 ) -> Result<Found, HttpError> {
     let (head, body) = request.into_parts();
-    let path = percent_decode(head.uri.path()).map_err(HttpError::bad_request)?;
+    let path = percent::decode(head.uri.path()).map_err(HttpError::bad_request)?;
     if path.iter().any(u8::is_ascii_control) {
         return Err(HttpError::bad_request(""));
     }
