@@ -12,9 +12,8 @@ use coord_state::consul::{AutopilotSettings, Catalog, CheckStatus};
 use coord_wire::consul::session::SERF_HEALTH;
 
 use super::Agent;
-use super::identity::{CONSUL_SERVICE, MEMBER_META};
-use super::members::Leading;
-use crate::clock;
+use super::identity::member_services;
+use super::members::{LeaderTicks, Leading};
 
 const EVERY: Duration = Duration::from_secs(2);
 /// How long a member is dead before it is removed.
@@ -22,16 +21,8 @@ const REMOVE_AFTER: Duration = Duration::from_secs(10);
 
 impl Agent {
     pub(super) async fn remove_dead_members(self: Arc<Self>) {
-        let mut ticks = clock::interval(EVERY);
-        let mut leads_since = None;
-        loop {
-            tokio::select! {
-                () = self.stopped() => return,
-                _ = ticks.tick() => {}
-            }
-            let Some(Leading { leading, heard, .. }) = self.leading(&mut leads_since) else {
-                continue;
-            };
+        let mut ticks = LeaderTicks::every(EVERY);
+        while let Some(Leading { leading, heard, .. }) = self.next_as_leader(&mut ticks).await {
             let voters: Vec<_> = self.node.status().voters.into_iter().map(|(id, _)| id).collect();
             let dead = self.node.read(|state| {
                 let settings = &state.consul().autopilot().settings;
@@ -66,13 +57,12 @@ fn removable(
     if !settings.cleanup_dead_servers {
         return Vec::new();
     }
-    let dead = catalog.service_instances(CONSUL_SERVICE).filter_map(|service| {
-        let member: u64 = service.meta.as_ref()?.get(MEMBER_META)?.parse().ok()?;
-        let (member, silence) = heard.iter().find(|(other, _)| other.0 == member)?;
+    let dead = member_services(catalog).filter_map(|(member, service)| {
+        let (_, silence) = heard.iter().find(|(other, _)| *other == member)?;
         let shown = catalog.check(&service.node, SERF_HEALTH)?.status;
         // A leader that was cut off itself heard nobody for as long.
         let long = silence.unwrap_or(leading).min(leading) >= REMOVE_AFTER;
-        (shown == CheckStatus::Critical && long).then_some(*member)
+        (shown == CheckStatus::Critical && long).then_some(member)
     });
     let mut dead: Vec<MemberId> = dead.collect();
     let lost = dead.iter().filter(|member| voters.contains(member)).count();

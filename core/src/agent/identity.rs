@@ -17,7 +17,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use coord_state::consul::{Catalog, CheckStatus, NewCheck, NewNode, NewService};
+use coord_state::MemberId;
+use coord_state::consul::{Catalog, CatalogService, CheckStatus, NewCheck, NewNode, NewService};
 use coord_wire::consul::session::SERF_HEALTH;
 use coord_wire::consul::uuid;
 
@@ -33,7 +34,7 @@ pub const CONSUL_VERSION: &str = "1.22.0";
 /// The service that every server is registered as.
 pub(super) const CONSUL_SERVICE: &str = "consul";
 /// Where the `consul` service says which member it is.
-pub(super) const MEMBER_META: &str = "member_id";
+const MEMBER_META: &str = "member_id";
 const SERVER_PORT: u16 = 8300;
 const NODE_ID_FILE: &str = "node-id";
 
@@ -206,7 +207,18 @@ fn default_name(member: u64, shares_machine: bool) -> String {
 
 /// Which member the node of this name is, by its `consul` service.
 fn member_of(catalog: &Catalog, node: &str) -> Option<u64> {
-    let service = catalog.service(node, CONSUL_SERVICE)?;
+    catalog.service(node, CONSUL_SERVICE).and_then(|service| member(service))
+}
+
+/// The `consul` services in the catalog that members registered, each with its member.
+pub(super) fn member_services(
+    catalog: &Catalog,
+) -> impl Iterator<Item = (MemberId, &CatalogService)> {
+    let services = catalog.service_instances(CONSUL_SERVICE);
+    services.filter_map(|service| Some((MemberId(member(service)?), &**service)))
+}
+
+fn member(service: &CatalogService) -> Option<u64> {
     service.meta.as_ref()?.get(MEMBER_META)?.parse().ok()
 }
 

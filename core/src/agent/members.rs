@@ -19,9 +19,10 @@ use std::time::Duration;
 use coord_state::consul::{Catalog, CheckStatus, ConsulCommand, NewNode, Registration};
 use coord_state::{Command, MemberId};
 use coord_wire::consul::session::SERF_HEALTH;
+use tokio::time::Interval;
 
 use super::Agent;
-use super::identity::{CONSUL_SERVICE, MEMBER_META, serf_health};
+use super::identity::{member_services, serf_health};
 use crate::clock;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -31,16 +32,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 impl Agent {
     pub(super) async fn watch_members(self: Arc<Self>) {
-        let mut ticks = clock::interval(EVERY);
-        let mut leads_since = None;
-        loop {
-            tokio::select! {
-                () = self.stopped() => return,
-                _ = ticks.tick() => {}
-            }
-            let Some(Leading { term, leading, heard }) = self.leading(&mut leads_since) else {
-                continue;
-            };
+        let mut ticks = LeaderTicks::every(EVERY);
+        while let Some(Leading { term, leading, heard }) = self.next_as_leader(&mut ticks).await {
             let changed =
                 self.node.read(|state| changed_nodes(state.consul().catalog(), &heard, leading));
             let there = self.members_and_newcomers();
@@ -62,8 +55,22 @@ impl Agent {
         }
     }
 
+    /// Waits for a tick at which this member leads with a majority behind it; `None` once the agent
+    /// stops.
+    pub(super) async fn next_as_leader(&self, ticks: &mut LeaderTicks) -> Option<Leading> {
+        loop {
+            tokio::select! {
+                () = self.stopped() => return None,
+                _ = ticks.interval.tick() => {}
+            }
+            if let Some(leading) = self.leading(&mut ticks.leads_since) {
+                return Some(leading);
+            }
+        }
+    }
+
     /// That this member leads with a majority behind it; nothing if it does not.
-    pub(super) fn leading(&self, since: &mut Option<(u64, Duration)>) -> Option<Leading> {
+    fn leading(&self, since: &mut Option<(u64, Duration)>) -> Option<Leading> {
         let now = self.node.clock().monotonic();
         let Some((term, heard)) = self.node.deciding_term().zip(self.node.members_heard()) else {
             *since = None;
@@ -84,6 +91,20 @@ impl Agent {
         }
         let status = self.node.status();
         status.voters.into_iter().chain(status.observers).map(|(member, _)| member).collect()
+    }
+}
+
+/// When the leader's agent looks again.
+#[derive(Debug)]
+pub(super) struct LeaderTicks {
+    interval: Interval,
+    /// In which term this member led at the last tick, and since when.
+    leads_since: Option<(u64, Duration)>,
+}
+
+impl LeaderTicks {
+    pub(super) fn every(period: Duration) -> Self {
+        Self { interval: clock::interval(period), leads_since: None }
     }
 }
 
@@ -115,9 +136,8 @@ fn changed_nodes(
     heard: &[(MemberId, Option<Duration>)],
     leading: Duration,
 ) -> Vec<(Box<str>, bool)> {
-    let nodes = catalog.service_instances(CONSUL_SERVICE).filter_map(|service| {
-        let member: u64 = service.meta.as_ref()?.get(MEMBER_META)?.parse().ok()?;
-        let (_, silence) = heard.iter().find(|(other, _)| other.0 == member)?;
+    let nodes = member_services(catalog).filter_map(|(member, service)| {
+        let (_, silence) = heard.iter().find(|(other, _)| *other == member)?;
         let shown = catalog.check(&service.node, SERF_HEALTH)?.status == CheckStatus::Passing;
         let lately = silence.is_some_and(|silence| silence < SILENCE_MAX);
         // Not heard yet since this member leads: so far it may be as it was.
@@ -129,12 +149,9 @@ fn changed_nodes(
 
 /// The nodes of members that are none any more. With no members known, nobody left.
 fn left_nodes(catalog: &Catalog, members: &[MemberId]) -> Vec<Box<str>> {
-    let nodes = catalog.service_instances(CONSUL_SERVICE).filter_map(|service| {
-        let member: u64 = service.meta.as_ref()?.get(MEMBER_META)?.parse().ok()?;
-        let left = !members.is_empty() && !members.contains(&MemberId(member));
-        left.then(|| service.node.clone())
-    });
-    nodes.collect()
+    let left = |member: &MemberId| !members.is_empty() && !members.contains(member);
+    let nodes = member_services(catalog).filter(|(member, _)| left(member));
+    nodes.map(|(_, service)| service.node.clone()).collect()
 }
 
 #[cfg(test)]
