@@ -2,7 +2,7 @@
 //! ZooKeeper's own; our own are positive.
 
 use coord_core::client::consul::ConsulFailure;
-use coord_core::client::zookeeper::{ErrorCode, code_of_rejection};
+use coord_core::client::zookeeper::ErrorCode;
 use coord_core::{Error, ErrorKind};
 
 /// What a call returns: `COORD_OK`, or why not.
@@ -95,7 +95,7 @@ impl coord_status {
             ErrorKind::Corrupt => Self::COORD_CORRUPT,
             // Those of ZooKeeper have a code; what has none is Consul's.
             ErrorKind::Rejected(rejection) => {
-                Self::of_zookeeper(code_of_rejection(rejection)).unwrap_or(Self::COORD_HTTP)
+                Self::of_zookeeper(rejection.into()).unwrap_or(Self::COORD_HTTP)
             }
             ErrorKind::Internal => Self::COORD_INTERNAL,
         }

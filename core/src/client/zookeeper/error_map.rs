@@ -14,7 +14,7 @@ pub fn zookeeper_code(error: &Error) -> Option<i32> {
         return Some(code.code());
     }
     let code = match error.kind() {
-        ErrorKind::Rejected(rejection) => code_of_rejection(rejection),
+        ErrorKind::Rejected(rejection) => rejection.into(),
         ErrorKind::Indeterminate | ErrorKind::NotLeader { .. } => ErrorCode::ConnectionLoss,
         ErrorKind::Closed => ErrorCode::Closing,
         ErrorKind::Invalid => ErrorCode::BadArguments,
@@ -24,27 +24,6 @@ pub fn zookeeper_code(error: &Error) -> Option<i32> {
         ErrorKind::Internal => return None,
     };
     Some(code.code())
-}
-
-/// The code of a decision.
-pub fn code_of_rejection(rejection: &Rejection) -> ErrorCode {
-    match rejection {
-        Rejection::BadArguments(_) => ErrorCode::BadArguments,
-        Rejection::Unimplemented => ErrorCode::Unimplemented,
-        Rejection::NoNode => ErrorCode::NoNode,
-        Rejection::NoAuth => ErrorCode::NoAuth,
-        Rejection::BadVersion => ErrorCode::BadVersion,
-        Rejection::NoChildrenForEphemerals => ErrorCode::NoChildrenForEphemerals,
-        Rejection::NodeExists => ErrorCode::NodeExists,
-        Rejection::NotEmpty => ErrorCode::NotEmpty,
-        Rejection::SessionExpired => ErrorCode::SessionExpired,
-        Rejection::SessionMoved => ErrorCode::SessionMoved,
-        Rejection::InvalidAcl => ErrorCode::InvalidAcl,
-        Rejection::QuotaExceeded => ErrorCode::QuotaExceeded,
-        Rejection::MultiFailed { cause, .. } => code_of_rejection(cause),
-        // No ZooKeeper request is decided so.
-        Rejection::Consul(_) | Rejection::Archive(_) => ErrorCode::SystemError,
-    }
 }
 
 /// The kind of error a code is: decisions are `Rejected`, the others say what
@@ -116,7 +95,7 @@ mod tests {
     fn decisions_keep_their_code_both_ways() {
         for &code in ErrorCode::ALL {
             let ErrorKind::Rejected(rejection) = kind_of_code(code) else { continue };
-            let back = code_of_rejection(&rejection);
+            let back = ErrorCode::from(&rejection);
             assert_eq!(kind_of_code(back), ErrorKind::Rejected(rejection), "{code}");
         }
     }

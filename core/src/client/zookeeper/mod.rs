@@ -47,7 +47,7 @@ pub use client::Client;
 pub use coord_state::ContentHash;
 pub use coord_state::znode::{Ace, CreateMode, Identity, Reach, Stat, permission};
 pub use coord_wire::zookeeper::ErrorCode;
-pub use error_map::{code_of_rejection, kind_of_code, zookeeper_code};
+pub use error_map::{kind_of_code, zookeeper_code};
 pub use hash_calls::Hashed;
 pub use operation::{CreateOptions, Created, Op, OpResult, Znode, open_acl};
 pub use settings::{Credential, Login, OnExpiry, Settings};

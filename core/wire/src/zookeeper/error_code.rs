@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use coord_state::Rejection;
+
 macro_rules! error_codes {
     ($($(#[$meta:meta])* $name:ident = $code:literal;)*) => {
         /// Why a request failed.
@@ -125,3 +127,26 @@ impl fmt::Display for ErrorCode {
 }
 
 impl std::error::Error for ErrorCode {}
+
+/// What ZooKeeper calls a refusal.
+impl From<&Rejection> for ErrorCode {
+    fn from(rejection: &Rejection) -> Self {
+        match rejection {
+            Rejection::BadArguments(_) => Self::BadArguments,
+            Rejection::Unimplemented => Self::Unimplemented,
+            Rejection::NoNode => Self::NoNode,
+            Rejection::NoAuth => Self::NoAuth,
+            Rejection::BadVersion => Self::BadVersion,
+            Rejection::NoChildrenForEphemerals => Self::NoChildrenForEphemerals,
+            Rejection::NodeExists => Self::NodeExists,
+            Rejection::NotEmpty => Self::NotEmpty,
+            Rejection::SessionExpired => Self::SessionExpired,
+            Rejection::SessionMoved => Self::SessionMoved,
+            Rejection::InvalidAcl => Self::InvalidAcl,
+            Rejection::QuotaExceeded => Self::QuotaExceeded,
+            Rejection::MultiFailed { cause, .. } => Self::from(&**cause),
+            // No ZooKeeper request is refused so; it would be a fault of ours.
+            Rejection::Consul(_) | Rejection::Archive(_) => Self::SystemError,
+        }
+    }
+}
