@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, Utc};
+
 use crate::sync::Mutex;
 
 /// Wall time for stamps, monotonic time for timeouts.
@@ -53,6 +55,12 @@ impl Clock for SystemClock {
         };
         Duration::new(seconds, nanos)
     }
+}
+
+/// Milliseconds since the Unix epoch as a date to be printed.
+pub(crate) fn utc(unix_ms: u64) -> DateTime<Utc> {
+    let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+    DateTime::from_timestamp_millis(ms).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// Waits for `duration`. The only timer of the library besides [`timeout`] and

@@ -27,6 +27,11 @@ const BANS: &[Ban] = &[
         instead: "ask the Clock that was handed in, so that a test can hand in another",
     },
     Ban {
+        call: "Utc::now(",
+        at_home: &[],
+        instead: "ask the Clock that was handed in, and print its time with clock::utc",
+    },
+    Ban {
         call: "unbounded_channel",
         at_home: &[],
         instead: "use a channel with a bound from settings::Limits and say what happens when full",

@@ -2,12 +2,13 @@
 //! connections by the time they would be given up.
 
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::four_letter::{Lines, peer_text};
 use super::listener::ServerContext;
+use crate::clock::utc;
 
 /// Only the leader knows when sessions end; others list them with their timeouts.
 pub(super) fn dump(text: &mut Lines, shared: &ServerContext) {
@@ -84,26 +85,7 @@ fn ephemerals(text: &mut Lines, shared: &ServerContext) {
 
 /// As Java writes a date: `Thu Jan 01 00:00:00 UTC 1970`.
 fn date(ms: u64) -> String {
-    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"];
-    let (seconds, days) = (ms / 1000 % 86_400, ms / 1000 / 86_400);
-    let weekday = WEEKDAYS[(days % 7) as usize % 7];
-    // Years begin in March here, so that a leap day is the last of its year:
-    // 719468 days before 1970 the Gregorian calendar began one of 400 years.
-    let day = days + 719_468;
-    let (era, day) = (day / 146_097, day % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year + u64::from(month >= 10);
-    let month = MONTHS[month as usize % 12];
-    let mut text = format!("{weekday} {month} {day:02} ");
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    // Writing to text cannot fail.
-    let _ = write!(text, "{hour:02}:{minute:02}:{second:02} UTC {year}");
-    text
+    utc(ms).format("%a %b %d %H:%M:%S UTC %Y").to_string()
 }
 
 #[cfg(test)]
