@@ -1,8 +1,8 @@
 //! The `coord` command: the library's public API behind a command line.
 //!
 //! Standard output is for programs: `coord server` prints exactly one line
-//! there, when it serves. Everything else goes to standard error. Nobody has to
-//! read either for the member to go on.
+//! there, when it is ready. Everything else goes to standard error. The member
+//! never blocks on either, even if nothing reads them.
 
 #[path = "coord/log.rs"]
 mod log;
@@ -18,8 +18,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Gives what clients took back to the system once they are gone. For the
-/// command alone: a program that links the library chooses its own. See
+/// Returns memory to the operating system after clients disconnect. Only for
+/// the command: a program that links the library chooses its own allocator. See
 /// docs/adr/0026-the-command-brings-its-allocator.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -34,11 +34,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run one member until it is told to stop (SIGTERM, SIGINT). Other signals
-    /// that programs are sent on purpose do no harm.
+    /// Run one member until SIGTERM or SIGINT. Other signals, such as SIGHUP,
+    /// are ignored.
     ///
-    /// Exit status: 0 stopped as told; 1 not started, see the message; 3 failed while it ran,
-    /// as with a disk that returns errors: look at the message, then start it again.
+    /// Exit status: 0 stopped by a signal; 1 could not start, see the message; 3 failed while
+    /// running, for example because of disk errors: see the message, then restart it.
     Server(server::ServerArguments),
 }
 
@@ -65,8 +65,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes panics where the log goes: the standard hook waits for whoever reads
-/// standard error.
+/// Writes panics to the log: the standard hook would block on standard error.
 fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();

@@ -1,4 +1,4 @@
-//! Where to listen: an address, or not at all.
+//! A listen address, or `off`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ pub enum ListenAddress {
     Off,
     /// Listen there.
     At {
-        /// Name or address, without brackets.
+        /// Host name or IP address, without brackets.
         host: String,
         /// 0 for any free one.
         port: u16,
@@ -30,13 +30,13 @@ impl ListenAddress {
     }
 }
 
-/// Whether `host:port` stands for every address of the machine, so that nobody else can connect
-/// to it.
+/// Whether `host:port` is an unspecified address (all addresses of the machine), which others
+/// cannot connect to.
 pub(crate) fn is_any(address: &str) -> bool {
     is_any_host(address.rsplit_once(':').map_or(address, |(host, _)| host))
 }
 
-/// The same of a host, in brackets or not.
+/// The same for a host, with or without brackets.
 pub(crate) fn is_any_host(host: &str) -> bool {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
@@ -56,7 +56,7 @@ impl FromStr for ListenAddress {
         match parsed {
             Some((host, port)) if !host.is_empty() => Ok(Self::At { host: host.to_owned(), port }),
             _ => Err(Error::invalid(format!(
-                "'{text}' is not an address: write HOST:PORT (port 0 for any free one) or off"
+                "'{text}' is not a listen address: use HOST:PORT (port 0 for any free one) or off"
             ))),
         }
     }

@@ -1,4 +1,4 @@
-//! What a user can set about who ZooKeeper's clients are.
+//! Settings of the authentication of ZooKeeper clients.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,34 +9,34 @@ use super::Secret;
 use super::jaas;
 use crate::error::Error;
 
-/// Who ZooKeeper's clients are, beyond what they say themselves.
+/// Authentication of ZooKeeper clients.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
-    /// Users of SASL (DIGEST-MD5): a JAAS file with a section `Server`, as
-    /// ZooKeeper takes it. Read at the start. Default none.
-    /// ZooKeeper: `java.security.auth.login.config`.
+    /// SASL users (DIGEST-MD5): a JAAS file with a section `Server`, as for
+    /// ZooKeeper. Read on startup. Default none. ZooKeeper:
+    /// `java.security.auth.login.config`.
     pub sasl_file: Option<PathBuf>,
-    /// More of them, as `name:password`, one on each line. Never shown.
+    /// More SASL users, as `name:password`, one per line. Never shown.
     pub sasl_users: Option<Secret>,
-    /// Schemes, with commas between, of which a client must have proven one
-    /// before it may do anything else; it is answered -124 and closed. Default
-    /// none. ZooKeeper: `enforce.auth.schemes`; `sasl` is its
+    /// Schemes, separated by commas: a client must authenticate with one of
+    /// them first; other requests are answered -124 and close the connection.
+    /// Default none. ZooKeeper: `enforce.auth.schemes`; `sasl` is its
     /// `sessionRequireClientSASLAuth`.
     pub required_schemes: Option<String>,
-    /// Whether a client that fails in SASL stays, without the identity. Default
-    /// no. ZooKeeper: `allowSaslFailedClients`.
+    /// Whether a client stays connected, without the identity, if SASL
+    /// authentication fails. Default no. ZooKeeper: `allowSaslFailedClients`.
     pub sasl_failed_stay: bool,
-    /// A name that stands for every SASL user in access lists. Default none.
-    /// ZooKeeper: `letAnySaslUserDoX`.
+    /// A name that stands for every SASL user in ACLs. Default none. ZooKeeper:
+    /// `letAnySaslUserDoX`.
     pub sasl_any_user: Option<String>,
-    /// SASL users, with commas between, who may do everything. Default none.
+    /// SASL users with superuser rights, separated by commas. Default none.
     /// ZooKeeper: `superUser`.
     pub super_sasl: Option<String>,
-    /// The subject of the client certificate that may do everything. Default
+    /// The subject of the client certificate with superuser rights. Default
     /// none. ZooKeeper: `X509AuthenticationProvider.superUser`.
     pub super_x509: Option<String>,
-    /// `name:hash` of the digest user who may do everything. Default none.
+    /// `name:hash` of the digest user with superuser rights. Default none.
     /// ZooKeeper: `DigestAuthenticationProvider.superDigest`.
     pub super_digest: Option<String>,
 }
@@ -45,10 +45,10 @@ pub struct AuthSettings {
 const PROVABLE: [&str; 4] = ["digest", "ip", "sasl", "x509"];
 
 impl AuthSettings {
-    /// All users of SASL with their passwords.
+    /// All SASL users with their passwords.
     ///
     /// # Errors
-    /// `Invalid` if the file cannot be read or is not what it should be.
+    /// `Invalid` if the file cannot be read or parsed.
     pub fn sasl_users(&self) -> Result<BTreeMap<String, Secret>, Error> {
         let mut users = match &self.sasl_file {
             Some(path) => jaas::read(path)?,
@@ -66,12 +66,12 @@ impl AuthSettings {
         listed(self.required_schemes.as_deref())
     }
 
-    /// SASL users who may do everything.
+    /// SASL users with superuser rights.
     pub fn super_sasl(&self) -> Vec<&str> {
         listed(self.super_sasl.as_deref())
     }
 
-    /// Adds what does not hold together.
+    /// Adds the problems of these settings.
     pub(super) fn check(&self, problems: &mut Vec<String>) {
         let bad = self.lines().find(|(_, line)| line.find(':').is_none_or(|colon| colon == 0));
         if let Some((number, _)) = bad {
@@ -79,16 +79,21 @@ impl AuthSettings {
         }
         let digest = self.super_digest.as_deref().map(|digest| digest.split_once(':'));
         if digest.is_some_and(|parts| parts.is_none_or(|(_, hash)| hash.is_empty())) {
-            problems.push("auth.super_digest is not of the form user:digest".to_owned());
+            problems.push("auth.super_digest must have the form user:digest".to_owned());
         }
         for scheme in self.required() {
             if !PROVABLE.contains(&scheme) {
-                problems
-                    .push(format!("auth.required_schemes names {scheme}, which nobody can prove"));
+                problems.push(format!(
+                    "auth.required_schemes contains {scheme}, which is not a supported scheme"
+                ));
             }
         }
         if self.required() == ["sasl"] && self.sasl_file.is_none() && self.sasl_users.is_none() {
-            problems.push("auth.required_schemes is sasl, but there are no users".to_owned());
+            problems.push(
+                "auth.required_schemes is sasl, but there are no SASL users: set auth.sasl_file \
+                 or auth.sasl_users"
+                    .to_owned(),
+            );
         }
     }
 
@@ -98,7 +103,7 @@ impl AuthSettings {
     }
 }
 
-/// Says which line, not what it says.
+/// Names the line but not its content, which may be a password.
 fn not_a_user(number: usize) -> Error {
     Error::invalid(format!("auth.sasl_users: line {} is not name:password", number + 1))
 }

@@ -1,4 +1,4 @@
-//! What the DNS interface says, for how long, and whom it asks.
+//! Settings of the DNS interface: zone, TTLs, recursors.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -9,42 +9,41 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DnsSettings {
-    /// The zone. Default `consul`. Consul: `domain`.
+    /// The DNS zone. Default `consul`. Consul: `domain`.
     pub domain: String,
-    /// Another name of the zone, as good as the first. Default none. Consul: `alt_domain`.
+    /// A second name of the zone, with the same answers. Default none. Consul: `alt_domain`.
     pub alt_domain: Option<String>,
-    /// Servers asked, one after the other, for names outside the zone: addresses, with
-    /// a port unless it is 53. Default none: such names are refused. Consul: `recursors`.
+    /// DNS servers to forward queries for other zones to, in order: addresses, with a port unless
+    /// it is 53. Default none: such queries are refused. Consul: `recursors`.
     pub recursors: Vec<String>,
-    /// How long each of them may take. Milliseconds, default 2000. Consul:
-    /// `recursor_timeout`.
+    /// Timeout for each recursor. Milliseconds, default 2000. Consul: `recursor_timeout`.
     pub recursor_timeout_ms: u32,
-    /// How long an answer about a node may be kept. Seconds, default 0. Consul: `node_ttl`.
+    /// TTL of node lookups. Seconds, default 0. Consul: `node_ttl`.
     pub node_ttl_s: u32,
-    /// The same about a service, by its name, by the beginning of one (`web*`), or
-    /// for all (`*`); the longest that fits counts. Seconds, default 0. Consul: `service_ttl`.
+    /// TTL of service lookups, by service name, by prefix (`web*`) or for all (`*`); the longest
+    /// match wins. Seconds, default 0. Consul: `service_ttl`.
     pub service_ttl_s: BTreeMap<String, u32>,
-    /// Whether instances with warnings are left out too. Default no. Consul: `only_passing`.
+    /// Whether instances with a check in the warning state are left out, too. Default no. Consul:
+    /// `only_passing`.
     pub only_passing: bool,
-    /// Most answers in a datagram to a client without EDNS. Default 3, at most 8. Consul:
+    /// Maximum answers in a UDP response to a client without EDNS. Default 3, at most 8. Consul:
     /// `udp_answer_limit`.
     pub udp_answer_limit: usize,
-    /// Most addresses in any answer. Default 0: as many as there is room for. Consul:
-    /// `a_record_limit`.
+    /// Maximum addresses in a response. Default 0: as many as fit. Consul: `a_record_limit`.
     pub a_record_limit: usize,
-    /// Whether an answer that was cut says so, so that clients ask again over TCP. Default
-    /// yes; Consul's is no. Consul: `enable_truncate`.
+    /// Whether a truncated response has the TC flag, so that clients retry over TCP. Default yes;
+    /// Consul's default is no. Consul: `enable_truncate`.
     pub enable_truncate: bool,
-    /// Whether answers about nodes bring their metadata as text along. Default yes.
-    /// Consul: `enable_additional_node_meta_txt`.
+    /// Whether node lookups include the node metadata as TXT records. Default yes. Consul:
+    /// `enable_additional_node_meta_txt`.
     pub node_meta_txt: bool,
-    /// Timing of the zone's head. Seconds, default 3600. Consul: `soa.refresh`.
+    /// Refresh interval in the SOA record. Seconds, default 3600. Consul: `soa.refresh`.
     pub soa_refresh_s: u32,
-    /// Timing of the zone's head. Seconds, default 600. Consul: `soa.retry`.
+    /// Retry interval in the SOA record. Seconds, default 600. Consul: `soa.retry`.
     pub soa_retry_s: u32,
-    /// Timing of the zone's head. Seconds, default 86400. Consul: `soa.expire`.
+    /// Expiry in the SOA record. Seconds, default 86400. Consul: `soa.expire`.
     pub soa_expire_s: u32,
-    /// How long an absence may be kept. Seconds, default 0. Consul: `soa.min_ttl`.
+    /// TTL of negative answers, in the SOA record. Seconds, default 0. Consul: `soa.min_ttl`.
     pub soa_min_ttl_s: u32,
 }
 
@@ -70,15 +69,14 @@ impl Default for DnsSettings {
     }
 }
 
-/// Where DNS servers listen unless they say otherwise.
+/// The default port of recursors.
 const PORT: u16 = 53;
 
 /// What Consul allows for `udp_answer_limit`.
 const ANSWERS_MAX: usize = 8;
 
 impl DnsSettings {
-    /// The servers to ask for names outside the zone. What is no address is
-    /// left out; [`Self::complain`] has said so.
+    /// The recursors. Invalid addresses are left out; [`Self::complain`] has reported them.
     pub fn recursor_addresses(&self) -> Vec<SocketAddr> {
         self.recursors.iter().filter_map(|text| recursor(text)).collect()
     }
@@ -86,11 +84,12 @@ impl DnsSettings {
     pub(super) fn complain(&self, problems: &mut Vec<String>) {
         for text in &self.recursors {
             if recursor(text).is_none() {
-                problems.push(format!("dns.recursors names '{text}', which is no ADDRESS[:PORT]"));
+                problems
+                    .push(format!("dns.recursors contains '{text}', which is not ADDRESS[:PORT]"));
             }
         }
         if self.recursor_timeout_ms == 0 {
-            problems.push("dns.recursor_timeout_ms is 0".to_owned());
+            problems.push("dns.recursor_timeout_ms must be above 0".to_owned());
         }
         if !(1..=ANSWERS_MAX).contains(&self.udp_answer_limit) {
             problems.push(format!(
@@ -124,6 +123,6 @@ mod tests {
         assert_eq!(addresses, wanted);
         let mut problems = Vec::new();
         settings.complain(&mut problems);
-        assert_eq!(problems, ["dns.recursors names 'ns.example', which is no ADDRESS[:PORT]"]);
+        assert_eq!(problems, ["dns.recursors contains 'ns.example', which is not ADDRESS[:PORT]"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The users in a JAAS file, in which Java programs keep their logins:
+//! Reads SASL users from a JAAS file, the login configuration of Java programs:
 //!
 //! ```text
 //! Server {
@@ -8,8 +8,8 @@
 //! };
 //! ```
 //!
-//! Only the section `Server` is looked at, and of that only users of DIGEST-MD5.
-//! Messages name places, never values: those are passwords.
+//! Only the section `Server` is read, and in it only users of DIGEST-MD5.
+//! Errors name lines but never values, which may be passwords.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +24,7 @@ const USER: &str = "user_";
 /// The users and their passwords.
 ///
 /// # Errors
-/// `Invalid`, naming the file and where it makes no sense.
+/// `Invalid`, naming the file and the line.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Secret>, Error> {
     let named = |problem: String| Error::invalid(format!("{}: {problem}", path.display()));
     let text = std::fs::read_to_string(path)
@@ -49,7 +49,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, Secret>, String> {
                 continue;
             }
             if module != MODULE {
-                return Err(format!("{module} is not done here, only {MODULE}"));
+                return Err(format!("{module} is not supported, only {MODULE}"));
             }
             let user =
                 |(key, value): (String, Secret)| Some((key.strip_prefix(USER)?.to_owned(), value));
@@ -63,14 +63,14 @@ fn parse(text: &str) -> Result<BTreeMap<String, Secret>, String> {
     Err(format!("has no section {SECTION}"))
 }
 
-/// Words, quoted words, and the signs between them.
+/// A tokenizer: words, quoted words and punctuation.
 struct Words<'a> {
     rest: &'a str,
     line: usize,
 }
 
 impl Words<'_> {
-    /// The next word or sign; `None` at the end.
+    /// The next token; `None` at the end.
     fn next(&mut self) -> Result<Option<String>, String> {
         self.skip_blanks()?;
         let mut characters = self.rest.chars();
@@ -92,14 +92,14 @@ impl Words<'_> {
     }
 
     fn some(&mut self) -> Result<String, String> {
-        self.next()?.ok_or_else(|| "ends in the middle of a section".to_owned())
+        self.next()?.ok_or_else(|| "the file ends inside a section".to_owned())
     }
 
     fn expect(&mut self, sign: &str) -> Result<(), String> {
         if self.some()? == sign {
             return Ok(());
         }
-        Err(format!("line {}: there should be a {sign}", self.line))
+        Err(format!("line {}: expected {sign}", self.line))
     }
 
     /// `key=value` up to a semicolon.
@@ -129,10 +129,10 @@ impl Words<'_> {
                 other => word.push(other),
             }
         }
-        Err(format!("line {line}: a quotation does not end"))
+        Err(format!("line {line}: unterminated quote"))
     }
 
-    /// Blanks and comments of both kinds.
+    /// White space and both kinds of comments.
     fn skip_blanks(&mut self) -> Result<(), String> {
         loop {
             let blanks = self.rest.len() - self.rest.trim_start().len();
@@ -141,7 +141,7 @@ impl Words<'_> {
                 self.rest.find('\n').unwrap_or(self.rest.len())
             } else if self.rest.starts_with("/*") {
                 let end = self.rest.find("*/");
-                end.ok_or_else(|| format!("line {}: a comment does not end", self.line))? + 2
+                end.ok_or_else(|| format!("line {}: unterminated comment", self.line))? + 2
             } else {
                 return Ok(());
             };
@@ -191,11 +191,11 @@ mod tests {
                 "Server { com.sun.security.auth.module.Krb5LoginModule required; };",
                 "Krb5LoginModule",
             ),
-            ("Server {\nm required user_bob \"hush\";\n};", "line 2: there should be a ="),
-            ("Server { m required user_bob=\"hush", "line 1: a quotation does not end"),
-            ("Server { m required user_bob=hush", "ends in the middle"),
-            ("Client { m required; }", "ends in the middle"),
-            ("/* Server", "a comment does not end"),
+            ("Server {\nm required user_bob \"hush\";\n};", "line 2: expected ="),
+            ("Server { m required user_bob=\"hush", "line 1: unterminated quote"),
+            ("Server { m required user_bob=hush", "ends inside a section"),
+            ("Client { m required; }", "ends inside a section"),
+            ("/* Server", "unterminated comment"),
         ] {
             let refused = parse(text).unwrap_err();
             assert!(refused.contains(reason), "{text}: {refused}");

@@ -1,6 +1,6 @@
-//! What a user can set. Plain data; [`Settings::default`] runs a good single
-//! member on loopback. [`Settings::validate`] is the only door in and reports
-//! every problem, not the first.
+//! Settings of a member, as plain data. [`Settings::default`] runs a single member on loopback.
+//! Every member is started from the result of [`Settings::validate`], which reports all problems,
+//! not only the first.
 
 mod address;
 mod auth;
@@ -46,71 +46,73 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where log, snapshots and the agent's registrations are kept. Created if missing. Only the
-    /// user the member runs as may read it: directories have mode 0700 and files 0600, and what is
-    /// wider is narrowed at the start. Refused if another user owns it and others may write there.
+    /// Data directory: log, snapshots and the agent's registrations. Created if missing. Accessible
+    /// only to the user that the member runs as: directories have mode 0700, files 0600, and wider
+    /// modes are narrowed on startup. Refused if another user owns it and others may write to it.
     /// Default `coord-data`. ZooKeeper: `dataDir`; Consul: `data_dir`.
     pub data_dir: PathBuf,
     /// This member's number, 1 to 254, unique in the cluster. Default 1. ZooKeeper: `myid`.
     pub member_id: u64,
-    /// All first members and their peer addresses, `host:port` by member
+    /// All initial members and their peer addresses, `host:port` by member
     /// number; as text also `1=HOST:PORT,2=HOST:PORT`. Empty: a cluster of one.
-    /// Only the first start reads it. Members may spell a host differently if both
-    /// spellings resolve to one address, and each may have `0.0.0.0` in its own
-    /// entry: then it listens on all addresses, and is known to the cluster as the
-    /// others spell it.
-    /// ZooKeeper: `server.N`.
+    /// Only read on the first start. Members may write a host differently if
+    /// both names resolve to the same address, and each may have `0.0.0.0` in
+    /// its own entry: then it listens on all addresses, and the cluster knows
+    /// it by the address that the others have. ZooKeeper: `server.N`.
     #[serde(with = "numbered")]
     pub members: BTreeMap<u64, String>,
-    /// Those of `members` that follow without a vote, by number. Default none.
-    /// Only the first start reads it. ZooKeeper: `:observer`, `peerType`.
+    /// The numbers of those `members` that do not vote. Default none. Only read
+    /// on the first start. ZooKeeper: `:observer`, `peerType`.
     pub observers: BTreeSet<u64>,
-    /// Whether a first start waits to be added to a running cluster, whatever
-    /// `members` says. Default no; without it a member waits only if one of
-    /// `members` belongs to a cluster already.
+    /// Whether a new member waits to be added to a running cluster, regardless
+    /// of `members`. Default no: then it waits only if one of `members` already
+    /// belongs to a cluster.
     pub join: bool,
-    /// Where other members connect to. Default off for one member, otherwise
-    /// this member's own entry in `members`. Off loopback it needs
-    /// `peers.secret_file`, `tls.peers`, or the word that it does not.
+    /// Listen address for other members. Default off for a single member,
+    /// otherwise this member's own entry in `members`. Beyond loopback it
+    /// requires `peers.secret_file`, `tls.peers`, or
+    /// `peers.allow_unauthenticated`.
     pub peer_addr: Option<ListenAddress>,
-    /// ZooKeeper clients. Default `127.0.0.1:2181`. ZooKeeper: `clientPort`.
+    /// Listen address for ZooKeeper clients. Default `127.0.0.1:2181`.
+    /// ZooKeeper: `clientPort`.
     pub zk_addr: ListenAddress,
-    /// ZooKeeper clients that speak TLS. Default off; needs `tls.cert_file`.
-    /// ZooKeeper: `secureClientPort`.
+    /// Listen address for ZooKeeper clients over TLS. Default off; requires
+    /// `tls.cert_file`. ZooKeeper: `secureClientPort`.
     pub zk_tls_addr: ListenAddress,
-    /// The four-letter words answered, with commas between, or `*` for all.
+    /// The enabled four-letter words, separated by commas, or `*` for all.
     /// Default: all if `zk_addr` is on loopback, otherwise
-    /// `srvr,ruok,isro,envi,mntr`, since the others are costly or tell about
-    /// clients. ZooKeeper: `4lw.commands.whitelist`.
+    /// `srvr,ruok,isro,envi,mntr`, because the others are expensive or reveal
+    /// details about clients. ZooKeeper: `4lw.commands.whitelist`.
     pub zk_four_letter_words: Option<String>,
-    /// HTTP. Default `127.0.0.1:8500`. Consul: `ports.http`.
+    /// Listen address for HTTP. Default `127.0.0.1:8500`. Consul: `ports.http`.
     pub http_addr: ListenAddress,
-    /// The same over TLS. Default off; needs `tls.cert_file`. Consul: `ports.https`.
+    /// Listen address for HTTPS. Default off; requires `tls.cert_file`. Consul: `ports.https`.
     pub https_addr: ListenAddress,
-    /// DNS, UDP and TCP. Default `127.0.0.1:8600`. Consul: `ports.dns`.
+    /// Listen address for DNS over UDP and TCP. Default `127.0.0.1:8600`.
+    /// Consul: `ports.dns`.
     pub dns_addr: ListenAddress,
-    /// This member's name in the catalog. Default: the machine's name.
-    /// Consul: `node_name`.
+    /// This member's node name in the catalog. Default: the host name. Consul:
+    /// `node_name`.
     pub node_name: Option<String>,
-    /// Default `dc1`. Consul: `datacenter`.
+    /// Name of the datacenter. Default `dc1`. Consul: `datacenter`.
     pub datacenter: String,
     /// The DNS interface.
     pub dns: DnsSettings,
-    /// Archives of the whole state.
+    /// Saving and restoring the whole state.
     pub archive: ArchiveSettings,
-    /// The page in the browser.
+    /// The web UI.
     pub ui: UiSettings,
-    /// TLS towards clients.
+    /// TLS for clients and between members.
     pub tls: TlsSettings,
-    /// Who is believed to be another member.
+    /// Authentication of other members.
     pub peers: PeerSettings,
-    /// Who ZooKeeper's clients are, beyond what they say themselves.
+    /// Authentication of ZooKeeper clients.
     pub auth: AuthSettings,
-    /// The agent and its checks.
+    /// The Consul agent and its health checks.
     pub agent: AgentSettings,
-    /// What ZooKeeper's protocol is served like.
+    /// The ZooKeeper protocol.
     pub zk: ZookeeperSettings,
-    /// How long blocking queries wait.
+    /// Blocking queries.
     pub queries: QuerySettings,
     /// Session timing.
     pub session: SessionSettings,
@@ -120,46 +122,47 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// Threads.
     pub runtime: RuntimeSettings,
-    /// Bounds on what others can grow.
+    /// Limits on the resources that clients and peers can use.
     pub limits: Limits,
 }
 
-/// Archives of the whole state, as `/v1/snapshot` saves and restores them.
+/// Saving and restoring the whole state with `/v1/snapshot`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ArchiveSettings {
-    /// Whether everybody who reaches the HTTP port may replace the whole state by an
-    /// archive, and may save one although znodes have access lists, which an archive
-    /// does not heed. Default no: both are answered 403, unless HTTP and HTTPS listen on
-    /// loopback alone. Archives without such znodes may always be saved.
+    /// Whether anyone who can connect to the HTTP port may restore an archive, which replaces all
+    /// data, and may save one even if znodes have ACLs, which an archive bypasses. Default no: both
+    /// are answered 403 unless HTTP and HTTPS listen on loopback only. Saving is always allowed if
+    /// no znode has an ACL.
     pub open_to_everybody: bool,
 }
 
-/// The agent and its checks.
+/// The Consul agent and its health checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentSettings {
-    /// Whether checks may run programs on this machine. Default no: whoever
-    /// reaches the HTTP port could run anything. Consul: `enable_script_checks`.
+    /// Whether checks may run programs on this machine. Default no, because
+    /// anyone who can connect to the HTTP port could then run any program.
+    /// Consul: `enable_script_checks`.
     pub enable_script_checks: bool,
-    /// Where Docker checks find the engine: `unix:///path` or `tcp://host:port`. They
-    /// run commands, so `enable_script_checks` is needed too. Default
+    /// Address of the Docker engine for Docker checks: `unix:///path` or `tcp://host:port`. Docker
+    /// checks run commands, so they require `enable_script_checks` too. Default
     /// `unix:///var/run/docker.sock`. Consul: `DOCKER_HOST`.
     pub docker_host: String,
-    /// The authorities that checks over TLS trust. Default: those the system trusts.
-    /// Consul: `ca_file` with `enable_agent_tls_for_checks`.
+    /// Certificate authorities for checks over TLS. Default: those that the operating system
+    /// trusts. Consul: `ca_file` with `enable_agent_tls_for_checks`.
     pub check_ca_file: Option<PathBuf>,
 }
 
-/// How long blocking queries wait.
+/// Blocking queries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QuerySettings {
-    /// A blocking query that does not say how long it waits. Milliseconds,
-    /// default 300000. Consul: `default_query_time`.
+    /// Wait time of a blocking query without `wait`. Milliseconds, default
+    /// 300000. Consul: `default_query_time`.
     pub default_wait_ms: u64,
-    /// The longest wait; one that asks for more gets this. Up to a sixteenth is
-    /// added at random. Milliseconds, default 600000. Consul: `max_query_time`.
+    /// Maximum wait time; a larger `wait` is reduced to it. Up to 1/16 is added
+    /// at random. Milliseconds, default 600000. Consul: `max_query_time`.
     pub max_wait_ms: u64,
 }
 
@@ -167,46 +170,45 @@ pub struct QuerySettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionSettings {
-    /// Expiry is rounded up to this. Milliseconds, default 2000. ZooKeeper: `tickTime`.
+    /// The tick: session expiry is rounded up to a multiple of it. Milliseconds, default 2000.
+    /// ZooKeeper: `tickTime`.
     pub tick_ms: u32,
-    /// Smallest timeout granted. Milliseconds, default two ticks. ZooKeeper: `minSessionTimeout`.
+    /// Minimum session timeout. Milliseconds, default two ticks. ZooKeeper: `minSessionTimeout`.
     pub timeout_min_ms: Option<u32>,
-    /// Largest timeout granted. Milliseconds, default twenty ticks. ZooKeeper: `maxSessionTimeout`.
+    /// Maximum session timeout. Milliseconds, default twenty ticks. ZooKeeper: `maxSessionTimeout`.
     pub timeout_max_ms: Option<u32>,
-    /// Smallest TTL of a Consul session. Milliseconds, default 10000. Consul: `session_ttl_min`.
+    /// Minimum TTL of a Consul session. Milliseconds, default 10000. Consul: `session_ttl_min`.
     pub consul_ttl_min_ms: u32,
     /// A Consul session ends after its TTL times this, in percent. Default
     /// 200, as Consul does; at least 100.
     pub consul_ttl_multiplier_percent: u32,
-    /// How often empty containers and outlived TTL znodes are removed.
-    /// Milliseconds, default 60000. ZooKeeper: `znode.container.checkIntervalMs`.
+    /// How often empty containers and expired TTL znodes are removed. Milliseconds, default 60000.
+    /// ZooKeeper: `znode.container.checkIntervalMs`.
     pub sweep_interval_ms: u32,
-    /// How many of them are removed in a minute at most. Default 10000.
-    /// ZooKeeper: `znode.container.maxPerMinute`.
+    /// Maximum number of containers and TTL znodes removed per minute. Default 10000. ZooKeeper:
+    /// `znode.container.maxPerMinute`.
     pub sweep_per_minute_max: u32,
-    /// An empty container that never had a child is removed when it was not
-    /// set for this long. Milliseconds; 0, the default, keeps it. ZooKeeper:
-    /// `znode.container.maxNeverUsedIntervalMs`.
+    /// A container that never had a child is removed if it was not written to for this long.
+    /// Milliseconds; 0, the default, keeps it. ZooKeeper: `znode.container.maxNeverUsedIntervalMs`.
     pub container_never_used_ms: u64,
 }
 
-/// Consensus timing. A leader whose process ends is replaced at once, whatever
-/// is set here: its connections end, and nobody listens at its address any more.
-/// One that only falls silent, with its machine or its network, is replaced after
-/// `raft.election_max_ms`, for which its lease lasts, and then a time between
-/// `raft.election_min_ms` and `raft.election_max_ms`: by default 750 to 1000 ms.
+/// Consensus timing. A leader whose process ends is replaced immediately, regardless of these
+/// settings: its connections close and its address refuses new ones. A leader whose machine or
+/// network fails is replaced after its lease (`raft.election_max_ms`) and then an election timeout
+/// between `raft.election_min_ms` and `raft.election_max_ms`: by default 750 to 1000 ms in all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RaftSettings {
-    /// How often a leader is heard. More than the longest round trip between
-    /// members, with the time their disks take to sync. Milliseconds, default 100.
+    /// Heartbeat interval of the leader. Should be longer than the longest round trip between
+    /// members plus a disk sync. Milliseconds, default 100.
     pub heartbeat_ms: u32,
-    /// How long after the lease of a leader another member stands for election,
-    /// at least. Milliseconds, default 250, at least two heartbeats.
+    /// Minimum time after the leader's lease before another member starts an election.
+    /// Milliseconds, default 250, at least two heartbeats.
     pub election_min_ms: u32,
-    /// The same, at most; and the lease: a leader that hears no majority for so
-    /// long takes no commands, and nobody votes for another one before. More than
-    /// a disk may take to sync on a bad day. Milliseconds, default 500.
+    /// Maximum of the same, and the leader's lease: a leader without contact to a majority for this
+    /// long accepts no commands, and no member votes for another one earlier. Should be longer than
+    /// the slowest disk sync. Milliseconds, default 500.
     pub election_max_ms: u32,
 }
 
@@ -214,16 +216,15 @@ pub struct RaftSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageSettings {
-    /// Size of one log segment, zero-filled ahead of use. Bytes, default 16 MiB, at least
-    /// 1 MiB. On a small file system at most a sixteenth of it.
+    /// Size of a log segment, which is preallocated. Bytes, default 16 MiB, at least 1 MiB; at most
+    /// 1/16 of the file system.
     pub segment_bytes: u64,
-    /// A snapshot is taken, and the log before it dropped, after this much
-    /// log. Bytes, default 64 MiB; at most a sixth of the file system.
+    /// After this much log a snapshot is taken and the older log deleted. Bytes, default 64 MiB; at
+    /// most 1/6 of the file system.
     pub snapshot_log_bytes: u64,
-    /// Below so much free room clients' writes are refused, so that the log does
-    /// not run into the end of the disk; reads go on, and writes again once there
-    /// is a quarter more. Bytes; by default an eighth of the file system, at most
-    /// one segment.
+    /// With less free disk space than this, writes of clients are refused, so that the log does not
+    /// fill the disk. Reads continue; writes resume once a quarter more than this is free. Bytes;
+    /// default 1/8 of the file system, at most one segment.
     pub free_bytes_min: Option<u64>,
 }
 
@@ -302,8 +303,8 @@ impl Default for SessionSettings {
 }
 
 impl SessionSettings {
-    /// The timeout granted to a client that asks for `asked_ms`, which may be
-    /// anything.
+    /// The session timeout for a client that requests `asked_ms`, which may be
+    /// any number.
     pub fn negotiate(&self, asked_ms: i32) -> u32 {
         let min = self.shortest_timeout_ms();
         let max = self.timeout_max_ms.unwrap_or_else(|| self.tick_ms.saturating_mul(20));
@@ -316,8 +317,8 @@ impl SessionSettings {
 }
 
 impl RaftSettings {
-    /// How long after the last word of a majority its leader still counts: as long
-    /// as an election may take to begin.
+    /// The leader's lease: how long after its last contact to a majority it
+    /// still counts as the leader. As long as an election may take to begin.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.election_max_ms.into())
     }
@@ -341,10 +342,10 @@ impl Default for RuntimeSettings {
     }
 }
 
-/// Why a member has no other number.
-const MEMBER_NUMBERS: &str = "numbers go from 1 to 254: a member's is the first byte of the \
-    sessions it opens, where 0 stands for no session and 255 for znodes with a time to live; \
-    choose another one, in its myid and in every server.N";
+/// The range of member numbers, and why.
+const MEMBER_NUMBERS: &str = "must be 1 to 254: it is the first byte of the member's session \
+    ids, where 0 means no session and 255 a TTL znode; choose another number, in myid and in \
+    every server.N";
 
 /// Settings that passed [`Settings::validate`].
 #[derive(Debug, Clone)]
@@ -359,16 +360,16 @@ impl std::ops::Deref for ValidSettings {
 }
 
 impl Settings {
-    /// How long after the last word of a majority a member counts as cut off: see
-    /// [`ZookeeperSettings::cut_off_ms`].
+    /// How long after its last contact to a majority a member counts as
+    /// partitioned: see [`ZookeeperSettings::cut_off_ms`].
     pub fn cut_off(&self) -> Duration {
         let ms = self.zk.cut_off_ms.unwrap_or_else(|| self.session.shortest_timeout_ms() / 2);
         Duration::from_millis(ms.into()).max(self.raft.lease())
     }
 
     /// For a member inside a host program: any free loopback port for each
-    /// protocol, and no data directory of its own, which stands for a
-    /// temporary one (see [`crate::embedded::Server::start_embedded`]).
+    /// protocol, and an empty `data_dir`, which means a temporary one (see
+    /// [`crate::embedded::Server::start_embedded`]).
     pub fn embedded() -> Self {
         Self {
             data_dir: PathBuf::new(),
@@ -390,7 +391,7 @@ impl Settings {
     /// Sets one field by its dotted name, as in `session.tick_ms`, from text.
     ///
     /// # Errors
-    /// `Invalid` for an unknown name or a value that does not fit it.
+    /// `Invalid` for an unknown name or an invalid value.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), Error> {
         *self = text::with_field(self, key, value)?;
         Ok(())
@@ -407,21 +408,24 @@ impl Settings {
         }
         if !self.members.is_empty() && !self.members.contains_key(&self.member_id) {
             problems.push(format!(
-                "members does not name this member ({}): add {}=HOST:PORT",
+                "members does not contain this member ({}): add {}=HOST:PORT",
                 self.member_id, self.member_id
             ));
         }
         for (member, address) in &self.members {
             if !(1..=254).contains(member) {
-                problems.push(format!("members names member {member}, but {MEMBER_NUMBERS}"));
+                problems.push(format!(
+                    "members contains member {member}, but a member number {MEMBER_NUMBERS}"
+                ));
             }
             if address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-                problems.push(format!("members gives {member}={address}, which is not HOST:PORT"));
+                problems
+                    .push(format!("members contains {member}={address}, which is not HOST:PORT"));
             }
             if *member != self.member_id && is_any(address) {
                 problems.push(format!(
-                    "members gives {member}={address}, where nobody is reached: only this \
-                     member's own entry may stand for every address"
+                    "members contains {member}={address}, which nobody can connect to: only this \
+                     member's own entry may be the unspecified address"
                 ));
             }
         }
@@ -435,16 +439,17 @@ impl Settings {
         self.dns.complain(&mut problems);
         self.limits.complain(&mut problems);
         if self.queries.default_wait_ms == 0 || self.queries.max_wait_ms == 0 {
-            problems.push("queries.default_wait_ms or queries.max_wait_ms is 0".to_owned());
+            problems
+                .push("queries.default_wait_ms and queries.max_wait_ms must be above 0".to_owned());
         }
         if self.session.tick_ms == 0 {
-            problems.push("session.tick_ms is 0".to_owned());
+            problems.push("session.tick_ms must be above 0".to_owned());
         }
         if self.session.sweep_interval_ms == 0 {
-            problems.push("session.sweep_interval_ms is 0".to_owned());
+            problems.push("session.sweep_interval_ms must be above 0".to_owned());
         }
         if self.session.sweep_per_minute_max == 0 {
-            problems.push("session.sweep_per_minute_max is 0".to_owned());
+            problems.push("session.sweep_per_minute_max must be above 0".to_owned());
         }
         if let (Some(min), Some(max)) = (self.session.timeout_min_ms, self.session.timeout_max_ms)
             && min > max
@@ -454,7 +459,7 @@ impl Settings {
             ));
         }
         if self.session.consul_ttl_multiplier_percent < 100 {
-            problems.push("session.consul_ttl_multiplier_percent is below 100".to_owned());
+            problems.push("session.consul_ttl_multiplier_percent must be at least 100".to_owned());
         }
         if self.raft.heartbeat_ms == 0 || self.raft.heartbeat_ms * 2 > self.raft.election_min_ms {
             problems.push(format!(
@@ -466,16 +471,16 @@ impl Settings {
             problems.push("raft.election_min_ms must be below raft.election_max_ms".to_owned());
         }
         if self.storage.segment_bytes < 1 << 20 {
-            problems.push("storage.segment_bytes is below 1 MiB".to_owned());
+            problems.push("storage.segment_bytes must be at least 1 MiB".to_owned());
         }
         if self.runtime.workers == 0 {
-            problems.push("runtime.workers is 0".to_owned());
+            problems.push("runtime.workers must be above 0".to_owned());
         }
         for (name, address) in
             [("zk_tls_addr", &self.zk_tls_addr), ("https_addr", &self.https_addr)]
         {
             if *address != ListenAddress::Off && self.tls.cert_file.is_none() {
-                problems.push(format!("{name} is on, but tls.cert_file is missing"));
+                problems.push(format!("{name} is set, but tls.cert_file is not"));
             }
         }
         self.tls.check(&mut problems);
@@ -484,20 +489,23 @@ impl Settings {
         if problems.is_empty() {
             return Ok(ValidSettings(self));
         }
-        Err(Error::invalid(format!("the settings do not hold together: {}", problems.join("; "))))
+        Err(Error::invalid(format!("invalid settings: {}", problems.join("; "))))
     }
 
-    /// Who votes, and who joins.
+    /// Observers and joining.
     fn validate_parts(&self, problems: &mut Vec<String>) {
         for member in self.observers.iter().filter(|member| !self.members.contains_key(member)) {
-            problems.push(format!("observers names member {member}, which members does not"));
+            problems.push(format!("observers contains member {member}, but members does not"));
         }
         if !self.members.is_empty() && self.members.keys().all(|id| self.observers.contains(id)) {
             problems.push("all members are observers: nobody would vote".to_owned());
         }
         let no_peer_addr = matches!(self.peer_addr, None | Some(ListenAddress::Off));
         if self.join && no_peer_addr && self.members.is_empty() {
-            problems.push("join needs peer_addr, where the others reach this member".to_owned());
+            problems.push(
+                "join requires peer_addr, so that the other members can connect to this one"
+                    .to_owned(),
+            );
         }
     }
 }

@@ -1,11 +1,12 @@
-//! A table by number, in formats that know only text as keys, as TOML does.
+//! Serializes a map with numbers as keys in formats that only have strings as
+//! keys, such as TOML.
 
 use std::collections::BTreeMap;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// How it is written where TOML is not known.
+/// The form outside TOML.
 const FORM: &str = ": write 1=HOST:PORT,2=HOST:PORT";
 
 pub(super) fn serialize<S: Serializer>(
@@ -22,7 +23,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         .map_err(|error| D::Error::custom(format!("{}{FORM}", error.to_string().trim_end())))?;
     let number = |(key, value): (String, String)| match key.parse() {
         Ok(number) => Ok((number, value)),
-        Err(_) => Err(D::Error::custom(format!("'{key}' is not a member's number{FORM}"))),
+        Err(_) => Err(D::Error::custom(format!("'{key}' is not a member number{FORM}"))),
     };
     table.into_iter().map(number).collect()
 }

@@ -1,4 +1,4 @@
-//! What a user can set about who is believed to be another member.
+//! Settings of the authentication between members.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -7,86 +7,86 @@ use serde::{Deserialize, Serialize};
 
 use super::{ListenAddress, Secret, Settings};
 
-/// Who is believed to be another member. Whoever is can read and change
-/// everything, so a member that other machines can reach needs a secret here
+/// Authentication between members. An accepted peer can read and modify all
+/// data, so a member that other machines can connect to requires a secret here,
 /// or `tls.peers`.
 ///
-/// A running cluster takes a secret up, changes it and lets it go one member
-/// at a time: with `allow_unauthenticated` on until all have it, and with
+/// In a running cluster a secret is added, changed or removed one member at a
+/// time: with `allow_unauthenticated` until all members have it, and with
 /// `secret_previous` until all have the new one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PeerSettings {
-    /// A secret that all members share. Each proves to the other that it has
-    /// it, which never travels, and what they say then cannot be altered on
-    /// the way; only TLS keeps it from being read. At least 16 characters of
-    /// chance, as `openssl rand -base64 32` prints them. Default none. Consul:
-    /// `encrypt`, which is for gossip there.
+    /// A secret shared by all members. Members authenticate each other with it
+    /// without sending it, and messages are then protected against
+    /// modification; only TLS also encrypts them. At least 16 random
+    /// characters, for example from `openssl rand -base64 32`. Default none.
+    /// Consul: `encrypt`, which is for gossip there.
     pub secret: Option<Secret>,
-    /// The secret before this one, which is still believed. A running cluster
-    /// changes its secret in two rounds, one member at a time: the new one in
-    /// `secret` and the old one here, then without this. Default none.
+    /// The previous secret, which is still accepted. To change the secret of a
+    /// running cluster, restart all members twice, one at a time: first with
+    /// the new secret in `secret` and the old one here, then without this.
+    /// Default none.
     pub secret_previous: Option<Secret>,
-    /// The same from a file, so that no list of processes shows it: the secret
-    /// on its first line, and on the second, if there is one, the one before.
-    /// Read again when it changes, without a restart. Default none.
+    /// The same in a file, so that it does not appear in process lists: the
+    /// secret on the first line, optionally the previous secret on the second.
+    /// Reloaded without a restart when it changes. Default none.
     pub secret_file: Option<PathBuf>,
-    /// Whether whoever reaches the port for members is believed to be one
-    /// without proof, and may be on any machine. For networks of the members
-    /// alone, and for the time in which a running cluster takes a secret up.
-    /// Default no.
+    /// Whether any peer that can connect to `peer_addr` is accepted as a member
+    /// without authentication. For networks that only members can access, and
+    /// while a secret is added to a running cluster. Default no.
     pub allow_unauthenticated: bool,
 }
 
 impl PeerSettings {
-    /// Whether there is a secret, wherever it is.
+    /// Whether there is a secret, in the settings or in a file.
     pub fn has_secret(&self) -> bool {
         self.secret.is_some() || self.secret_file.is_some()
     }
 }
 
-/// What to do about it, in the words of both kinds of configuration.
-const REMEDY: &str = "give all members the same secret (peers.secret_file=FILE; in a zoo.cfg \
-    coord.peers.secret_file=FILE; `openssl rand -base64 32` makes one), or certificates \
-    (tls.peers=true with tls.peer_cert_file and tls.peer_ca_file; in a zoo.cfg sslQuorum=true with \
-    ssl.quorum.keyStore.location and ssl.quorum.trustStore.location), or, on a network of the \
-    members alone, set peers.allow_unauthenticated=true";
+/// What to do about it, in the keys of both configuration formats.
+const REMEDY: &str = "set the same secret on all members (peers.secret_file=FILE; in zoo.cfg \
+    coord.peers.secret_file=FILE; generate one with `openssl rand -base64 32`), or use \
+    certificates (tls.peers=true with tls.peer_cert_file and tls.peer_ca_file; in zoo.cfg \
+    sslQuorum=true with ssl.quorum.keyStore.location and ssl.quorum.trustStore.location), or, on \
+    a network that only members can access, set peers.allow_unauthenticated=true";
 
 impl Settings {
-    /// Whether another member has to prove that it is one.
+    /// Whether other members have to authenticate.
     pub fn peers_prove(&self) -> bool {
         let by_certificate = self.tls.peers && !self.tls.peers_one_port;
         !self.peers.allow_unauthenticated && (self.peers.has_secret() || by_certificate)
     }
 
-    /// Says why strangers would be believed at this address; nothing if they
-    /// would not, or are wanted to be.
+    /// Why an unauthenticated peer would be accepted at this address; none if
+    /// it would not, or if that is explicitly allowed.
     pub fn believes_strangers_at(&self, what: &str, address: &str) -> Option<String> {
         if self.peers_prove() || self.peers.allow_unauthenticated {
             return None;
         }
         let why = match self.tls.peers_one_port {
-            true => "tls.peers_one_port takes connections without a certificate",
-            false => "members prove nothing to each other",
+            true => "tls.peers_one_port accepts connections without a certificate",
+            false => "members do not authenticate each other",
         };
         Some(format!(
-            "{what} ({address}) is not on loopback, and {why}, so that any machine that reaches a \
-             member could read and change everything: {REMEDY}"
+            "{what} ({address}) is not on loopback, and {why}: anyone who can connect could read \
+             and modify all data; {REMEDY}"
         ))
     }
 
-    /// Adds what does not hold together.
+    /// Adds the problems of these settings.
     pub(super) fn check_peers(&self, problems: &mut Vec<String>) {
         let PeerSettings { secret, secret_previous, secret_file, .. } = &self.peers;
         if secret_file.is_some() && (secret.is_some() || secret_previous.is_some()) {
             problems.push(
-                "peers.secret_file is there beside peers.secret or peers.secret_previous: write \
-                 both into the file, the former one on its second line"
+                "peers.secret_file and peers.secret or peers.secret_previous are both set: write \
+                 both secrets to the file, the previous one on its second line"
                     .to_owned(),
             );
         }
         if secret_previous.is_some() && secret.is_none() && secret_file.is_none() {
-            problems.push("peers.secret_previous is there, but no peers.secret".to_owned());
+            problems.push("peers.secret_previous is set, but peers.secret is not".to_owned());
         }
         for (name, secret) in [("peers.secret", secret), ("peers.secret_previous", secret_previous)]
         {
@@ -99,14 +99,14 @@ impl Settings {
         problems.extend(refused);
     }
 
-    /// Where this member listens for others, and where those are.
+    /// The listen address of this member and the addresses of the others.
     fn peer_addresses(&self) -> Vec<(String, String)> {
         let mut addresses = Vec::new();
         if let Some(own @ ListenAddress::At { .. }) = &self.peer_addr {
             addresses.push(("peer_addr".to_owned(), own.to_string()));
         }
         for (member, address) in &self.members {
-            // Its own entry counts where it listens there.
+            // Its own entry counts only if that is where it listens.
             if *member != self.member_id || self.peer_addr.is_none() {
                 addresses.push((format!("member {member} in members"), address.clone()));
             }
@@ -116,7 +116,7 @@ impl Settings {
 }
 
 /// Whether `host:port` can only be this machine. A name other than localhost
-/// may be any, and so may an unspecified address.
+/// may resolve to any machine, and an unspecified address accepts from any.
 pub(super) fn is_on_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);

@@ -1,4 +1,4 @@
-//! Java's properties format, in which a `zoo.cfg` is written.
+//! The format of Java properties, which `zoo.cfg` uses.
 //!
 //! ```text
 //! key=value   key: value   key value     a separator is =, : or blanks
@@ -8,14 +8,14 @@
 //! \t \n \r \f \u0041                     letters; before any other a backslash vanishes
 //! ```
 //!
-//! Java reads such a file as ISO 8859-1. Here one that is UTF-8 is read as that, so that a path
-//! outside ASCII is the one its writer sees, and any other as Java does.
+//! Java reads such a file as ISO 8859-1. Here a file that is valid UTF-8 is read as UTF-8, so that
+//! a path outside ASCII is the one in the user's editor; any other file is read as in Java.
 
 use std::borrow::Cow;
 
 use crate::error::Error;
 
-/// The properties of a file, in its order. Of a key that stands several times all are there.
+/// The properties of a file, in file order, with all values of a repeated key.
 ///
 /// # Errors
 /// `Invalid`, with the line, for `\u` without four hexadecimal digits, half of a surrogate pair,
@@ -23,7 +23,7 @@ use crate::error::Error;
 pub(super) fn parse(file: &[u8]) -> Result<Vec<(String, String)>, Error> {
     if file.starts_with("\u{feff}".as_bytes()) {
         return Err(Error::invalid(
-            "the file begins with a byte order mark, which is read as a part of its first key: \
+            "the file begins with a byte order mark, which would become a part of the first key: \
              save it as UTF-8 without one",
         ));
     }
@@ -42,7 +42,8 @@ pub(super) fn parse(file: &[u8]) -> Result<Vec<(String, String)>, Error> {
 
 const BLANKS: [char; 3] = [' ', '\t', '\u{c}'];
 
-/// The lines that say something, continued ones in one piece, each with the number it begins at.
+/// The lines that are not blank or a comment, with continued lines joined, each with the number of
+/// its first line.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let text = text.replace("\r\n", "\n");
     let mut lines: Vec<(usize, String)> = Vec::new();
@@ -52,7 +53,7 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
         if !continued && (line.is_empty() || line.starts_with(['#', '!'])) {
             continue;
         }
-        // An even number of backslashes are letters.
+        // An even number of backslashes is literal.
         let backslashes = line.len() - line.trim_end_matches('\\').len();
         let goes_on = backslashes % 2 == 1;
         let content = &line[..line.len() - usize::from(goes_on)];
@@ -62,12 +63,12 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
         }
         continued = goes_on;
     }
-    // What was continued by nothing has nothing to say.
+    // A continuation may have been empty.
     lines.retain(|(_, line)| !line.is_empty());
     lines
 }
 
-/// A line at its first separator, both parts still with their escapes.
+/// Splits a line at its first separator; both parts keep their escapes.
 fn split(line: &str) -> (&str, &str) {
     let mut escaped = false;
     let end = line.find(|letter: char| {
@@ -101,7 +102,7 @@ fn unescaped(text: &str) -> Result<String, &'static str> {
                 let mut unit = 0;
                 for _ in 0..4 {
                     let digit = letters.next().and_then(|letter| letter.to_digit(16));
-                    let digit = digit.ok_or("\\u needs four hexadecimal digits behind it")?;
+                    let digit = digit.ok_or("\\u must be followed by four hexadecimal digits")?;
                     unit = unit << 4 | u16::try_from(digit).unwrap_or_default();
                 }
                 units.push(unit);
@@ -110,7 +111,7 @@ fn unescaped(text: &str) -> Result<String, &'static str> {
             None => {}
         }
     }
-    String::from_utf16(&units).map_err(|_| "a \\u stands for half of a letter")
+    String::from_utf16(&units).map_err(|_| "a \\u escape is half of a surrogate pair")
 }
 
 #[cfg(test)]

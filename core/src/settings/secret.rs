@@ -1,16 +1,16 @@
-//! A text that must not be shown.
+//! A string that must not appear in logs or dumps.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A password or several. `Debug` does not show it; whoever needs it asks.
+/// One or more passwords. `Debug` does not show them; see [`Secret::reveal`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself: to compare or to hash, never to show.
+    /// The secret itself: to compare or hash, never to print.
     pub fn reveal(&self) -> &str {
         &self.0
     }

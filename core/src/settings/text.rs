@@ -1,5 +1,5 @@
-//! Setting one field by its dotted name, for the command line, C and Python:
-//! a new knob changes no signature.
+//! Sets one field by its dotted name, for the command line, C and Python, so
+//! that a new setting changes no signature.
 
 use toml::{Table, Value};
 
@@ -21,7 +21,7 @@ pub(super) fn with_field(settings: &Settings, key: &str, value: &str) -> Result<
             .ok_or_else(|| Error::invalid(format!("there is no setting named {key}")))?;
     }
     let candidates = readings(value, place.get(last));
-    let mut problem = String::from("it cannot be read");
+    let mut problem = String::from("invalid value");
     for candidate in candidates {
         place.insert(last.to_owned(), candidate);
         match Settings::deserialize_table(&table) {
@@ -31,15 +31,15 @@ pub(super) fn with_field(settings: &Settings, key: &str, value: &str) -> Result<
         place = table_at(&mut table, key)?;
     }
     Err(Error::invalid(match is_secret(key) || is_secret(value) {
-        // What does not fit may be quoted in what is said of it.
-        true => format!("{key}: such a value cannot stand here, or there is no such setting"),
+        // The error may quote the value, which may be a secret.
+        true => format!("{key}: invalid value, or no such setting"),
         false => format!("{key}={value}: {problem}"),
     }))
 }
 
-/// What a text may mean where `now` stands: TOML first (number, boolean, table).
-/// Then, for a table or a list, the forms that people write without looking one
-/// up; for anything else the bare text.
+/// The possible readings of a text for a setting that is now `now`: TOML first
+/// (number, boolean, table). Then, for a table or a list, the forms that users
+/// write without looking up the syntax; for anything else the bare text.
 fn readings(text: &str, now: Option<&Value>) -> Vec<Value> {
     let mut readings: Vec<Value> = text.parse().into_iter().collect();
     match now {
@@ -55,7 +55,7 @@ fn readings(text: &str, now: Option<&Value>) -> Vec<Value> {
         }
         _ => {}
     }
-    // Last, so that its complaint is told: it says what type belongs there.
+    // Last, so that its error is reported: it names the expected type.
     readings.push(Value::String(text.to_owned()));
     readings
 }
@@ -69,7 +69,7 @@ fn json(text: &str) -> Option<Value> {
 /// `1=HOST:PORT,2=HOST:PORT` as a table.
 fn pairs(text: &str, read: impl Fn(&str) -> Value) -> Option<Value> {
     let mut table = Table::new();
-    // Blanks beside an equals sign part nothing.
+    // Spaces around an equals sign do not separate.
     let text = text.split('=').map(str::trim).collect::<Vec<_>>().join("=");
     for part in parts(&text) {
         let (key, value) = part.split_once('=')?;
@@ -86,7 +86,7 @@ fn items(text: &str, read: impl Fn(&str) -> Value) -> Value {
     Value::Array(parts(text).map(|item| read(unquoted(item))).collect())
 }
 
-/// Cut at commas, semicolons or ends of lines; where there are none, at blanks.
+/// Split at commas, semicolons or line ends; if there are none, at white space.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let marked = text.contains([',', ';', '\n']);
     let separates = move |character: char| match marked {
@@ -108,44 +108,43 @@ fn typed(text: &str) -> Value {
     text.parse().unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
-/// Says where in a configuration file something is wrong. The line itself is
-/// shown only if no secret can be on it.
+/// Names the place of an error in a configuration file. The line itself is
+/// shown only if it cannot contain a secret.
 pub(super) fn unreadable(text: &str, error: &toml::de::Error) -> Error {
     let end = error.span().map_or(0, |span| span.end.min(text.len()));
     let start = error.span().map_or(0, |span| span.start.min(end));
-    // From the beginning of its first line to the end of its last one.
+    // From the start of its first line to the end of its last one.
     let head = text.get(..start).unwrap_or_default();
     let from = head.rfind('\n').map_or(0, |at| at + 1);
     let until = text.get(end..).and_then(|tail| tail.find('\n')).map_or(text.len(), |at| end + at);
     let lines = text.get(from..until).unwrap_or(text);
     if !is_secret(lines) {
-        return Error::invalid(format!("the configuration cannot be read: {error}"));
+        return Error::invalid(format!("cannot parse the configuration: {error}"));
     }
     let line = head.matches('\n').count() + 1;
     Error::invalid(format!(
-        "the configuration cannot be read: what stands in line {line} is not a setting with a \
-         value that fits it"
+        "cannot parse the configuration: line {line} is not a setting with a valid value"
     ))
 }
 
-/// Whether it names, or may hold, what must not be shown.
+/// Whether the text may name or contain a secret.
 fn is_secret(text: &str) -> bool {
     ["digest", "password", "sasl_users", "secret", "token"].iter().any(|part| text.contains(part))
 }
 
-/// What stands instead of a secret.
+/// Shown instead of a secret.
 const MASK: &str = "*****";
 
 impl Settings {
-    /// All settings as a configuration file would say them, for people:
-    /// secrets are masked.
+    /// All settings in the form of a configuration file, for display: secrets
+    /// are masked.
     pub fn shown(&self) -> String {
         let mut table = Table::try_from(self).unwrap_or_default();
         mask(&mut table);
         table.to_string()
     }
 
-    /// All settings by dotted name, for people: secrets are masked.
+    /// All settings by dotted name, for display: secrets are masked.
     pub fn named(&self) -> Vec<(String, String)> {
         let mut table = Table::try_from(self).unwrap_or_default();
         mask(&mut table);
@@ -159,7 +158,7 @@ fn mask(table: &mut Table) {
     for (key, value) in table {
         match value {
             Value::Table(inner) => mask(inner),
-            // Where a secret is kept may be shown.
+            // The file that contains a secret may be shown.
             value if is_secret(key) && !key.ends_with("_file") => {
                 *value = Value::from(MASK);
             }

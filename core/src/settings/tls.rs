@@ -1,78 +1,80 @@
-//! What a user can set about TLS.
+//! Settings of TLS.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// TLS towards clients and between members. Certificates and keys are PEM files, read again when
+/// TLS for clients and between members. Certificates and keys are PEM files, and are reloaded when
 /// they change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsSettings {
-    /// This member's certificate, and behind it those that lead to its
-    /// authority. Default none: no TLS. ZooKeeper: `ssl.keyStore.location`;
-    /// Consul: `tls.defaults.cert_file`.
+    /// This member's certificate, followed by its intermediate certificates.
+    /// Default none: no TLS. ZooKeeper: `ssl.keyStore.location`; Consul:
+    /// `tls.defaults.cert_file`.
     pub cert_file: Option<PathBuf>,
-    /// Its private key, not encrypted. Default: in `cert_file`. ZooKeeper:
-    /// `ssl.keyStore.location`; Consul: `tls.defaults.key_file`.
+    /// The private key of `cert_file`, unencrypted. Default: in `cert_file`.
+    /// ZooKeeper: `ssl.keyStore.location`; Consul: `tls.defaults.key_file`.
     pub key_file: Option<PathBuf>,
-    /// The authorities that client certificates come from. ZooKeeper:
+    /// The certificate authorities for client certificates. ZooKeeper:
     /// `ssl.trustStore.location`; Consul: `tls.defaults.ca_file`.
     pub ca_file: Option<PathBuf>,
-    /// Whether ZooKeeper clients are asked for a certificate: `none`, `want`
-    /// or `need`. Default `need` with a `ca_file`, otherwise `none`.
-    /// ZooKeeper: `ssl.clientAuth`.
+    /// Client certificates of ZooKeeper clients: `none` (not requested), `want`
+    /// (optional) or `need` (required). Default `need` with a `ca_file`,
+    /// otherwise `none`. ZooKeeper: `ssl.clientAuth`.
     pub client_auth: Option<ClientAuth>,
     /// The same for HTTPS. Default `none`. Consul: `tls.https.verify_incoming`.
     pub https_client_auth: ClientAuth,
-    /// Whether `zk_addr` takes TLS beside plaintext. Default no. ZooKeeper:
-    /// `client.portUnification`.
+    /// Whether `zk_addr` accepts TLS in addition to plaintext. Default no.
+    /// ZooKeeper: `client.portUnification`.
     pub one_port: bool,
-    /// The oldest version spoken: `1.2` or `1.3`. Default `1.2`. ZooKeeper:
+    /// Minimum TLS version: `1.2` or `1.3`. Default `1.2`. ZooKeeper:
     /// `ssl.enabledProtocols`.
     pub version_min: TlsVersion,
     /// Whether members connect to each other over TLS, each with a certificate
-    /// of `peer_ca_file`, and take nothing else. Default no. ZooKeeper:
-    /// `sslQuorum`; Consul: `tls.internal_rpc.verify_incoming`.
+    /// issued by `peer_ca_file`, and accept nothing else. Default no.
+    /// ZooKeeper: `sslQuorum`; Consul: `tls.internal_rpc.verify_incoming`.
     pub peers: bool,
-    /// Whether plaintext is taken from other members nevertheless. A cluster
-    /// that runs changes over in three rounds of restarts, one member at a time:
-    /// with the files alone, with `peers` and this, with `peers` alone.
+    /// Whether plaintext from other members is still accepted. To enable TLS in
+    /// a running cluster, restart all members three times, one member at a
+    /// time: with the files only, with `peers` and this, with `peers` only.
     /// Default no. ZooKeeper: `portUnification`.
     pub peers_one_port: bool,
-    /// This member's certificate towards the others. With it TLS is understood
-    /// from them, whether or not `peers` is on. ZooKeeper:
+    /// This member's certificate for connections between members. If it is set,
+    /// TLS from other members is accepted even without `peers`. ZooKeeper:
     /// `ssl.quorum.keyStore.location`; Consul: `tls.internal_rpc.cert_file`.
     pub peer_cert_file: Option<PathBuf>,
-    /// Its private key, not encrypted. Default: in `peer_cert_file`.
+    /// The private key of `peer_cert_file`, unencrypted. Default: in
+    /// `peer_cert_file`.
     pub peer_key_file: Option<PathBuf>,
-    /// The authority that certificates of members come from. Whoever has one of
-    /// them is believed to be a member, so it must issue none to clients.
-    /// ZooKeeper: `ssl.quorum.trustStore.location`; Consul:
-    /// `tls.internal_rpc.ca_file`.
+    /// The certificate authority for certificates of members. Any holder of a
+    /// certificate issued by it is accepted as a member, so it must not issue
+    /// certificates to clients. ZooKeeper: `ssl.quorum.trustStore.location`;
+    /// Consul: `tls.internal_rpc.ca_file`.
     pub peer_ca_file: Option<PathBuf>,
-    /// How long a handshake may take, its turn waited for included; then the
-    /// connection is closed. Milliseconds, default 5000. ZooKeeper:
+    /// TLS handshake timeout, including the wait for a free slot
+    /// (`limits.tls_handshakes_max`); then the connection is closed.
+    /// Milliseconds, default 5000. ZooKeeper:
     /// `ssl.handshakeDetectionTimeoutMillis`.
     pub handshake_timeout_ms: u32,
 }
 
-/// Whether the other side of a connection is asked for a certificate.
+/// Whether a client certificate is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientAuth {
-    /// Not asked.
+    /// Not requested.
     None,
-    /// Asked; one that is shown must be good.
+    /// Optional, but it must be valid.
     Want,
-    /// Refused without one.
+    /// Required.
     Need,
 }
 
-/// A version of the protocol.
+/// A TLS version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum TlsVersion {
-    /// The oldest that is still sound.
+    /// The oldest that is still secure.
     #[default]
     #[serde(rename = "1.2")]
     V1_2,
@@ -102,16 +104,17 @@ impl Default for TlsSettings {
 }
 
 impl TlsSettings {
-    /// Whether ZooKeeper clients are asked for a certificate.
+    /// Client certificates of ZooKeeper clients.
     pub fn client_auth(&self) -> ClientAuth {
         let otherwise = if self.ca_file.is_some() { ClientAuth::Need } else { ClientAuth::None };
         self.client_auth.unwrap_or(otherwise)
     }
 
-    /// Adds what does not hold together.
+    /// Adds the problems of these settings.
     pub(super) fn check(&self, problems: &mut Vec<String>) {
         if self.cert_file.is_none() && (self.key_file.is_some() || self.one_port) {
-            problems.push("tls.cert_file is missing".to_owned());
+            problems
+                .push("tls.key_file or tls.one_port is set, but tls.cert_file is not".to_owned());
         }
         let asked = [
             ("tls.client_auth", self.client_auth()),
@@ -119,19 +122,22 @@ impl TlsSettings {
         ];
         for (name, auth) in asked {
             if auth != ClientAuth::None && self.ca_file.is_none() {
-                problems
-                    .push(format!("{name} asks for certificates, but no tls.ca_file says of whom"));
+                problems.push(format!(
+                    "{name} requests client certificates, but tls.ca_file is not set"
+                ));
             }
         }
         let peers = self.peers || self.peers_one_port || self.peer_key_file.is_some();
         if self.peer_cert_file.is_none() && (peers || self.peer_ca_file.is_some()) {
-            problems.push("tls.peer_cert_file is missing".to_owned());
+            problems.push(
+                "TLS between members is configured, but tls.peer_cert_file is not set".to_owned(),
+            );
         }
         if self.peer_cert_file.is_some() && self.peer_ca_file.is_none() {
-            problems.push("tls.peer_ca_file is missing: it says whose peers are".to_owned());
+            problems.push("tls.peer_cert_file is set, but tls.peer_ca_file is not".to_owned());
         }
         if self.handshake_timeout_ms == 0 {
-            problems.push("tls.handshake_timeout_ms is 0".to_owned());
+            problems.push("tls.handshake_timeout_ms must be above 0".to_owned());
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The page in the browser.
+/// The web UI.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UiSettings {
-    /// Whether the HTTP port shows it at `/ui/`, where `/` then leads. It only
-    /// reads, and shows what the port tells everybody anyway. Default no.
-    /// Consul: `ui_config.enabled`.
+    /// Whether the HTTP port serves the web UI at `/ui/`, with a redirect from
+    /// `/`. The UI is read-only and shows only what the HTTP API returns to
+    /// anyone. Default no. Consul: `ui_config.enabled`.
     pub enabled: bool,
 }

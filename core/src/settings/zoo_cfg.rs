@@ -1,12 +1,12 @@
-//! Settings from a `zoo.cfg`, so that a member can take over where a ZooKeeper
-//! was without its configuration being written anew.
+//! Reads settings from a `zoo.cfg`, so that a member can replace a ZooKeeper
+//! server without a new configuration.
 //!
-//! What ZooKeeper has no key for is set by our own name behind `coord.`.
+//! Settings without a ZooKeeper key are written with the prefix `coord.`.
 //!
-//! A key that means something here is taken over; one that has no meaning here
-//! is passed over, as are those about tuning; any other is told to the user.
-//! What would silently make another cluster than the one described is refused.
-//! docs/ZOO_CFG.md shows what becomes of files as they are written in the field.
+//! Keys with an equivalent are applied. Keys without one are ignored: silently
+//! if they only tune ZooKeeper, otherwise with a warning. Keys that would
+//! silently result in a different cluster are refused. docs/ZOO_CFG.md shows
+//! the result for files from the field.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,16 +19,16 @@ use super::zoo_cfg_secure::SecureKeys;
 use super::{ListenAddress, Settings};
 use crate::error::Error;
 
-/// Settings, and what of their source was not understood.
+/// Settings, and warnings about their source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadSettings {
     /// The settings.
     pub settings: Settings,
-    /// Sentences for the user.
+    /// Warnings to show to the user.
     pub warnings: Vec<String>,
 }
 
-/// Keys without a counterpart whose absence changes nothing a client sees.
+/// Keys without an equivalent that change nothing that clients can observe.
 const PASSED_OVER: &[&str] = &[
     "initLimit",
     "syncLimit",
@@ -49,15 +49,15 @@ const PASSED_OVER: &[&str] = &[
 const PASSED_OVER_FAMILIES: &[&str] =
     &["autopurge.", "admin.", "metricsProvider.", "nio.", "commitProcessor.", "electionPort"];
 
-/// Keys that are passed over, but where somebody may look for what they promised.
+/// Ignored keys with a hint where their feature is.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("admin.serverPort", "the admin pages are under /commands on the HTTP port (coord.http_addr)"),
+    ("admin.serverPort", "admin commands are at /commands on the HTTP port (coord.http_addr)"),
     ("metricsProvider.httpPort", "/metrics is on the HTTP port (coord.http_addr)"),
-    ("dataLogDir", "the log is kept in dataDir, with everything else"),
-    ("forceSync", "every write is synced before it is acknowledged"),
+    ("dataLogDir", "the log is stored in dataDir, like everything else"),
+    ("forceSync", "every write is always synced before it is acknowledged"),
 ];
 
-/// Keys whose letters people mistype, for a hint.
+/// Keys that are often mistyped, for a hint.
 const OFTEN_MISTYPED: &[&str] = &[
     "dataDir",
     "dataLogDir",
@@ -113,17 +113,17 @@ fn unreadable(path: &Path, error: std::io::Error) -> Error {
 struct ZooCfg {
     settings: Settings,
     warnings: Vec<String>,
-    /// ZooKeeper's own directory: ours is in it, and so is the file `myid`.
+    /// `dataDir`, which contains our data directory and the file `myid`.
     directory: Option<PathBuf>,
-    /// A key that may have been meant as `dataDir`.
+    /// A key that is probably a misspelt `dataDir`.
     instead_of_directory: Option<String>,
-    /// Where ours says that ours is.
+    /// `coord.data_dir`.
     own_directory: Option<String>,
     client_host: Option<String>,
     client_port: Option<u16>,
     secure: SecureKeys,
     members: MemberKeys,
-    /// The file with the `server.N`, if they are not here.
+    /// The file with the `server.N` lines, if there is one.
     dynamic: Option<PathBuf>,
 }
 
@@ -134,20 +134,20 @@ impl ZooCfg {
         }
         if self.dynamic.is_some() && !self.members.is_empty() {
             return Err(Error::invalid(
-                "there are server.N beside dynamicConfigFile: with that key all of them stand in \
-                 the file it names",
+                "server.N and dynamicConfigFile are both set: move the server.N lines into the \
+                 file that dynamicConfigFile names",
             ));
         }
         Ok(())
     }
 
-    /// ZooKeeper takes a relative name from where it was started.
+    /// As in ZooKeeper, a relative name is relative to the working directory.
     fn read_dynamic_file(&mut self, path: &Path) -> Result<(), Error> {
         for (key, value) in self.properties(path)? {
-            // Which state of a running ensemble it is says nothing here.
+            // The version of a running ensemble has no meaning here.
             if key != "version" && !self.members.take(&key, &value)? {
                 return Err(Error::invalid(format!(
-                    "{key} stands in {}, which is for server.N alone",
+                    "{key} is not allowed in {}, which may only contain server.N",
                     path.display()
                 )));
             }
@@ -155,7 +155,7 @@ impl ZooCfg {
         Ok(())
     }
 
-    /// What the file says last of each key, in the order of the first time.
+    /// The last value of each key, in the order of first occurrence.
     fn properties(&mut self, path: &Path) -> Result<Vec<(String, String)>, Error> {
         let file = std::fs::read(path).map_err(|error| unreadable(path, error))?;
         let all = properties::parse(&file).map_err(|error| {
@@ -168,8 +168,7 @@ impl ZooCfg {
             match places.get(&key).and_then(|place| read.get_mut(*place)) {
                 Some((_, earlier)) => {
                     if *earlier != value {
-                        self.warnings
-                            .push(format!("{key} stands there twice: the last one counts"));
+                        self.warnings.push(format!("{key} is set twice: using the last value"));
                     }
                     *earlier = value;
                 }
@@ -204,7 +203,7 @@ impl ZooCfg {
             "jute.maxbuffer" => {
                 let limits = &mut settings.limits;
                 limits.zk_frame_bytes_max = decoded(key, value)?;
-                // ZooKeeper knows no such limit: it is as large as is needed.
+                // ZooKeeper has no such limit, so it is raised as needed.
                 let needed = limits.peer_frame_bytes_min();
                 limits.peer_frame_bytes_max = limits.peer_frame_bytes_max.max(needed);
             }
@@ -227,7 +226,7 @@ impl ZooCfg {
             "coord.data_dir" => self.own_directory = Some(value.to_owned()),
             _ if self.secure.take(key, value, settings)? => {}
             _ if self.members.take(key, value)? => {}
-            // ZooKeeper passes over what it does not know: such a file serves both.
+            // ZooKeeper ignores unknown keys, so the same file works for both.
             _ => match key.strip_prefix("coord.") {
                 Some(own) => settings.set(own, value)?,
                 None if settings.zk.set_as_in_zoo_cfg(key, value)? => {}
@@ -241,17 +240,17 @@ impl ZooCfg {
         let known = PASSED_OVER.contains(&key)
             || PASSED_OVER_FAMILIES.iter().any(|family| key.starts_with(family));
         if let Some((_, instead)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == key) {
-            self.warnings.push(format!("{key} is passed over: {instead}"));
+            self.warnings.push(format!("{key} is ignored: {instead}"));
         } else if let Some(meant) = meant_by(key) {
             if meant == "dataDir" {
                 self.instead_of_directory = Some(key.to_owned());
             }
             self.warnings.push(format!(
-                "{key} has no meaning and is passed over: {meant} was probably meant, and the \
-                 case of letters counts"
+                "{key} is not a known key and is ignored: did you mean {meant}? Keys are \
+                 case-sensitive"
             ));
         } else if !known {
-            self.warnings.push(format!("{key} has no meaning here and is passed over"));
+            self.warnings.push(format!("{key} has no equivalent and is ignored"));
         }
     }
 
@@ -270,18 +269,19 @@ impl ZooCfg {
         match (&self.directory, &self.own_directory) {
             (None, None) => {
                 let hint = self.instead_of_directory.as_ref().map_or_else(String::new, |key| {
-                    format!(": there is {key}, but the case of letters counts")
+                    format!(": {key} is set, but keys are case-sensitive")
                 });
                 return Err(Error::invalid(format!("dataDir is not set{hint}")));
             }
             (_, Some(own)) => self.settings.data_dir = own.into(),
             (Some(directory), None) => {
                 self.settings.data_dir = directory.join("coord");
-                // Whoever changes over must not take an empty tree for theirs.
+                // A user who migrates must not mistake an empty tree for their
+                // data.
                 if directory.join("version-2").exists() && !self.settings.data_dir.exists() {
                     self.warnings.push(format!(
-                        "{} holds what a ZooKeeper stored (version-2), which is not read: this \
-                         member starts empty",
+                        "{} contains data of a ZooKeeper server (version-2), which is not read: \
+                         this member starts empty",
                         directory.display()
                     ));
                 }
@@ -291,7 +291,7 @@ impl ZooCfg {
     }
 }
 
-/// As ZooKeeper: on all addresses unless told otherwise.
+/// As in ZooKeeper: on all addresses by default.
 fn place_clients(
     (host, port): (Option<String>, Option<u16>),
     own_line: Option<ListenAddress>,
@@ -308,8 +308,8 @@ fn place_clients(
                 && contradict(&at, host.is_some(), &line)
             {
                 return Err(Error::invalid(format!(
-                    "clientPort and clientPortAddress put clients at {at}, but server.{} says \
-                         {line}: write one of the two",
+                    "clientPort and clientPortAddress say {at}, but server.{} says {line}: use \
+                     only one of the two",
                     settings.member_id
                 )));
             }
@@ -324,7 +324,7 @@ fn place_clients(
         }
         (None, None) => {
             let at = &settings.zk_addr;
-            warnings.push(format!("there is no clientPort: clients are at {at}"));
+            warnings.push(format!("clientPort is not set: listening for clients on {at}"));
         }
     }
     Ok(())
@@ -477,10 +477,13 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_told() {
         let warnings = read("clientPort=1\nunheardOf=7\n", None).unwrap().warnings;
-        assert_eq!(warnings, ["unheardOf has no meaning here and is passed over"]);
+        assert_eq!(warnings, ["unheardOf has no equivalent and is ignored"]);
         for none in ["", "clientPort=0\n"] {
             let warnings = read(none, None).unwrap().warnings;
-            assert_eq!(warnings, ["there is no clientPort: clients are at 127.0.0.1:2181"]);
+            assert_eq!(
+                warnings,
+                ["clientPort is not set: listening for clients on 127.0.0.1:2181"]
+            );
         }
     }
 

@@ -1,4 +1,4 @@
-//! The keys of a `zoo.cfg` about who takes part, and the file `myid`.
+//! The membership keys of a `zoo.cfg`, and the file `myid`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,10 +9,10 @@ use super::zoo_cfg_numbers::number;
 use super::{ListenAddress, ServerLine, Settings};
 use crate::error::Error;
 
-/// The numbers a member may have.
+/// Valid member numbers.
 const MEMBERS: std::ops::RangeInclusive<u64> = 1..=254;
 
-/// Such keys.
+/// The membership keys.
 #[derive(Debug, Default)]
 pub(super) struct MemberKeys {
     lines: BTreeMap<u64, ServerLine>,
@@ -29,7 +29,7 @@ impl MemberKeys {
         self.lines.is_empty()
     }
 
-    /// Takes the key over if it is one of these.
+    /// Applies the key if it is one of these.
     pub(super) fn take(&mut self, key: &str, value: &str) -> Result<bool, Error> {
         match key {
             "peerType" => {
@@ -37,7 +37,7 @@ impl MemberKeys {
                     "observer" => true,
                     "participant" => false,
                     _ => {
-                        let message = format!("{key}: '{value}' is no type of a peer");
+                        let message = format!("{key}: '{value}' is not observer or participant");
                         return Err(Error::invalid(message));
                     }
                 });
@@ -54,14 +54,14 @@ impl MemberKeys {
                 Some(("server", member)) => {
                     let member = number(key, member)?;
                     let line = value.parse().map_err(|error| {
-                        Error::invalid(format!("server.{member} cannot be read")).caused_by(error)
+                        Error::invalid(format!("cannot parse server.{member}")).caused_by(error)
                     })?;
                     self.lines.insert(member, line);
                 }
                 Some(("weight", _)) if value == "1" => {}
                 Some(("group" | "weight", _)) => {
                     return Err(Error::invalid(format!(
-                        "{key} is not done here: every member but an observer has one vote"
+                        "{key} is not supported: every member except observers has one vote"
                     )));
                 }
                 _ => return Ok(false),
@@ -83,14 +83,14 @@ impl MemberKeys {
             (Some(member), _) if !standalone => settings.member_id = member,
             (None, Some(_)) if !standalone => {
                 return Err(Error::invalid(format!(
-                    "cannot read {}, which says the number of this member among the server.N",
+                    "cannot read {}, which must contain this member's number among the server.N",
                     directory.join("myid").display()
                 )));
             }
             // As in ZooKeeper the one line counts, whatever is in the file.
             (_, Some(only)) if MEMBERS.contains(only) => settings.member_id = *only,
             (_, Some(only)) => warnings.push(format!(
-                "no member is numbered {only} here: this one, which is alone, is {}",
+                "a member cannot have the number {only}: this single member has the number {}",
                 settings.member_id
             )),
             (_, None) => {}
@@ -107,7 +107,7 @@ impl MemberKeys {
         for (member, line) in &self.lines {
             if line.addresses.len() > 1 {
                 warnings.push(format!(
-                    "server.{member} has several addresses: the first, {}, is used",
+                    "server.{member} has several addresses: using the first, {}",
                     line.peer()
                 ));
             }
@@ -121,7 +121,7 @@ impl MemberKeys {
         {
             // ZooKeeper decides so, too: the others see only the line.
             warnings.push(format!(
-                "peerType and server.{} differ on whether this member votes: the line counts",
+                "peerType and server.{} disagree on whether this member votes: server.N wins",
                 settings.member_id
             ));
         }
@@ -133,7 +133,8 @@ impl MemberKeys {
 
     fn observer_alone(&self) -> Option<String> {
         let observer = self.observer == Some(true) || self.lines.values().any(|line| line.observer);
-        observer.then(|| "an observer alone has nobody to follow: this member decides".to_owned())
+        observer
+            .then(|| "a single observer has no leader to follow: this member is a voter".to_owned())
     }
 
     /// Where this member listens for others, if not at its own line's address.
@@ -156,7 +157,7 @@ impl MemberKeys {
     }
 }
 
-/// The number of this member; nothing if there is no such file.
+/// The number of this member; none if there is no such file.
 fn myid(directory: &Path) -> Result<Option<u64>, Error> {
     let path = directory.join("myid");
     match std::fs::read_to_string(&path) {

@@ -1,8 +1,8 @@
 //! Numbers of a `zoo.cfg`.
 //!
-//! ZooKeeper reads some with `Integer.parseInt`, which knows decimal ones alone, and those that
-//! are Java's system properties with `Integer.getInteger`, which knows hexadecimal and octal ones,
-//! too. A hexadecimal number means the same everywhere, so it is taken everywhere.
+//! ZooKeeper reads some with `Integer.parseInt`, which accepts decimal only, and those that are
+//! Java system properties with `Integer.getInteger`, which also accepts hexadecimal and octal. A
+//! hexadecimal number is unambiguous, so it is accepted everywhere.
 
 use std::str::FromStr;
 
@@ -14,10 +14,10 @@ pub(super) fn number<T: FromStr + TryFrom<i64>>(key: &str, value: &str) -> Resul
         Some(digits) => i64::from_str_radix(digits, 16).ok().and_then(|it| T::try_from(it).ok()),
         None => value.parse().ok(),
     };
-    parsed.ok_or_else(|| Error::invalid(format!("{key}: '{value}' is not such a number")))
+    parsed.ok_or_else(|| Error::invalid(format!("{key}: '{value}' is not a number in range")))
 }
 
-/// The same where Java takes octal numbers: those with a zero before them.
+/// The same where Java accepts octal numbers, with a leading zero.
 pub(super) fn decoded<T: FromStr + TryFrom<i64>>(key: &str, value: &str) -> Result<T, Error> {
     let octal = value.strip_prefix('0').filter(|digits| !digits.is_empty());
     match octal.filter(|_| hexadecimal(value).is_none()) {
@@ -25,14 +25,14 @@ pub(super) fn decoded<T: FromStr + TryFrom<i64>>(key: &str, value: &str) -> Resu
             .ok()
             .and_then(|it| T::try_from(it).ok())
             .ok_or_else(|| {
-                let what = "is not an octal number, as a zero before it makes it";
+                let what = "has a leading zero, but is not an octal number";
                 Error::invalid(format!("{key}: '{value}' {what}"))
             }),
         None => number(key, value),
     }
 }
 
-/// ZooKeeper's -1 and 0 stand for its default.
+/// In ZooKeeper -1 and 0 mean the default.
 pub(super) fn above_zero(key: &str, value: &str) -> Result<Option<u32>, Error> {
     let number: i64 = number(key, value)?;
     if number <= 0 {
@@ -41,7 +41,7 @@ pub(super) fn above_zero(key: &str, value: &str) -> Result<Option<u32>, Error> {
     u32::try_from(number).map(Some).map_err(|_| Error::invalid(format!("{key} is too large")))
 }
 
-/// Where to listen; for ZooKeeper 0 is no port, not any free one.
+/// A listen port; in ZooKeeper 0 means no port, not any free one.
 pub(super) fn port(key: &str, value: &str) -> Result<Option<u16>, Error> {
     number(key, value).map(|port: u16| (port != 0).then_some(port))
 }

@@ -1,14 +1,14 @@
-//! The keys of a `zoo.cfg` about TLS and about who clients are.
+//! The keys of a `zoo.cfg` about TLS and authentication of clients.
 //!
-//! What would leave a connection less guarded than the file says is refused,
-//! not passed over.
+//! Keys that would leave a connection less secure than the file says are
+//! refused, not ignored.
 
 use super::zoo_cfg::{any_address, without_brackets};
 use super::zoo_cfg_numbers::{decoded, port};
 use super::{ClientAuth, ListenAddress, Settings, TlsVersion};
 use crate::error::Error;
 
-/// Such keys, as far as they are about each other.
+/// Those of the keys that depend on each other.
 #[derive(Debug, Default)]
 pub(super) struct SecureKeys {
     host: Option<String>,
@@ -17,8 +17,8 @@ pub(super) struct SecureKeys {
     schemes: Option<String>,
 }
 
-/// About passwords of stores, which PEM files do not have, and about what is
-/// always so here.
+/// Passwords of key stores, which PEM files do not have, and options that are
+/// always on here.
 const PASSED_OVER: &[&str] = &[
     "ssl.keyStore.password",
     "ssl.keyStore.passwordPath",
@@ -41,7 +41,7 @@ const PASSED_OVER: &[&str] = &[
     "fips-mode",
 ];
 
-/// What the file may ask for and is not done here.
+/// Features that are not supported.
 const REFUSED: &[&str] = &[
     "ssl.crl",
     "ssl.ocsp",
@@ -54,7 +54,7 @@ const REFUSED: &[&str] = &[
 ];
 
 impl SecureKeys {
-    /// Takes the key over if it is one of these.
+    /// Applies the key if it is one of these.
     pub(super) fn take(
         &mut self,
         key: &str,
@@ -81,7 +81,7 @@ impl SecureKeys {
                     "none" => ClientAuth::None,
                     "want" => ClientAuth::Want,
                     "need" => ClientAuth::Need,
-                    _ => return Err(Error::invalid(format!("{key}: write none, want or need"))),
+                    _ => return Err(Error::invalid(format!("{key}: use none, want or need"))),
                 });
             }
             "ssl.protocol" | "ssl.enabledProtocols" => {
@@ -116,12 +116,12 @@ impl SecureKeys {
             }
             _ if REFUSED.contains(&key) && is_true(value) => {
                 let instead = if key.starts_with("quorum.auth") {
-                    "members prove who they are with certificates (sslQuorum) or a secret \
+                    "members authenticate with certificates (sslQuorum) or a secret \
                      (coord.peers.secret_file)"
                 } else {
-                    "certificates are not looked up in revocation lists"
+                    "certificate revocation is not checked"
                 };
-                return Err(Error::invalid(format!("{key} is not done here: {instead}")));
+                return Err(Error::invalid(format!("{key} is not supported: {instead}")));
             }
             _ if key.starts_with("authProvider.") => built_in(key, value)?,
             _ => return Ok(PASSED_OVER.contains(&key) || REFUSED.contains(&key)),
@@ -129,13 +129,11 @@ impl SecureKeys {
         Ok(true)
     }
 
-    /// What only the whole file says.
+    /// Checks that need the whole file.
     pub(super) fn finish(self, settings: &mut Settings) -> Result<(), Error> {
         if self.enforced {
             let schemes = self.schemes.ok_or_else(|| {
-                Error::invalid(
-                    "enforce.auth.enabled is true, but there are no enforce.auth.schemes",
-                )
+                Error::invalid("enforce.auth.enabled is true, but enforce.auth.schemes is not set")
             })?;
             settings.auth.required_schemes = Some(schemes);
         }
@@ -152,11 +150,11 @@ impl SecureKeys {
         }
         let tls = &settings.tls;
         let is_on = self.port.is_some() || tls.one_port;
-        // ZooKeeper takes Java's own list of authorities here, and asks for certificates.
+        // ZooKeeper would use Java's default trust store here and require client certificates.
         if is_on && tls.ca_file.is_none() && tls.client_auth.is_none() {
             return Err(Error::invalid(
-                "there is no ssl.trustStore.location to know clients by: name one, or write \
-                 ssl.clientAuth=none",
+                "ssl.trustStore.location is not set, so client certificates cannot be verified: \
+                 set it, or ssl.clientAuth=none",
             ));
         }
         Ok(())
@@ -172,20 +170,20 @@ fn only_pem(key: &str, value: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "{key}: {value} is not read here, only PEM: convert a Java key store with `keytool \
+        "{key}: {value} is not supported, only PEM: convert a Java key store with `keytool \
          -importkeystore -srckeystore STORE -destkeystore store.p12 -deststoretype PKCS12`, then \
          `openssl pkcs12 -in store.p12 -nodes -out store.pem`"
     )))
 }
 
-/// Those that are always there.
+/// The providers that are built in.
 fn built_in(key: &str, value: &str) -> Result<(), Error> {
     let known = ["SASL", "X509", "Digest", "IP"]
         .map(|name| format!("org.apache.zookeeper.server.auth.{name}AuthenticationProvider"));
     if known.iter().any(|class| class == value) {
         return Ok(());
     }
-    Err(Error::invalid(format!("{key}: {value} is Java code, which cannot run here")))
+    Err(Error::invalid(format!("{key}: {value} is a Java class, which is not supported")))
 }
 
 #[cfg(test)]

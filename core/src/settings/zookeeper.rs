@@ -1,52 +1,53 @@
-//! What ZooKeeper's protocol is served like.
+//! Settings of the ZooKeeper protocol.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// What ZooKeeper's protocol is served like.
+/// Settings of the ZooKeeper protocol.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ZookeeperSettings {
-    /// Whether this member confirms every read of a ZooKeeper client through
-    /// the leader before it answers, so that no read is stale, whatever became
-    /// of the leader meanwhile. Costs a round between members per read;
+    /// Whether reads of ZooKeeper clients are linearizable: the leader confirms
+    /// each one before this member answers, so that no read is stale, even
+    /// across a change of leader. Costs a round trip between members per read;
     /// pipelined reads share one. Default no: reads are answered from this
-    /// member's own copy, as ZooKeeper does.
+    /// member's own copy, as in ZooKeeper.
     pub linearizable_reads: bool,
-    /// Whether this member serves clients that ask for read-only while it is
-    /// cut off from the majority, with reads that may be stale. Default no.
+    /// Whether this member serves clients that accept read-only mode while it
+    /// is partitioned from the majority; reads may be stale. Default no.
     /// ZooKeeper: `readonlymode.enabled`.
     pub read_only_mode: bool,
-    /// How long after the last word of a majority this member counts as cut off:
-    /// it closes the connections of its ZooKeeper clients, so that they find
-    /// another member before their sessions end. Milliseconds, default half of
-    /// the shortest session timeout; never less than `raft.election_max_ms`,
-    /// after which it answers nothing any more, so that no client takes an
-    /// answer for a sign that its session lives.
+    /// How long after its last contact to a majority this member counts as
+    /// partitioned: it then closes the connections of its ZooKeeper clients, so
+    /// that they move to another member before their sessions expire.
+    /// Milliseconds, default half of the minimum session timeout; never less
+    /// than `raft.election_max_ms`, after which it stops answering, so that no
+    /// client takes an answer as proof that its session is alive.
     pub cut_off_ms: Option<u32>,
-    /// Whether new sessions are known to this member alone: opening and closing
-    /// one writes nothing, it owns no ephemerals and cannot move to another
+    /// Whether new sessions are local to this member: opening and closing one
+    /// writes nothing, it cannot own ephemerals and cannot move to another
     /// member. Default no. ZooKeeper: `localSessionsEnabled`.
     pub local_sessions: bool,
-    /// Whether such a session becomes an ordinary one with its first ephemeral,
-    /// instead of the creation being refused. Default no. ZooKeeper:
+    /// Whether a local session is upgraded to a global one when it creates an
+    /// ephemeral, instead of refusing the create. Default no. ZooKeeper:
     /// `localSessionsUpgradingEnabled`.
     pub local_sessions_upgrade: bool,
-    /// Whether clients may change who takes part, with `reconfig`, if they may
-    /// write `/zookeeper/config` beside. Default no, as in ZooKeeper. The leader's
-    /// counts. ZooKeeper: `reconfigEnabled`.
+    /// Whether clients may change the membership with `reconfig`; they also
+    /// need write permission for `/zookeeper/config`. Default no, as in
+    /// ZooKeeper. The setting of the leader applies. ZooKeeper:
+    /// `reconfigEnabled`.
     pub reconfig: bool,
-    /// Whether `reconfig` may leave a single voter. Default no. ZooKeeper: the
-    /// opposite of `standaloneEnabled`.
+    /// Whether `reconfig` may reduce the cluster to a single voter. Default no.
+    /// ZooKeeper: the opposite of `standaloneEnabled`.
     pub lone_voter: bool,
-    /// Whether access lists are kept but not checked for clients of this
-    /// member. Default no. ZooKeeper: `skipACL`.
+    /// Whether ACLs are stored but not checked for clients of this member.
+    /// Default no. ZooKeeper: `skipACL`.
     pub skip_acl: bool,
 }
 
 impl ZookeeperSettings {
-    /// Takes over a key of a `zoo.cfg`. False if it is about something else.
+    /// Applies a key of a `zoo.cfg`. False if it is not one of these.
     pub(super) fn set_as_in_zoo_cfg(&mut self, key: &str, value: &str) -> Result<bool, Error> {
         match key {
             "readonlymode.enabled" => self.read_only_mode = switch(key, value)?,
@@ -65,6 +66,6 @@ fn switch(key: &str, value: &str) -> Result<bool, Error> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "yes" => Ok(true),
         "false" | "no" => Ok(false),
-        _ => Err(Error::invalid(format!("{key}: '{value}' is neither true nor false"))),
+        _ => Err(Error::invalid(format!("{key}: '{value}' is not true or false"))),
     }
 }

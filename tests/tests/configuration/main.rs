@@ -17,12 +17,12 @@ const HEAD: &str = "\
 Printed from the doc comments in `core/src/settings`; `make fix` rewrites this file.
 
 The same names work everywhere: in a TOML file (`[session]`, then `tick_ms = 2000`), as
-`session.tick_ms` on the command line, and as text in the C and Python settings. Everything has a
-default: no setting at all runs a single member on loopback. Settings that do not hold together are
-refused at the start, all problems in one message.
+`session.tick_ms` on the command line, and as text in the C and Python settings. Every setting has a
+default; without any, a single member runs on loopback. Settings that contradict each other are
+refused on startup, with all problems in one message.
 
 A file whose name ends in `.cfg` or `.properties` is read as ZooKeeper's `zoo.cfg`, with the file
-`myid` in its `dataDir`: see [what becomes of it](ZOO_CFG.md).
+`myid` in its `dataDir`: see [zoo.cfg](ZOO_CFG.md).
 ";
 
 /// A struct of settings: its first doc line, its fields.
@@ -168,8 +168,9 @@ fn readable(kind: &str) -> String {
         "TlsVersion" => "`1.2` or `1.3`",
         "ListenAddress" => "`HOST:PORT` or `off`",
         "Vec<String>" => "list of text",
-        "BTreeMap<String, u32>" => "table of text to number",
-        "BTreeMap<u64, String>" => "table of number to `HOST:PORT`",
+        "BTreeSet<u64>" => "list of numbers",
+        "BTreeMap<String, u32>" => "map of text to number",
+        "BTreeMap<u64, String>" => "map of number to `HOST:PORT`",
         other => other,
     }
     .to_owned()

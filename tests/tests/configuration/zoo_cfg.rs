@@ -1,9 +1,9 @@
-//! What becomes of `zoo.cfg` files as they are written in the field.
+//! The result of reading `zoo.cfg` files as they are written in the field.
 //!
-//! Each fixture is one of them, in words of our own. Its first line says what it is; lines
-//! of comment say where it would stand (`data:`, replaced by a folder of the test), what its `myid`
-//! says, and whether it has a name or a file of members of its own. docs/ZOO_CFG.md is printed from
-//! what becomes of them, so that a change of it is seen; `make fix` rewrites it.
+//! Each fixture is one of them, rewritten. Its first line says what it is; comment lines give its
+//! directory (`data:`, replaced by a temporary one), the content of `myid`, and the name of the file
+//! or of its dynamic file if it has one. docs/ZOO_CFG.md is printed from the results, so that a change
+//! of them shows; `make fix` rewrites it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -21,17 +21,18 @@ Printed by `tests/tests/configuration/zoo_cfg.rs` from `tests/fixtures/zoo-cfg`;
 this file.
 
 `coord server --config FILE` reads a file whose name ends in `.cfg` or `.properties` as ZooKeeper
-does: as Java's properties (`key=value`, `key: value`, `key value`, lines continued by a backslash,
-`\\u0041`), with the file `myid` in its `dataDir` and the file that `dynamicConfigFile` names. It is
-UTF-8, or ISO 8859-1 as in Java. Decimal numbers may be hexadecimal (`0x9fffff`) everywhere. Settings
-that ZooKeeper has no key for have our name behind `coord.`, as in `coord.peers.secret_file`.
+does: in the format of Java properties (`key=value`, `key: value`, `key value`, lines continued with a
+backslash, `\\u0041`), with the file `myid` in its `dataDir` and the file named by
+`dynamicConfigFile`. The encoding is UTF-8, or ISO 8859-1 as in Java. Every number may also be
+hexadecimal (`0x9fffff`). Settings without a ZooKeeper key are written with the prefix `coord.`, for
+example `coord.peers.secret_file`.
 
-A key is taken over, passed over because it changes nothing a client sees (ticks of the quorum
-protocol, sizes and purging of ZooKeeper's own files, threads), or told at the start. What would make
-another cluster or a less guarded one than the file describes is refused.
+A key is applied, ignored silently because it changes nothing that clients can observe (ticks of the
+quorum protocol, sizes and purging of ZooKeeper's own files, threads), or ignored with a warning on
+startup. A file that would result in a different or less secure cluster than it describes is refused.
 
-Below, what becomes of files as images, charts, operators and guides write them: the settings that
-are not the defaults, what is told, or why the start is refused.
+The sections below show the result for files as images, charts, operators and guides write them: the
+settings that differ from the defaults, the warnings, or why the file is refused.
 
 ";
 
@@ -60,7 +61,7 @@ fn no_file_becomes_silently_something_else() {
         ("04-image-any-address", &["`members.2` | `0.0.0.0:2888`"][..]),
         ("10-hbase-one-line", &["`zk_addr` | `0.0.0.0:2181`"]),
         ("11-observers-guide", &["`observers` | `[4]`", "`members.4` | `zoo4:2181`"]),
-        ("12-peer-type-against-line", &["the line counts"]),
+        ("12-peer-type-against-line", &["server.N wins"]),
         ("13-tls-only", &["`zk_addr` | `off`", "`zk_tls_addr` | `0.0.0.0:2281`"]),
         ("18-version-6-loopback", &["`zk_addr` | `[::1]:2181`"]),
         ("19-listen-on-all", &["`peer_addr` | `0.0.0.0:2888`"]),
@@ -79,9 +80,9 @@ fn no_file_becomes_silently_something_else() {
         ("02-three-servers", "coord.peers.secret_file"),
         ("14-tls-java-store", "keytool"),
         ("23-groups", "group.1"),
-        ("24-numbers-from-zero", "0 stands for no session"),
+        ("24-numbers-from-zero", "0 means no session"),
         ("27-sasl-between-members", "quorum.auth.enableSasl"),
-        ("28-mistyped-directory", "there is datadir"),
+        ("28-mistyped-directory", "datadir is set"),
         ("29-comment-behind-value", "2000 # milliseconds"),
     ] {
         let becomes = becomes(name);
@@ -173,14 +174,14 @@ fn describe(read: Result<ReadSettings, coord_core::Error>) -> String {
         return format!("Refused: {}.\n", error.chain());
     }
     let usual: BTreeMap<String, String> = Settings::default().named().into_iter().collect();
-    let mut text = "| setting | becomes |\n|---|---|\n".to_owned();
+    let mut text = "| setting | value |\n|---|---|\n".to_owned();
     for (name, value) in settings.named() {
         if usual.get(&name) != Some(&value) {
             writeln!(text, "| `{name}` | `{value}` |").expect("text");
         }
     }
     if !warnings.is_empty() {
-        text.push_str("\nTold at the start:\n\n");
+        text.push_str("\nWarnings on startup:\n\n");
         for warning in warnings {
             writeln!(text, "- {warning}").expect("text");
         }

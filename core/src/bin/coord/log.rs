@@ -1,4 +1,4 @@
-//! Where the command's log goes: to standard error, and to whoever follows it
+//! The log of the command: to standard error, and to clients that stream it
 //! over HTTP.
 
 use std::fmt::{self, Write as _};

@@ -1,9 +1,9 @@
 //! Standard error behind a bounded queue and a thread of its own.
 //!
-//! Whoever logs must not wait for whoever reads the log: a pipe that nobody
-//! empties, or a terminal that was stopped with Ctrl-S, would otherwise block
-//! the member's threads one after the other. What does not fit is dropped and
-//! counted, and the count is written once there is room again.
+//! Logging must never block: a pipe without a reader, or a terminal stopped
+//! with Ctrl-S, would otherwise block the member's threads one after the other.
+//! Lines that do not fit are dropped and counted, and the count is written once
+//! there is space again.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -67,7 +67,7 @@ impl State {
                 Some(line)
             }
             Item::Dropped(count) => Some(
-                format!("coord: {count} lines were dropped here: standard error was full\n").into(),
+                format!("coord: {count} log lines dropped here: standard error was full\n").into(),
             ),
         }
     }

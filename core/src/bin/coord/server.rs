@@ -13,40 +13,45 @@ use coord_core::{Error, ErrorKind};
 use crate::outlet::complain;
 use crate::signals;
 
-/// Each flag wins over `--set`, which wins over the file.
+/// A flag takes precedence over `--set`, and `--set` over the file.
 #[derive(Args)]
 pub(crate) struct ServerArguments {
-    /// Settings: TOML, or ZooKeeper's if the name ends in .cfg or .properties.
+    /// Configuration file: TOML, or a zoo.cfg if the name ends in .cfg or
+    /// .properties.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where log, snapshots and registrations are kept [default: ./coord-data].
+    /// Data directory for log, snapshots and registrations [default:
+    /// ./coord-data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// This member's number, 1 to 254 [default: 1].
     #[arg(long, value_name = "N")]
     member_id: Option<u64>,
-    /// All first members: `1=HOST:PORT,2=HOST:PORT,…` [default: this one alone].
+    /// All initial members: `1=HOST:PORT,2=HOST:PORT,…` [default: only this
+    /// one].
     #[arg(long, value_name = "MEMBERS")]
     members: Option<String>,
-    /// Where other members connect to, or `off`.
+    /// Listen address for other members, or `off`.
     #[arg(long, value_name = "ADDR")]
     peer_addr: Option<String>,
-    /// ZooKeeper clients, or `off` [default: 127.0.0.1:2181].
+    /// Listen address for ZooKeeper clients, or `off` [default:
+    /// 127.0.0.1:2181].
     #[arg(long, value_name = "ADDR")]
     zk_addr: Option<String>,
-    /// Consul's HTTP API, or `off` [default: 127.0.0.1:8500].
+    /// Listen address for Consul's HTTP API, or `off` [default:
+    /// 127.0.0.1:8500].
     #[arg(long, value_name = "ADDR")]
     http_addr: Option<String>,
-    /// DNS, or `off` [default: 127.0.0.1:8600].
+    /// Listen address for DNS, or `off` [default: 127.0.0.1:8600].
     #[arg(long, value_name = "ADDR")]
     dns_addr: Option<String>,
-    /// This member's name in the catalog [default: the machine's].
+    /// This member's node name in the catalog [default: the host name].
     #[arg(long, value_name = "NAME")]
     node_name: Option<String>,
-    /// The datacenter [default: dc1].
+    /// Name of the datacenter [default: dc1].
     #[arg(long, value_name = "NAME")]
     datacenter: Option<String>,
-    /// Any other setting by name, as in `session.tick_ms=500`.
+    /// Any other setting by name, for example `session.tick_ms=500`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -65,7 +70,7 @@ impl ServerArguments {
         };
         for assignment in &self.set {
             let (key, value) = assignment.split_once('=').ok_or_else(|| {
-                Error::invalid(format!("--set {assignment}: write --set KEY=VALUE"))
+                Error::invalid(format!("--set {assignment}: expected --set KEY=VALUE"))
             })?;
             settings.set(key, value)?;
         }
@@ -87,16 +92,16 @@ impl ServerArguments {
     }
 }
 
-/// How a member that served came to its end.
+/// Why a running member ended.
 pub(crate) enum Ended {
-    /// It was told to stop, or left the cluster.
+    /// It was told to stop, or was removed from the cluster.
     Stopped,
-    /// It can take part no more, and this is why.
+    /// It failed, for this reason.
     Failed(String),
 }
 
 pub(crate) fn run(arguments: ServerArguments) -> Result<Ended, Error> {
-    // Before anything else, so that none is missed and none does harm.
+    // Before anything else, so that no signal is missed or kills the process.
     let stop = signals::handle()?;
     let log = crate::log::start();
     raise_open_files_limit();
@@ -113,7 +118,7 @@ pub(crate) fn run(arguments: ServerArguments) -> Result<Ended, Error> {
     }
 }
 
-/// Until it is told to stop, leaves or fails.
+/// Runs until the member is told to stop, leaves the cluster or fails.
 fn serve(server: &Server, stop: &mpsc::Receiver<i32>) -> Result<(), Error> {
     let stopped_early = wait_ready(server, stop)?;
     if !stopped_early {
@@ -127,7 +132,7 @@ fn serve(server: &Server, stop: &mpsc::Receiver<i32>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits until the member serves. True if it was told to stop before.
+/// Waits until the member is ready. True if it was told to stop before that.
 fn wait_ready(server: &Server, stop: &mpsc::Receiver<i32>) -> Result<bool, Error> {
     let mut waited = Duration::ZERO;
     loop {
@@ -141,20 +146,20 @@ fn wait_ready(server: &Server, stop: &mpsc::Receiver<i32>) -> Result<bool, Error
         }
         waited += READY_LOOK;
         if waited.as_millis().is_multiple_of(5000) {
-            tracing::warn!(seconds = waited.as_secs(), "not serving yet: {}", server.obstacle()?);
+            tracing::warn!(seconds = waited.as_secs(), "not ready yet: {}", server.obstacle()?);
         }
     }
 }
 
 const READY_LOOK: Duration = Duration::from_millis(250);
 
-/// The one line for programs, on standard output. Whether anybody takes it is
-/// not the member's concern, so a thread of its own waits for that.
+/// Prints the ready line on standard output, for programs. In a thread of its
+/// own, so that a reader that does not read never blocks the member.
 fn announce(addresses: &Addresses) {
     let text = |address: Option<std::net::SocketAddr>| {
         address.map_or_else(|| "off".to_owned(), |address| address.to_string())
     };
-    // Behind the others, and only where there is one: programs read this line.
+    // After the others, and only if enabled: programs parse this line.
     let tls: String = [("zk-tls", addresses.zk_tls), ("https", addresses.https)]
         .iter()
         .filter_map(|(name, address)| Some(format!(" {name}={}", (*address)?)))
@@ -169,10 +174,10 @@ fn announce(addresses: &Addresses) {
     let told = std::thread::Builder::new().name("coord-stdout".to_owned()).spawn(move || {
         let mut stdout = std::io::stdout().lock();
         if let Err(error) = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
-            tracing::warn!(%error, "the ready line found no reader: standard output is closed");
+            tracing::warn!(%error, "cannot print the ready line: standard output is closed");
         }
     });
     if let Err(error) = told {
-        tracing::warn!(%error, "the ready line could not be written");
+        tracing::warn!(%error, "cannot start a thread to print the ready line");
     }
 }

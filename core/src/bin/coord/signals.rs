@@ -1,5 +1,5 @@
-//! The signals of the process. Only the command handles any: the library leaves
-//! them to its host.
+//! Signal handling, only in the command: the library leaves signals to its host
+//! program.
 
 use std::sync::mpsc;
 
@@ -7,20 +7,19 @@ use coord_core::Error;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-/// Signals whose default is the end of the process, and which are no wish for
-/// it: a terminal that is closed, a log that was rotated, a file that reached
-/// its size limit (the write fails, and whoever wrote says so). They are
-/// handled, not ignored, so that the programs of checks do not inherit that.
-/// SIGPIPE is ignored by the language's runtime, which undoes that for programs
-/// it starts.
+/// Signals that would end the process by default although nobody wants that: a
+/// closed terminal, log rotation, a file that reached its size limit (the write
+/// fails, and that error is reported). They are handled instead of ignored, so
+/// that check programs do not inherit that. SIGPIPE is ignored by Rust's
+/// runtime, which resets it for programs that it starts.
 const HARMLESS: [i32; 4] = [SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ];
 
-/// Handles signals from now on; hands over those that ask for the end.
+/// Installs the signal handlers; SIGTERM and SIGINT are sent to the receiver.
 ///
 /// # Errors
-/// `Internal` if they cannot be handled.
+/// `Internal` if the handlers cannot be installed.
 pub(crate) fn handle() -> Result<mpsc::Receiver<i32>, Error> {
-    let failed = |error| Error::internal("signals cannot be caught").caused_by(error);
+    let failed = |error| Error::internal("cannot install signal handlers").caused_by(error);
     let mut signals =
         Signals::new([SIGTERM, SIGINT].into_iter().chain(HARMLESS)).map_err(failed)?;
     let (sender, receiver) = mpsc::sync_channel(1);
@@ -28,12 +27,12 @@ pub(crate) fn handle() -> Result<mpsc::Receiver<i32>, Error> {
         for signal in signals.forever() {
             match signal {
                 SIGTERM | SIGINT => {
-                    // Full means that stopping is under way already.
+                    // Full means that the process is already stopping.
                     let _ = sender.try_send(signal);
                 }
                 SIGHUP => tracing::info!(
-                    "SIGHUP: certificates and the secret of the members are read again by \
-                     themselves when their files change; other settings count from the next start"
+                    "SIGHUP ignored: certificates and the peer secret are reloaded automatically \
+                     when their files change; other settings need a restart"
                 ),
                 _ => {}
             }
