@@ -1,5 +1,5 @@
-//! The boundary every exported function runs in: no panic crosses it, no
-//! pointer is used unchecked, and what goes wrong gets a status and a text.
+//! The boundary around every exported function: no panic crosses it, no pointer
+//! is used unchecked, and failures become a status and a message.
 
 use std::any::Any;
 use std::ffi::{CStr, c_char};
@@ -99,7 +99,7 @@ pub(crate) unsafe fn guard_on_this_thread(
     let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
         Err(Failure::new(
             coord_status::COORD_PANIC,
-            format!("a fault of libcoord, please report it: {}", panic_text(&*panic)),
+            format!("a bug in libcoord, please report it: {}", panic_text(&*panic)),
         ))
     });
     let Err(failure) = outcome else { return coord_status::COORD_OK };
@@ -174,7 +174,7 @@ fn not_above(max: usize, given: usize, name: &str) -> Result<(), Failure> {
     if given <= max {
         return Ok(());
     }
-    let message = format!("the length of {name} is {given}, and may be {max} at most");
+    let message = format!("the length of {name} is {given}, but may be at most {max}");
     Err(Failure::new(coord_status::COORD_INVALID, message))
 }
 

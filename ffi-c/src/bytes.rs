@@ -1,11 +1,11 @@
-//! Bytes the library hands out.
+//! Bytes returned by the library.
 
 use bytes::Bytes;
 
 use crate::boundary::{free, look};
 use crate::handle;
 
-/// Bytes the library hands out. Release with `coord_bytes_free`.
+/// Bytes returned by the library. Release with `coord_bytes_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_bytes {
@@ -18,7 +18,7 @@ impl coord_bytes {
     }
 }
 
-/// Where the bytes are; never NULL except for NULL.
+/// The bytes; NULL only for NULL.
 ///
 /// # Safety
 /// `bytes` is NULL or from this library.
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn coord_bytes_data(bytes: *const coord_bytes) -> *const u
     look(std::ptr::null(), || Ok(unsafe { handle::lend(bytes, "bytes") }?.bytes.as_ptr()))
 }
 
-/// How many there are; 0 for NULL.
+/// The number of bytes; 0 for NULL.
 ///
 /// # Safety
 /// As `coord_bytes_data`.
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn coord_bytes_len(bytes: *const coord_bytes) -> usize {
     look(0, || Ok(unsafe { handle::lend(bytes, "bytes") }?.bytes.len()))
 }
 
-/// Releases bytes. NULL is fine.
+/// Releases bytes. NULL is allowed.
 ///
 /// # Safety
 /// `bytes` is NULL or from this library, not used again.

@@ -1,4 +1,4 @@
-//! Several embedded members, for tests and for trying things.
+//! Several embedded members, for tests and experiments.
 
 use std::ffi::c_char;
 use std::sync::{Mutex, PoisonError};
@@ -27,12 +27,12 @@ struct Members {
     addresses: Vec<Addresses>,
 }
 
-/// Starts a cluster on free ports of the loopback and waits until all members
-/// serve. Blocks.
+/// Starts a cluster on free loopback ports and waits until all members are
+/// ready. Blocks.
 ///
-/// size        1 to 7 members; 3 go on without one of them, 5 without two.
-/// settings    for each member, without what is its own; NULL for the defaults; copied.
-/// timeout_ms  how long to wait for each; negative waits for a minute.
+/// size        1 to 7 members; 3 tolerate the loss of one, 5 of two.
+/// settings    for each member, except addresses and directories; NULL for the defaults; copied.
+/// timeout_ms  how long to wait for each; negative means one minute.
 /// out         receives the cluster; release with coord_cluster_free.
 /// Returns     as coord_server_start.
 ///
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn coord_cluster_start(
             let Start { settings, log } = &*start;
             let started = Cluster::start_while(size, settings, limit, log.as_ref(), &mut || true)?;
             let cluster = started.ok_or_else(|| {
-                Failure::new(coord_status::COORD_INTERNAL, "the start was given up by nobody")
+                Failure::new(coord_status::COORD_INTERNAL, "the wait is never interrupted")
             })?;
             let addresses = cluster.servers().iter().map(Server::addresses).collect();
             Ok(Members { cluster: Mutex::new(cluster), addresses })
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn coord_cluster_start(
     unsafe { guard(error, body) }
 }
 
-/// How many members a cluster was started with; 0 for NULL.
+/// The number of members that a cluster was started with; 0 for NULL.
 ///
 /// # Safety
 /// `cluster` is NULL or from coord_cluster_start.
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn coord_cluster_size(cluster: *const coord_cluster) -> us
     look(0, || Ok(unsafe { handle::lend(cluster, "cluster") }?.handle.value()?.addresses.len()))
 }
 
-/// Where a member of a cluster listens, as coord_server_address.
+/// The address of a listener of a member; see coord_server_address.
 ///
 /// position  which member, from 0.
 ///
@@ -107,10 +107,10 @@ pub unsafe extern "C" fn coord_cluster_address(
     unsafe { guard(error, body) }
 }
 
-/// Stops one member for good. The others go on while they are a majority.
+/// Stops one member permanently. The others continue while they are a majority.
 ///
 /// position  which member, from 0.
-/// Returns   COORD_OK, also if it was stopped before; COORD_INVALID; COORD_FORKED.
+/// Returns   COORD_OK, also if it was already stopped; COORD_INVALID; COORD_FORKED.
 ///
 /// # Safety
 /// Pointers are NULL or valid.
@@ -132,8 +132,9 @@ pub unsafe extern "C" fn coord_cluster_stop_member(
     unsafe { guard(error, body) }
 }
 
-/// Stops all members that still run, and releases the cluster. NULL is fine. In
-/// a forked child nothing is stopped: the members live in the parent.
+/// Stops all members that are still running, and releases the cluster. NULL is
+/// allowed. In a forked child nothing is stopped: the members run in the
+/// parent.
 ///
 /// # Safety
 /// `cluster` is NULL or from coord_cluster_start, not used again.

@@ -32,8 +32,8 @@ pub unsafe extern "C" fn coord_error_status(error: *const coord_error) -> coord_
     look(coord_status::COORD_OK, || Ok(unsafe { handle::lend(error, "error") }?.failure.status))
 }
 
-/// What went wrong and what to do, for people. NUL-terminated; lives as long as
-/// the error. An empty text for NULL.
+/// A human-readable message: what went wrong and what to do. NUL-terminated;
+/// valid as long as the error. Empty for NULL.
 ///
 /// # Safety
 /// As `coord_error_status`.
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn coord_error_message(error: *const coord_error) -> *cons
     look(c"".as_ptr(), || Ok(unsafe { handle::lend(error, "error") }?.message.as_ptr()))
 }
 
-/// Whether the same call may succeed later without change. False for NULL.
+/// Whether the same call may succeed later. False for NULL.
 ///
 /// # Safety
 /// As `coord_error_status`.
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn coord_error_is_retryable(error: *const coord_error) -> 
     look(false, || Ok(unsafe { handle::lend(error, "error") }?.failure.retryable))
 }
 
-/// Whether the operation may have taken effect in spite of the error. False for NULL.
+/// Whether the operation may have taken effect despite the error. False for NULL.
 ///
 /// # Safety
 /// As `coord_error_status`.
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn coord_error_http_status(error: *const coord_error) -> i
     look(0, || Ok(unsafe { handle::lend(error, "error") }?.failure.http_status.into()))
 }
 
-/// Releases an error. NULL is fine.
+/// Releases an error. NULL is allowed.
 ///
 /// # Safety
 /// `error` is NULL or an error of this library, not used again.

@@ -1,9 +1,9 @@
-//! What C holds: each opaque type is a `Box`, made by [`give`], lent by
-//! [`lend`], taken back by [`take`].
+//! Handles held by C: each opaque type is a `Box`, created by [`give`],
+//! borrowed by [`lend`], taken back by [`take`].
 //!
-//! What has threads is a [`Handle`] inside, which remembers in which process it
-//! was made. Threads do not survive a fork, so every use in a child is refused
-//! instead of hanging.
+//! Objects with threads contain a [`Handle`], which remembers the process that
+//! created it. Threads do not survive a fork, so every use in a child is
+//! refused instead of hanging.
 
 use std::mem::ManuallyDrop;
 use std::sync::Once;
@@ -42,7 +42,7 @@ impl<T> Handle<T> {
         if self.is_from_before_a_fork() {
             return Err(Failure::new(
                 coord_status::COORD_FORKED,
-                "this handle was made before the process was forked: open a new one here",
+                "this handle was created before fork(): open a new one in the child process",
             ));
         }
         Ok(&self.value)

@@ -1,5 +1,5 @@
-//! The C face of libcoord: lifetimes, errors and threads for a C host, no
-//! logic. The header is `include/coord.h`, generated from this crate.
+//! The C API of libcoord: lifetimes, errors and threads for a C host program,
+//! no logic. The header is `include/coord.h`, generated from this crate.
 //!
 //! Conventions, stated for C at the top of the header:
 //!
@@ -7,7 +7,8 @@
 //!   `boundary::look`: no panic crosses, a call in a forked child is refused.
 //! * Handles are opaque; `_free` accepts NULL; out-parameters come last and
 //!   are untouched on failure.
-//! * A handle may be used by several threads at once; only `_free` comes last.
+//! * Several threads may use a handle at the same time; only `_free` must come
+//!   last.
 
 mod boundary;
 mod handle;

@@ -1,4 +1,4 @@
-//! What members log, to be fetched by the host.
+//! The log of members, for the host program to read.
 
 use std::ffi::{CString, c_char, c_void};
 use std::time::Duration;
@@ -11,22 +11,22 @@ use crate::handle::{self, Handle};
 use crate::status::coord_status;
 use crate::string::c_text;
 
-/// How bad something is, or how detailed. Each includes those before it.
+/// Severity of a log record. Each level includes those before it.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub enum coord_log_level {
-    /// Nothing; no record has it.
+    /// No records; no record has this level.
     COORD_LOG_NONE = 0,
-    /// Something does not work.
+    /// Something failed.
     COORD_LOG_ERROR = 1,
-    /// Something may stop working, or did not for a while.
+    /// Something may fail, or failed temporarily.
     COORD_LOG_WARN = 2,
-    /// What an operator may want to know afterwards.
+    /// Events of interest to an operator.
     COORD_LOG_INFO = 3,
-    /// What helps to find a fault.
+    /// Details for debugging.
     COORD_LOG_DEBUG = 4,
-    /// Everything.
+    /// All details.
     COORD_LOG_TRACE = 5,
 }
 
@@ -34,7 +34,7 @@ pub enum coord_log_level {
 fn level_from_c(level: i32) -> Result<LogLevel, Failure> {
     let all = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
     all.into_iter().find(|known| number_of(*known) as i32 == level).ok_or_else(|| {
-        let text = format!("{level} is not one of coord_log_level, or nothing");
+        let text = format!("{level} is not a coord_log_level");
         Failure::new(coord_status::COORD_INVALID, text)
     })
 }
@@ -49,9 +49,9 @@ fn number_of(level: LogLevel) -> coord_log_level {
     }
 }
 
-/// The log of the members that are started with it: see coord_settings_set_log. Up
-/// to 1024 records wait to be fetched; what comes while there are so many is
-/// dropped, and a record behind them says how much. Release with `coord_log_free`.
+/// The log of the members that are started with it: see coord_settings_set_log.
+/// It queues up to 1024 records; further ones are dropped, and a later record
+/// reports how many. Release with `coord_log_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_log {
@@ -65,7 +65,7 @@ impl coord_log {
     }
 }
 
-/// One thing that was logged. Release with `coord_log_record_free`.
+/// A log record. Release with `coord_log_record_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_log_record {
@@ -86,9 +86,9 @@ impl coord_log_record {
     }
 }
 
-/// Makes an empty log.
+/// Creates an empty log.
 ///
-/// level    one of coord_log_level but none: what is more detailed is left out.
+/// level    one of coord_log_level except none: more detailed records are left out.
 /// out      receives the log; release with coord_log_free.
 /// Returns  COORD_OK, COORD_INVALID.
 ///
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn coord_log_new(
     unsafe { guard(error, body) }
 }
 
-/// Changes how detailed a log is, from now on.
+/// Changes the level of a log, for future records.
 ///
 /// level    as for coord_log_new.
 /// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn coord_log_set_level(
 
 /// Waits for the next record of a log.
 ///
-/// timeout_ms  0 returns at once, negative waits without end.
+/// timeout_ms  0 returns immediately, negative waits forever.
 /// out         receives the record; release with coord_log_record_free.
 /// Returns     COORD_OK; COORD_TIMEOUT (no record, no error object); COORD_CLOSED (closed, and
 ///             everything was fetched); COORD_INVALID; COORD_FORKED.
@@ -170,18 +170,18 @@ pub unsafe extern "C" fn coord_log_wait(
 /// Longer than any process lasts, and no overflow anywhere.
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// Takes a record of coord_log_drain. It lives as long as the call.
+/// Receives a record from coord_log_drain. The record is valid during the call.
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub type coord_log_callback =
     Option<unsafe extern "C" fn(context: *mut c_void, record: *const coord_log_record)>;
 
-/// Waits for a record of a log and hands it, and all that wait behind it, to a
-/// function, in order. The function is called on this thread, before this returns,
-/// and by no thread of the library.
+/// Waits for a record of a log, and passes it and all others in the queue to a
+/// callback, in order. The callback is called on this thread, before this
+/// function returns, and never on a thread of the library.
 ///
 /// timeout_ms  how long to wait for the first; as for coord_log_wait.
 /// callback    called once for each record.
-/// context     handed on to it as it is.
+/// context     passed to the callback unchanged.
 /// Returns     as coord_log_wait.
 ///
 /// # Safety
@@ -216,8 +216,8 @@ pub unsafe extern "C" fn coord_log_drain(
     if nothing_came { coord_status::COORD_TIMEOUT } else { status }
 }
 
-/// Closes a log: what waits for it returns once everything was fetched, and nothing
-/// is added any more. Twice is fine.
+/// Closes a log: no more records are added, and waiting calls return once all
+/// records were fetched. Closing twice is allowed.
 ///
 /// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
 ///
@@ -237,7 +237,8 @@ pub unsafe extern "C" fn coord_log_close(
     unsafe { guard(error, body) }
 }
 
-/// Releases a log. Members that write into it go on, for nobody. NULL is fine.
+/// Releases a log. Members that log to it continue, but their records are lost.
+/// NULL is allowed.
 ///
 /// # Safety
 /// `log` is NULL or from coord_log_new, not used again.
@@ -247,7 +248,7 @@ pub unsafe extern "C" fn coord_log_free(log: *mut coord_log) {
     unsafe { free(log) };
 }
 
-/// How bad it is: one of coord_log_level; none for NULL.
+/// The level, one of coord_log_level; none for NULL.
 ///
 /// # Safety
 /// `record` is NULL or from this library.
@@ -260,7 +261,8 @@ pub unsafe extern "C" fn coord_log_record_level(
     look(none, || Ok(unsafe { handle::lend(record, "record") }?.level))
 }
 
-/// Who says so, as in `coord_core::storage`; empty for NULL. Lives as long as the record.
+/// The module that logged it, such as `coord_core::storage`; empty for NULL. Valid as long as the
+/// record.
 ///
 /// # Safety
 /// As `coord_log_record_level`.
@@ -270,8 +272,8 @@ pub unsafe extern "C" fn coord_log_record_target(record: *const coord_log_record
     look(c"".as_ptr(), || Ok(unsafe { handle::lend(record, "record") }?.target.as_ptr()))
 }
 
-/// What happened, with names and values behind it; empty for NULL. Lives as long as
-/// the record.
+/// The message, followed by its fields as names and values; empty for NULL.
+/// Valid as long as the record.
 ///
 /// # Safety
 /// As `coord_log_record_level`.
@@ -293,7 +295,7 @@ pub unsafe extern "C" fn coord_log_record_unix_ms(record: *const coord_log_recor
     look(0, || Ok(unsafe { handle::lend(record, "record") }?.unix_ms))
 }
 
-/// Releases a record. NULL is fine.
+/// Releases a record. NULL is allowed.
 ///
 /// # Safety
 /// `record` is NULL or from coord_log_wait, not used again.

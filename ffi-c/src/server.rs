@@ -14,8 +14,8 @@ use crate::settings::{Start, coord_settings};
 use crate::status::coord_status;
 use crate::string::give_text;
 
-/// A member running inside this process, with its own threads, ports and
-/// directory. Any number of them can run. Release with `coord_server_free`.
+/// A member running inside this process, with its own threads, ports and data
+/// directory. A process can run several. Release with `coord_server_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_server {
@@ -28,13 +28,13 @@ struct Member {
     addresses: Addresses,
 }
 
-/// Starts a member and waits until it serves. Blocks.
+/// Starts a member and waits until it is ready. Blocks.
 ///
 /// settings    NULL for the defaults of coord_settings_new; copied.
-/// timeout_ms  how long to wait for a majority; negative waits for a minute.
+/// timeout_ms  how long to wait for a majority; negative means one minute.
 /// out         receives the member; release with coord_server_free.
-/// Returns     COORD_OK; COORD_INVALID (a setting, a taken port, a directory in use);
-///             COORD_CORRUPT (a damaged directory); COORD_UNAVAILABLE (no majority in time).
+/// Returns     COORD_OK; COORD_INVALID (a setting, a port or directory in use);
+///             COORD_CORRUPT (a damaged data directory); COORD_UNAVAILABLE (no majority in time).
 ///
 /// # Safety
 /// Pointers are NULL or valid.
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn coord_server_start(
 
 pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Which of a member's listeners.
+/// A listener of a member.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
@@ -78,16 +78,16 @@ pub enum coord_listener {
     COORD_LISTENER_DNS = 2,
     /// Other members.
     COORD_LISTENER_PEER = 3,
-    /// ZooKeeper clients that speak TLS, on a port for that alone.
+    /// ZooKeeper clients over TLS, on a port of its own.
     COORD_LISTENER_ZK_TLS = 4,
     /// Consul's HTTP API over TLS.
     COORD_LISTENER_HTTPS = 5,
 }
 
-/// Where a member listens, as `host:port` with the real port, or `off`.
+/// The address of a listener, as `host:port` with the actual port, or `off`.
 ///
 /// listener  one of coord_listener.
-/// out       receives a text; release with coord_string_free.
+/// out       receives a string; release with coord_string_free.
 /// Returns   COORD_OK, COORD_INVALID, COORD_FORKED.
 ///
 /// # Safety
@@ -133,29 +133,29 @@ pub(crate) fn pick(addresses: &Addresses, listener: i32) -> Result<Option<Socket
     }
 }
 
-/// What a member does for its clients now.
+/// The current state of a member.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub enum coord_server_state {
-    /// All of it.
+    /// Serves reads and writes.
     COORD_SERVER_SERVING = 0,
-    /// Little until it knows a leader, belongs to the cluster and has its state.
+    /// Waits until it knows a leader, belongs to the cluster and has its state.
     COORD_SERVER_WAITING = 1,
-    /// Reads alone: its disk has too little room for writes. It goes on by itself.
+    /// Serves reads only: its disk is almost full. It resumes by itself.
     COORD_SERVER_REFUSING_WRITES = 2,
-    /// Next to nothing: its log cannot be written. It goes on by itself once it can.
+    /// Serves almost nothing: it cannot write its log. It resumes by itself.
     COORD_SERVER_STALLED = 3,
-    /// Nothing, ever again: stop it, and start it anew.
+    /// Failed permanently: stop it and start it again.
     COORD_SERVER_FAILED = 4,
-    /// It was stopped.
+    /// Stopped.
     COORD_SERVER_STOPPED = 5,
 }
 
-/// How a member stands.
+/// The state of a member, and why.
 ///
 /// state    receives one of coord_server_state.
-/// reason   NULL, or receives what is wrong, empty if nothing is; release with
+/// reason   NULL, or receives the problem, empty if there is none; release with
 ///          coord_string_free.
 /// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
 ///
@@ -196,10 +196,10 @@ fn number_of(state: ServerState) -> coord_server_state {
     }
 }
 
-/// Waits until a member failed and can take part no more. Blocks; other threads
-/// may use the member meanwhile, and stop it.
+/// Waits until a member fails permanently. Blocks; other threads may use the
+/// member meanwhile, and stop it.
 ///
-/// timeout_ms  0 looks once; negative waits without end.
+/// timeout_ms  0 returns immediately; negative waits forever.
 /// reason      NULL, or receives why; release with coord_string_free.
 /// Returns     COORD_OK: it failed; COORD_TIMEOUT: it did not; COORD_CLOSED: it was stopped;
 ///             COORD_INVALID, COORD_FORKED.
@@ -237,7 +237,7 @@ pub unsafe extern "C" fn coord_server_wait_failed(
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Stops a member: closes its ports, flushes its log, joins its threads.
-/// Blocks; stopping twice is fine.
+/// Blocks; stopping twice is allowed.
 ///
 /// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
 ///
@@ -260,8 +260,8 @@ pub unsafe extern "C" fn coord_server_stop(
     unsafe { guard(error, body) }
 }
 
-/// Stops a member if it still runs, and releases it. NULL is fine. In a forked
-/// child nothing is stopped: the member lives in the parent.
+/// Stops a member if it is still running, and releases it. NULL is allowed. In
+/// a forked child nothing is stopped: the member runs in the parent.
 ///
 /// # Safety
 /// `server` is NULL or from coord_server_start, not used again.

@@ -1,4 +1,5 @@
-//! Settings of an embedded member, as text: a new knob changes no struct.
+//! Settings of an embedded member, as text, so that a new setting changes no
+//! struct.
 
 use std::ffi::c_char;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +13,7 @@ use crate::handle;
 use crate::log::coord_log;
 use crate::status::coord_status;
 
-/// What a member is to be started with. Release with `coord_settings_free`.
+/// The settings to start a member with. Release with `coord_settings_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_settings {
@@ -71,7 +72,7 @@ pub unsafe extern "C" fn coord_settings_new(
 /// Sets one setting by its name, as in docs/CONFIGURATION.md: `data_dir`,
 /// `zk_addr`, `session.tick_ms` and so on.
 ///
-/// Returns  COORD_OK; COORD_INVALID for an unknown name or a value that does not fit.
+/// Returns  COORD_OK; COORD_INVALID for an unknown name or an invalid value.
 ///
 /// # Safety
 /// Pointers are NULL or valid; texts are NUL-terminated.
@@ -96,8 +97,7 @@ pub unsafe extern "C" fn coord_settings_set(
     unsafe { guard(error, body) }
 }
 
-/// Has what the members log that are started with these settings go into a log,
-/// and nowhere else.
+/// Redirects the log of members started with these settings to `log` only.
 ///
 /// log      NULL for none. It may be released before the settings and the members.
 /// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn coord_settings_set_log(
     unsafe { guard(error, body) }
 }
 
-/// Releases settings. NULL is fine.
+/// Releases settings. NULL is allowed.
 ///
 /// # Safety
 /// `settings` is NULL or from coord_settings_new, not used again.

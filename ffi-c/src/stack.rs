@@ -1,5 +1,5 @@
-//! How much stack the calling thread has left. Hosts make threads with little of
-//! it, and may call from a stack that is not a thread's at all.
+//! The remaining stack of the calling thread. Host programs create threads with
+//! small stacks, and may call from a stack that does not belong to a thread.
 
 use std::cell::Cell;
 

@@ -5,19 +5,19 @@ use coord_core::client::consul::ConsulFailure;
 use coord_core::client::zookeeper::ErrorCode;
 use coord_core::{Error, ErrorKind};
 
-/// What a call returns: `COORD_OK`, or why not.
+/// The result of a call: `COORD_OK`, or why it failed.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub enum coord_status {
-    /// Done.
+    /// Success.
     COORD_OK = 0,
 
-    /// This member is not the leader: ask again there.
+    /// This member is not the leader: retry there.
     COORD_NOT_LEADER = 1,
-    /// Nothing was applied; try again later.
+    /// Nothing was applied; retry later.
     COORD_UNAVAILABLE = 2,
-    /// It may or may not have been applied: read again before retrying.
+    /// The call may or may not have taken effect: read again before retrying.
     COORD_INDETERMINATE = 3,
     /// The handle was closed.
     COORD_CLOSED = 4,
@@ -25,40 +25,40 @@ pub enum coord_status {
     COORD_INVALID = 5,
     /// Stored or received data is damaged: stop and repair.
     COORD_CORRUPT = 6,
-    /// A fault of libcoord: please report it.
+    /// A bug in libcoord: please report it.
     COORD_INTERNAL = 7,
-    /// Nothing happened within the time given.
+    /// Nothing happened within the timeout.
     COORD_TIMEOUT = 8,
-    /// A fault of libcoord was caught at the boundary; the handle is not to be used further.
+    /// A panic in libcoord was caught; do not use the handle any more.
     COORD_PANIC = 9,
-    /// The process was forked since the handle was made: open a new one here.
+    /// The handle was created before fork(): open a new one in the child.
     COORD_FORKED = 10,
-    /// A Consul server refused; `coord_error_http_status` tells the HTTP status.
+    /// A Consul server refused the call; see `coord_error_http_status`.
     COORD_HTTP = 11,
-    /// The key, service or other thing asked for is not there.
+    /// The key, service or other object does not exist.
     COORD_NOT_FOUND = 12,
 
-    /// ZooKeeper: a request or reply could not be read.
+    /// ZooKeeper: a request or reply could not be decoded.
     COORD_ZK_MARSHALLING_ERROR = -5,
-    /// ZooKeeper: the server does not know the operation.
+    /// ZooKeeper: the server does not support the operation.
     COORD_ZK_UNIMPLEMENTED = -6,
     /// ZooKeeper: bad path, flags or other argument.
     COORD_ZK_BAD_ARGUMENTS = -8,
     /// ZooKeeper: no such znode, or no such parent.
     COORD_ZK_NO_NODE = -101,
-    /// ZooKeeper: the access list forbids it.
+    /// ZooKeeper: the ACL forbids it.
     COORD_ZK_NO_AUTH = -102,
     /// ZooKeeper: the version is not the expected one.
     COORD_ZK_BAD_VERSION = -103,
-    /// ZooKeeper: ephemerals have no children.
+    /// ZooKeeper: ephemeral znodes cannot have children.
     COORD_ZK_NO_CHILDREN_FOR_EPHEMERALS = -108,
-    /// ZooKeeper: the znode is there already.
+    /// ZooKeeper: the znode already exists.
     COORD_ZK_NODE_EXISTS = -110,
     /// ZooKeeper: the znode has children.
     COORD_ZK_NOT_EMPTY = -111,
     /// ZooKeeper: the session has expired.
     COORD_ZK_SESSION_EXPIRED = -112,
-    /// ZooKeeper: the access list is invalid.
+    /// ZooKeeper: the ACL is invalid.
     COORD_ZK_INVALID_ACL = -114,
     /// ZooKeeper: authentication failed.
     COORD_ZK_AUTH_FAILED = -115,
@@ -68,7 +68,7 @@ pub enum coord_status {
     COORD_ZK_NOT_READ_ONLY = -119,
     /// ZooKeeper: a quota would be exceeded.
     COORD_ZK_QUOTA_EXCEEDED = -125,
-    /// ZooKeeper: another of its codes; `coord_error_zk_code` tells which.
+    /// ZooKeeper: any other code; see `coord_error_zk_code`.
     COORD_ZK_OTHER = -100,
 }
 

@@ -22,11 +22,12 @@ pub(crate) unsafe fn give_text(out: *mut *mut c_char, text: &str) -> Result<(), 
 /// such form.
 pub(crate) fn c_text(text: impl Into<Vec<u8>>) -> Result<CString, Failure> {
     CString::new(text).map_err(|_| {
-        Failure::new(coord_status::COORD_CORRUPT, "a text to hand out contains a NUL byte")
+        Failure::new(coord_status::COORD_CORRUPT, "a string to return contains a NUL byte")
     })
 }
 
-/// Releases a text that a function of this library said to release so. NULL is fine.
+/// Releases a string that the library returned, where the function's description says so. NULL is
+/// allowed.
 ///
 /// # Safety
 /// `text` is NULL or such a text, not used again.
@@ -40,7 +41,7 @@ pub unsafe extern "C" fn coord_string_free(text: *mut c_char) {
     });
 }
 
-/// A list of texts. Release with `coord_strings_free`.
+/// A list of strings. Release with `coord_strings_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_strings {
@@ -53,7 +54,7 @@ impl coord_strings {
     }
 }
 
-/// How many texts there are; 0 for NULL.
+/// The number of strings; 0 for NULL.
 ///
 /// # Safety
 /// `strings` is NULL or from this library.
@@ -63,7 +64,8 @@ pub unsafe extern "C" fn coord_strings_count(strings: *const coord_strings) -> u
     look(0, || Ok(unsafe { handle::lend(strings, "strings") }?.texts.len()))
 }
 
-/// The text at `position`, from 0; NULL behind the last. Lives as long as the list.
+/// The string at `position`, from 0; NULL past the end. Valid as long as the
+/// list.
 ///
 /// # Safety
 /// As `coord_strings_count`.
@@ -79,7 +81,7 @@ pub unsafe extern "C" fn coord_strings_at(
     })
 }
 
-/// Releases a list. NULL is fine.
+/// Releases a list. NULL is allowed.
 ///
 /// # Safety
 /// `strings` is NULL or from this library, not used again.

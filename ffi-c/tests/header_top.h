@@ -1,34 +1,34 @@
 /*
- * libcoord: a replicated coordination service as a library, and clients of
- * ZooKeeper and Consul, libcoord's own or genuine ones.
+ * libcoord: a replicated coordination service as a library, and clients for
+ * ZooKeeper and Consul servers, libcoord's own or the originals.
  *
- * Results    Functions that can fail return a coord_status, COORD_OK (0) if all
- *            went well. What they give comes through out-parameters, which are
- *            untouched on failure, unless their description says otherwise.
+ * Results    Functions that can fail return a coord_status: COORD_OK (0) on
+ *            success. Results are returned in out-parameters, which are not
+ *            changed on failure unless the function's description says so.
  * Errors     The last parameter `error` is NULL, or the address of a pointer
- *            that receives a coord_error on failure and is untouched otherwise.
- *            It tells more than the status: a text for people, whether to try
- *            again, what a server said. Release it with coord_error_free.
- * Ownership  What a function gives is the caller's, to be released once with
- *            the function named there; all of those accept NULL. A `const char *`
- *            or `const uint8_t *` that is returned belongs to the object asked.
- *            What is passed in is copied.
- * NULL       Where it is not said to be allowed, NULL gives COORD_INVALID.
- *            Functions that only look at an object take NULL for an empty one.
+ *            that receives a coord_error on failure and is not changed otherwise.
+ *            It contains more than the status: a message, whether to retry, the
+ *            server's own code. Release it with coord_error_free.
+ * Ownership  The caller owns what a function returns, and releases it once with
+ *            the function named there; all of those accept NULL. A returned
+ *            `const char *` or `const uint8_t *` belongs to the object it was
+ *            read from. Arguments are copied.
+ * NULL       NULL returns COORD_INVALID unless the description allows it.
+ *            Functions that only read an object treat NULL as an empty one.
  * Text       NUL-terminated UTF-8. Data is a pointer and a length of at most
- *            64 MiB, and may hold anything. Lists have at most 65536 texts. A
- *            greater length is COORD_INVALID, and nothing is read.
- * Threads    Any object may be used by several threads at once, and calls that
- *            wait may be ended from another thread by closing the object. Only
- *            releasing it has to come last. No thread of the library calls
- *            anything of the host's. They block all signals. A thread with a
- *            stack of 64 KiB may make any call.
- * Fork       A member, session or client works in the process that made it. In
+ *            64 MiB, and may contain any bytes. Lists have at most 65536 strings.
+ *            A greater length returns COORD_INVALID, and nothing is read.
+ * Threads    Several threads may use any object at the same time, and closing an
+ *            object ends calls that wait in other threads. Only releasing it must
+ *            come last. No thread of the library calls into the host program.
+ *            They block all signals. A thread with a stack of 64 KiB may make any
+ *            call.
+ * Fork       A member, session or client works in the process that created it. In
  *            a forked child calls on it return COORD_FORKED; releasing it there
- *            frees memory and leaves the parent's alone.
- * Faults     A fault of the library does not end the process: it is returned as
- *            COORD_PANIC, and the object should not be used further.
+ *            frees memory and does not affect the parent.
+ * Panics     A bug in the library does not end the process: the call returns
+ *            COORD_PANIC, and the object should not be used any more.
  *
  * Link with -lcoord; with the static library also -lpthread -ldl -lm.
- * The status numbers and these functions stay as they are within one soname.
+ * Status numbers and functions are stable within one soname.
  */

@@ -1,4 +1,4 @@
-//! Health checks that the program itself reports.
+//! Health checks that the program reports itself.
 
 use std::ffi::c_char;
 
@@ -10,23 +10,24 @@ use crate::boundary::{self, Failure, guard};
 use crate::error::coord_error;
 use crate::status::coord_status;
 
-/// How a service or a check is.
+/// The state of a service or check.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub enum coord_check_state {
-    /// Well.
+    /// Healthy.
     COORD_CHECK_PASSING = 0,
-    /// Still working.
+    /// Working, with a warning.
     COORD_CHECK_WARNING = 1,
-    /// Not to be used.
+    /// Not usable.
     COORD_CHECK_CRITICAL = 2,
 }
 
-/// Registers a check with the agent, critical until coord_consul_check_update
-/// says otherwise, and again whenever that was not called for `ttl_ms`.
+/// Registers a TTL check with the agent: critical until
+/// coord_consul_check_update reports another state, and again whenever that was
+/// not called for `ttl_ms`.
 ///
-/// name        for people.
+/// name        a human-readable name.
 /// id          unique at the agent; NULL for the name.
 /// service_id  the service it belongs to; NULL for the whole node.
 /// Returns     COORD_OK; COORD_HTTP (such as no such service); see also coord_consul_register.
@@ -65,11 +66,11 @@ pub unsafe extern "C" fn coord_consul_check_register(
     unsafe { guard(error, body) }
 }
 
-/// Reports the state of a check with a time to live.
+/// Reports the state of a TTL check.
 ///
-/// check_id  as registered; `service:<id>` for that of coord_consul_register.
+/// check_id  as registered; `service:<id>` for a check of coord_consul_register.
 /// state     one of coord_check_state.
-/// note      for people; NULL for none.
+/// note      a human-readable note; NULL for none.
 /// Returns   COORD_OK; COORD_NOT_FOUND; see also coord_consul_register.
 ///
 /// # Safety

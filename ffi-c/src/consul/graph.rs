@@ -1,4 +1,4 @@
-//! The graph of services: declaring, reading, waiting for what is required.
+//! The service graph: declare dependencies, read it, wait for requirements.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, c_char};
@@ -15,15 +15,15 @@ use crate::handle;
 use crate::status::coord_status;
 use crate::string::{c_text, coord_strings};
 
-/// Something that a service depends on.
+/// A dependency of a service.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct coord_dependency {
     /// The name of a service, registered or not.
     pub name: *const c_char,
-    /// Which of its instances are meant; NULL for all.
+    /// A tag that selects some of its instances; NULL for all.
     pub tag: *const c_char,
-    /// Whether the service can do without it.
+    /// Whether the service can run without it.
     pub optional: bool,
 }
 
@@ -57,8 +57,8 @@ pub(super) unsafe fn dependencies(
     items.iter().map(|item| unsafe { item.read() }).collect()
 }
 
-/// Services with what they need, in an order in which they can be started.
-/// Release with `coord_graph_free`.
+/// Services and their dependencies, in start order. Release with
+/// `coord_graph_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_graph {
@@ -149,17 +149,17 @@ fn strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<coord_strings
 }
 
 fn unexpected(what: &str) -> Failure {
-    Failure::new(coord_status::COORD_CORRUPT, format!("the answer has no {what} where one belongs"))
+    Failure::new(coord_status::COORD_CORRUPT, format!("unexpected response: missing {what}"))
 }
 
-/// Reads the graph of services: what each needs, how it is, and because of whom. Needs a member of
-/// libcoord: a genuine Consul keeps none.
+/// Reads the service graph: the dependencies and state of each service, and the causes of that
+/// state. Requires a libcoord member: the original Consul has no graph.
 ///
 /// name     NULL for all services; otherwise only that one with what it needs and what needs it,
 ///          however far.
-/// index    NULL answers at once. Otherwise: waits until something changed since this index;
-///          0 answers at once. Receives the index to give the next time.
-/// wait_ms  how long to wait at most; negative waits for 5 minutes, more than 10 is not had.
+/// index    NULL returns immediately. Otherwise waits for a change after this index; 0 returns
+///          immediately. Receives the index for the next call.
+/// wait_ms  maximum wait; negative means 5 minutes, more than 10 are reduced to 10.
 /// out      receives the services in an order in which they can be started; release with
 ///          coord_graph_free.
 /// Returns  COORD_OK; COORD_NOT_FOUND (nobody has heard of it; index is received as well);
@@ -190,8 +190,12 @@ pub unsafe extern "C" fn coord_consul_graph(
         };
         // SAFETY: promised by the caller.
         unsafe { put(index, newer.unwrap_or_default()) };
-        let unknown =
-            || not_found(format!("nobody has heard of the service {:?}", name.unwrap_or_default()));
+        let unknown = || {
+            not_found(format!(
+                "no service {:?} is registered or depended on",
+                name.unwrap_or_default()
+            ))
+        };
         let graph = coord_graph::from_json(&body.ok_or_else(unknown)?)?;
         // SAFETY: promised by the caller.
         unsafe { handle::give(out, graph) }
@@ -200,10 +204,10 @@ pub unsafe extern "C" fn coord_consul_graph(
     unsafe { guard(error, body) }
 }
 
-/// Waits until all that a service requires, directly or not, is registered and passing. The
-/// service itself has to be registered; its own checks do not count.
+/// Waits until all direct and indirect requirements of a service are registered and passing. The
+/// service itself must be registered; its own checks are ignored.
 ///
-/// timeout_ms  how long to wait at most; negative waits without end.
+/// timeout_ms  maximum wait; negative waits forever.
 /// Returns     COORD_OK; COORD_TIMEOUT (the error tells what is not passing); COORD_INVALID (also if
 ///             the server keeps no graph); see also coord_consul_register.
 ///
@@ -229,8 +233,8 @@ pub unsafe extern "C" fn coord_consul_wait_ready(
     unsafe { guard(error, body) }
 }
 
-/// How many services there are, with those that are needed and not registered, which come first;
-/// 0 for NULL.
+/// The number of services, including required ones that are not registered, which come first; 0 for
+/// NULL.
 ///
 /// # Safety
 /// `graph` is NULL or from this library.
@@ -258,7 +262,7 @@ unsafe fn of_service<T>(
     })
 }
 
-/// The name of a service; NULL behind the last. Lives as long as the graph.
+/// The name of a service; NULL past the end. Valid as long as the graph.
 ///
 /// # Safety
 /// As `coord_graph_count`.
@@ -273,7 +277,7 @@ pub unsafe extern "C" fn coord_graph_name(
 }
 
 /// The worst state among the checks of a service: passing if it has none, critical if it is not
-/// registered, and behind the last.
+/// registered, and past the end.
 ///
 /// # Safety
 /// As `coord_graph_count`.
@@ -287,8 +291,8 @@ pub unsafe extern "C" fn coord_graph_state(
     look(none, || unsafe { of_service(graph, position, none, |found| found.state) })
 }
 
-/// The state of a service lowered by what it needs: critical if something that it requires is, or
-/// is not registered; warning if that is so of something that it can do without.
+/// The state of a service including its dependencies: critical if a requirement is critical or not
+/// registered; warning if an optional dependency is.
 ///
 /// # Safety
 /// As `coord_graph_count`.
@@ -302,8 +306,8 @@ pub unsafe extern "C" fn coord_graph_effective_state(
     look(none, || unsafe { of_service(graph, position, none, |found| found.effective) })
 }
 
-/// The wave a service can be started in, from 0: as soon as the waves before are up. -1 if it is
-/// not registered, and behind the last.
+/// The wave in which a service can be started, from 0, after all earlier waves. -1 if it is not
+/// registered, and past the end.
 ///
 /// # Safety
 /// As `coord_graph_count`.
@@ -313,8 +317,8 @@ pub unsafe extern "C" fn coord_graph_wave(graph: *const coord_graph, position: u
     look(-1, || unsafe { of_service(graph, position, -1, |found| found.wave) })
 }
 
-/// The nearest services that are why the effective state is worse than the own one; NULL behind the
-/// last. Lives as long as the graph, and is not to be released.
+/// The nearest services that make the effective state worse than its own state; NULL past the end.
+/// Valid as long as the graph; do not release it.
 ///
 /// # Safety
 /// As `coord_graph_count`.
@@ -330,8 +334,8 @@ pub unsafe extern "C" fn coord_graph_because(
     })
 }
 
-/// What a service requires; NULL behind the last. Lives as long as the graph, and is not to be
-/// released.
+/// The services that a service requires; NULL past the end. Valid as long as the graph; do not
+/// release it.
 ///
 /// # Safety
 /// As `coord_graph_count`.
@@ -347,8 +351,8 @@ pub unsafe extern "C" fn coord_graph_required(
     })
 }
 
-/// What a service uses and can do without; NULL behind the last. Lives as long as the graph, and is
-/// not to be released.
+/// The optional dependencies of a service; NULL past the end. Valid as long as the graph; do not
+/// release it.
 ///
 /// # Safety
 /// As `coord_graph_count`.
@@ -364,7 +368,7 @@ pub unsafe extern "C" fn coord_graph_optional(
     })
 }
 
-/// All of it as the server told it, in JSON; NULL for NULL. Lives as long as the graph.
+/// The whole graph as received from the server, in JSON; NULL for NULL. Valid as long as the graph.
 ///
 /// # Safety
 /// As `coord_graph_count`.
@@ -375,7 +379,7 @@ pub unsafe extern "C" fn coord_graph_json(graph: *const coord_graph) -> *const c
     look(none, || Ok(unsafe { handle::lend(graph, "graph") }?.json.as_ptr()))
 }
 
-/// Releases a graph. NULL is fine.
+/// Releases a graph. NULL is allowed.
 ///
 /// # Safety
 /// `graph` is NULL or from this library, not used again.

@@ -1,4 +1,4 @@
-//! The instances of a service, as found.
+//! The instances of a service.
 
 use std::ffi::{CString, c_char};
 
@@ -66,10 +66,10 @@ fn worst_state(checks: &Value) -> coord_check_state {
 }
 
 fn unexpected(what: &str) -> Failure {
-    Failure::new(coord_status::COORD_CORRUPT, format!("the answer has no {what} where one belongs"))
+    Failure::new(coord_status::COORD_CORRUPT, format!("unexpected response: missing {what}"))
 }
 
-/// How many instances there are; 0 for NULL.
+/// The number of instances; 0 for NULL.
 ///
 /// # Safety
 /// `services` is NULL or from this library.
@@ -97,8 +97,8 @@ unsafe fn of_instance<T>(
     })
 }
 
-/// The name of the node that an instance runs on; NULL behind the last. Lives
-/// as long as the list.
+/// The name of the node that an instance runs on; NULL past the end. Valid as
+/// long as the list.
 ///
 /// # Safety
 /// As `coord_services_count`.
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn coord_services_node(
     look(none, || unsafe { of_instance(services, position, none, |found| found.node.as_ptr()) })
 }
 
-/// The id of an instance; NULL behind the last. Lives as long as the list.
+/// The id of an instance; NULL past the end. Valid as long as the list.
 ///
 /// # Safety
 /// As `coord_services_count`.
@@ -126,8 +126,8 @@ pub unsafe extern "C" fn coord_services_id(
     look(none, || unsafe { of_instance(services, position, none, |found| found.id.as_ptr()) })
 }
 
-/// The address of an instance, or else of its node; NULL behind the last.
-/// Lives as long as the list.
+/// The address of an instance, or else of its node; NULL past the end. Valid as
+/// long as the list.
 ///
 /// # Safety
 /// As `coord_services_count`.
@@ -141,7 +141,7 @@ pub unsafe extern "C" fn coord_services_address(
     look(none, || unsafe { of_instance(services, position, none, |found| found.address.as_ptr()) })
 }
 
-/// The port of an instance; 0 if it has none, and behind the last.
+/// The port of an instance; 0 if it has none, and past the end.
 ///
 /// # Safety
 /// As `coord_services_count`.
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn coord_services_port(
 }
 
 /// The worst state among the checks of an instance and its node: passing if
-/// there are none, critical behind the last.
+/// there are none, critical past the end.
 ///
 /// # Safety
 /// As `coord_services_count`.
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn coord_services_state(
     look(none, || unsafe { of_instance(services, position, none, |found| found.state) })
 }
 
-/// Releases a list of instances. NULL is fine.
+/// Releases a list of instances. NULL is allowed.
 ///
 /// # Safety
 /// `services` is NULL or from this library, not used again.

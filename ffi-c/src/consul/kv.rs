@@ -15,9 +15,9 @@ use crate::string::coord_strings;
 
 /// Reads a key.
 ///
-/// index    NULL answers at once. Otherwise: waits until the key changed since this index; 0
-///          answers at once. Receives the index to give the next time, also with COORD_NOT_FOUND.
-/// wait_ms  how long to wait at most; negative waits for 5 minutes, more than 10 is not had.
+/// index    NULL returns immediately. Otherwise waits for a change of the key after this index; 0
+///          returns immediately. Receives the index for the next call, also with COORD_NOT_FOUND.
+/// wait_ms  maximum wait; negative means 5 minutes, more than 10 are reduced to 10.
 /// out      receives the value; release with coord_pair_free.
 /// Returns  COORD_OK; COORD_NOT_FOUND; see also coord_consul_register.
 ///
@@ -102,7 +102,7 @@ unsafe fn put_key(
 
 /// Sets a key.
 ///
-/// data     `data_len` bytes, at most 512 KiB unless the agent is set otherwise.
+/// data     `data_len` bytes, at most 512 KiB by default.
 /// flags    a number to store with it.
 /// Returns  COORD_OK; see also coord_consul_register.
 ///
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn coord_consul_kv_put(
     unsafe { guard(error, body) }
 }
 
-/// Sets a key if it was not changed meanwhile.
+/// Sets a key if it was not changed in the meantime (check-and-set).
 ///
 /// modify_index  as read by coord_pair_modify_index; 0 sets the key only if there is none.
 /// out           receives whether it was set.
@@ -161,7 +161,7 @@ pub unsafe extern "C" fn coord_consul_kv_cas(
 /// Sets a key and locks it for a session, unless another holds it.
 ///
 /// session  from coord_consul_session_create.
-/// out      receives whether the session holds the lock now.
+/// out      receives whether the session now holds the lock.
 /// Returns  COORD_OK, also when it does not; COORD_HTTP (no such session); see also
 ///          coord_consul_register.
 ///
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn coord_consul_kv_acquire(
     unsafe { guard(error, body) }
 }
 
-/// Sets a key and gives a session's lock on it back.
+/// Sets a key and releases a session's lock on it.
 ///
 /// out      receives whether the session held it.
 /// Returns  COORD_OK, also when it did not; see also coord_consul_register.
@@ -220,9 +220,9 @@ pub unsafe extern "C" fn coord_consul_kv_release(
     unsafe { guard(error, body) }
 }
 
-/// Deletes a key. One that is not there counts as deleted.
+/// Deletes a key. Succeeds if it does not exist.
 ///
-/// recurse  deletes every key that begins with this one, too.
+/// recurse  also deletes every key with this prefix.
 /// Returns  COORD_OK; see also coord_consul_register.
 ///
 /// # Safety
@@ -244,7 +244,7 @@ pub unsafe extern "C" fn coord_consul_kv_delete(
     unsafe { guard(error, body) }
 }
 
-/// Deletes a key if it was not changed meanwhile.
+/// Deletes a key if it was not changed in the meantime (check-and-set).
 ///
 /// modify_index  as read by coord_pair_modify_index.
 /// out           receives whether it was deleted.

@@ -1,4 +1,4 @@
-//! A client of Consul's HTTP API: opening, closing, waiting for changes.
+//! A client for Consul's HTTP API: open, close, blocking queries.
 
 pub mod check;
 pub mod graph;
@@ -19,8 +19,7 @@ use crate::error::coord_error;
 use crate::handle::{self, Handle};
 use crate::status::coord_status;
 
-/// A client of a Consul agent, libcoord's own or a genuine one. Release with
-/// `coord_consul_free`.
+/// A client of a Consul agent, libcoord's own or the original. Release with `coord_consul_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_consul {
@@ -36,18 +35,18 @@ unsafe fn client<'a>(consul: *const coord_consul) -> Result<&'a Client, Failure>
     unsafe { handle::lend(consul, "consul") }?.handle.value()
 }
 
-/// Makes a client. Nothing is sent yet, so that it succeeds without an agent.
+/// Creates a client. Sends nothing yet, so it succeeds without an agent.
 ///
-/// TLS is spoken with `https://`, or where CONSUL_HTTP_SSL is `true` and the address names no
-/// scheme; CONSUL_CACERT, CONSUL_CAPATH, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY,
-/// CONSUL_TLS_SERVER_NAME and CONSUL_HTTP_SSL_VERIFY count as they do for Consul's own client.
+/// TLS is used with `https://`, or if CONSUL_HTTP_SSL is `true` and the address has no scheme;
+/// CONSUL_CACERT, CONSUL_CAPATH, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY, CONSUL_TLS_SERVER_NAME and
+/// CONSUL_HTTP_SSL_VERIFY have the same meaning as for Consul's own client.
 ///
 /// address  `host:port`, `http://host:port`, `https://host:port` or `unix:///path`; NULL for
 ///          CONSUL_HTTP_ADDR of the environment, or else 127.0.0.1:8500.
 /// token    sent with every call; NULL for CONSUL_HTTP_TOKEN, or else none.
 /// out      receives the client; release with coord_consul_free.
-/// Returns  COORD_OK; COORD_INVALID (not an address, or a file for TLS cannot be used);
-///          COORD_UNAVAILABLE (no thread can be made).
+/// Returns  COORD_OK; COORD_INVALID (not an address, or an unusable TLS file);
+///          COORD_UNAVAILABLE (cannot start a thread).
 ///
 /// # Safety
 /// Pointers are NULL or valid; texts are NUL-terminated.
@@ -70,15 +69,15 @@ pub unsafe extern "C" fn coord_consul_connect(
     unsafe { guard(error, body) }
 }
 
-/// Makes a client as coord_consul_connect does, secured.
+/// Creates a client like coord_consul_connect, with TLS options.
 ///
-/// options  lines of `name=value`, which win over the environment:
-///          `tls=on` trusts whom the system trusts; `tls.ca_file=PATH` those in a PEM file,
-///          `tls.ca_path=PATH` those in the files of a folder;
-///          `tls.cert_file=PATH` and `tls.key_file=PATH` are this client's own certificate;
-///          `tls.verify=any_name` takes a good certificate of any host, `nothing` any at all;
-///          `tls.server_name=NAME` is whom the server's certificate must name.
-/// Returns  as coord_consul_connect; COORD_INVALID also for an option that cannot be used.
+/// options  lines of `name=value`, which override the environment:
+///          `tls=on` trusts the system's CAs; `tls.ca_file=PATH` those in a PEM file,
+///          `tls.ca_path=PATH` those in the files of a directory;
+///          `tls.cert_file=PATH` and `tls.key_file=PATH` are the client certificate;
+///          `tls.verify=any_name` accepts a valid certificate of any host, `nothing` any at all;
+///          `tls.server_name=NAME` is the host name expected in the server's certificate.
+/// Returns  as coord_consul_connect; COORD_INVALID also for an invalid option.
 ///
 /// # Safety
 /// Pointers are NULL or valid; texts are NUL-terminated.
@@ -124,9 +123,9 @@ unsafe fn settings(address: *const c_char, token: *const c_char) -> Result<Setti
     Ok(settings)
 }
 
-/// Closes a client. Other calls on it, also those that wait in another thread,
-/// return COORD_CLOSED; a change that is under way returns COORD_INDETERMINATE.
-/// Sessions and registrations stay. Twice is fine.
+/// Closes a client. Other calls on it, also those waiting in another thread,
+/// return COORD_CLOSED; a change in progress returns COORD_INDETERMINATE.
+/// Sessions and registrations stay. Closing twice is allowed.
 ///
 /// Returns  COORD_OK, COORD_INVALID, COORD_FORKED.
 ///
@@ -147,7 +146,7 @@ pub unsafe extern "C" fn coord_consul_close(
     unsafe { guard(error, body) }
 }
 
-/// Closes a client unless it was closed, and releases it. NULL is fine.
+/// Closes a client unless it was closed, and releases it. NULL is allowed.
 ///
 /// # Safety
 /// `consul` is NULL or from coord_consul_connect, not used again.

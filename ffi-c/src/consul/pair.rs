@@ -1,4 +1,4 @@
-//! A key's value with what is known about it.
+//! The value of a key, with its metadata.
 
 use std::ffi::{CString, c_char};
 
@@ -9,7 +9,7 @@ use crate::boundary::{Failure, free, look};
 use crate::handle;
 use crate::string::c_text;
 
-/// A key's value with what is known about it. Release with `coord_pair_free`.
+/// The value of a key, with its metadata. Release with `coord_pair_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_pair {
@@ -32,7 +32,7 @@ impl coord_pair {
     }
 }
 
-/// Where the value is; never NULL except for NULL. Lives as long as the pair.
+/// The value; NULL only for NULL. Valid as long as the pair.
 ///
 /// # Safety
 /// `pair` is NULL or from coord_consul_kv_get.
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn coord_pair_len(pair: *const coord_pair) -> usize {
     look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.value.len()))
 }
 
-/// The number stored with the value; 0 for NULL.
+/// The flags stored with the value; 0 for NULL.
 ///
 /// # Safety
 /// As `coord_pair_data`.
@@ -62,7 +62,8 @@ pub unsafe extern "C" fn coord_pair_flags(pair: *const coord_pair) -> u64 {
     look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.flags))
 }
 
-/// When the key was last changed; give it to coord_consul_kv_cas. 0 for NULL.
+/// The index of the last change of the key; pass it to coord_consul_kv_cas. 0
+/// for NULL.
 ///
 /// # Safety
 /// As `coord_pair_data`.
@@ -72,7 +73,7 @@ pub unsafe extern "C" fn coord_pair_modify_index(pair: *const coord_pair) -> u64
     look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.modify_index))
 }
 
-/// How often the key was locked; 0 for NULL.
+/// The number of times the key was locked; 0 for NULL.
 ///
 /// # Safety
 /// As `coord_pair_data`.
@@ -82,7 +83,8 @@ pub unsafe extern "C" fn coord_pair_lock_index(pair: *const coord_pair) -> u64 {
     look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.lock_index))
 }
 
-/// The session that holds the lock; NULL if none does. Lives as long as the pair.
+/// The session that holds the lock; NULL if none does. Valid as long as the
+/// pair.
 ///
 /// # Safety
 /// As `coord_pair_data`.
@@ -95,7 +97,7 @@ pub unsafe extern "C" fn coord_pair_session(pair: *const coord_pair) -> *const c
     })
 }
 
-/// Releases a pair. NULL is fine.
+/// Releases a pair. NULL is allowed.
 ///
 /// # Safety
 /// `pair` is NULL or from coord_consul_kv_get, not used again.

@@ -15,15 +15,15 @@ use crate::status::coord_status;
 
 /// Registers a service with the agent, replacing one of the same id.
 ///
-/// name      what it is found by.
+/// name      the name it is looked up by.
 /// id        unique at the agent; NULL for the name.
-/// address   where it is; NULL for the agent's own address.
+/// address   its address; NULL for the address of the agent's node.
 /// port      0 for none.
 /// tags      `tag_count` labels; NULL with 0 for none.
 /// ttl_ms    0 for no check. Otherwise the check `service:<id>` is critical unless
 ///           coord_consul_check_update is called at least this often.
 /// Returns   COORD_OK; COORD_HTTP (refused); COORD_UNAVAILABLE (no agent; nothing was done);
-///           COORD_INDETERMINATE (no answer: it may have been done). As every call also
+///           COORD_INDETERMINATE (no response: it may have been done). As every call also
 ///           COORD_INVALID, COORD_CLOSED, COORD_FORKED.
 ///
 /// # Safety
@@ -58,8 +58,8 @@ pub unsafe extern "C" fn coord_consul_register(
     }
 }
 
-/// Registers a service as coord_consul_register does, with what it depends on. Needs a member of
-/// libcoord: a genuine Consul refuses it.
+/// Registers a service as coord_consul_register does, with its dependencies. Requires a libcoord
+/// member: the original Consul rejects it.
 ///
 /// depends_on        `depends_on_count` services, registered or not; NULL with 0 for none.
 /// Returns           as coord_consul_register; COORD_HTTP also if that would close a cycle, which
@@ -133,13 +133,13 @@ pub unsafe extern "C" fn coord_consul_deregister(
     unsafe { guard(error, body) }
 }
 
-/// Finds the instances of a service, with their health. A name that nobody
-/// registered has none, which is no error.
+/// Finds the instances of a service, with their health. It is not an error if
+/// there are none.
 ///
-/// passing_only  only those whose checks all pass.
-/// index         NULL answers at once. Otherwise: waits until something changed since this index;
-///               0 answers at once. Receives the index to give the next time.
-/// wait_ms       how long to wait at most; negative waits for 5 minutes, more than 10 is not had.
+/// passing_only  only instances whose checks all pass.
+/// index         NULL returns immediately. Otherwise waits for a change after this index; 0 returns
+///               immediately. Receives the index for the next call.
+/// wait_ms       maximum wait; negative means 5 minutes, more than 10 are reduced to 10.
 /// out           receives the instances; release with coord_services_free.
 /// Returns       COORD_OK; see also coord_consul_register.
 ///

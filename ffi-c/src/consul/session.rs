@@ -1,4 +1,4 @@
-//! Consul's sessions: what locks are held by.
+//! Consul sessions, which hold locks.
 
 use std::ffi::c_char;
 
@@ -10,13 +10,13 @@ use crate::error::coord_error;
 use crate::status::coord_status;
 use crate::string::give_text;
 
-/// Creates a session, which locks can be held by.
+/// Creates a session, which can hold locks.
 ///
-/// name           for people; NULL for none.
+/// name           a human-readable name; NULL for none.
 /// ttl_ms         the session ends unless renewed at least this often, 10 seconds to a day; 0
-///                for one that does not end by time.
-/// lock_delay_ms  how long its locks cannot be taken after it has failed; negative for 15 seconds.
-/// delete_keys    whether the keys it holds are deleted with it, instead of only unlocked.
+///                for no TTL.
+/// lock_delay_ms  how long its locks cannot be acquired after it expires; negative for 15 seconds.
+/// delete_keys    whether the keys it locks are deleted with it instead of unlocked.
 /// out            receives its id; release with coord_string_free.
 /// Returns        COORD_OK; COORD_INVALID or COORD_HTTP (refused); see also coord_consul_register.
 ///
@@ -51,9 +51,9 @@ pub unsafe extern "C" fn coord_consul_session_create(
     unsafe { guard(error, body) }
 }
 
-/// Starts a session's time to live anew.
+/// Restarts the TTL of a session.
 ///
-/// Returns  COORD_OK; COORD_NOT_FOUND (it has ended, and its locks with it); see also
+/// Returns  COORD_OK; COORD_NOT_FOUND (it has ended and lost its locks); see also
 ///          coord_consul_register.
 ///
 /// # Safety
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn coord_consul_session_renew(
     unsafe { guard(error, body) }
 }
 
-/// Ends a session, and gives its locks back. One that is not there counts as ended.
+/// Ends a session and releases its locks. Succeeds if it does not exist.
 ///
 /// Returns  COORD_OK; see also coord_consul_register.
 ///

@@ -19,16 +19,16 @@ pub enum coord_event_kind {
     COORD_EVENT_CREATED = 1,
     /// It was deleted.
     COORD_EVENT_DELETED = 2,
-    /// Its data was set.
+    /// Its data was written.
     COORD_EVENT_DATA_CHANGED = 3,
     /// A child of it was created or deleted.
     COORD_EVENT_CHILDREN_CHANGED = 4,
-    /// The watch was removed: nothing follows for it.
+    /// The watch was removed: this is its last event.
     COORD_EVENT_WATCH_REMOVED = 7,
-    /// Changes may have gone by unseen, because the connection was lost or
-    /// nobody fetched events: read again. A watch for one event may have had it.
+    /// Changes may have been missed because the connection was lost or events
+    /// were not fetched: read again. A one-time watch may already have fired.
     COORD_EVENT_MISSED = 101,
-    /// The session is over, and the watch with it.
+    /// The session has ended, and the watch with it.
     COORD_EVENT_SESSION_LOST = 102,
 }
 
@@ -72,7 +72,8 @@ pub unsafe extern "C" fn coord_event_type(event: *const coord_event) -> coord_ev
     look(coord_event_kind::COORD_EVENT_NONE, || Ok(unsafe { handle::lend(event, "event") }?.kind))
 }
 
-/// To which znode; empty if it concerns all, and for NULL. Lives as long as the event.
+/// The path of the znode; empty if it concerns all znodes, and for NULL. Valid as long as the
+/// event.
 ///
 /// # Safety
 /// As `coord_event_type`.
@@ -82,7 +83,7 @@ pub unsafe extern "C" fn coord_event_path(event: *const coord_event) -> *const c
     look(c"".as_ptr(), || Ok(unsafe { handle::lend(event, "event") }?.path.as_ptr()))
 }
 
-/// The change that caused it; -1 if the server does not tell (before ZooKeeper
+/// The zxid of the change; -1 if the server does not send it (before ZooKeeper
 /// 3.9), and for NULL.
 ///
 /// # Safety
@@ -93,7 +94,7 @@ pub unsafe extern "C" fn coord_event_zxid(event: *const coord_event) -> i64 {
     look(-1, || Ok(unsafe { handle::lend(event, "event") }?.zxid))
 }
 
-/// Releases an event. NULL is fine.
+/// Releases an event. NULL is allowed.
 ///
 /// # Safety
 /// `event` is NULL or from coord_zk_wait_event, not used again.

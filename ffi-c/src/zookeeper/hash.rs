@@ -12,8 +12,8 @@ use crate::error::coord_error;
 use crate::handle;
 use crate::status::coord_status;
 
-/// The hash of a content: equal for equal contents, within one cluster. Compare
-/// with memcmp.
+/// A content hash: equal for equal content, within one cluster. Compare with
+/// memcmp.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct coord_hash {
@@ -34,15 +34,15 @@ fn reach(subtree: bool) -> Reach {
     if subtree { Reach::Subtree } else { Reach::Znode }
 }
 
-/// Reads the hash of what a znode contains: its path, data, access list, and
-/// what it lives as long as. No version and no time is in it: if a content is
-/// there again, its hash is, too.
+/// Reads the content hash of a znode: of its path, data, ACL and lifetime
+/// (owner or TTL). It does not cover versions and times: the same content
+/// always has the same hash.
 ///
-/// subtree   whether everything below the znode counts; needs permission to read all of it.
+/// subtree   whether to include all descendants; requires permission to read all of them.
 /// out       receives the hash.
-/// out_zxid  NULL, or receives the change it was taken after.
-/// Returns   COORD_OK; COORD_ZK_NO_NODE; COORD_ZK_NO_AUTH; COORD_ZK_UNIMPLEMENTED (a genuine
-///           ZooKeeper, which knows no hashes); see also coord_zk_get.
+/// out_zxid  NULL, or receives the zxid at which it was computed.
+/// Returns   COORD_OK; COORD_ZK_NO_NODE; COORD_ZK_NO_AUTH; COORD_ZK_UNIMPLEMENTED (the original
+///           ZooKeeper, which has no content hashes); see also coord_zk_get.
 ///
 /// # Safety
 /// Pointers are NULL or valid; texts are NUL-terminated.
@@ -139,10 +139,10 @@ pub unsafe extern "C" fn coord_zk_delete_if_hash(
     unsafe { guard(error, body) }
 }
 
-/// Adds the condition that a content has this hash; otherwise the changes are
-/// refused with COORD_ZK_BAD_VERSION.
+/// Adds the condition that the content has this hash; otherwise the transaction
+/// fails with COORD_ZK_BAD_VERSION.
 ///
-/// subtree  as for coord_zk_hash, from which the hash is.
+/// subtree  as for the coord_zk_hash call that returned the hash.
 ///
 /// # Safety
 /// Pointers are NULL or valid; texts are NUL-terminated.

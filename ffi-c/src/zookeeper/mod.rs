@@ -28,8 +28,7 @@ const EVENTS_MAX: usize = 4096;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A session with a ZooKeeper server, libcoord's own or a genuine one.
-/// Release with `coord_zk_free`.
+/// A session with a ZooKeeper server, libcoord's own or the original. Release with `coord_zk_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_zk {
@@ -61,14 +60,14 @@ unsafe fn session<'a>(zk: *const coord_zk) -> Result<&'a Session, Failure> {
     unsafe { handle::lend(zk, "zk") }?.handle.value()
 }
 
-/// Connects and opens a session. Blocks. Later the connection is restored by
-/// itself, to any of the hosts; calls wait for it up to 30 seconds.
+/// Connects and opens a session. Blocks. If the connection is lost, the client reconnects to any of
+/// the hosts; calls wait for that up to 30 seconds.
 ///
-/// hosts               `host:port,host:port`, then optionally a path that all paths are under.
-/// session_timeout_ms  the session, and with it its ephemerals, ends when the servers hear
-///                     nothing for so long; negative asks for 10 seconds. Servers have bounds.
-/// timeout_ms          how long to try; negative tries for 30 seconds, or about 5 if nobody
-///                     listens at any of the hosts. The error tells what each of them said.
+/// hosts               `host:port,host:port`, optionally followed by a chroot path.
+/// session_timeout_ms  the session and its ephemeral znodes end if the servers receive
+///                     nothing for this long; negative means 10 seconds. Servers limit it.
+/// timeout_ms          how long to try; negative means 30 seconds, or about 5 if none of the
+///                     hosts is listening. The error contains the reason for each host.
 /// out                 receives the session; release with coord_zk_free.
 /// Returns             COORD_OK; COORD_INVALID (hosts); COORD_UNAVAILABLE (no server in time).
 ///
@@ -95,16 +94,16 @@ pub unsafe extern "C" fn coord_zk_connect(
     unsafe { guard(error, body) }
 }
 
-/// Connects as coord_zk_connect does, secured.
+/// Connects like coord_zk_connect, with TLS or authentication.
 ///
 /// options  lines of `name=value`:
-///          `tls=on` trusts whom the system trusts; `tls.ca_file=PATH` those in a PEM file,
-///          `tls.ca_path=PATH` those in the files of a folder;
-///          `tls.cert_file=PATH` and `tls.key_file=PATH` are this client's own certificate;
-///          `tls.verify=any_name` takes a good certificate of any host, `nothing` any at all;
-///          `sasl=USER:PASSWORD` proves a user with DIGEST-MD5.
-/// Returns  as coord_zk_connect; COORD_INVALID also for an option or a file that cannot be
-///          used; COORD_ZK_AUTH_FAILED if the server does not believe the user.
+///          `tls=on` trusts the system's CAs; `tls.ca_file=PATH` those in a PEM file,
+///          `tls.ca_path=PATH` those in the files of a directory;
+///          `tls.cert_file=PATH` and `tls.key_file=PATH` are the client certificate;
+///          `tls.verify=any_name` accepts a valid certificate of any host, `nothing` any at all;
+///          `sasl=USER:PASSWORD` authenticates with DIGEST-MD5.
+/// Returns  as coord_zk_connect; COORD_INVALID also for an invalid option or an unusable
+///          file; COORD_ZK_AUTH_FAILED if the server rejects the user.
 ///
 /// # Safety
 /// Pointers are NULL or valid; texts are NUL-terminated.
@@ -151,14 +150,14 @@ fn connect(
     Ok(Session { client, watcher: Mutex::new(Some(watcher)), events })
 }
 
-/// Ends the session, and with it its ephemerals and watches. Other calls on it,
-/// also those that wait in another thread, return COORD_CLOSED; a change that was
-/// sent and gets no answer any more returns COORD_INDETERMINATE. Twice is fine, and
-/// returns the same.
+/// Ends the session and with it its ephemeral znodes and watches. Other calls
+/// on it, also those waiting in another thread, return COORD_CLOSED; a change
+/// that was sent but not answered returns COORD_INDETERMINATE. Closing twice is
+/// allowed and returns the same.
 ///
 /// Returns  COORD_OK once the server has confirmed it; COORD_INDETERMINATE if no server did: the
-///          client is closed, but the session, its ephemerals and the locks they stand for may
-///          live on until its timeout; COORD_INVALID, COORD_FORKED.
+///          client is closed, but the session, its ephemeral znodes and its locks may
+///          live until its timeout; COORD_INVALID, COORD_FORKED.
 ///
 /// # Safety
 /// Pointers are NULL or valid.
@@ -177,8 +176,8 @@ pub unsafe extern "C" fn coord_zk_close(
     unsafe { guard(error, body) }
 }
 
-/// Ends the session unless it was closed, and releases it. NULL is fine. In a
-/// forked child the session is left alone: it is the parent's.
+/// Ends the session unless it was closed, and releases it. NULL is allowed. In
+/// a forked child the session stays open: it belongs to the parent.
 ///
 /// # Safety
 /// `zk` is NULL or from coord_zk_connect, not used again.
@@ -188,25 +187,25 @@ pub unsafe extern "C" fn coord_zk_free(zk: *mut coord_zk) {
     unsafe { free_with_threads(zk) };
 }
 
-/// Whether a session can be used.
+/// The state of a session.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub enum coord_session_state {
     /// Not connected yet.
     COORD_SESSION_CONNECTING = 0,
-    /// Connected, alive.
+    /// Connected and alive.
     COORD_SESSION_CONNECTED = 1,
-    /// Not connected; the session may or may not be alive. Take its ephemerals
-    /// and locks for lost until it is known.
+    /// Not connected; the session may or may not be alive. Treat its ephemeral
+    /// znodes and locks as lost until it is connected again.
     COORD_SESSION_SUSPENDED = 2,
-    /// Over, and its ephemerals with it: open another.
+    /// Expired, and its ephemeral znodes with it: open a new session.
     COORD_SESSION_LOST = 3,
     /// Closed by coord_zk_close.
     COORD_SESSION_CLOSED = 4,
 }
 
-/// The state of a session now. Closed for NULL and in a forked child.
+/// The current state of a session. Closed for NULL and in a forked child.
 ///
 /// # Safety
 /// `zk` is NULL or from coord_zk_connect.
@@ -249,8 +248,8 @@ pub unsafe extern "C" fn coord_zk_session_timeout_ms(zk: *const coord_zk) -> i64
     })
 }
 
-/// The newest change of the servers that this session has seen. 0 for NULL and
-/// in a forked child.
+/// The latest zxid that this session has seen. 0 for NULL and in a forked
+/// child.
 ///
 /// # Safety
 /// `zk` is NULL or from coord_zk_connect.
@@ -260,7 +259,7 @@ pub unsafe extern "C" fn coord_zk_last_zxid(zk: *const coord_zk) -> i64 {
     look(0, || Ok(unsafe { session(zk) }?.client.last_zxid()))
 }
 
-/// Proves an identity, now and on every later connection of the session.
+/// Authenticates, now and on every later connection of the session.
 ///
 /// scheme   such as `digest`.
 /// proof    `proof_len` bytes, such as `user:password`.

@@ -13,7 +13,8 @@ use crate::handle;
 use crate::status::coord_status;
 use crate::string::coord_strings;
 
-/// Changes to be made as one by coord_zk_multi. Release with `coord_ops_free`.
+/// Operations to apply atomically with coord_zk_multi. Release with
+/// `coord_ops_free`.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct coord_ops {
@@ -26,7 +27,7 @@ impl coord_ops {
     }
 }
 
-/// An empty list of changes.
+/// Creates an empty list of operations.
 ///
 /// out      receives it; release with coord_ops_free.
 /// Returns  COORD_OK, COORD_INVALID.
@@ -124,7 +125,7 @@ pub unsafe extern "C" fn coord_ops_delete(
     unsafe { guard(error, body) }
 }
 
-/// Adds the condition that a znode is there and has this version, -1 for any.
+/// Adds the condition that a znode exists and has this version, -1 for any.
 ///
 /// # Safety
 /// Pointers are NULL or valid; texts are NUL-terminated.
@@ -145,7 +146,7 @@ pub unsafe extern "C" fn coord_ops_check(
     unsafe { guard(error, body) }
 }
 
-/// Releases a list of changes. NULL is fine.
+/// Releases a list of operations. NULL is allowed.
 ///
 /// # Safety
 /// `ops` is NULL or from coord_ops_new, not used again.
@@ -155,8 +156,8 @@ pub unsafe extern "C" fn coord_ops_free(ops: *mut coord_ops) {
     unsafe { free(ops) };
 }
 
-/// Makes all changes of a list as one. If one is refused none is made, the
-/// status is that of the refused one, and the message tells which.
+/// Applies all operations of a list atomically. If one fails, none is applied,
+/// its status is returned, and the message names it.
 ///
 /// out_paths  NULL, or receives for each change the path as created, empty for
 ///            what is not a creation; release with coord_strings_free.

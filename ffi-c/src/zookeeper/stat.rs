@@ -4,31 +4,32 @@ use coord_core::client::zookeeper::Stat;
 
 use crate::boundary::put;
 
-/// What is known about a znode besides its data. The fields are ZooKeeper's.
+/// The stat of a znode, with ZooKeeper's fields.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct coord_stat {
-    /// The change that created it.
+    /// The zxid that created it.
     pub czxid: i64,
-    /// The last change of its data.
+    /// The zxid of the last change of its data.
     pub mzxid: i64,
-    /// The last creation or deletion of a child.
+    /// The zxid of the last creation or deletion of a child.
     pub pzxid: i64,
     /// When it was created, ms since 1970.
     pub ctime: i64,
     /// When its data was last changed, ms since 1970.
     pub mtime: i64,
-    /// The session it goes with, 0 if it is not ephemeral.
+    /// The id of the owning session, 0 if it is not ephemeral.
     pub ephemeral_owner: i64,
-    /// How often its data was changed; give it to coord_zk_set and coord_zk_delete.
+    /// The number of changes of its data; pass it to coord_zk_set and
+    /// coord_zk_delete.
     pub version: i32,
-    /// How often its set of children was changed, as ZooKeeper counts.
+    /// The number of changes of its children, as ZooKeeper counts them.
     pub cversion: i32,
-    /// How often its access list was changed.
+    /// The number of changes of its ACL.
     pub aversion: i32,
-    /// Bytes of data.
+    /// The length of its data in bytes.
     pub data_length: i32,
-    /// Direct children.
+    /// The number of direct children.
     pub num_children: i32,
 }
 

@@ -13,24 +13,25 @@ use crate::handle;
 use crate::status::coord_status;
 use crate::string::{coord_strings, give_text};
 
-/// How long a znode stays, and whether it gets a number. ZooKeeper's numbers.
+/// The create mode of a znode, with ZooKeeper's numbers.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub enum coord_create_mode {
-    /// Stays until deleted.
+    /// Exists until deleted.
     COORD_CREATE_PERSISTENT = 0,
-    /// Goes with its session.
+    /// Deleted when its session ends.
     COORD_CREATE_EPHEMERAL = 1,
-    /// Stays until deleted; a number is put behind its name.
+    /// Exists until deleted; a sequence number is appended to its name.
     COORD_CREATE_PERSISTENT_SEQUENTIAL = 2,
-    /// Goes with its session; a number is put behind its name.
+    /// Deleted when its session ends; a sequence number is appended to its
+    /// name.
     COORD_CREATE_EPHEMERAL_SEQUENTIAL = 3,
-    /// Goes some time after its last child.
+    /// Deleted some time after its last child.
     COORD_CREATE_CONTAINER = 4,
-    /// Goes when it has no children and was not set for `ttl_ms`.
+    /// Deleted when it has no children and was not written for `ttl_ms`.
     COORD_CREATE_TTL = 5,
-    /// As COORD_CREATE_TTL; a number is put behind its name.
+    /// As COORD_CREATE_TTL; a sequence number is appended to its name.
     COORD_CREATE_TTL_SEQUENTIAL = 6,
 }
 
@@ -50,7 +51,7 @@ pub(super) fn create_mode(mode: i32, ttl_ms: i64) -> Result<CreateMode, Failure>
         return Ok(CreateMode::Ttl { sequential: mode == NUMBERED_TTL, ttl_ms });
     }
     if ttl_ms > 0 {
-        return Err(invalid(format!("ttl_ms is {ttl_ms}, but the mode has no time to live")));
+        return Err(invalid(format!("ttl_ms is {ttl_ms}, but the create mode has no TTL")));
     }
     match mode {
         PERSISTENT => Ok(CreateMode::Persistent { sequential: false }),
@@ -62,14 +63,14 @@ pub(super) fn create_mode(mode: i32, ttl_ms: i64) -> Result<CreateMode, Failure>
     }
 }
 
-/// Creates a znode, which anybody may read and change.
+/// Creates a znode with an open ACL: anyone may read and change it.
 ///
-/// data      `data_len` bytes; NULL with 0 is no data, which ZooKeeper tells from empty.
+/// data      `data_len` bytes; NULL with 0 means no data, which differs from empty data.
 /// mode      one of coord_create_mode.
-/// ttl_ms    time to live for the two modes that have one, otherwise 0.
+/// ttl_ms    TTL for the two modes that have one, otherwise 0.
 /// out_path  NULL, or receives the path as created; release with coord_string_free.
 /// Returns   COORD_OK; COORD_ZK_NODE_EXISTS; COORD_ZK_NO_NODE (no parent);
-///           COORD_ZK_NO_CHILDREN_FOR_EPHEMERALS; COORD_ZK_UNIMPLEMENTED (a mode switched off);
+///           COORD_ZK_NO_CHILDREN_FOR_EPHEMERALS; COORD_ZK_UNIMPLEMENTED (a disabled mode);
 ///           see also coord_zk_get.
 ///
 /// # Safety
@@ -106,8 +107,8 @@ pub unsafe extern "C" fn coord_zk_create(
     unsafe { guard(error, body) }
 }
 
-/// Creates a persistent znode without data, and its parents where they are
-/// missing. One that is there already is fine.
+/// Creates a persistent znode without data, and missing parents. Succeeds if it
+/// already exists.
 ///
 /// Returns  as coord_zk_create.
 ///
@@ -133,9 +134,9 @@ pub unsafe extern "C" fn coord_zk_ensure_path(
 /// out       NULL, or receives its data; release with coord_bytes_free.
 /// out_stat  NULL, or receives its stat.
 /// Returns   COORD_OK; COORD_ZK_NO_NODE; COORD_ZK_NO_AUTH. As every call of a session also
-///           COORD_UNAVAILABLE (no server; nothing was done), COORD_INDETERMINATE (a change that
-///           got no answer: it may have been made), COORD_ZK_SESSION_EXPIRED,
-///           COORD_ZK_BAD_ARGUMENTS (such as a path without a slash), COORD_INVALID,
+///           COORD_UNAVAILABLE (no server; nothing was done), COORD_INDETERMINATE (a change
+///           without a reply: it may have been made), COORD_ZK_SESSION_EXPIRED,
+///           COORD_ZK_BAD_ARGUMENTS (such as a relative path), COORD_INVALID,
 ///           COORD_CLOSED, COORD_FORKED.
 ///
 /// # Safety
@@ -246,10 +247,10 @@ pub unsafe extern "C" fn coord_zk_delete_recursive(
     unsafe { guard(error, body) }
 }
 
-/// Asks whether a znode is there. That it is not is no error.
+/// Checks whether a znode exists. It is not an error if it does not.
 ///
-/// out       receives whether it is there.
-/// out_stat  NULL, or receives its stat if it is there.
+/// out       receives whether it exists.
+/// out_stat  NULL, or receives its stat if it exists.
 /// Returns   COORD_OK; see also coord_zk_get.
 ///
 /// # Safety
@@ -311,8 +312,8 @@ pub unsafe extern "C" fn coord_zk_children(
     unsafe { guard(error, body) }
 }
 
-/// Makes the server catch up: reads after it see every change that was
-/// acknowledged before it, whoever made it.
+/// Makes the server catch up: later reads see every change that any client had
+/// acknowledged before this call.
 ///
 /// Returns  COORD_OK; see also coord_zk_get.
 ///

@@ -12,18 +12,18 @@ use crate::error::coord_error;
 use crate::handle;
 use crate::status::coord_status;
 
-/// What to watch, and how long.
+/// What to watch, and for how long.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub enum coord_watch_kind {
-    /// One event, when the znode is created, deleted or set. It need not be there yet.
+    /// One event, when the znode is created, deleted or written. It need not exist yet.
     COORD_WATCH_DATA = 0,
     /// One event, when a child is created or deleted, or the znode itself deleted.
     COORD_WATCH_CHILDREN = 1,
-    /// Every event of the znode and its list of children, until unwatched.
+    /// All events of the znode and its list of children, until unwatched.
     COORD_WATCH_PERSISTENT = 2,
-    /// Every event of the znode and all its descendants, until unwatched.
+    /// All events of the znode and its descendants, until unwatched.
     COORD_WATCH_RECURSIVE = 3,
 }
 
@@ -43,11 +43,11 @@ impl coord_watch_kind {
     }
 }
 
-/// Watches a znode; the events are fetched with coord_zk_wait_event. Watch
-/// first and read afterwards, and nothing is missed.
+/// Sets a watch on a znode; fetch its events with coord_zk_wait_event. To miss
+/// no change, set the watch before reading.
 ///
 /// kind     one of coord_watch_kind.
-/// Returns  COORD_OK; COORD_ZK_NO_NODE (children of what is not there); see also coord_zk_get.
+/// Returns  COORD_OK; COORD_ZK_NO_NODE (children of a missing znode); see also coord_zk_get.
 ///
 /// # Safety
 /// Pointers are NULL or valid; texts are NUL-terminated.
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn coord_zk_watch(
 /// each is COORD_EVENT_WATCH_REMOVED.
 ///
 /// kind     one of coord_watch_kind.
-/// Returns  COORD_OK; COORD_ZK_OTHER (there is none); see also coord_zk_get.
+/// Returns  COORD_OK; COORD_ZK_OTHER (no such watch); see also coord_zk_get.
 ///
 /// # Safety
 /// Pointers are NULL or valid; texts are NUL-terminated.
@@ -113,10 +113,10 @@ pub unsafe extern "C" fn coord_zk_unwatch(
     unsafe { guard(error, body) }
 }
 
-/// Waits for the next event of any watch of the session. Up to 4096 events
-/// wait to be fetched; more give way to one COORD_EVENT_MISSED.
+/// Waits for the next event of any watch of the session. Up to 4096 events are
+/// queued; beyond that they are replaced by one COORD_EVENT_MISSED.
 ///
-/// timeout_ms  0 returns at once, negative waits without end.
+/// timeout_ms  0 returns immediately, negative waits forever.
 /// out         receives the event; release with coord_event_free.
 /// Returns     COORD_OK; COORD_TIMEOUT (no event, no error object); COORD_CLOSED; COORD_INVALID;
 ///             COORD_FORKED.
