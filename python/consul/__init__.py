@@ -5,7 +5,7 @@
 >>> consul.agent.service.register('test', '127.0.0.1:8500')           # doctest: +SKIP
 >>> index, instances = consul.health.service('test', passing=True)    # doctest: +SKIP
 
-Works with libcoord's server and with a genuine Consul.
+Works with libcoord and with the original Consul.
 """
 
 from __future__ import annotations
@@ -41,24 +41,23 @@ class Consul:
 
     ``host`` and ``port``: the agent, 127.0.0.1:8500 if neither is given and
     ``CONSUL_HTTP_ADDR`` is not set. ``token``: sent with every call;
-    ``CONSUL_HTTP_TOKEN`` wins over it. ``scheme``: ``http`` or ``https``;
-    without it ``CONSUL_HTTP_SSL`` decides. ``verify``: for https, whether the
-    agent's certificate is looked at, or a file or folder of the authorities it
-    comes from (PEM) instead of those the system trusts; without it
-    ``CONSUL_HTTP_SSL_VERIFY`` decides. ``cert``: our own certificate, a file
-    that also holds its key or a pair of files. ``CONSUL_CACERT``,
+    ``CONSUL_HTTP_TOKEN`` overrides it. ``scheme``: ``http`` or ``https``; default
+    from ``CONSUL_HTTP_SSL``. ``verify``: for https, whether to verify the agent's
+    certificate, or a file or directory of CAs (PEM) to use instead of the system's;
+    default from ``CONSUL_HTTP_SSL_VERIFY``. ``cert``: the client certificate, a
+    file that also contains its key, or a pair of files. ``CONSUL_CACERT``,
     ``CONSUL_CAPATH``, ``CONSUL_CLIENT_CERT``, ``CONSUL_CLIENT_KEY`` and
-    ``CONSUL_TLS_SERVER_NAME`` stand in for them. ``consistency``: ``default``,
-    ``consistent`` or ``stale``, for reads that name none. ``dc``: the
-    datacenter for calls that name none. ``strict``: give ``agent.service``
-    exactly py-consul's meaning (also ``COORD_STRICT=1``).
+    ``CONSUL_TLS_SERVER_NAME`` are the defaults for them. ``consistency``:
+    ``default``, ``consistent`` or ``stale``, the default for reads. ``dc``: the
+    default datacenter. ``strict``: make ``agent.service`` behave exactly as in
+    py-consul (also ``COORD_STRICT=1``).
 
-    Connects when first used; may be shared by threads; a context manager. It
-    works in the process that made it: in a forked child its calls raise
+    Connects when first used. Thread-safe. A context manager. It works in the
+    process that created it: in a forked child its methods raise
     ``libcoord.ForkedError``, and leaving the block does nothing.
 
-    Values are ``bytes``, or ``str`` for its UTF-8; keys and names are ``str``.
-    Anything else is refused (``TypeError``, also an ``AssertionError``).
+    Values are ``bytes``, or ``str``, which is encoded as UTF-8; keys and names are
+    ``str``. Anything else raises ``TypeError`` (also an ``AssertionError``).
     """
 
     def __init__(
@@ -99,7 +98,8 @@ class Consul:
         close_at_exit(self)
 
     def close(self) -> None:
-        """Ends calls in progress and closes all connections. Twice is fine."""
+        """Cancels calls in progress and closes all connections. Closing twice is
+        allowed."""
         try:
             self._native.close()
         except _native.Failure as failure:
@@ -119,7 +119,7 @@ class Consul:
 
 
 def _address(host: str | None, port: int | None) -> str | None:
-    """What the arguments name; ``None`` leaves it to the environment."""
+    """The address from the arguments; ``None`` to use the environment."""
     if host is None and port is None:
         return None
     host = text(host, "host") if host else "127.0.0.1"
@@ -130,7 +130,7 @@ def _address(host: str | None, port: int | None) -> str | None:
 def _options(
     verify: bool | str | None, cert: str | tuple[str, str] | None
 ) -> list[tuple[str, str]]:
-    """What secures the connection, as the native client names it."""
+    """The TLS options, under the names of the native client."""
     options: list[tuple[str, str]] = []
     if isinstance(verify, str):
         options.append(("tls.ca_path" if os.path.isdir(verify) else "tls.ca_file", verify))

@@ -38,7 +38,7 @@ class Agent:
         return self._transport.get("/v1/agent/services", params, token).require().json()
 
     def service_definition(self, service_id: str) -> Json | None:
-        """One of the agent's services; ``None`` if there is none of that id."""
+        """One of the agent's services; ``None`` if there is none with that id."""
         response = self._transport.get(
             below("/v1/agent/service", service_id, "service_id")
         ).require(404)
@@ -50,33 +50,33 @@ class Agent:
         return self._transport.get("/v1/agent/checks", params, token).require().json()
 
     def members(self, wan: bool = False) -> list[Json]:
-        """The members the agent knows."""
+        """The members that the agent knows."""
         params: list[Param] = [("wan", "1")] if wan else []
         return self._transport.get("/v1/agent/members", params).require().json()
 
     def maintenance(self, enable: bool, reason: str | None = None, token: str | None = None) -> bool:
-        """Takes the whole agent out of, or back into, service."""
+        """Enables or disables maintenance mode of the node."""
         params: list[Param] = [("enable", "true" if enable else "false")]
         if reason:
             params.append(("reason", reason))
         return _ok(self._transport.put("/v1/agent/maintenance", params, None, token))
 
     def join(self, address: str, wan: bool = False, token: str | None = None) -> bool:
-        """Has the agent join another."""
+        """Makes the agent join another."""
         params: list[Param] = [("wan", "1")] if wan else []
         path = below("/v1/agent/join", address, "address")
         return _ok(self._transport.put(path, params, None, token))
 
     def leave(self, token: str | None = None) -> bool:
-        """Has the agent leave and stop."""
+        """Makes the agent leave and stop."""
         return _ok(self._transport.put("/v1/agent/leave", (), None, token))
 
     def reload(self, token: str | None = None) -> bool:
-        """Has the agent read its configuration again."""
+        """Makes the agent reload its configuration."""
         return _ok(self._transport.put("/v1/agent/reload", (), None, token))
 
     def force_leave(self, node: str, prune: bool = False, token: str | None = None) -> bool:
-        """Declares a failed node gone."""
+        """Removes a failed node."""
         params: list[Param] = [("prune", None)] if prune else []
         path = below("/v1/agent/force-leave", node, "node")
         return _ok(self._transport.put(path, params, None, token))
@@ -100,21 +100,20 @@ class Service:
         """Registers a service on the agent; registering the same id again
         replaces it.
 
-        Arguments, in py-consul's order, by place or by name: ``service_id,
-        address, port, tags, check, token, meta, weights, script, interval,
-        ttl, http, timeout, enable_tag_override, extra_checks,
-        replace_existing_checks, tagged_addresses, connect, kind, proxy,
-        socket_path, locality``.
+        Arguments, in py-consul's order, by position or by name: ``service_id,
+        address, port, tags, check, token, meta, weights, script, interval, ttl,
+        http, timeout, enable_tag_override, extra_checks, replace_existing_checks,
+        tagged_addresses, connect, kind, proxy, socket_path, locality``.
 
-        The first of them may be given without its name. If it then has the
-        form ``host:port`` and neither ``address`` nor ``port`` is given, it is
-        the service's address and the id is the name; otherwise it is the id,
-        as in py-consul. ``service_id=`` is always the id.
+        If the first one is passed by position, has the form ``host:port``, and
+        neither ``address`` nor ``port`` is given, it is the address of the service
+        and the id is its name; otherwise it is the id, as in py-consul.
+        ``service_id=`` is always the id.
 
-        ``depends_on``, which py-consul does not have, is what the service
-        needs: names, ``'cache?'`` for one that it can do without, or objects
-        ``{'Name': 'db', 'Tag': 'primary'}``. Whoever closes a cycle is refused
-        (``BadRequest``). See ``coord``.
+        ``depends_on``, which py-consul does not have, lists the dependencies of the
+        service: names, ``'cache?'`` for an optional one, or objects ``{'Name':
+        'db', 'Tag': 'primary'}``. A registration that would close a cycle raises
+        ``BadRequest``. See ``coord``.
 
         >>> consul.agent.service.register('web', '10.0.0.1:80')      # doctest: +SKIP
         >>> consul.agent.service.register('web', service_id='web-2', port=81)  # doctest: +SKIP
@@ -142,8 +141,8 @@ class Service:
         return True
 
     def deregister(self, service_id: str, token: str | None = None) -> bool:
-        """Deregisters by id; if there is no such id, the only service of that
-        name. ``False`` if there is neither. Raises ``ConsulException`` if
+        """Deregisters by id; if there is no such id, the only service with that
+        name. Returns ``False`` if there is neither. Raises ``ConsulException`` if
         several services have the name."""
         try:
             return self._transport.native.deregister_service(text(service_id, "service_id"), token)
@@ -157,7 +156,7 @@ class Service:
         reason: str | None = None,
         token: str | None = None,
     ) -> bool:
-        """Takes one service out of, or back into, service."""
+        """Enables or disables maintenance mode of a service."""
         params: list[Param] = [("enable", "true" if enable else "false")]
         if reason:
             params.append(("reason", reason))
@@ -185,7 +184,7 @@ class AgentCheck:
         http: str | None = None,
         timeout: str | None = None,
     ) -> bool:
-        """Registers a check, of the node or with ``service_id`` of a service."""
+        """Registers a check of the node, or with ``service_id`` of a service."""
         definition: Json = {"name": text(name, "name")}
         definition.update(_check_of(check, script, interval, ttl, http, timeout) or {})
         named = (("id", check_id), ("notes", notes), ("serviceid", service_id), ("token", token))
@@ -198,15 +197,15 @@ class AgentCheck:
         return _ok(self._transport.put(path, (), None, token))
 
     def ttl_pass(self, check_id: str, notes: str | None = None, token: str | None = None) -> bool:
-        """Says that a TTL check passes, for another TTL."""
+        """Marks a TTL check as passing, and restarts its TTL."""
         return self._report("pass", check_id, notes, token)
 
     def ttl_warn(self, check_id: str, notes: str | None = None, token: str | None = None) -> bool:
-        """As ``ttl_pass``, with a warning."""
+        """Marks a TTL check as warning, and restarts its TTL."""
         return self._report("warn", check_id, notes, token)
 
     def ttl_fail(self, check_id: str, notes: str | None = None, token: str | None = None) -> bool:
-        """Says that a TTL check is critical."""
+        """Marks a TTL check as critical."""
         return self._report("fail", check_id, notes, token)
 
     def _report(self, verdict: str, check_id: str, notes: str | None, token: str | None) -> bool:
@@ -259,7 +258,7 @@ _SENT = {
 
 
 def _bind(arguments: Sequence[Any], named: Mapping[str, Any]) -> Json:
-    """Arguments by name, refused as Python refuses them."""
+    """Binds arguments by name, with Python's own errors."""
     if len(arguments) > len(_ARGUMENTS):
         raise TypeError(f"register() takes at most {len(_ARGUMENTS) + 1} arguments")
     given = dict(zip(_ARGUMENTS, arguments))
@@ -296,7 +295,7 @@ def _check_of(
     http: str | None,
     timeout: str | None,
 ) -> Json | None:
-    """The check that py-consul's older single arguments stand for."""
+    """The check from py-consul's older separate arguments."""
     if check is not None:
         return dict(check)
     if ttl:

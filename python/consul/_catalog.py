@@ -29,8 +29,8 @@ def _filters(
 
 
 class Catalog:
-    """All nodes and services of the cluster. Reads give ``(index, data)`` and
-    wait with ``index``, at most ``wait`` (as ``"30s"``)."""
+    """All nodes and services of the cluster. Reads return ``(index, data)``; with
+    ``index`` they block, at most ``wait`` (such as ``"30s"``)."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -47,7 +47,7 @@ class Catalog:
         skip_node_update: bool | None = None,
         tagged_addresses: Mapping[str, str] | None = None,
     ) -> bool:
-        """Puts a node, and with it a service or check, into the catalog."""
+        """Registers a node, optionally with a service or check, in the catalog."""
         data: Json = {"node": text(node, "node"), "address": text(address, "address")}
         optional = {
             "datacenter": dc or self._transport.dc,
@@ -68,7 +68,7 @@ class Catalog:
         dc: str | None = None,
         token: str | None = None,
     ) -> bool:
-        """Removes a service or a check, or with neither the whole node."""
+        """Deregisters a service or a check, or without either the whole node."""
         require(not (service_id and check_id), "only one of service_id and check_id")
         data: Json = {"node": text(node, "node")}
         optional = {
@@ -110,7 +110,7 @@ class Catalog:
         node_meta: Mapping[str, str] | None = None,
         filter_expr: str | None = None,
     ) -> tuple[str, dict[str, list[str]]]:
-        """All service names, each with the tags its instances have."""
+        """All service names, each with the tags of its instances."""
         params = _filters(node_meta, None, filter_expr)
         return self._transport.read(
             "/v1/catalog/services", params, index, wait, consistency, dc, token
@@ -151,7 +151,8 @@ class Catalog:
 
 
 class Health:
-    """Who is healthy. Reads give ``(index, data)`` and wait with ``index``."""
+    """Health of nodes and services. Reads return ``(index, data)``; with ``index``
+    they block."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

@@ -10,8 +10,8 @@ def _without_none(**fields: Any) -> dict[str, Any]:
 
 
 class Check:
-    """Makes the definitions that ``register`` takes as ``check``. Durations
-    are texts such as ``"10s"``."""
+    """Creates the definitions that ``register`` takes as ``check``. Durations are
+    strings such as ``"10s"``."""
 
     @classmethod
     def script(
@@ -32,7 +32,7 @@ class Check:
         header: Mapping[str, Sequence[str]] | None = None,
         tls_skip_verify: bool | None = None,
     ) -> dict[str, Any]:
-        """Gets ``url``: 2xx passes, 429 warns, anything else is critical."""
+        """Requests ``url``: 2xx passes, 429 warns, anything else is critical."""
         return _without_none(
             http=url,
             interval=interval,
@@ -69,7 +69,7 @@ class Check:
         timeout: str | None = None,
         deregister: str | None = None,
     ) -> dict[str, Any]:
-        """Asks a gRPC health service."""
+        """Calls a gRPC health service."""
         return _without_none(
             grpc=url,
             interval=interval,

@@ -1,4 +1,4 @@
-"""The graph of services, which a member of libcoord keeps and a genuine Consul does not."""
+"""The service graph, which libcoord has and the original Consul does not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PATH = "/v1/coord/graph"
 
 
 class Graph(Json):
-    """What the server told, with the ``index`` to wait on."""
+    """The response of the server, with the ``index`` to wait on."""
 
     index: str
 
@@ -30,7 +30,7 @@ class Graph(Json):
 
 
 class Coord:
-    """What depends on what, who suffers from whom, in which order to start.
+    """Dependencies between services, their effective state, and their start order.
 
     >>> consul.agent.service.register('db', port=5432)               # doctest: +SKIP
     >>> consul.agent.service.register('web', port=80, depends_on=['db', 'cache?'])  # doctest: +SKIP
@@ -52,14 +52,15 @@ class Coord:
         consistency: str | None = None,
         token: str | None = None,
     ) -> Optional[Graph]:
-        """All services: ``Services`` with what each depends on, its status and
-        its effective status, and because of whom; ``Waves`` in which to start
-        them; ``Missing``, which are needed and not registered. With ``name``
-        that service with all it needs (``Needs``) and all that needs it
-        (``NeededBy``), however far; ``None`` if nobody has heard of it.
+        """Returns all services: ``Services`` with the dependencies, the status, the
+        effective status and its causes of each; ``Waves`` in which to start them;
+        ``Missing``, dependencies that are not registered. With ``name`` only that
+        service, with all direct and indirect dependencies (``Needs``) and
+        dependents (``NeededBy``); ``None`` if it is neither registered nor a
+        dependency.
 
-        A ``dict`` with an attribute ``index``: give that back as ``index`` to
-        wait for a change, at most ``wait`` (as ``"30s"``)."""
+        The result is a ``dict`` with an attribute ``index``: pass that as ``index``
+        to wait for a change, at most ``wait`` (such as ``"30s"``)."""
         params: list[Param] = [("filter", filter_expr)] if filter_expr else []
         response = self._read(name, params, index, wait, consistency, token)
         if response.status == 404:
@@ -74,7 +75,7 @@ class Coord:
         consistency: str | None = None,
         token: str | None = None,
     ) -> str:
-        """The graph as text, of all services or around one: ``"dot"`` for
+        """Returns the graph as text, of all services or around one: ``"dot"`` for
         Graphviz, ``"mermaid"`` for documents and wikis."""
         params: list[Param] = [("format", text(format, "format"))]
         if filter_expr:
@@ -85,9 +86,10 @@ class Coord:
         return response.text
 
     def wait_ready(self, name: str, timeout: float | None = None, token: str | None = None) -> bool:
-        """Waits until all that a service requires is passing; ``True`` then.
-        Raises ``consul.Timeout``, a ``TimeoutError``, which says what is not,
-        after ``timeout`` seconds; without one it waits without end."""
+        """Waits until all requirements of a service are passing, and returns
+        ``True``. Raises ``consul.Timeout``, a ``TimeoutError`` that names those
+        that are not, after ``timeout`` seconds; without ``timeout`` it waits
+        forever."""
         try:
             waiting = self._transport.native.wait_ready(text(name, "name"), timeout, token)
         except _native.Failure as failure:
@@ -97,9 +99,9 @@ class Coord:
         return True
 
     def start_order(self, names: Iterable[str] | None = None, token: str | None = None) -> list[str]:
-        """``names``, so that each comes behind everything it needs, in
-        whatever way; all registered services without it. Names in one wave are
-        in the order of the alphabet."""
+        """Returns ``names`` sorted so that each comes after all its direct and
+        indirect dependencies; without ``names``, all registered services. Names in
+        one wave are in alphabetical order."""
         wanted = None if names is None else texts(names, "names")
         try:
             return self._transport.native.start_order(wanted, token)
@@ -116,7 +118,7 @@ class Coord:
         token: str | None,
     ) -> Response:
         if name == "":
-            raise ConsulException("the name of a service is missing")
+            raise ConsulException("the service name is missing")
         path = _PATH if name is None else below(_PATH, name, "name")
         shared = self._transport.read_params(index, wait, consistency)
         response = self._transport.get(path, shared + params, token, read_timeout(index, wait))
@@ -127,7 +129,8 @@ class Coord:
 
 
 def dependencies(values: Iterable[Dependency]) -> list[Any]:
-    """As they are sent. One text would be taken for its letters."""
+    """Dependencies as they are sent. A single string would be read as a list of
+    letters."""
     if isinstance(values, (str, bytes, Mapping)):
         raise WrongType(f"depends_on must be a list, not {type(values).__name__}")
     return [_dependency(value) for value in values]

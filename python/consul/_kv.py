@@ -27,11 +27,11 @@ class KV:
         dc: str | None = None,
         connections_timeout: float | None = None,
     ) -> tuple[str, Any]:
-        """``(index, entry)``; the entry is ``None`` if there is no such key,
-        otherwise a dict with ``Value`` as bytes. ``recurse`` gives a list of
-        all entries below the prefix, ``keys`` a list of key names. With
-        ``index`` waits until something changes past it, at most ``wait``
-        (as ``"30s"``, 5 minutes if not given).
+        """Returns ``(index, entry)``; the entry is ``None`` if the key does not
+        exist, otherwise a dict with ``Value`` as bytes. ``recurse`` returns a list
+        of all entries with the prefix, ``keys`` a list of key names. With ``index``
+        it waits for a change after that index, at most ``wait`` (such as ``"30s"``;
+        default 5 minutes).
 
         >>> index, entry = consul.kv.get('app/limit')          # doctest: +SKIP
         >>> index, entry = consul.kv.get('app/limit', index=index, wait='30s')  # doctest: +SKIP
@@ -65,8 +65,8 @@ class KV:
         dc: str | None = None,
         connections_timeout: float | None = None,
     ) -> bool:
-        """Sets a key; ``False`` if ``cas`` (the expected ModifyIndex, 0 for
-        none), ``acquire`` or ``release`` (a session id) did not allow it."""
+        """Sets a key; returns ``False`` if ``cas`` (the expected ModifyIndex, 0 for
+        a missing key), ``acquire`` or ``release`` (a session id) did not allow it."""
         path, body = _path(key), payload(value, "value")
         params: list[Param] = []
         for name, number in (("cas", cas), ("flags", flags)):
@@ -87,7 +87,7 @@ class KV:
         dc: str | None = None,
         connections_timeout: float | None = None,
     ) -> bool:
-        """Deletes a key, or with ``recurse`` everything below the prefix."""
+        """Deletes a key, or with ``recurse`` every key with the prefix."""
         path = _path(key)
         params: list[Param] = []
         if recurse:
@@ -100,15 +100,15 @@ class KV:
 
 
 class Txn:
-    """Several operations, all or nothing."""
+    """Atomic transactions."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def put(self, payload: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Applies a list of operations as Consul's API defines them (values in
-        base64) and gives ``{"Results": …, "Errors": …}``. Raises
-        ``ClientError`` (409) if one failed; then nothing was applied."""
+        """Applies a list of operations in the format of Consul's API (values in
+        base64) and returns ``{"Results": …, "Errors": …}``. Raises ``ClientError``
+        (409) if one failed; then nothing was applied."""
         return self._transport.put("/v1/txn", (), list(payload)).require().json()
 
 

@@ -1,4 +1,4 @@
-"""Sessions, and what else is small: status, events."""
+"""Sessions, status and events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Index = Union[str, int, None]
 
 
 class Session:
-    """Sessions: what locks hang on."""
+    """Sessions, which hold locks."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -28,9 +28,9 @@ class Session:
         dc: str | None = None,
         token: str | None = None,
     ) -> str:
-        """Creates a session and gives its id. ``lock_delay`` and ``ttl`` are
-        seconds (ttl 10 to 86400); ``behavior`` says what becomes of its keys
-        when it ends: ``release`` or ``delete``."""
+        """Creates a session and returns its id. ``lock_delay`` and ``ttl`` are
+        seconds (ttl 10 to 86400); ``behavior`` is applied to its keys when it ends:
+        ``release`` or ``delete``."""
         require(behavior in ("release", "delete"), "behavior must be release or delete")
         data: Json = {}
         if name:
@@ -51,13 +51,13 @@ class Session:
         return response.require().json()["ID"]
 
     def destroy(self, session_id: str, dc: str | None = None, token: str | None = None) -> bool:
-        """Ends a session; also ``True`` if there is none of that id."""
+        """Ends a session; also ``True`` if it does not exist."""
         path = below("/v1/session/destroy", session_id, "session_id")
         params = self._transport.dc_params(dc)
         return bool(self._transport.put(path, params, None, token).require().json())
 
     def renew(self, session_id: str, dc: str | None = None, token: str | None = None) -> Json:
-        """Restarts a session's TTL. Raises ``NotFound`` if it is gone."""
+        """Restarts the TTL of a session. Raises ``NotFound`` if it does not exist."""
         path = below("/v1/session/renew", session_id, "session_id")
         params = self._transport.dc_params(dc)
         return self._transport.put(path, params, None, token).require().json()[0]
@@ -71,7 +71,7 @@ class Session:
         dc: str | None = None,
         token: str | None = None,
     ) -> tuple[str, Json | None]:
-        """One session; ``None`` if it is gone."""
+        """One session; ``None`` if it does not exist."""
         path = below("/v1/session/info", session_id, "session_id")
         first = lambda body: body[0] if body else None  # noqa: E731
         return self._transport.read(path, [], index, wait, consistency, dc, token, first)
@@ -108,7 +108,7 @@ class Status:
         self._transport = transport
 
     def leader(self) -> str:
-        """The leader's address, or an empty text."""
+        """The leader's address, or an empty string."""
         return self._transport.get("/v1/status/leader").require().json()
 
     def peers(self) -> Any:

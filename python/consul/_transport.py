@@ -1,4 +1,4 @@
-"""How the endpoint classes reach the native client."""
+"""Connects the endpoint classes with the native client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _READ_TIMEOUT = 30.0
 
 
 class Response:
-    """A complete answer."""
+    """A complete response."""
 
     def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.status = status
@@ -38,17 +38,17 @@ class Response:
         try:
             return self.headers["x-consul-index"]
         except KeyError:
-            raise ConsulException("the answer has no X-Consul-Index") from None
+            raise ConsulException("the response has no X-Consul-Index header") from None
 
     def require(self, *tolerated: int) -> Response:
-        """Itself if it is a success or a tolerated status; else raises."""
+        """Returns itself on success or with a tolerated status; otherwise raises."""
         if 200 <= self.status < 300 or self.status in tolerated:
             return self
         raise from_status(self.status, self.text)
 
 
 class Transport:
-    """One native client, and the defaults of one ``Consul`` object."""
+    """One native client, with the defaults of one ``Consul`` object."""
 
     def __init__(self, native: _native.ConsulClient, consistency: str, dc: str | None) -> None:
         self.native = native
@@ -95,7 +95,7 @@ class Transport:
         consistency: str | None = None,
         dc: str | None = None,
     ) -> list[Param]:
-        """The parameters that blocking reads share."""
+        """The common parameters of blocking reads."""
         params: list[Param] = []
         if index is not None:
             params.append(("index", str(index)))
@@ -121,7 +121,7 @@ class Transport:
         token: str | None,
         extract: Callable[[Any], Any] = lambda body: body,
     ) -> tuple[str, Any]:
-        """A read with an index: ``(index, data)``; data is ``None`` for 404."""
+        """Reads with an index: returns ``(index, data)``; data is ``None`` for 404."""
         shared = self.read_params(index, wait, consistency, dc)
         response = self.get(path, shared + params, token, read_timeout(index, wait)).require(404)
         if response.status == 404:
@@ -130,12 +130,12 @@ class Transport:
 
 
 def encode(data: Any) -> bytes:
-    """A request body: bytes as they are, anything else as JSON."""
+    """A request body: bytes unchanged, anything else as JSON."""
     return data if isinstance(data, bytes) else json.dumps(data).encode()
 
 
 def read_timeout(index: Union[str, int, None], wait: str | None) -> float:
-    """Seconds to wait for an answer: the server may take its wait and a sixteenth more."""
+    """Response timeout in seconds: the server may wait 1/16 longer than requested."""
     if index is None:
         return _READ_TIMEOUT
     seconds = _seconds(wait) if wait is not None else 300.0

@@ -7,7 +7,7 @@ from libcoord.errors import CoordError, from_failure
 
 
 class ConsulException(CoordError):
-    """Base of all; also any answer of 500 and above."""
+    """Base class; also any response with status 500 and above."""
 
 
 class ACLDisabled(ConsulException):
@@ -19,7 +19,7 @@ class ACLPermissionDenied(ConsulException):
 
 
 class NotFound(ConsulException):
-    """404, where the call cannot do without."""
+    """404, where the call requires the object."""
 
 
 class BadRequest(ConsulException):
@@ -27,15 +27,15 @@ class BadRequest(ConsulException):
 
 
 class ClientError(ConsulException):
-    """Another answer between 400 and 499."""
+    """Any other status from 400 to 499."""
 
 
 class Timeout(ConsulException, TimeoutError):
-    """No answer in time."""
+    """No response in time."""
 
 
 def from_status(status: int, body: str) -> ConsulException:
-    """The exception for an answer that is not a success."""
+    """The exception for a response that is not a success."""
     by_body = {401: ACLDisabled, 403: ACLPermissionDenied, 404: NotFound}
     if status in by_body:
         return by_body[status](body)
@@ -46,7 +46,7 @@ def from_status(status: int, body: str) -> ConsulException:
 
 
 def translate(failure: _native.Failure) -> Exception:
-    """The exception for what the native half reported."""
+    """The exception for a failure of the native library."""
     kind, message, detail = failure.args
     if kind == "http":
         return from_status(*detail)

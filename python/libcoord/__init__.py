@@ -5,8 +5,8 @@
 ...     print(server.zk, server.http)          # doctest: +SKIP
 127.0.0.1:40123 127.0.0.1:40124
 
-``Server`` is one member, ``Cluster`` several. Any ZooKeeper or Consul client
-can use their ports; ``zk.ZK`` and ``consul.Consul`` are ours.
+``Server`` is one member, ``Cluster`` several. Any ZooKeeper or Consul client can
+connect to them; ``zk.ZK`` and ``consul.Consul`` come with libcoord.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Closes what is still open when the interpreter ends.
+"""Closes open objects when the interpreter exits.
 
-Native threads must be gone before the interpreter is, so every object that
-has some registers here. The newest is closed first: a client ends its session
-while the server it talks to still runs. In a forked child nothing is closed:
-it is all the parent's.
+Native threads must end before the interpreter does, so every object with native
+threads registers here. The newest is closed first, so that a client ends its
+session while its server still runs. In a forked child nothing is closed: everything
+belongs to the parent.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _numbers = itertools.count()
 
 
 def close_at_exit(thing: _Closable) -> None:
-    """Has ``thing.close()`` called at exit, unless it is gone by then."""
+    """Calls ``thing.close()`` at exit if ``thing`` still exists."""
     _open[next(_numbers)] = thing
 
 
 def is_forked(native: Any) -> bool:
-    """Whether it is the parent's, and its closing the parent's business."""
+    """Whether the object belongs to the parent process, which has to close it."""
     try:
         native.require_here()
     except _native.Failure:
@@ -40,7 +40,7 @@ def is_forked(native: Any) -> bool:
 
 
 def _leave_to_the_parent() -> None:
-    """In a forked child: what is open there has its threads in the parent."""
+    """Runs in a forked child: open objects have their threads in the parent."""
     _native.forked()
     _open.clear()
 
@@ -54,5 +54,5 @@ def _close_all() -> None:
         try:
             thing.close()
         except Exception:
-            # What cannot be closed must not keep the others open.
+            # A failure must not keep the other objects open.
             pass

@@ -1,9 +1,9 @@
-"""Hands what members log to Python's ``logging``.
+"""Passes the log of members to Python's ``logging``.
 
-A member writes into a queue and never waits; a thread of Python takes the
-records out and gives them to the loggers below ``libcoord``, one for each part
-of the library, as in ``libcoord.storage``. Handlers therefore run on that
-thread, which is called ``libcoord-log`` and ends with the member.
+A member writes to a queue and never blocks; a Python thread reads the records and
+passes them to the loggers below ``libcoord``, one per part of the library, such as
+``libcoord.storage``. Handlers therefore run on that thread, which is named
+``libcoord-log`` and ends with the member.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from . import _native
 #: Silent until the program configures logging, as a library should be.
 logging.getLogger("libcoord").addHandler(logging.NullHandler())
 
-#: How often it is looked whether the level of the loggers was changed.
+#: How often to check whether the level of the loggers changed.
 _LOOK = 0.5
-#: How long the end of a member waits for handlers that are slow.
+#: How long stopping a member waits for slow handlers.
 _FLUSH = 5.0
 
 _LEVELS = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG, logging.DEBUG - 5)
 
 
 def _wanted() -> int:
-    """The most detailed level that any logger of ours lets through, as the native
-    half counts: 1 for errors, 5 for everything."""
+    """The most detailed level of any of our loggers, as a native level: 1 for
+    errors, 5 for everything."""
     manager = logging.getLogger("libcoord").manager
     names = [name for name in list(manager.loggerDict) if name.startswith("libcoord.")]
     loggers = [logging.getLogger(name) for name in ["libcoord", *names]]
@@ -44,18 +44,18 @@ def _logger(target: str) -> logging.Logger:
 
 
 class MemberLog:
-    """The log of one member or of several, and the thread that empties it."""
+    """The log of one or more members, and the thread that reads it."""
 
     def __init__(self) -> None:
         self.native = _native.NativeLog(_wanted())
-        # Without a reference to this object, which may be dropped.
+        # No reference to this object, so that it can be garbage collected.
         self._thread = threading.Thread(
             target=_run, args=(self.native,), name="libcoord-log", daemon=True
         )
         self._thread.start()
 
     def close(self) -> None:
-        """Hands on what is there, and ends the thread."""
+        """Passes on the queued records and ends the thread."""
         self.native.close()
         if self._thread is not threading.current_thread():
             self._thread.join(_FLUSH)
@@ -91,12 +91,12 @@ def _hand_on(level: int, target: str, message: str, unix_ms: int) -> None:
     if not logger.isEnabledFor(number):
         return
     record = logger.makeRecord(logger.name, number, target, 0, message, (), None)
-    # When it happened, and not when it was taken.
+    # The time of the event, not of reading the record.
     record.created = unix_ms / 1000
     record.msecs = float(unix_ms % 1000)
     try:
         logger.handle(record)
     except Exception:
-        # A handler that fails must not keep the next record from the others.
+        # A failing handler must not stop the delivery of further records.
         if logging.raiseExceptions:
             traceback.print_exc()

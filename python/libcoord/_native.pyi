@@ -14,7 +14,7 @@ _Ace = tuple[int, str, str]
 _Mode = tuple[str, bool, int]
 _Operation = tuple[str, str, bytes | None, int, list[_Ace] | None, _Mode | None]
 
-#: What is told where a server keeps no graph of services.
+#: The error message if a server has no service graph.
 NO_GRAPH: str
 
 class Failure(Exception):
@@ -24,17 +24,17 @@ class Failure(Exception):
     args: tuple[str, str, Any]
 
 def forked() -> None:
-    """To be called in a child after a fork."""
+    """Must be called in the child process after a fork."""
 
 @final
 class NativeLog:
-    """What members log. Levels are 1 for errors to 5 for everything."""
+    """The log of members. Levels are 1 for errors to 5 for everything."""
 
     def __new__(cls, level: int) -> NativeLog: ...
     def set_level(self, level: int) -> None: ...
     def next(self, limit: float) -> tuple[int, str, str, int] | None:
-        """Level, target, message, milliseconds since 1970; ``None`` if nothing came
-        within ``limit``. Fails with ``closed`` at the end."""
+        """Level, target, message, milliseconds since 1970; ``None`` if there is
+        none within ``limit``. Fails with ``closed`` at the end."""
 
     def close(self) -> None: ...
 
@@ -107,7 +107,7 @@ class ZkClient:
     def add_watch(self, path: str, recursive: bool, token: int) -> None: ...
     def next_event(self, limit: float) -> tuple[int, int, str, int | None] | None:
         """Token, ZooKeeper's number of the kind (-1 missed events, -2 session lost),
-        path, zxid; ``None`` if nothing came within ``limit``."""
+        path, zxid; ``None`` if there is none within ``limit``."""
 
     def state(self) -> str: ...
     def session(self) -> tuple[int, bytes, float]: ...
@@ -153,7 +153,7 @@ class ConsulClient:
     ) -> None: ...
     def deregister_service(self, id_or_name: str, token: str | None) -> bool: ...
     def wait_ready(self, name: str, timeout: float | None, token: str | None) -> str | None:
-        """Why it is not ready after all that time; ``None`` once it is."""
+        """Why it is not ready after the timeout; ``None`` once it is ready."""
 
     def start_order(self, names: list[str] | None, token: str | None) -> list[str]: ...
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Members inside the process."""
+"""Members inside this process."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LOOPBACK = "127.0.0.1:0"
 
 
 def _settings(values: Mapping[str, Any]) -> dict[str, str]:
-    """Settings as the library reads them: names to text."""
+    """Settings as the native library takes them: names to text."""
     return {key: _text(key, value) for key, value in values.items() if value is not None}
 
 
 def _text(key: str, value: Any) -> str:
-    """Text as it is; a table or a list as JSON, which the library reads, too."""
+    """Text unchanged; other values as JSON, which the library also accepts."""
     if isinstance(value, (str, os.PathLike)):
         return os.fsdecode(value)
     return json.dumps(_plain(key, value))
@@ -46,7 +46,7 @@ def _addressed(name: str, value: str | None) -> str | None:
 
 
 def _folder(value: str | os.PathLike[str] | None) -> str | None:
-    """A number would be made into the name of a folder."""
+    """Refuses numbers, which would become the name of a directory."""
     if value is None or isinstance(value, (str, os.PathLike)):
         return None if value is None else os.fsdecode(value)
     raise TypeError(f"data_dir must be str or a path, not {type(value).__name__}")
@@ -60,39 +60,39 @@ def _call(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class ServerStatus(NamedTuple):
-    """How a member stands."""
+    """The state of a member."""
 
     state: str
-    """``serving``: all is well. ``waiting``: it knows no leader, or is not in the
-    cluster. ``refusing writes``: its disk has too little room. ``stalled``: its
-    log cannot be written, so it serves hardly anybody. ``failed``: it can take
-    part no more. ``stopped``. From all but the last two it recovers by itself."""
+    """``serving``: healthy. ``waiting``: it knows no leader, or is not in the
+    cluster. ``refusing writes``: its disk is almost full. ``stalled``: it cannot
+    write its log, and serves almost nothing. ``failed``: it failed permanently.
+    ``stopped``. It recovers by itself from all but the last two."""
     reason: str
-    """What is wrong, for people; empty if nothing is."""
+    """The problem in words; empty if there is none."""
 
 
 class Server:
     """One member with its servers, running inside this process.
 
-    ``data_dir``: where it keeps its data; ``None`` is a temporary directory,
-    removed when the server stops. ``zk``, ``http``, ``dns``: where it listens,
-    ``host:port`` (port 0 takes a free one) or ``off``. ``timeout``: seconds to
-    wait until it serves. ``settings``: any other setting by its name, as in
-    ``settings={"session.tick_ms": 500}``; tables and lists may be given as such
-    (``{"members": {1: "10.0.0.1:7001", 2: "10.0.0.2:7001"}}``) or as text
+    ``data_dir``: its data directory; ``None`` means a temporary one, removed when
+    the server stops. ``zk``, ``http``, ``dns``: listen addresses, ``host:port``
+    (port 0 for a free one) or ``off``. ``timeout``: seconds to wait until it is
+    ready. ``settings``: any other settings by name, such as
+    ``settings={"session.tick_ms": 500}``; maps and lists may be passed as Python
+    objects (``{"members": {1: "10.0.0.1:7001", 2: "10.0.0.2:7001"}}``) or as text
     (``{"members": "1=10.0.0.1:7001,2=10.0.0.2:7001"}``).
 
-    A context manager: leaving the block stops it. Raises ``InvalidError`` for
-    a taken port or a directory in use, ``CorruptError`` for a damaged one.
-    Ctrl-C ends the wait, and what was started is stopped again.
+    A context manager: leaving the block stops it. Raises ``InvalidError`` if a port
+    or the directory is in use, ``CorruptError`` if the directory is damaged. Ctrl-C
+    ends the wait and stops what was started.
 
-    What it logs goes to the loggers below ``libcoord`` of Python's ``logging``,
-    from a thread of this class; secrets are not in it. A thousand records wait for
-    slow handlers; what is dropped then is counted, and said. Without handlers
-    nothing is printed.
+    It logs to the loggers below ``libcoord`` in Python's ``logging``, from a thread
+    of this class; the log contains no secrets. About a thousand records are queued
+    for slow handlers; further ones are dropped, and their number is logged. Without
+    handlers nothing is printed.
 
-    It runs in the process that made it: in a forked child its calls raise
-    ``ForkedError``, and leaving the block does nothing. Clients of the child
+    It runs in the process that created it: in a forked child its methods raise
+    ``ForkedError``, and leaving the block does nothing. Clients in the child can
     connect to its addresses.
 
     >>> with Server() as server:           # doctest: +SKIP
@@ -128,37 +128,38 @@ class Server:
 
     @property
     def zk(self) -> str | None:
-        """Where ZooKeeper clients connect, ``host:port``; ``None`` if off."""
+        """The address for ZooKeeper clients, ``host:port``; ``None`` if off."""
         return self._zk
 
     @property
     def http(self) -> str | None:
-        """Where Consul's HTTP API is, ``host:port``; ``None`` if off."""
+        """The address of Consul's HTTP API, ``host:port``; ``None`` if off."""
         return self._http
 
     @property
     def https(self) -> str | None:
-        """Where Consul's HTTP API is over TLS, ``host:port``; ``None`` if off."""
+        """The address of Consul's HTTP API over TLS, ``host:port``; ``None`` if
+        off."""
         return self._https
 
     @property
     def dns(self) -> str | None:
-        """Where DNS is, ``host:port``; ``None`` if off."""
+        """The address of the DNS server, ``host:port``; ``None`` if off."""
         return self._dns
 
     @property
     def peer(self) -> str | None:
-        """Where other members connect, ``host:port``; ``None`` if off."""
+        """The address for other members, ``host:port``; ``None`` if off."""
         return self._peer
 
     @property
     def status(self) -> ServerStatus:
-        """How it stands now."""
+        """Its current state."""
         return ServerStatus(*_call(self._native.status))
 
     def check(self) -> None:
-        """Raises ``UnavailableError`` if it does not serve all its clients now,
-        and ``InternalError`` if it never will again."""
+        """Raises ``UnavailableError`` if it does not serve all clients now, and
+        ``InternalError`` if it failed permanently."""
         state, reason = _call(self._native.status)
         if state == "stopped":
             raise ClosedError(reason)
@@ -168,13 +169,14 @@ class Server:
             raise UnavailableError(f"this member is {state}: {reason}")
 
     def wait_failed(self, timeout: float | None = None) -> str | None:
-        """Waits until it failed and can take part no more, and says why; ``None``
-        if it did not within ``timeout`` seconds. For a thread that watches over
-        it. Raises ``ClosedError`` once it is stopped."""
+        """Waits until it fails permanently, and returns why; ``None`` if it does
+        not within ``timeout`` seconds. For a monitoring thread. Raises
+        ``ClosedError`` once it is stopped."""
         return _call(self._native.wait_failed, timeout)
 
     def stop(self) -> None:
-        """Stops it: ports closed, data flushed, threads joined. Twice is fine."""
+        """Stops it: closes ports, flushes data, joins threads. Stopping twice is
+        allowed."""
         _call(self._native.stop)
         self._log.close()
 
@@ -197,7 +199,7 @@ class Server:
 
 
 class Member:
-    """Where one member of a :class:`Cluster` listens."""
+    """The addresses of one member of a :class:`Cluster`."""
 
     def __init__(self, addresses: list[str | None]) -> None:
         self.zk, self.http, self.dns, self.peer, self.https = addresses
@@ -210,7 +212,7 @@ class Cluster:
     """Several members inside this process, each with its own threads, free
     loopback ports and temporary directory.
 
-    ``size``: 1 to 7. ``timeout``: seconds to wait until all serve. A context
+    ``size``: 1 to 7. ``timeout``: seconds to wait until all are ready. A context
     manager: leaving the block stops them.
 
     >>> with Cluster(3) as cluster:        # doctest: +SKIP
@@ -236,12 +238,12 @@ class Cluster:
 
     @property
     def zk(self) -> str:
-        """All members' ZooKeeper addresses, as a client takes them."""
+        """The ZooKeeper addresses of all members, as a connect string."""
         return ",".join(member.zk for member in self.members if member.zk)
 
     @property
     def leader(self) -> int | None:
-        """The position of the member that leads, if one does."""
+        """The position of the leader, if there is one."""
         return _call(self._native.leader)
 
     def stop_member(self, position: int) -> None:
@@ -249,7 +251,7 @@ class Cluster:
         _call(self._native.stop_member, position)
 
     def stop(self) -> None:
-        """Stops all of them. Twice is fine."""
+        """Stops all members. Stopping twice is allowed."""
         _call(self._native.stop)
         self._log.close()
 

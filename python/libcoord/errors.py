@@ -1,4 +1,4 @@
-"""Exceptions of libcoord: one base, one class per thing to do next."""
+"""Exceptions of libcoord: a base class, and one class for each kind of reaction."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from . import _native
 
 
 class CoordError(Exception):
-    """Base of all. ``str(error)`` says what went wrong and what to do."""
+    """Base class. ``str(error)`` says what went wrong and what to do."""
 
 
 class NotLeaderError(CoordError):
-    """This member is not the leader: ask again there."""
+    """This member is not the leader: retry there."""
 
 
 class UnavailableError(CoordError, ConnectionError):
-    """Nothing was applied; try again later."""
+    """Nothing was applied; retry later."""
 
 
 class IndeterminateError(CoordError, ConnectionError):
-    """It may or may not have been applied: read again before retrying."""
+    """The call may or may not have taken effect: read again before retrying."""
 
 
 class ClosedError(CoordError):
@@ -26,12 +26,12 @@ class ClosedError(CoordError):
 
 
 class InvalidError(CoordError, ValueError):
-    """The call itself is wrong and will fail again as it is."""
+    """The call itself is invalid; it fails again if unchanged."""
 
 
 class ForkedError(CoordError):
-    """The object was made before the process was forked, and works only in the
-    parent: make a new one here."""
+    """The object was created before fork(), and works only in the parent: create a
+    new one in this process."""
 
 
 class CorruptError(CoordError):
@@ -39,11 +39,11 @@ class CorruptError(CoordError):
 
 
 class InternalError(CoordError):
-    """A fault of libcoord: please report it."""
+    """A bug in libcoord: please report it."""
 
 
 class CallTimeoutError(CoordError, TimeoutError):
-    """No answer in time."""
+    """No response in time."""
 
 
 _BY_KIND = {
@@ -60,6 +60,6 @@ _BY_KIND = {
 
 
 def from_failure(failure: _native.Failure) -> CoordError:
-    """The exception for what the native half reported."""
+    """The exception for a failure of the native library."""
     kind, message, _detail = failure.args
     return _BY_KIND.get(kind, CoordError)(message)

@@ -100,7 +100,7 @@ impl ConsulClient {
         }
         if let Some(seconds) = read_timeout {
             let time = Duration::try_from_secs_f64(seconds)
-                .map_err(|_| PyValueError::new_err("the time to wait is no number of seconds"))?;
+                .map_err(|_| PyValueError::new_err("the timeout is not a number of seconds"))?;
             request = request.read_timeout(Some(time));
         }
         let response = agent.wait(py, agent.client.inner().request(request))?;
@@ -170,7 +170,7 @@ impl ConsulClient {
         let agent = self.agent.get()?;
         let limit = timeout.map(|seconds| {
             Duration::try_from_secs_f64(seconds)
-                .map_err(|_| PyValueError::new_err("the time to wait is no number of seconds"))
+                .map_err(|_| PyValueError::new_err("the timeout is not a number of seconds"))
         });
         let waited = agent.client.inner().wait_ready(name, limit.transpose()?, token);
         Ok(match agent.wait(py, waited)? {

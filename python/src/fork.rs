@@ -53,8 +53,8 @@ impl<T> Here<T> {
             Some(value) if self.made_in == Process::current() => Ok(value),
             _ => Err(Failure::new_err((
                 "forked",
-                "this object was made before the process was forked, and its threads stayed in \
-                 the parent: make a new one in this process",
+                "this object was created before fork(), and its threads only exist in the \
+                 parent: create a new one in this process",
                 None::<i32>,
             ))),
         }

@@ -76,7 +76,7 @@ pub(crate) fn on_own_thread<T: Send + 'static>(
             match outcome.recv_timeout(SIGNAL_LOOK) {
                 Ok(outcome) => return Ok(outcome),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Ok(Err(Error::internal("the call did not come to its end")));
+                    return Ok(Err(Error::internal("the call did not complete")));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -39,7 +39,7 @@ impl NativeLog {
     fn next(&self, py: Python<'_>, limit: f64) -> PyResult<Option<Fields>> {
         let log = self.log.get()?;
         let limit = Duration::try_from_secs_f64(limit)
-            .map_err(|_| PyValueError::new_err(format!("{limit} is no number of seconds")))?;
+            .map_err(|_| PyValueError::new_err(format!("{limit} is not a number of seconds")))?;
         let record = py.detach(|| log.wait(limit)).map_err(|error| failure(&error))?;
         Ok(record.map(|record| {
             let level = LEVELS.iter().position(|level| *level == record.level).unwrap_or_default();
@@ -63,5 +63,5 @@ impl NativeLog {
 
 fn read_level(level: usize) -> PyResult<LogLevel> {
     let known = level.checked_sub(1).and_then(|at| LEVELS.get(at)).copied();
-    known.ok_or_else(|| PyValueError::new_err(format!("{level} is no level of a log")))
+    known.ok_or_else(|| PyValueError::new_err(format!("{level} is not a log level")))
 }

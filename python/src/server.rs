@@ -208,8 +208,9 @@ fn read_settings(given: &BTreeMap<String, String>) -> Result<Settings, Error> {
 }
 
 fn limit(seconds: f64) -> Result<Duration, Error> {
-    Duration::try_from_secs_f64(seconds)
-        .map_err(|_| Error::invalid(format!("timeout is {seconds}, which is no number of seconds")))
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        Error::invalid(format!("timeout is {seconds}, which is not a number of seconds"))
+    })
 }
 
 fn address_texts(addresses: &Addresses) -> AddressTexts {

@@ -342,7 +342,7 @@ fn kind_code(kind: EventKind) -> i32 {
 
 fn seconds(value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value)
-        .map_err(|_| PyValueError::new_err(format!("{value} is no number of seconds")))
+        .map_err(|_| PyValueError::new_err(format!("{value} is not a number of seconds")))
 }
 
 fn fields(stat: Stat) -> StatFields {
@@ -377,7 +377,7 @@ fn create_mode((kind, sequential, ttl_ms): &(String, bool, u64)) -> PyResult<Cre
         "ephemeral" => Ok(CreateMode::Ephemeral { sequential }),
         "container" => Ok(CreateMode::Container),
         "ttl" => Ok(CreateMode::Ttl { sequential, ttl_ms: *ttl_ms }),
-        other => Err(PyValueError::new_err(format!("{other} is no kind of znode"))),
+        other => Err(PyValueError::new_err(format!("{other} is not a kind of znode"))),
     }
 }
 
@@ -394,14 +394,16 @@ fn operation((kind, path, data, version, acl, mode): OpFields) -> PyResult<Op> {
         ("delete", _) => Ok(Op::Delete { path, version }),
         ("set", _) => Ok(Op::Set { path, data, version }),
         ("check", _) => Ok(Op::CheckVersion { path, version }),
-        (other, _) => Err(PyValueError::new_err(format!("{other} is no operation"))),
+        (other, _) => Err(PyValueError::new_err(format!("{other} is not an operation"))),
     }
 }
 
 fn content_hash(bytes: Vec<u8>) -> PyResult<ContentHash> {
     let length = bytes.len();
     let hash = bytes.try_into().map_err(|_| {
-        PyValueError::new_err(format!("a hash has 16 bytes, as from get_hash, and not {length}"))
+        PyValueError::new_err(format!(
+            "a hash must have 16 bytes, as returned by get_hash, not {length}"
+        ))
     })?;
     Ok(ContentHash(hash))
 }

@@ -6,7 +6,7 @@
 '/test'
 >>> data, stat = zk.get('/test')                           # doctest: +SKIP
 
-Works with libcoord's server and with a genuine ZooKeeper.
+Works with libcoord and with the original ZooKeeper.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _options(
     verify_certs: bool,
     check_hostname: bool,
 ) -> list[tuple[str, str]]:
-    """What secures the connection, under the names of the native client."""
+    """The TLS options, under the names of the native client."""
     files = [("tls.ca_file", ca), ("tls.cert_file", cert), ("tls.key_file", key)]
     options = [(name, os.fsdecode(path)) for name, path in files if path is not None]
     if not use_ssl and not options:
@@ -75,38 +75,37 @@ def _options(
 class ZK:
     """A client with one session.
 
-    ``hosts``: ``host:port,host:port`` and optionally a path that all paths are
-    under. ``timeout``: seconds of the session's timeout to ask for.
-    ``auth_data``: pairs such as ``('digest', 'user:password')`` to prove on
-    every connection. ``request_timeout``: seconds a call may take,
-    reconnections included.
+    ``hosts``: ``host:port,host:port``, optionally followed by a chroot path.
+    ``timeout``: the session timeout to request, in seconds. ``auth_data``: pairs
+    such as ``('digest', 'user:password')`` to authenticate with on every
+    connection. ``request_timeout``: maximum duration of a call in seconds,
+    including reconnections.
 
-    TLS, with PEM files: ``ca`` names the authorities that the server's
-    certificate comes from, ``cert`` and ``key`` are this client's own, if the
-    server asks; ``use_ssl`` alone trusts whom the system trusts.
-    ``check_hostname=False`` takes a good certificate of any host,
-    ``verify_certs=False`` any at all. ``sasl`` is a pair of user and password,
-    proven with DIGEST-MD5 on every connection.
+    TLS, with PEM files: ``ca`` contains the CAs for the server's certificate,
+    ``cert`` and ``key`` are the client certificate, if the server requests one;
+    ``use_ssl`` alone trusts the system's CAs. ``check_hostname=False`` accepts a
+    valid certificate of any host, ``verify_certs=False`` any certificate. ``sasl``
+    is a pair of user and password, for DIGEST-MD5 on every connection.
 
     >>> zk = ZK('host:2281', ca='ca.pem', sasl=('bob', 'secret'))  # doctest: +SKIP
 
-    Connects by itself and comes back to its session after a lost connection;
-    calls wait for the connection, up to ``request_timeout``, and then raise
-    ``NotConnectedError``, which tells what each server said. A client that was
-    never connected gives up after about 5 seconds if nobody listens at any of
-    its servers; :meth:`start` waits as long as it is told. May be shared by threads; a context manager:
-    leaving the block ends the session and with it its ephemerals, and warns
+    Connects automatically, and resumes its session after a lost connection; calls
+    wait for the connection up to ``request_timeout``, and then raise
+    ``NotConnectedError`` with the reason for each server. A client that was never
+    connected gives up after about 5 seconds if no server is listening;
+    :meth:`start` waits for its own timeout. Thread-safe. A context manager: leaving
+    the block ends the session and its ephemeral znodes, and warns
     (``RuntimeWarning``) if no server confirmed that.
 
-    Values and credentials are ``bytes``, or ``str`` for its UTF-8; paths are
-    ``str``. Anything else is refused with ``TypeError``.
+    Values and credentials are ``bytes``, or ``str``, which is encoded as UTF-8;
+    paths are ``str``. Anything else raises ``TypeError``.
 
-    A client works in the process that made it: in a forked child its calls
+    A client works in the process that created it: in a forked child its methods
     raise ``libcoord.ForkedError``, and leaving the block does nothing.
 
-    Errors are those of :mod:`zk.exceptions`, one class per ZooKeeper code. A
-    write that was sent and not answered raises ``ConnectionLoss``: it may or
-    may not have been applied.
+    Errors are those of :mod:`zk.exceptions`, one class per ZooKeeper code. A write
+    that was sent but not answered raises ``ConnectionLoss``: it may or may not have
+    been applied.
     """
 
     def __init__(
@@ -143,16 +142,16 @@ class ZK:
     # Connection and session
 
     def start(self, timeout: float = 15.0) -> None:
-        """Waits until connected, at most ``timeout`` seconds. Not needed: every
-        call waits for the connection."""
+        """Waits until connected, at most ``timeout`` seconds. Optional: every call
+        waits for the connection."""
         self._call(self._native.wait_connected, timeout)
 
     def close(self) -> bool:
-        """Ends the session, and with it its ephemerals. Twice is fine.
+        """Ends the session and its ephemeral znodes. Closing twice is allowed.
 
-        Whether the server confirmed it. If not, the client is closed all the
-        same, but the session, its ephemerals and the locks they stand for may
-        live on until the session's timeout.
+        Returns whether the server confirmed it. If not, the client is closed
+        anyway, but the session, its ephemeral znodes and its locks may live until
+        the session timeout.
         """
         self._call(self._native.require_here)
         self._dispatcher.close()
@@ -163,12 +162,12 @@ class ZK:
     @property
     def state(self) -> str:
         """``connecting``, ``connected``, ``suspended`` (the session may be alive),
-        ``lost`` (it is not) or ``closed``."""
+        ``lost`` (it has ended) or ``closed``."""
         return self._call(self._native.state)
 
     @property
     def connected(self) -> bool:
-        """Whether it is connected now."""
+        """Whether the client is connected now."""
         return self.state == "connected"
 
     @property
@@ -179,16 +178,17 @@ class ZK:
 
     @property
     def session_timeout(self) -> float:
-        """Seconds, as granted by the server; 0 before the first connection."""
+        """The timeout granted by the server, in seconds; 0 before the first
+        connection."""
         return self._call(self._native.session)[2]
 
     def add_auth(self, scheme: str, credential: Union[str, bytes]) -> bool:
-        """Proves an identity, now and after every reconnection."""
+        """Authenticates, now and after every reconnection."""
         self._call(self._native.add_auth, scheme, data(credential, "credential"))
         return True
 
     def sync(self, path: str = "/") -> str:
-        """Returns once this client's server has seen everything that was
+        """Returns once this client's server has applied everything that was
         committed before the call."""
         self._call(self._native.sync, path)
         return path
@@ -208,11 +208,11 @@ class ZK:
         container: bool = False,
         ttl: Optional[float] = None,
     ) -> Union[str, tuple[str, Stat]]:
-        """Creates a znode and gives its path, which for ``sequence`` ends in a
-        number. ``ephemeral``: goes with the session. ``container``: goes after
-        its last child. ``ttl``: goes when it was not set for that many seconds
-        and has no children. ``makepath``: creates missing parents.
-        ``include_data``: gives ``(path, stat)``.
+        """Creates a znode and returns its path, which with ``sequence`` ends in a
+        number. ``ephemeral``: deleted when the session ends. ``container``: deleted
+        after its last child. ``ttl``: deleted when it has no children and was not
+        written for that many seconds. ``makepath``: creates missing parents.
+        ``include_data``: returns ``(path, stat)``.
 
         Raises ``NodeExistsError``, ``NoNodeError`` (no parent), ``NoAuthError``,
         ``NoChildrenForEphemeralsError``, ``BadArgumentsError``.
@@ -223,13 +223,13 @@ class ZK:
         return (created, Stat(*stat)) if include_data else created
 
     def ensure_path(self, path: str, acl: Acl = None) -> bool:
-        """Creates a znode and its parents where they are missing."""
+        """Creates a znode and its parents if they do not exist."""
         self._call(self._native.ensure_path, path, aces(acl))
         return True
 
     def exists(self, path: str, watch: Optional[WatchFunction] = None) -> Optional[Stat]:
-        """The stat, or ``None`` if there is no such znode. ``watch`` is called
-        once, with a :class:`WatchedEvent`, when it is created, changed or
+        """Returns the stat, or ``None`` if the znode does not exist. ``watch`` is
+        called once, with a :class:`WatchedEvent`, when it is created, changed or
         deleted."""
         stat = self._watched(self._native.exists, path, watch)
         return None if stat is None else Stat(*stat)
@@ -237,7 +237,8 @@ class ZK:
     def get(
         self, path: str, watch: Optional[WatchFunction] = None
     ) -> tuple[Optional[bytes], Stat]:
-        """Data and stat. ``watch`` is called once when it is changed or deleted.
+        """Returns data and stat. ``watch`` is called once, when it is changed or
+        deleted.
 
         Raises ``NoNodeError``, ``NoAuthError``.
         """
@@ -250,8 +251,8 @@ class ZK:
         watch: Optional[WatchFunction] = None,
         include_data: bool = False,
     ) -> Union[list[str], tuple[list[str], Stat]]:
-        """The names of a znode's children, in no particular order. ``watch`` is
-        called once when a child comes or goes. ``include_data``: gives
+        """Returns the names of the children, in no particular order. ``watch`` is
+        called once, when a child is created or deleted. ``include_data``: returns
         ``(names, stat)``."""
         names, stat = self._watched(self._native.children, path, watch)
         return (names, Stat(*stat)) if include_data else names
@@ -259,14 +260,14 @@ class ZK:
     def get_hash(
         self, path: str, recursive: bool = False, include_zxid: bool = False
     ) -> Union[bytes, tuple[bytes, int]]:
-        """A hash of what the znode contains: path, data, access list and what it
-        lives as long as; with ``recursive`` of everything below it, too. Versions
-        and times do not count. To be given to ``if_hash`` or to
-        :meth:`Transaction.check_hash`. ``include_zxid``: gives ``(hash, zxid)``,
-        with the state it was taken of.
+        """Returns a hash of the content: path, data, ACL and lifetime (owner or
+        TTL); with ``recursive`` also of all descendants. It does not cover versions
+        and times. Pass it as ``if_hash`` or to :meth:`Transaction.check_hash`.
+        ``include_zxid``: returns ``(hash, zxid)``, with the zxid at which it was
+        computed.
 
-        Raises ``NoNodeError``, ``NoAuthError`` (not all of it may be read),
-        ``UnimplementedError`` (a genuine ZooKeeper knows no hashes).
+        Raises ``NoNodeError``, ``NoAuthError`` (a descendant may not be read),
+        ``UnimplementedError`` (the original ZooKeeper has no content hashes).
         """
         hash, zxid = self._call(self._native.hash, path, recursive)
         return (hash, zxid) if include_zxid else hash
@@ -279,7 +280,7 @@ class ZK:
         *,
         if_hash: Optional[bytes] = None,
     ) -> Stat:
-        """Sets the data, if ``version`` is the current one (-1: any), or if the
+        """Sets the data if ``version`` is the current one (-1: any), or if the
         content has the hash ``if_hash``.
 
         Raises ``BadVersionError``, ``NoNodeError``, ``NoAuthError``.
@@ -299,7 +300,7 @@ class ZK:
         *,
         if_hash: Optional[bytes] = None,
     ) -> bool:
-        """Deletes a znode, with ``recursive`` also what is below it; with
+        """Deletes a znode, with ``recursive`` also its descendants; with
         ``if_hash`` only if its content has that hash.
 
         Raises ``BadVersionError``, ``NoNodeError``, ``NotEmptyError``, ``NoAuthError``.
@@ -312,22 +313,22 @@ class ZK:
         return True
 
     def get_acls(self, path: str) -> tuple[list[ACL], Stat]:
-        """The access list and the stat."""
+        """Returns the ACL and the stat."""
         acl, stat = self._call(self._native.get_acl, path)
         return [ACL(perms, Id(scheme, id)) for perms, scheme, id in acl], Stat(*stat)
 
     def set_acls(self, path: str, acls: Iterable[ACL], version: int = -1) -> Stat:
-        """Sets the access list, if ``version`` is its current one (-1: any)."""
+        """Sets the ACL if ``version`` is its current version (-1: any)."""
         return Stat(*self._call(self._native.set_acl, path, aces(acls) or [], version))
 
     def transaction(self) -> Transaction:
-        """Operations to be applied together or not at all."""
+        """Returns a transaction: operations that are applied atomically."""
         return Transaction(self._native)
 
     def add_watch(self, path: str, watch: WatchFunction, recursive: bool = False) -> None:
         """Calls ``watch`` for every change of a znode and its list of children;
-        with ``recursive`` for every change of it and of all below it. Lasts
-        until the client is closed."""
+        with ``recursive`` for every change of it and its descendants. Lasts until
+        the client is closed."""
         self._call(self._native.require_here)
         token = self._dispatcher.expect(watch, lasting=True)
         try:
@@ -359,7 +360,8 @@ class ZK:
             raise translate(failure) from None
 
     def __del__(self) -> None:
-        # Without it the thread would keep the session of a client nobody has.
+        # Otherwise the thread would keep the session of a client without references
+        # alive.
         dispatcher = getattr(self, "_dispatcher", None)
         if dispatcher is not None:
             dispatcher.abandon()
@@ -373,13 +375,13 @@ class ZK:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        # In a forked child the session is the parent's, and lives on.
+        # In a forked child the session belongs to the parent and stays open.
         if is_forked(self._native):
             return
         if not self.close() and kind is None:
             warnings.warn(
-                "no server confirmed the end of a ZooKeeper session: it and its ephemerals may "
-                f"live on for {self.session_timeout:g} s",
+                "no server confirmed the end of a ZooKeeper session: it and its ephemeral znodes "
+                f"may live until its timeout of {self.session_timeout:g} s",
                 RuntimeWarning,
                 stacklevel=2,
             )

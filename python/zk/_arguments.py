@@ -1,8 +1,8 @@
-"""What callers hand in, looked at before anything is made of it.
+"""Validation of arguments.
 
-Python would make something of nearly everything: ``bytes(5)`` is five NULs, and
-a list of numbers passes for data. What is not what a call takes is refused with
-``TypeError`` where it is handed in, as kazoo refuses it.
+Python converts almost anything: ``bytes(5)`` is five NULs, and a list of numbers is
+accepted as data. Arguments of the wrong type raise ``TypeError`` immediately, as in
+kazoo.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Aces = Optional[list[tuple[int, str, str]]]
 
 
 def data(value: Any, name: str = "value") -> bytes:
-    """Bytes as they are, text as UTF-8."""
+    """Bytes unchanged, text as UTF-8."""
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, bytes):
@@ -24,19 +24,19 @@ def data(value: Any, name: str = "value") -> bytes:
 
 
 def optional_data(value: Any, name: str = "value") -> Optional[bytes]:
-    """As :func:`data`, where ``None`` is no data."""
+    """Like :func:`data`; ``None`` means no data."""
     return None if value is None else data(value, name)
 
 
 def text(value: Any, name: str) -> str:
-    """Such as a path: bytes would have to be guessed at."""
+    """Text such as a path; the encoding of bytes would be a guess."""
     if isinstance(value, str):
         return value
     raise TypeError(f"{name} must be str, not {_kind(value)}")
 
 
 def number(value: Any, name: str) -> int:
-    """A version, which travels as 32 bits with a sign."""
+    """A version, which is a signed 32-bit number."""
     if not isinstance(value, int):
         raise TypeError(f"{name} must be int, not {_kind(value)}")
     if not -(2**31) <= value < 2**31:
@@ -45,14 +45,14 @@ def number(value: Any, name: str) -> int:
 
 
 def content_hash(value: Any, name: str) -> bytes:
-    """A hash as ``get_hash`` gives it."""
+    """A hash as returned by ``get_hash``."""
     if not isinstance(value, bytes):
         raise TypeError(f"{name} must be bytes, as from get_hash, not {_kind(value)}")
     return value
 
 
 def aces(acl: Optional[Iterable[ACL]]) -> Aces:
-    """An access list as the native client takes it; ``None`` for the default."""
+    """An ACL as the native client takes it; ``None`` for the default."""
     if acl is None:
         return None
     return [

@@ -1,4 +1,4 @@
-"""Operations that happen together or not at all."""
+"""Atomic transactions."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _Fields = tuple[
 
 
 class Transaction:
-    """Collects operations; :meth:`commit` applies them, once. As a context
-    manager it commits when the block ends without an exception, unless it was
-    committed inside. Afterwards it takes nothing more (``BadArgumentsError``, a
-    ``ValueError``), also if :meth:`commit` raised: what was sent and not
-    answered may have been applied, and must not be by accident again."""
+    """Collects operations; :meth:`commit` applies them, once. As a context manager
+    it commits when the block ends without an exception, unless it was committed
+    inside. Afterwards it accepts nothing more (``BadArgumentsError``, a
+    ``ValueError``), even if :meth:`commit` raised: a transaction without a reply
+    may have been applied, and must not be applied again by accident."""
 
     def __init__(self, native: _native.ZkClient) -> None:
         self._native = native
@@ -41,34 +41,34 @@ class Transaction:
         ephemeral: bool = False,
         sequence: bool = False,
     ) -> None:
-        """Creates a znode; its result is its path."""
+        """Creates a znode; the result is its path."""
         mode = ("ephemeral" if ephemeral else "persistent", bool(sequence), 0)
         self._add("create", path, data=optional_data(value), acl=aces(acl), mode=mode)
 
     def delete(self, path: str, version: int = -1) -> None:
-        """Deletes a znode; its result is ``True``."""
+        """Deletes a znode; the result is ``True``."""
         self._add("delete", path, version)
 
     def set_data(self, path: str, value: Union[bytes, str, None], version: int = -1) -> None:
-        """Sets a znode's data; its result is the stat."""
+        """Sets a znode's data; the result is the stat."""
         self._add("set", path, version, optional_data(value))
 
     def check(self, path: str, version: int) -> None:
-        """Fails the transaction unless the version is this; its result is ``True``."""
+        """Fails the transaction unless the znode has this version; the result is
+        ``True``."""
         self._add("check", path, version)
 
     def check_hash(self, path: str, hash: bytes, recursive: bool = False) -> None:
-        """Fails the transaction with ``BadVersionError`` unless the content has this
-        hash, from :meth:`zk.ZK.get_hash` with the same ``recursive``; its result
-        is ``True``."""
+        """Fails the transaction with ``BadVersionError`` unless the content has
+        this hash, from :meth:`zk.ZK.get_hash` with the same ``recursive``; the
+        result is ``True``."""
         kind = "check_subtree_hash" if recursive else "check_hash"
         self._add(kind, path, data=content_hash(hash, "hash"))
 
     def commit(self) -> list[Any]:
-        """Applies everything and gives one result per operation. If one
-        failed nothing was applied, and every result is an exception: that of
-        the operation that failed, ``RolledBackError`` before it,
-        ``RuntimeInconsistency`` behind it."""
+        """Applies all operations and returns one result for each. If one fails,
+        none is applied, and every result is an exception: the error of the failed
+        operation, ``RolledBackError`` before it, ``RuntimeInconsistency`` after it."""
         self._still_open()
         self._committed = True
         try:

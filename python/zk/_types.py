@@ -1,4 +1,4 @@
-"""What calls take and give."""
+"""Arguments and results of calls."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple, Optional
 
 
 class Stat(NamedTuple):
-    """What ZooKeeper tells about a znode, with its own names. Times are
-    milliseconds since the epoch."""
+    """The stat of a znode, with ZooKeeper's field names. Times are milliseconds
+    since the epoch."""
 
     czxid: int
     mzxid: int
@@ -63,14 +63,14 @@ class Stat(NamedTuple):
 
 
 class Id(NamedTuple):
-    """Who somebody is, under one scheme."""
+    """An identity of an authentication scheme."""
 
     scheme: str
     id: str
 
 
 class ACL(NamedTuple):
-    """One entry of an access list."""
+    """One entry of an ACL."""
 
     perms: int
     id: Id
@@ -97,14 +97,14 @@ def make_acl(
     admin: bool = False,
     all: bool = False,
 ) -> ACL:
-    """One entry of an access list from named permissions."""
+    """An ACL entry from named permissions."""
     given = {1: read, 2: write, 4: create, 8: delete, 16: admin}
     perms = Permissions.ALL if all else sum(bit for bit, wanted in given.items() if wanted)
     return ACL(perms, Id(scheme, credential))
 
 
 def make_digest_acl_credential(username: str, password: str) -> str:
-    """The id that ``add_auth('digest', 'username:password')`` proves."""
+    """The id of ``add_auth('digest', 'username:password')``."""
     for name, value in (("username", username), ("password", password)):
         if not isinstance(value, str):
             raise TypeError(f"{name} must be str, not {type(value).__name__}")
@@ -113,7 +113,7 @@ def make_digest_acl_credential(username: str, password: str) -> str:
 
 
 def make_digest_acl(username: str, password: str, **permissions: bool) -> ACL:
-    """An entry for somebody with a password."""
+    """An ACL entry for a user with a password."""
     return make_acl("digest", make_digest_acl_credential(username, password), **permissions)
 
 
@@ -125,13 +125,13 @@ READ_ACL_UNSAFE = [ACL(Permissions.READ, Id("world", "anyone"))]
 class EventType:
     """Kinds of :class:`WatchedEvent`."""
 
-    #: No change of a znode: the session is over (``state`` tells).
+    #: Not a change of a znode: the session has ended (see ``state``).
     NONE = "NONE"
     CREATED = "CREATED"
     DELETED = "DELETED"
     CHANGED = "CHANGED"
     CHILD = "CHILD"
-    #: More happened than this program took in time; look again.
+    #: Events were dropped because the queue was full: read again.
     MISSED = "MISSED"
 
 
@@ -145,7 +145,7 @@ EVENT_BY_CODE = {
 
 
 class WatchedEvent(NamedTuple):
-    """Something a watch waited for."""
+    """An event of a watch."""
 
     type: str
     state: str

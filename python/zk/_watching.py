@@ -1,4 +1,4 @@
-"""Calls watch functions, one after the other, on one thread per client."""
+"""Calls watch functions, one at a time, on one thread per client."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SESSION_LOST = -2
 
 
 class Dispatcher:
-    """Takes events from the native client and calls who waits for them. Its
-    thread starts with the first watch, so a client without watches has none."""
+    """Reads events from the native client and calls the watch functions. Its thread
+    starts with the first watch, so a client without watches has none."""
 
     def __init__(self, native: _native.ZkClient) -> None:
         self._native = native
@@ -44,13 +44,13 @@ class Dispatcher:
         return token
 
     def forget(self, token: Optional[int]) -> None:
-        """The watch was not set after all."""
+        """Removes the function of a watch that could not be set."""
         if token is not None:
             with self._lock:
                 self._functions.pop(token, None)
 
     def close(self) -> None:
-        """Ends the thread, after the function it is in."""
+        """Ends the thread after the current function returns."""
         with self._lock:
             self._closed = True
             thread = self._thread
@@ -58,7 +58,7 @@ class Dispatcher:
             thread.join()
 
     def abandon(self) -> None:
-        """Has the thread end without waiting for it."""
+        """Ends the thread without waiting for it."""
         self._closed = True
 
     def _run(self) -> None:
@@ -80,8 +80,8 @@ class Dispatcher:
                 _log.exception("the watch function for %s failed", path)
 
     def _called(self, token: int, ends: bool) -> list[WatchFunction]:
-        """Who hears of an event. Token 0 is none's own: the queue was too
-        full, and so everybody may have missed something."""
+        """The functions to call for an event. Token 0 means that the queue
+        overflowed: every watch may have missed an event."""
         with self._lock:
             tokens = list(self._functions) if token == 0 else [token]
             entries = {each: self._functions.get(each) for each in tokens}

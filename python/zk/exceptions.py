@@ -7,13 +7,13 @@ from libcoord.errors import CallTimeoutError, ClosedError, CoordError, from_fail
 
 
 class ZookeeperError(CoordError):
-    """Base of all. ``code`` is ZooKeeper's."""
+    """Base class. ``code`` is ZooKeeper's error code."""
 
     code: int = 0
 
 
 class RolledBackError(ZookeeperError):
-    """In a transaction: undone, because a later operation failed."""
+    """In a transaction: rolled back because a later operation failed."""
 
 
 class SystemZookeeperError(ZookeeperError):
@@ -21,7 +21,7 @@ class SystemZookeeperError(ZookeeperError):
 
 
 class RuntimeInconsistency(ZookeeperError):
-    """In a transaction: not tried, because an earlier operation failed."""
+    """In a transaction: not executed because an earlier operation failed."""
 
     code = -2
 
@@ -49,8 +49,8 @@ class OperationTimeoutError(ZookeeperError, TimeoutError):
 
 
 class NotConnectedError(ConnectionLoss, OperationTimeoutError):
-    """There was no connection, so that nothing was sent and nothing done. The
-    message tells what each server said that was tried."""
+    """Not connected, so nothing was sent. The message contains the reason for each
+    server that was tried."""
 
 
 class BadArgumentsError(ZookeeperError, ValueError):
@@ -124,7 +124,7 @@ class NoWatcherError(ZookeeperError):
 
 
 class RequestTimeoutError(OperationTimeoutError):
-    """No answer within ``request_timeout``."""
+    """No response within ``request_timeout``."""
 
     code = -122
 
@@ -154,7 +154,7 @@ BY_CODE = {each.code: each for each in _all(ZookeeperError) if "code" in vars(ea
 
 
 def translate(failure: _native.Failure) -> Exception:
-    """The exception for what the native half reported."""
+    """The exception for a failure of the native library."""
     kind, message, detail = failure.args
     if kind == "unreached":
         return NotConnectedError(message)
@@ -167,7 +167,7 @@ def translate(failure: _native.Failure) -> Exception:
 
 
 def from_code(code: int, message: str = "") -> ZookeeperError:
-    """The exception for a code of ZooKeeper's."""
+    """The exception for a ZooKeeper error code."""
     known = BY_CODE.get(code)
     if known is not None:
         return known(message)
