@@ -1,7 +1,7 @@
-//! The only place that asks what time it is.
+//! The clock: the only place that reads the time.
 //!
-//! Everything above takes a [`Clock`], so that a test or a simulation can hand
-//! in its own.
+//! Other modules take a [`Clock`], so that a test or simulation can pass its
+//! own.
 
 use std::fmt;
 use std::sync::PoisonError;
@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use crate::sync::Mutex;
 
-/// Wall time for stamps, monotonic time for timeouts.
+/// Wall time for timestamps, monotonic time for timeouts.
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// Milliseconds since the Unix epoch.
     fn wall_ms(&self) -> u64;
@@ -19,13 +19,13 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// Time since some fixed moment; never goes backwards.
     fn monotonic(&self) -> Duration;
 
-    /// The same, and it also goes on while the machine sleeps.
+    /// The same, but it also advances while the machine is suspended.
     fn boot_time(&self) -> Duration {
         self.monotonic()
     }
 }
 
-/// The machine's own clocks.
+/// The system clocks.
 #[derive(Debug)]
 pub struct SystemClock {
     origin: Instant,
@@ -64,7 +64,7 @@ pub(crate) fn utc(unix_ms: u64) -> DateTime<Utc> {
 }
 
 /// Waits for `duration`. The only timer of the library besides [`timeout`] and
-/// [`interval`], so that a simulation has one place to take over.
+/// [`interval`], so that a simulation has one place to replace.
 pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
@@ -82,24 +82,23 @@ pub fn interval(period: Duration) -> tokio::time::Interval {
     interval
 }
 
-/// Measures how long something takes, for statistics alone: nothing is decided by it.
+/// Measures a duration, for statistics only: no decision depends on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Begins now.
+    /// Starts now.
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// Since it began.
+    /// The time since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 }
 
-/// Lets something through now and then, for what would otherwise be said again
-/// and again.
+/// A rate limiter, for messages that would otherwise be repeated too often.
 #[derive(Debug)]
 pub struct Throttle {
     period: Duration,
@@ -107,12 +106,12 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Once in `period`.
+    /// Admits once per `period`.
     pub const fn new(period: Duration) -> Self {
         Self { period, last: Mutex::new(None) }
     }
 
-    /// Whether this time is one.
+    /// Whether to admit this time.
     pub fn admits(&self) -> bool {
         let now = Instant::now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,5 @@
-//! How long things took, counted where they are done and told by the servers.
+//! Latency statistics, recorded where operations run and reported by the
+//! servers.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

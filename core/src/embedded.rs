@@ -1,9 +1,9 @@
-//! A whole member inside this process: its own runtime, its node, its agent
-//! and its servers, behind one blocking handle. What the `coord` command, the
-//! C library and the Python module all start.
+//! A complete member inside this process: its own runtime, node, agent and
+//! servers, behind one blocking handle. The `coord` command, the C library and
+//! the Python module all use it.
 //!
-//! Nothing is process-wide: any number of members can live in one process, and
-//! once [`Server::stop`] returns no thread or socket of it is left.
+//! Nothing is process-wide: any number of members can run in one process, and
+//! once [`Server::stop`] returns no thread or socket of the member remains.
 
 mod descriptors;
 #[cfg(test)]
@@ -46,20 +46,20 @@ pub struct Server {
     running: Option<Running>,
     addresses: Addresses,
     failure: FailureWatch,
-    /// Removed with the server, after everything that writes into it.
+    /// Removed with the server, after everything that writes to it.
     _temporary: Option<TempDir>,
 }
 
-/// Where a member listens; `None` is off.
+/// The listen addresses of a member; `None` is off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
     /// ZooKeeper clients.
     pub zk: Option<SocketAddr>,
-    /// ZooKeeper clients that speak TLS, on a port for that alone.
+    /// ZooKeeper clients over TLS, on a port of its own.
     pub zk_tls: Option<SocketAddr>,
     /// Consul's HTTP API.
     pub http: Option<SocketAddr>,
-    /// The same over TLS.
+    /// Consul's HTTP API over TLS.
     pub https: Option<SocketAddr>,
     /// DNS, UDP and TCP.
     pub dns: Option<SocketAddr>,
@@ -78,10 +78,10 @@ struct Running {
     log: LogTap,
 }
 
-/// How long threads get to end after everything on them was stopped.
+/// How long threads may take to end after everything on them was stopped.
 const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(10);
 
-/// How often who waits for a member is asked whether to go on.
+/// How often `go_on` is called while waiting for a member.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
 static SERVERS_STARTED: AtomicU64 = AtomicU64::new(0);
@@ -97,8 +97,8 @@ impl Server {
         Self::start_inner(settings, Parts::default(), None)
     }
 
-    /// Starts a member for a host program: as [`Self::start`], except that with
-    /// an empty `data_dir` its data lives in a temporary directory, removed
+    /// Starts a member for a host program, like [`Self::start`], except that
+    /// with an empty `data_dir` its data is in a temporary directory, removed
     /// when the member is dropped.
     ///
     /// # Errors
@@ -107,8 +107,7 @@ impl Server {
         Self::start_logged(settings, None)
     }
 
-    /// As [`Self::start_embedded`], with what it logs going into `log` and nowhere
-    /// else.
+    /// Like [`Self::start_embedded`], with its log redirected to `log` only.
     ///
     /// # Errors
     /// As there.
@@ -156,12 +155,12 @@ impl Server {
         }
     }
 
-    /// Where it listens, with real ports.
+    /// The listen addresses, with actual ports.
     pub fn addresses(&self) -> Addresses {
         self.addresses
     }
 
-    /// Waits until the member serves: a leader is known, it has caught up and
+    /// Waits until the member is ready: a leader is known, it has caught up and
     /// its agent is in the catalog.
     ///
     /// # Errors
@@ -170,8 +169,9 @@ impl Server {
         self.wait_ready_while(limit, &mut || true).map(|_| ())
     }
 
-    /// As [`Self::wait_ready`], but asks `go_on` several times a second and gives
-    /// `false` once it says no. For hosts that can be interrupted.
+    /// Like [`Self::wait_ready`], but calls `go_on` several times a second and
+    /// returns `false` once that does. For host programs that can be
+    /// interrupted.
     ///
     /// # Errors
     /// As there.
@@ -201,7 +201,7 @@ impl Server {
             clock::timeout(limit, either).await.unwrap_or_else(|| {
                 let why = running.obstacle();
                 Err(Error::unavailable(format!(
-                    "the member does not serve after {} s: {why}",
+                    "the member is not ready after {} s: {why}",
                     limit.as_secs()
                 )))
             })
@@ -209,7 +209,7 @@ impl Server {
         running.log.around(|| running.runtime.block_on(waiting))
     }
 
-    /// Why it does not serve yet, in words for an operator.
+    /// Why the member is not ready yet, for an operator.
     ///
     /// # Errors
     /// `Closed` once stopped.
@@ -217,7 +217,7 @@ impl Server {
         self.running().map(Running::obstacle)
     }
 
-    /// How it stands now.
+    /// The current status of the member.
     pub fn status(&self) -> ServerStatus {
         match &self.running {
             Some(running) => ServerStatus::of(&running.node),
@@ -225,21 +225,22 @@ impl Server {
         }
     }
 
-    /// Blocks until it failed and can take part no more, and says why; `None`
-    /// after `limit`. What recovers by itself is no failure: see [`Self::status`].
+    /// Blocks until the member fails permanently, and returns why; `None` after
+    /// `limit`. Conditions that it recovers from by itself are not failures:
+    /// see [`Self::status`].
     ///
     /// # Errors
-    /// `Closed` if it was stopped, before or meanwhile.
+    /// `Closed` if the member is or gets stopped.
     pub fn wait_failed(&self, limit: Duration) -> Result<Option<String>, Error> {
         self.failure.wait(limit)
     }
 
-    /// The same for a thread that does not hold the server.
+    /// The same, for a thread that does not own the server.
     pub fn failure_watch(&self) -> FailureWatch {
         self.failure.clone()
     }
 
-    /// The node, for calls without a socket between.
+    /// The node, for calls without a socket.
     ///
     /// # Errors
     /// `Closed` once stopped.
@@ -247,7 +248,7 @@ impl Server {
         self.running().map(|running| &running.node)
     }
 
-    /// The runtime it lives on.
+    /// The runtime of the member.
     ///
     /// # Errors
     /// `Closed` once stopped.
@@ -255,8 +256,8 @@ impl Server {
         self.running().map(|running| running.runtime.handle())
     }
 
-    /// Lets the HTTP API show what the program logs. Without it, following the
-    /// log over HTTP is refused.
+    /// Sets the log that the HTTP API streams. Without it, streaming the log
+    /// over HTTP is refused.
     ///
     /// # Errors
     /// `Closed` once stopped.
@@ -267,14 +268,14 @@ impl Server {
         Ok(())
     }
 
-    /// Stops: closes its ports and connections, hands leadership over, flushes
-    /// the log, joins its threads. Idempotent.
+    /// Stops the member: closes its ports and connections, transfers
+    /// leadership, flushes the log, joins its threads. Idempotent.
     pub fn stop(&mut self) {
         let Some(running) = self.running.take() else { return };
         self.failure.stopped();
         let Running { runtime, node, agent, zookeeper, consul, dns, log } = running;
         let stopping = async {
-            // While clients are served yet: they notice nothing of it.
+            // While clients are still served, so that they do not notice.
             node.hand_over().await;
             if let Some(server) = &dns {
                 server.stop().await;
@@ -309,7 +310,7 @@ impl Running {
         if status.outside {
             return "a reconfig has to add this member".to_owned();
         }
-        // Only where there is a leader has the agent been told no.
+        // The agent has only been refused if there is a leader.
         self.agent
             .obstacle()
             .unwrap_or_else(|| "a majority of the members must run and reach each other".to_owned())
@@ -327,24 +328,25 @@ impl Drop for Server {
 #[derive(Debug)]
 pub struct Cluster {
     servers: Vec<Server>,
-    /// What each member was started with, its directory and ports filled in.
+    /// The settings of each member, with its directory and ports filled in.
     settings: Vec<Settings>,
     log: Option<MemberLog>,
 }
 
 impl Cluster {
     /// Starts `size` members (1 to 7) in temporary directories, on free
-    /// loopback ports, otherwise with these settings, and waits until all serve.
+    /// loopback ports, otherwise with these settings, and waits until all are
+    /// ready.
     ///
     /// # Errors
     /// As [`Server::start`] and [`Server::wait_ready`].
     pub fn start(size: u64, settings: &Settings, limit: Duration) -> Result<Self, Error> {
         let started = Self::start_while(size, settings, limit, None, &mut || true)?;
-        started.ok_or_else(|| Error::internal("the start was given up by nobody"))
+        started.ok_or_else(|| Error::internal("the wait is never interrupted"))
     }
 
-    /// As [`Self::start`], with what all members log going into `log`; gives nothing,
-    /// and leaves nothing, once `go_on` says no.
+    /// Like [`Self::start`], with the log of all members redirected to `log`; once `go_on` returns
+    /// false, it stops everything and returns `None`.
     ///
     /// # Errors
     /// As there.
@@ -399,12 +401,13 @@ impl Cluster {
         Ok(Some(Self { servers, settings: started_with, log: log.cloned() }))
     }
 
-    /// Its members, in order of their numbers.
+    /// The members, ordered by number.
     pub fn servers(&self) -> &[Server] {
         &self.servers
     }
 
-    /// Stops one member, by position; the others go on while they are a majority.
+    /// Stops one member, by position; the others continue while they are a
+    /// majority.
     ///
     /// # Errors
     /// `Invalid` if there is no such member.
@@ -418,12 +421,12 @@ impl Cluster {
     }
 
     /// Changes one setting of a member, by position and dotted name, from its
-    /// next start on. Others may differ meanwhile: so a cluster changes over
-    /// while it runs.
+    /// next start on. The others may differ meanwhile, for rolling changes of a
+    /// running cluster.
     ///
     /// # Errors
-    /// `Invalid` if there is no such member, no such setting, or the value does
-    /// not fit it.
+    /// `Invalid` if there is no such member or setting, or the value is
+    /// invalid.
     pub fn set(&mut self, position: usize, key: &str, value: &str) -> Result<(), Error> {
         self.settings
             .get_mut(position)
@@ -431,12 +434,13 @@ impl Cluster {
             .set(key, value)
     }
 
-    /// Starts a stopped member again, with its data and on its ports, and waits
-    /// until it serves.
+    /// Restarts a stopped member, with its data and ports, and waits until it
+    /// is ready.
     ///
     /// # Errors
-    /// `Invalid` if there is no such member, it runs, or another program took
-    /// one of its ports; else as [`Server::start`] and [`Server::wait_ready`].
+    /// `Invalid` if there is no such member, it is running, or another program
+    /// took one of its ports; otherwise as [`Server::start`] and
+    /// [`Server::wait_ready`].
     pub fn start_member(&mut self, position: usize, limit: Duration) -> Result<(), Error> {
         let (Some(server), Some(settings)) =
             (self.servers.get_mut(position), self.settings.get(position))
@@ -449,7 +453,9 @@ impl Cluster {
         let own = settings.members.get(&settings.member_id).cloned().unwrap_or_default();
         let listener = std::net::TcpListener::bind(own)
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-            .map_err(|error| Error::invalid("the member's port is taken").caused_by(error))?;
+            .map_err(|error| {
+                Error::invalid("the member's port was taken by another program").caused_by(error)
+            })?;
         let settings = settings.clone().validate()?;
         let parts = Parts { log: LogTap::of(self.log.as_ref()), ..Parts::listening(listener) };
         let mut again = Server::start_inner(settings, parts, None)?;
@@ -464,7 +470,7 @@ impl Cluster {
     }
 }
 
-/// What is handed in instead of being made.
+/// Components to use instead of the defaults.
 #[derive(Default)]
 struct Parts {
     peer_listener: Option<std::net::TcpListener>,
@@ -538,7 +544,7 @@ fn runtime(settings: &ValidSettings, log: &LogTap) -> Result<Runtime, Error> {
         .on_thread_stop(LogTap::leave_thread)
         .enable_all()
         .build()
-        .map_err(|error| Error::internal("the member's threads cannot be started").caused_by(error))
+        .map_err(|error| Error::internal("cannot start the member's threads").caused_by(error))
 }
 
 fn in_temporary_directory(mut settings: Settings) -> Result<(Settings, TempDir), Error> {
@@ -546,13 +552,13 @@ fn in_temporary_directory(mut settings: Settings) -> Result<(Settings, TempDir),
         .prefix("coord-")
         .permissions(Permissions::from_mode(0o700))
         .tempdir()
-        .map_err(|error| Error::internal("no temporary directory can be made").caused_by(error))?;
+        .map_err(|error| Error::internal("cannot create a temporary directory").caused_by(error))?;
     settings.data_dir = Path::to_path_buf(directory.path());
     Ok((settings, directory))
 }
 
 fn free_peer_listener() -> Result<(std::net::TcpListener, SocketAddr), Error> {
-    let failed = |error| Error::internal("no free loopback port").caused_by(error);
+    let failed = |error| Error::internal("cannot find a free loopback port").caused_by(error);
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;

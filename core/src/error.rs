@@ -1,15 +1,15 @@
-//! What can go wrong when operating a member or a client of one.
+//! Errors of operating a member or a client.
 //!
-//! Three kinds of failure never mix here. A decision of the state machine is a
-//! [`coord_state::Rejection`], the same on every member. Bytes that make no
-//! sense are a `coord_wire` decode error. Everything else is an [`Error`]: few
-//! kinds, each saying what the caller does next.
+//! There are three separate kinds of failure. A decision of the state machine
+//! is a [`coord_state::Rejection`], the same on every member. Invalid bytes are
+//! a `coord_wire` decode error. Everything else is an [`Error`] with one of a
+//! few kinds, each of which tells the caller what to do next.
 
 use std::fmt;
 
 use coord_state::Rejection;
 
-/// A failed operation: what kind, for people a message, and its cause.
+/// A failed operation: kind, message and cause.
 #[derive(Debug)]
 pub struct Error {
     // Boxed, so that a call that succeeds does not carry room for one that fails.
@@ -23,40 +23,40 @@ struct ErrorContent {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What the caller does next.
+/// The kind of an error, which tells the caller what to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// This member is not the leader: ask again there, if one is known.
+    /// This member is not the leader: retry there, if it is known.
     NotLeader {
-        /// The leader as far as this member knows.
+        /// The leader that this member knows.
         hint: Option<u64>,
     },
-    /// Nothing was applied; try again later.
+    /// Nothing was applied; retry later.
     Unavailable,
-    /// This member takes no writes now, since its disk is full or fails: nothing
-    /// was applied; try later, or another member.
+    /// This member refuses writes because its disk is full or failing. Nothing
+    /// was applied; retry later, or at another member.
     ReadOnly,
     /// The operation may or may not have been applied: read again before retrying.
     Indeterminate,
     /// The handle was closed.
     Closed,
-    /// The call itself is wrong and will fail again as it is.
+    /// The call itself is invalid; it fails again if unchanged.
     Invalid,
     /// Stored or received data is damaged: stop and repair.
     Corrupt,
-    /// The state machine decided against it.
+    /// The state machine rejected the command.
     Rejected(Rejection),
-    /// A fault of this library: report it.
+    /// A bug in this library: please report it.
     Internal,
 }
 
 impl Error {
-    /// An error of `kind` with a message for people.
+    /// An error of `kind` with a human-readable message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { inner: Box::new(ErrorContent { kind, message: message.into(), source: None }) }
     }
 
-    /// Names the cause, which `Display` does not repeat.
+    /// Sets the cause, which `Display` does not include.
     #[must_use]
     pub fn caused_by(
         mut self,
@@ -66,17 +66,17 @@ impl Error {
         self
     }
 
-    /// The call is wrong.
+    /// The call is invalid.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, message)
     }
 
-    /// Try again later.
+    /// Retry later.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
     }
 
-    /// This member takes no writes now.
+    /// This member refuses writes now.
     pub fn read_only(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::ReadOnly, message)
     }
@@ -96,17 +96,17 @@ impl Error {
         Self::new(ErrorKind::Corrupt, message)
     }
 
-    /// A fault of this library.
+    /// A bug in this library.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// What the caller does next.
+    /// The kind of an error, which tells the caller what to do next.
     pub fn kind(&self) -> &ErrorKind {
         &self.inner.kind
     }
 
-    /// Whether the same call may succeed later without change.
+    /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self.inner.kind,
@@ -114,12 +114,12 @@ impl Error {
         )
     }
 
-    /// Whether the operation may have taken effect in spite of the error.
+    /// Whether the operation may have taken effect despite the error.
     pub fn may_have_applied(&self) -> bool {
         matches!(self.inner.kind, ErrorKind::Indeterminate)
     }
 
-    /// The message and every cause behind it, for a log or a person.
+    /// The message with all its causes, for logs and users.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);

@@ -1,10 +1,10 @@
 //! libcoord: a replicated coordination service as a library.
 //!
 //! A [`node::Node`] is one member of a cluster, embedded in this process: it
-//! orders commands with its peers, keeps them on disk and answers reads. The
-//! servers in [`server`] are translators over that one handle; the clients in
-//! [`client`] speak the same protocols from the other side, to this server or
-//! to a genuine ZooKeeper or Consul.
+//! replicates commands with its peers, stores them on disk and answers reads.
+//! The servers in [`server`] translate protocols to that handle; the clients in
+//! [`client`] speak the same protocols, to libcoord or to the original
+//! ZooKeeper and Consul.
 //!
 //! Layers, each using only those above it in this list (kept by
 //! `tests/tidy.rs`): `error`, `sync`, `clock`, `settings`, `durations`,

@@ -1,4 +1,4 @@
-//! Listening sockets: opened, and refused, in one way for every protocol.
+//! Listening sockets and their error messages, the same for every protocol.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ const BACKLOG: i32 = 4096;
 pub async fn listen(whom: &str, address: &ListenAddress) -> Result<Option<TcpListener>, Error> {
     let ListenAddress::At { host, port } = address else { return Ok(None) };
     let refused = |error| refusal(whom, address, error);
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for at in lookup_host((host.as_str(), *port)).await.map_err(refused)? {
         match open(at) {
             Ok(listener) => return Ok(Some(listener)),
@@ -37,13 +37,13 @@ pub async fn listen(whom: &str, address: &ListenAddress) -> Result<Option<TcpLis
 pub fn refusal(whom: &str, address: &ListenAddress, error: io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "the port is taken: another program listens there, or another member of this machine"
+            "the port is in use by another program, or by another member on this machine"
         }
-        io::ErrorKind::AddrNotAvailable => "it is not an address of this machine",
-        io::ErrorKind::PermissionDenied => "the system does not permit it",
-        _ => "the system refuses, or the name does not resolve",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
+        io::ErrorKind::PermissionDenied => "permission denied by the operating system",
+        _ => "the operating system refused, or the host name does not resolve",
     };
-    Error::invalid(format!("cannot listen for {whom} at {address}: {hint}")).caused_by(error)
+    Error::invalid(format!("cannot listen for {whom} on {address}: {hint}")).caused_by(error)
 }
 
 fn open(at: SocketAddr) -> io::Result<TcpListener> {
@@ -84,8 +84,8 @@ mod tests {
             let first = listen("one", &at("127.0.0.1", 0)).await.unwrap().unwrap();
             let port = first.local_addr().unwrap().port();
             for (address, reason) in [
-                (at("127.0.0.1", port), "taken"),
-                (at("192.0.2.1", 0), "not an address of this machine"),
+                (at("127.0.0.1", port), "in use"),
+                (at("192.0.2.1", 0), "does not have that address"),
                 (at("no such name", 0), "resolve"),
             ] {
                 let error = listen("another", &address).await.unwrap_err();

@@ -75,7 +75,7 @@ class Reconfig(unittest.TestCase):
         client.get("/zookeeper/config", watch=lambda event: fired.append(event.type))
         fourth, line = self.fourth("participant")
         fourth.start()
-        eventually("it waits", lambda: "belongs to a cluster already" in fourth.said())
+        eventually("it waits", lambda: "already belongs to a cluster" in fourth.said())
         data, stat = client.reconfig(joining=line, leaving=None, new_members=None)
         self.assertIn(line, data.decode().splitlines())
         self.assertEqual(-1, stat.version)

@@ -24,7 +24,7 @@ class Reconfig(unittest.TestCase):
             say("addauth digest super:pw")
             say("create /before 1")
             fourth.start()
-            eventually("it waits", lambda: "belongs to a cluster already" in fourth.said())
+            eventually("it waits", lambda: "already belongs to a cluster" in fourth.said())
             told = say(f"reconfig -add server.{line}")
             self.assertIn("Committed new configuration:", told)
             self.assertIn(f"server.{line}", told)

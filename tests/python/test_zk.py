@@ -367,7 +367,7 @@ class Connections(WithServer):
         self.relay.mend()
         with self.zk(hosts=self.relay.address) as client:
             client.start()
-        with self.assertWarnsRegex(RuntimeWarning, "may live on for"):
+        with self.assertWarnsRegex(RuntimeWarning, "may live until"):
             with self.zk(hosts=self.relay.address) as client:
                 client.start()
                 self.relay.cut()

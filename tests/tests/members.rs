@@ -73,7 +73,7 @@ fn members_told(spellings: [[&str; 3]; 3]) -> Option<Vec<Server>> {
         settings.set("peer_addr", &format!("127.0.0.1:{own}")).expect("an address");
         match Server::start_embedded(settings) {
             Ok(server) => Some(server),
-            Err(error) if error.chain().contains("the port is taken") => None,
+            Err(error) if error.chain().contains("the port is in use") => None,
             Err(error) => panic!("{}", error.chain()),
         }
     };
@@ -116,6 +116,6 @@ fn a_taken_port_is_refused_alike_whatever_it_is_for() {
         let refused = Server::start_embedded(settings).map(drop).expect_err(name);
         assert_eq!(*refused.kind(), ErrorKind::Invalid, "{name}");
         let why = refused.chain();
-        assert!(why.contains(&address) && why.contains("the port is taken"), "{name}: {why}");
+        assert!(why.contains(&address) && why.contains("the port is in use"), "{name}: {why}");
     }
 }

@@ -1,8 +1,8 @@
-//! Members that stay dead are removed from the cluster, where autopilot's
-//! `CleanupDeadServers` says so. The leader's agent does it.
+//! Autopilot: removes dead members from the cluster if `CleanupDeadServers` is
+//! on. Runs in the leader's agent.
 //!
-//! A task of its own: removing takes as long as the others need to agree, and
-//! who lives has to be told meanwhile.
+//! It is a separate task because a removal waits for the other members, while
+//! liveness has to be reported meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +29,20 @@ impl Agent {
                 removable(settings, state.consul().catalog(), &heard, leading, &voters)
             });
             for member in dead {
-                tracing::warn!(member = member.0, "autopilot removes a dead member");
+                tracing::warn!(
+                    member = member.0,
+                    "autopilot is removing a dead member from the cluster"
+                );
                 tokio::select! {
                     () = self.stopped() => return,
                     removed = self.node.remove_member(member) => {
                         if let Err(error) = removed {
                             // Seen again at the next tick.
                             let error = error.chain();
-                            tracing::warn!(error, "a dead member could not be removed");
+                            tracing::warn!(
+                                error,
+                                "autopilot could not remove a dead member and will retry"
+                            );
                         }
                     }
                 }

@@ -1,4 +1,4 @@
-//! Why the agent refused.
+//! Errors of the agent.
 
 use crate::error::Error;
 

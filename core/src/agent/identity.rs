@@ -1,15 +1,16 @@
-//! Who this agent is in the catalog: its node.
+//! The identity of this agent in the catalog: its node.
 //!
-//! Name and UUID belong together: the catalog refuses one with another holder's
-//! other. The UUID is in the file `node-id`, which may be lost or damaged while
-//! the rest of the data directory is whole; the catalog has it too, under this
-//! node's name. So before the agent registers it compares the two:
+//! Name and UUID belong together: the catalog refuses a name or UUID that
+//! another node already uses. The UUID is stored in the file `node-id`, which
+//! may be lost or damaged while the rest of the data directory is intact; the
+//! catalog also has it, under this node's name. So the agent compares the two
+//! before it registers:
 //!
 //! | under this node's name the catalog has | then |
 //! |---|---|
-//! | nothing, or the UUID of the file | it registers |
-//! | another UUID, and a `consul` service of this member | the catalog's is taken over, and the file rewritten |
-//! | another UUID, and a `consul` service of another member | refused: two members were given one name |
+//! | nothing, or the UUID of the file | the agent registers |
+//! | another UUID, and a `consul` service of this member | the agent adopts the catalog's UUID and rewrites the file |
+//! | another UUID, and a `consul` service of another member | refused: two members have the same name |
 //! | another UUID without such a service | the catalog decides |
 
 use std::collections::BTreeMap;
@@ -105,8 +106,8 @@ impl Identity {
         match member_of(catalog, &registered.name) {
             Some(member) if member == self.member => Ok(Some(registered.id.to_string())),
             Some(member) => Err(Error::invalid(format!(
-                "the name {} is that of member {member} in the catalog: give this member a name \
-                 of its own (node_name)",
+                "the node name {} is already used by member {member}: set a different node_name \
+                 for this member",
                 self.name
             ))),
             None => Ok(None),
@@ -120,8 +121,8 @@ impl Identity {
     pub(super) fn take_back(&self, id: &str) -> Result<(), Error> {
         tracing::warn!(
             file = %self.id_file.display(), found = self.id(), registered = id,
-            "the node id in the file is not the one this member is registered with: it was lost \
-             or changed, and is taken back from the catalog"
+            "the node id in the file differs from the one in the catalog: restoring the file \
+             from the catalog"
         );
         super::store::write_atomically(&self.id_file, id.as_bytes(), true)
             .map_err(|error| super::store::unusable(&self.id_file, error))?;
@@ -132,7 +133,7 @@ impl Identity {
     /// What to say when the catalog does not take this node.
     pub(super) fn refused(&self, error: &Error) -> String {
         format!(
-            "the catalog does not take this member as node {} with the id in {}: {}",
+            "cannot register this member in the catalog as node {} with the id in {}: {}",
             self.name,
             self.id_file.display(),
             error.chain()
@@ -233,8 +234,8 @@ fn node_id(file: &Path, fresh: impl FnOnce() -> String) -> Result<String, Error>
                 Ok(_) => return Ok(id),
                 Err(problem) => tracing::warn!(
                     file = %file.display(), %problem,
-                    "the file holds no node id: it gets the one this member is registered with, \
-                     or a new one"
+                    "the file does not contain a valid node id: replacing it with the id from \
+                     the catalog, or a new one"
                 ),
             }
         }

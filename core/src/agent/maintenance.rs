@@ -1,4 +1,4 @@
-//! Maintenance mode: a critical check that keeps clients away.
+//! Maintenance mode: a critical check that takes a node or service out of use.
 
 use coord_wire::consul::check::CheckDefinition;
 

@@ -1,17 +1,17 @@
-//! Whether the other members live: the leader's agent says so in the catalog.
+//! Liveness of the other members: the leader's agent writes it to the catalog.
 //!
 //! | the leader heard a member | its node's `serfHealth` |
 //! |---|---|
-//! | lately | passing |
+//! | recently | passing |
 //! | not for [`SILENCE_MAX`] | critical; its services stay listed |
-//! | no more: it was removed from the cluster | gone, and its services with it |
+//! | was removed from the cluster | deregistered, with its services |
 //!
-//! Who stays dead may be removed: see `cleanup`.
+//! Members that stay dead may be removed: see `cleanup`.
 //!
-//! Consensus hears every member several times a second anyway, so there is no
-//! further traffic. A leader that just took over gives everybody the whole time
-//! again, and so does one that heard no majority for a while: it was cut off, not
-//! they. What it says counts in its own term only.
+//! Consensus hears from every member several times a second anyway, so this
+//! needs no further traffic. A new leader restarts the timeout of every member,
+//! and so does a leader that lost contact to the majority for a while, since it
+//! was partitioned and not they. Its reports are valid in its own term only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Agent {
                 decided = decided => if let Err(error) = decided {
                     // Seen and decided again at the next tick.
                     let error = error.chain();
-                    tracing::warn!(error, "a member's liveness is not in the catalog");
+                    tracing::warn!(error, "cannot write the health of a member to the catalog");
                 }
             }
         }
@@ -117,7 +117,7 @@ pub(super) struct Leading {
 }
 
 fn liveness(name: Box<str>, alive: bool) -> Command {
-    tracing::info!(node = &*name, alive, "another member's liveness changed");
+    tracing::info!(node = &*name, alive, "the health of another member changed");
     let node = NewNode { name, ..NewNode::default() };
     let checks = vec![serf_health(alive)];
     let services = Vec::new();
@@ -126,7 +126,7 @@ fn liveness(name: Box<str>, alive: bool) -> Command {
 }
 
 fn departure(node: Box<str>) -> Command {
-    tracing::info!(node = &*node, "a member left: its node goes");
+    tracing::info!(node = &*node, "a member left the cluster: deregistering its node");
     Command::Consul(ConsulCommand::Deregister { node, service_id: None, check_id: None })
 }
 

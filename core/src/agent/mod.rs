@@ -1,4 +1,4 @@
-//! The agent of this member: what runs beside it and how that fares.
+//! The agent of this member: local services and their health.
 //!
 //! ```text
 //!  register, pass, maintain --> Registrations --> disk (before the answer)
@@ -9,12 +9,12 @@
 //!                    compare with the catalog, repair the difference
 //! ```
 //!
-//! The agent's own state wins: what it has and the catalog lacks is
-//! registered, what the catalog has on this node and the agent does not know
-//! is removed. Exempt are the `consul` service and the `serfHealth` check,
-//! which the agent keeps itself, and the tags of services that let the catalog
-//! override them. So is a service that the catalog refuses for what it depends
-//! on: see `refusal`.
+//! The agent's own state wins: entries that the catalog lacks are registered,
+//! and entries of this node that the agent does not know are removed. Exempt
+//! are the `consul` service and the `serfHealth` check, which the agent
+//! maintains itself, the tags of services with `EnableTagOverride`, and
+//! services that the catalog rejects because of their dependencies: see
+//! `refusal`.
 //!
 //! Not here: the HTTP API.
 
@@ -91,8 +91,9 @@ impl Agent {
     pub async fn start(node: Node) -> Result<Arc<Self>, Error> {
         let reader = node.clone();
         let restored = tokio::task::spawn_blocking(move || restore(&reader)).await;
-        let (identity, store, local) = restored
-            .map_err(|error| Error::internal("restoring the agent failed").caused_by(error))??;
+        let (identity, store, local) = restored.map_err(|error| {
+            Error::internal("cannot restore the agent's registrations").caused_by(error)
+        })??;
         let connectors = checks::Connectors::trusting(node.settings().agent.check_ca_file.clone());
         let agent = Arc::new(Self {
             node,
@@ -112,7 +113,7 @@ impl Agent {
             tasks: Mutex::new(Vec::new()),
         });
         let tasks = vec![
-            agent.spawn("the agent's sync", Arc::clone(&agent).keep_in_step()),
+            agent.spawn("anti-entropy sync of the agent", Arc::clone(&agent).keep_in_step()),
             agent.spawn("running checks", Arc::clone(&agent).run_checks()),
             agent.spawn("expiring TTLs", Arc::clone(&agent).expire_ttls()),
             agent.spawn("reaping services", Arc::clone(&agent).reap_critical_services()),
@@ -138,7 +139,7 @@ impl Agent {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             if let Err(error) = task.await {
-                tracing::warn!(%error, "a task of the agent ended badly");
+                tracing::warn!(%error, "an agent task panicked or was cancelled");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Ordering commands without waiting in line for each: the outcome comes later.
+//! Submits commands without waiting for each: outcomes are awaited later.
 
 use std::sync::{Arc, PoisonError};
 

@@ -1,4 +1,4 @@
-//! How much of what checks say is kept.
+//! Limits the size of check output.
 
 use coord_wire::consul::check::CheckDefinition;
 

@@ -1,9 +1,9 @@
-//! Services that the catalog refuses for what they depend on.
+//! Services that the catalog rejects because of their dependencies.
 //!
 //! | when | then |
 //! |---|---|
-//! | while it is being registered | all is as before, and the caller is told |
-//! | later: the cluster was out of reach, the catalog was restored | the agent keeps it, marks it, logs it, and offers it again when the graph of services changes |
+//! | during registration | nothing changes, and the caller gets the error |
+//! | later: the cluster was unreachable, the catalog was restored | the agent keeps it, marks it, logs it, and retries when the service graph changes |
 
 use coord_state::Rejection;
 use coord_wire::consul::agent::ServiceDefinition;
@@ -96,9 +96,9 @@ impl Agent {
         if self.local().note_refusal(id, why.clone()) {
             tracing::error!(
                 service = id,
-                "the catalog refuses a service of this agent: {why}. It is kept here and \
-                 registered once the dependencies between services allow it; to end this, \
-                 register it with other dependencies, or deregister it"
+                "the catalog rejected a service of this agent: {why}. The agent keeps the \
+                 service and retries when dependencies change; to resolve this, register it with \
+                 other dependencies, or deregister it"
             );
         }
     }

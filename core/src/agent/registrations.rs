@@ -1,4 +1,4 @@
-//! What is registered at this agent, in memory.
+//! The registrations of this agent, in memory.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

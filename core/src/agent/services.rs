@@ -264,10 +264,16 @@ impl Agent {
     fn left_to_comparison(&self, error: &Error) {
         if self.local().has_refused() && is_missing_service(error) {
             // A check of a service that is not in the catalog, and that is known.
-            tracing::debug!(error = error.chain(), "the catalog did not take a change");
+            tracing::debug!(
+                error = error.chain(),
+                "the catalog rejected a change of the agent, or did not confirm it"
+            );
             return;
         }
-        tracing::warn!(error = error.chain(), "the catalog did not take a change");
+        tracing::warn!(
+            error = error.chain(),
+            "the catalog rejected a change of the agent, or did not confirm it"
+        );
         self.unsynced.notify_one();
     }
 
@@ -279,7 +285,7 @@ impl Agent {
         let store = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || change(&store))
             .await
-            .map_err(|error| Error::internal("keeping a registration failed").caused_by(error))?
+            .map_err(|error| Error::internal("cannot store a registration").caused_by(error))?
     }
 }
 

@@ -1,7 +1,7 @@
-//! The proxy that a service asks for beside it: `Connect.SidecarService`.
+//! Sidecar proxies: `Connect.SidecarService`.
 //!
-//! It is a service of its own, registered with the other and removed with it. Nobody
-//! here starts a proxy; deployment tools register one and look for it in the catalog.
+//! A sidecar is a service of its own, registered and removed together with its service. libcoord
+//! starts no proxy; deployment tools register one and look it up in the catalog.
 
 use coord_state::consul::DEPENDENCIES_META;
 use coord_wire::consul::agent::ServiceDefinition;
@@ -91,7 +91,7 @@ fn port(id: &str, local: &Registrations) -> Result<i64, AgentError> {
     let is_free = |port: &i64| local.services().all(|service| service.port != *port);
     SIDECAR_PORTS.clone().find(is_free).ok_or_else(|| {
         AgentError::Invalid(format!(
-            "every port from {} to {} is that of a service already: give the SidecarService a Port",
+            "no free port for the sidecar between {} and {}: set Port in the SidecarService",
             SIDECAR_PORTS.start(),
             SIDECAR_PORTS.end()
         ))

@@ -1,4 +1,4 @@
-//! What the agent keeps on disk.
+//! Storage of the agent's registrations.
 //!
 //! ```text
 //! <data_dir>/agent/services/<n>.json   one service each
@@ -6,9 +6,9 @@
 //! <data_dir>/agent/states/<n>.json     what a TTL check said last, and until when
 //! ```
 //!
-//! A file is replaced by renaming a complete one over it, so that a crash
-//! leaves the old or the new one. Definitions are flushed before the answer;
-//! states are not, because the next heartbeat brings them again.
+//! A file is replaced by an atomic rename, so that a crash leaves the old or
+//! the new one. Definitions are synced before the response; states are not,
+//! because the next heartbeat reports them again.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -161,7 +161,7 @@ impl Store {
 }
 
 pub(super) fn unusable(path: &Path, error: io::Error) -> Error {
-    Error::unavailable(format!("{} cannot be used", path.display())).caused_by(error)
+    Error::unavailable(format!("cannot read or write {}", path.display())).caused_by(error)
 }
 
 /// Puts `bytes` at `path` so that a crash leaves the old or the new content.

@@ -1,14 +1,14 @@
-//! Keeping the catalog in step with the agent.
+//! Anti-entropy: keeps the catalog in sync with the agent.
 //!
 //! | here | in the catalog | then |
 //! |---|---|---|
 //! | yes | no | registered |
 //! | yes | different | overwritten |
-//! | no | yes | deregistered, but for `consul` and `serfHealth` |
-//! | `EnableTagOverride` | other tags | the catalog's tags are taken over |
+//! | no | yes | deregistered, except `consul` and `serfHealth` |
+//! | `EnableTagOverride` | other tags | the agent adopts the catalog's tags |
 //!
-//! A service that depends on others may be refused, so it is offered in a command
-//! of its own, and what comes of it holds up nothing else.
+//! A service with dependencies may be rejected, so it is registered in a command of its own, which
+//! does not delay or fail anything else.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -49,7 +49,11 @@ impl Agent {
                     EVERY
                 }
                 Err(error) if *self.registered.borrow() => {
-                    tracing::warn!(error = error.chain(), "the catalog is not in step");
+                    tracing::warn!(
+                        error = error.chain(),
+                        "anti-entropy sync failed and will be retried: the catalog may differ \
+                         from this agent"
+                    );
                     RETRY
                 }
                 Err(error) => {
@@ -87,7 +91,10 @@ impl Agent {
         let mut noted = self.obstacle.lock().unwrap_or_else(PoisonError::into_inner);
         match &obstacle {
             Some(new) if noted.as_ref() != Some(new) => tracing::error!("{new}"),
-            _ => tracing::debug!(error = error.chain(), "not in the catalog yet"),
+            _ => tracing::debug!(
+                error = error.chain(),
+                "this agent's node is not registered in the catalog yet"
+            ),
         }
         *noted = obstacle;
     }
@@ -95,7 +102,7 @@ impl Agent {
     /// Compares everything with the catalog and repairs the difference.
     async fn synchronise(&self) -> Result<(), Error> {
         tokio::select! {
-            () = self.stopped() => return Err(Error::closed("the agent stops")),
+            () = self.stopped() => return Err(Error::closed("the agent is stopping")),
             confirmed = self.node.confirm(ReadLevel::Leader) => confirmed?,
         };
         let ordered: Vec<_> = {
@@ -121,7 +128,7 @@ impl Agent {
         let mut failed = None;
         for (service, command) in ordered {
             let outcome = tokio::select! {
-                () = self.stopped() => return Err(Error::closed("the agent stops")),
+                () = self.stopped() => return Err(Error::closed("the agent is stopping")),
                 outcome = command.outcome() => outcome,
             };
             match (outcome, service) {

@@ -1,4 +1,4 @@
-//! TTL checks: alive as long as somebody says so.
+//! TTL checks: healthy as long as the service keeps reporting so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl Agent {
         };
         let id = check_id.to_owned();
         if let Err(error) = self.keep(move |store| store.put(Kind::State, &id, &state)).await {
-            tracing::warn!(error = error.chain(), "the state of a TTL check is not kept");
+            tracing::warn!(error = error.chain(), "cannot store the state of a TTL check");
         }
         let ordered = self.judge_check(check_id, status, output);
         self.settle(ordered.into_iter().collect()).await;
@@ -76,7 +76,7 @@ impl Agent {
             // Taken out first: judging locks the registrations again.
             let expired = self.local().expire(now);
             for (id, output) in expired {
-                tracing::warn!(check = id, "a TTL check was not heard from in time");
+                tracing::warn!(check = id, "a TTL check expired");
                 let ordered = self.judge_check(&id, CheckStatus::Critical, output);
                 // Not awaited: without a leader it would hold up the others.
                 if let Some(ordered) = ordered {
@@ -96,9 +96,15 @@ impl Agent {
             }
             let now = self.node.clock().monotonic();
             for service in self.look(|local| local.critical_too_long(now)) {
-                tracing::info!(service, "deregistered: its check stayed critical");
+                tracing::info!(
+                    service,
+                    "deregistered a service: its check was critical for too long"
+                );
                 if let Err(error) = self.deregister_service(&service).await {
-                    tracing::warn!(service, %error, "could not deregister");
+                    tracing::warn!(
+                        service, %error,
+                        "cannot deregister a service whose check was critical for too long"
+                    );
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What an agent accepts, and what it says to the rest. The texts are Consul's.
+//! Validation of registrations. The error texts are Consul's.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

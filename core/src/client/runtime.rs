@@ -1,9 +1,8 @@
-//! The runtime a blocking client owns.
+//! The runtime of a blocking client.
 //!
-//! A call polls its future on the caller's thread, but everything that opens
-//! or writes a socket is a spawned task and so runs on the worker. A caller
-//! that already is inside a runtime is refused: blocking there could wait for
-//! itself.
+//! A call polls its future on the caller's thread, but everything that opens or
+//! writes a socket is a spawned task and so runs on the worker. Calls from
+//! inside a runtime are refused, because they could deadlock.
 
 use std::future::Future;
 use std::pin::pin;
@@ -16,18 +15,18 @@ use super::time::within;
 use crate::Error;
 use crate::sync::RwLock;
 
-/// How long closing waits for a thread that is busy outside of our control,
-/// such as a name lookup; after that it is left to end by itself.
+/// How long closing waits for a thread in an uninterruptible operation, such as
+/// a name lookup; after that the thread ends by itself.
 const JOIN_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// One worker thread, or none once closed.
+/// A runtime with one worker thread, or none once closed.
 #[derive(Debug)]
 pub(super) struct OwnRuntime {
     runtime: RwLock<Option<Runtime>>,
 }
 
 impl OwnRuntime {
-    /// Starts the worker; it and its helpers are called `name`.
+    /// Starts the worker; it and its helper threads are named `name`.
     pub(super) fn start(name: &'static str) -> Result<Self, Error> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -52,8 +51,8 @@ impl OwnRuntime {
         runtime.block_on(work)
     }
 
-    /// Like [`Self::run`], but asks `go_on` every `interval` and gives up, by
-    /// dropping `work`, once it says no: then `None`.
+    /// Like [`Self::run`], but calls `go_on` every `interval`, and once it
+    /// returns false drops `work` and returns `None`.
     pub(super) fn run_while<T>(
         &self,
         work: impl Future<Output = Result<T, Error>>,
@@ -75,8 +74,8 @@ impl OwnRuntime {
         }
     }
 
-    /// Stops the worker and joins it. Calls in progress must have been told to
-    /// end before, as this waits for them.
+    /// Stops the worker and joins it. Calls in progress must have been ended
+    /// before, as this waits for them.
     ///
     /// # Errors
     /// `Invalid` on a thread of an async runtime, which cannot wait.
@@ -97,7 +96,7 @@ impl Drop for OwnRuntime {
         if refuse_inside_runtime().is_ok() {
             runtime.shutdown_timeout(JOIN_TIME_MAX);
         } else {
-            // Joining here could wait for this very thread.
+            // Joining could wait for the current thread.
             runtime.shutdown_background();
         }
     }
@@ -106,8 +105,8 @@ impl Drop for OwnRuntime {
 fn refuse_inside_runtime() -> Result<(), Error> {
     match Handle::try_current() {
         Ok(_) => Err(Error::invalid(
-            "a blocking call was made on a thread of an async runtime, which it could stall; \
-             make it from a thread of your own",
+            "a blocking call on a thread of an async runtime could stall the runtime: call it \
+             from another thread",
         )),
         Err(_) => Ok(()),
     }

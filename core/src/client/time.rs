@@ -1,21 +1,21 @@
-//! Waiting, in one place: the only use of the runtime's timer by the clients.
+//! Timers of the clients: the only place where they use the runtime's timer.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// What `work` gives, or `None` if it takes longer than `limit`.
+/// The output of `work`, or `None` if it takes longer than `limit`.
 pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(limit, work).await.ok()
 }
 
-/// Something that comes again and again.
+/// A periodic timer.
 #[derive(Debug)]
 pub(super) struct Ticks(Interval);
 
 impl Ticks {
-    /// The first after one `period`, at least a millisecond.
+    /// The first tick is after one `period`, at least a millisecond.
     pub(super) fn every(period: Duration) -> Self {
         let period = period.max(Duration::from_millis(1));
         let mut interval = tokio::time::interval(period);

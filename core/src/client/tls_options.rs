@@ -1,5 +1,5 @@
-//! What secures a connection, by name and from text: one spelling for every
-//! client and every language.
+//! TLS options by name and from text, with the same names for every client and
+//! language.
 
 use crate::Error;
 use crate::tls::{ConnectorOptions, KeyPair, Trust, Verify};
@@ -8,14 +8,14 @@ use crate::tls::{ConnectorOptions, KeyPair, Trust, Verify};
 ///
 /// | name | value |
 /// |---|---|
-/// | `tls` | `on`: with the authorities the system trusts; `off` |
-/// | `tls.ca_file` | the authorities the server's certificate comes from, PEM; TLS is on |
-/// | `tls.ca_path` | a folder of such files; TLS is on |
-/// | `tls.cert_file`, `tls.key_file` | our certificate and its key, PEM; TLS is on |
-/// | `tls.verify` | of the server's certificate: `full`, `any_name`, `nothing` |
+/// | `tls` | `on`: with the system's CAs; `off` |
+/// | `tls.ca_file` | CAs for the server's certificate, PEM; enables TLS |
+/// | `tls.ca_path` | a directory of such files; enables TLS |
+/// | `tls.cert_file`, `tls.key_file` | client certificate and key, PEM; enables TLS |
+/// | `tls.verify` | verification of the server's certificate: `full`, `any_name`, `nothing` |
 ///
 /// # Errors
-/// `Invalid` for another name or value; never says the value.
+/// `Invalid` for another name or value; the error never contains the value.
 pub(super) fn set(
     present: &mut Option<ConnectorOptions>,
     name: &str,
@@ -38,7 +38,7 @@ pub(super) fn set(
         ("tls.verify", "any_name") => tls.verify = Verify::AnyName,
         ("tls.verify", "nothing") => tls.verify = Verify::Nothing,
         ("tls" | "tls.verify", _) => {
-            return Err(Error::invalid(format!("{name} cannot have this value")));
+            return Err(Error::invalid(format!("invalid value for option {name}")));
         }
         _ => return Err(Error::invalid(format!("there is no option named {name}"))),
     }

@@ -1,27 +1,28 @@
-//! Whether members are who they were.
+//! Detects members that lost durable state.
 //!
-//! Raft counts on it that a voter forgets neither its vote nor what it
-//! acknowledged. One that comes back with an empty directory, or an old copy of
-//! its own, has forgotten, and cannot always know; so others remember for it. Each
-//! directory has an identity made by chance, and each start of a member a number
-//! that grows. Members tell each other theirs when they first meet in a run, and
-//! remember those of the others on disk:
+//! Raft requires that a voter never forgets its vote or what it acknowledged. A
+//! member that restarts with an empty data directory, or an old copy of it, has
+//! forgotten, and cannot always know that; so the other members remember for
+//! it. Each data directory has a random identity, and each start of a member an
+//! increasing number. Members exchange both when they first connect in a run,
+//! and store those of the others on disk:
 //!
-//! | another remembers | and this member comes with | it |
+//! | another member remembers | this member has | so this member |
 //! |---|---|---|
 //! | nothing | anything | is new |
-//! | its identity | that one, and no start was missed | is who it was |
-//! | its identity | that one, but not its latest start | has an older copy: lost something |
-//! | its identity, and as the leader what it acknowledged | a log that ends before that | lost something |
-//! | another identity | one under which it has recovered since | is who it was |
-//! | another identity | one under which it has not | has another directory: lost something |
+//! | its identity | the same one, and no start was missed | is unchanged |
+//! | its identity | the same one, but not its latest start | has an old copy: it lost data |
+//! | its identity, and as the leader what it acknowledged | a log that ends before that | lost data |
+//! | another identity | one under which it has recovered since | is unchanged |
+//! | another identity | one under which it has not | has another directory: it lost data |
 //!
-//! A member that is told so recovers, see `recovery`. Before two members have met
-//! in this run, neither votes for the other nor takes log entries from it, and a
-//! member stands for election only once it has tried to meet everybody.
+//! A member that learns that it lost data recovers, see `recovery`. Until two
+//! members have exchanged identities in this run, neither votes for the other
+//! nor accepts log entries from it, and a member becomes a candidate only once
+//! it has tried to reach every other one.
 //!
-//! What nobody remembers cannot be told: if all members that knew one are away,
-//! or lost their directories too, an old copy passes for the latest.
+//! Limitation: if all members that knew a member are down, or lost their
+//! directories too, an old copy is not detected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -124,7 +125,7 @@ pub(super) struct Acquaintance {
 impl Acquaintance {
     pub(super) fn new(peers: Arc<Peers>, raft: Raft, storage: &Storage) -> Result<Self, Error> {
         let run = getrandom::u64()
-            .map_err(|error| Error::internal("no random number").caused_by(error))?;
+            .map_err(|error| Error::internal("cannot get a random number").caused_by(error))?;
         Ok(Self {
             peers,
             raft,
@@ -233,7 +234,7 @@ impl Acquaintance {
         let Ok(Welcome { card, lost }) = decode::<Welcome>(answer) else { return false };
         if let Some(why) = lost {
             // What it says is of the card that it was shown.
-            self.begin_recovering(&format!("member {other} says: {why}")).await;
+            self.begin_recovering(&format!("member {other} reports: {why}")).await;
         }
         self.judge(other, &card).await;
         lock(&self.met).insert(other);
@@ -260,7 +261,7 @@ impl Acquaintance {
         let lost = self.judge(from, &greeting.card).await;
         let Greeting { remembered, acknowledged, .. } = greeting;
         if let Some(why) = lost_since(remembered, &self.card(), acknowledged) {
-            self.begin_recovering(&format!("member {from} says: {why}")).await;
+            self.begin_recovering(&format!("member {from} reports: {why}")).await;
         }
         self.save().await;
         let shown = self.cards.load(Ordering::Relaxed);
@@ -285,7 +286,8 @@ impl Acquaintance {
             Some(why) => tracing::warn!(
                 member = self.peers.me.0,
                 other = other.0,
-                "another member lost what it had: {why}; it has to recover before it votes again"
+                "another member lost data that it had acknowledged: {why}; it must recover \
+                 before it votes again"
             ),
         }
         lost
@@ -354,7 +356,7 @@ impl Acquaintance {
         if let Err(error) = saved {
             tracing::warn!(
                 member = self.peers.me.0, %error,
-                "who the other members are could not be noted"
+                "cannot write what is known about the other members to the data directory"
             );
         }
     }
@@ -390,17 +392,17 @@ fn lost_since(
     }
     if let Some(known) = known {
         if known.identity != card.identity {
-            let what = "it has another data directory than before";
+            let what = "its data directory is not the one it had before";
             return (!card.recovered).then(|| what.to_owned());
         }
         if card.previous < known.incarnation {
-            let what = "its data directory is an older copy, of before its last start";
+            let what = "its data directory is an old copy, from before its last start";
             return Some(what.to_owned());
         }
     }
     match acknowledged {
         Some(at) if card.last < Some(at) => Some(format!(
-            "its log does not have entry {} of term {}, which it had confirmed",
+            "its log lacks entry {} of term {}, which it had acknowledged",
             at.index, at.term
         )),
         _ => None,

@@ -1,5 +1,5 @@
-//! How openraft is configured: every one of its options, so that none is a
-//! default nobody looked at. The reasons are in the table of ADR 0002, `docs/adr`.
+//! Configuration of openraft. Sets every option explicitly, so that no default
+//! is used unnoticed. The reasons are in the table of ADR 0002, `docs/adr`.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) fn config(options: &ConsensusOptions) -> Result<Arc<Config>, Error> {
     all_options(options.heartbeat_ms, options.election_min_ms, options.election_max_ms)
         .validate()
         .map(Arc::new)
-        .map_err(|error| Error::invalid("the timing of consensus is wrong").caused_by(error))
+        .map_err(|error| Error::invalid("invalid raft timing").caused_by(error))
 }
 
 #[expect(deprecated, reason = "a field that is left out would be taken from the defaults")]

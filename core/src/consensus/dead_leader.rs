@@ -1,24 +1,23 @@
-//! Replacing a leader whose process is gone, without waiting for its lease.
+//! Replaces a leader whose process has ended, without waiting for its lease.
 //!
-//! A follower whose connection from the leader ends asks the leader whether it
-//! still leads that term:
+//! When its connection from the leader closes, a follower asks the leader
+//! whether it still leads that term:
 //!
 //! | answer | this member |
 //! |---|---|
-//! | nobody listens at its address | stands for election at once |
+//! | connection refused: nothing listens at its address | starts an election immediately |
 //! | it does not lead that term (any more) | the same: it never will again |
-//! | it does | goes on |
-//! | none: a reset, silence, an unreachable network | waits for the lease to end, as ever |
+//! | it does | continues to follow |
+//! | none: a reset, a timeout, an unreachable network | waits for the lease to end, as usual |
 //!
-//! Only the first two are proof, and each voter has to have one: who has none
-//! keeps its lease for the leader, and refuses. The vote itself is an ordinary one
-//! with a pre-vote, so nothing here can make two lead in one term. What depends on
-//! the lease is a read under it: a firewall that both resets the leader's connections
-//! and refuses new ones in its name can make such a read stale for as long as a
-//! lease, as Consul's default allows.
+//! Only the first two are proof, and each voter needs its own: a voter without proof honours the
+//! lease and refuses its vote. The election is an ordinary one with a pre-vote, so this can never
+//! produce two leaders in one term. Only reads under the lease depend on it: a firewall that resets
+//! the leader's connections and also refuses new ones on its behalf can make such a read stale for
+//! the duration of a lease, as Consul's default allows.
 //!
-//! Voters stand one after the other, in the order of their numbers, so that two
-//! rarely share the votes.
+//! Voters become candidates one after the other, in the order of their numbers, so that votes are
+//! rarely split.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -93,7 +92,7 @@ impl Consensus {
                     member = self.inner.peers.me.0,
                     leader = member.0,
                     term = vote.leader_id.term,
-                    "the leader's process is gone"
+                    "the leader's process has ended"
                 );
                 self.stand_instead_of(member, vote).await;
             }

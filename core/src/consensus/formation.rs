@@ -1,23 +1,22 @@
-//! How a cluster begins: once, by members that were all told the same.
+//! Bootstraps a cluster: once, by members that all have the same member list.
 //!
-//! A member with an empty data directory asks the others named in its settings
-//! how they stand:
+//! A member with an empty data directory asks the others in its settings for their state:
 //!
-//! | another says | this one |
+//! | another member | this member |
 //! |---|---|
-//! | it belongs to a cluster | forms none: the leader comes to it, at once if it is a member there, otherwise once it is added |
-//! | it has nothing either, and names the same members | counts it |
-//! | it has nothing either, and names others | tells the user, and goes on asking |
+//! | belongs to a cluster | does not bootstrap: the leader connects to it, immediately if it is already a member there, otherwise once it is added |
+//! | is also empty, with the same member list | counts it |
+//! | is also empty, with a different member list | logs an error and keeps asking |
 //!
-//! Lists name the same members if [`are_same`] says so: hosts may be spelled differently. One
-//! that has `0.0.0.0` for itself takes part under the address that the others have for it.
-//! Where lists are not equal letter by letter, the member with the lowest number writes its own,
-//! and the others take it over: one log entry must not have two contents.
+//! [`are_same`] compares member lists: hosts may be written differently. A member that has
+//! `0.0.0.0` for itself gets the address that the others have for it. If lists are not literally
+//! equal, the member with the lowest number writes its own and the others adopt it, because one log
+//! entry must not have two contents.
 //!
-//! When a majority of the voters, itself included, stand like it, and all others
-//! have answered or cannot be reached, it writes the first membership into its log. Nothing is lost by waiting for them: without a
-//! majority nobody could lead. So a member that names three running ones and
-//! itself never forms a second cluster, and needs no setting to say so.
+//! When a majority of the voters, including itself, is in the same state, and all others have
+//! answered or are unreachable, it writes the first membership to its log. Waiting for a majority
+//! costs nothing, since without one there could be no leader. So a member whose list contains three
+//! running members and itself never bootstraps a second cluster, without any setting for that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -109,14 +108,20 @@ impl Consensus {
             self.inner.lifetime.spawn(async move { consensus.tell_difference(&first).await });
             return self.elect_if_alone().await;
         } else if self.inner.acquaintance.is_recovering() {
-            tracing::info!(member = me.0, "waiting for the leader of the cluster this one was in");
+            tracing::info!(
+                member = me.0,
+                "waiting for the leader of this member's former cluster to connect"
+            );
         } else if first.voters().eq([me]) {
             self.initialize(&first).await?;
         } else if first.voters().any(|voter| voter == me) {
             let consensus = self.clone();
             self.inner.lifetime.spawn(async move { consensus.form_with_others(first).await });
         } else {
-            tracing::info!(member = me.0, "waiting for the leader of a cluster to come here");
+            tracing::info!(
+                member = me.0,
+                "waiting for the leader of an existing cluster to connect"
+            );
         }
         self.elect_if_alone().await
     }
@@ -149,10 +154,14 @@ impl Consensus {
         match self.may_form(&first).await {
             Some(first) => {
                 if let Err(error) = self.initialize(&first).await {
-                    tracing::error!(member = me.0, error = error.chain(), "no cluster was formed");
+                    tracing::error!(
+                        member = me.0,
+                        error = error.chain(),
+                        "cannot bootstrap the cluster"
+                    );
                     return;
                 }
-                tracing::info!(member = me.0, "a cluster was formed");
+                tracing::info!(member = me.0, "bootstrapped a new cluster");
                 if first.voters().next() == Some(me) {
                     // Its failure is this member's, and told as that.
                     let _ = self.inner.raft.trigger().elect(false).await;
@@ -160,8 +169,8 @@ impl Consensus {
             }
             None => tracing::info!(
                 member = me.0,
-                "a member named in the settings belongs to a cluster already: waiting for its \
-                 leader to come here, which needs a reconfig if this member is new"
+                "another member in the settings already belongs to a cluster: waiting for its \
+                 leader to connect; if this member is new, add it with reconfig"
             ),
         }
     }
@@ -204,8 +213,8 @@ impl Consensus {
                         let named = &named.addresses;
                         tracing::error!(
                             member = me.0, other = other.0, ?named, own = ?first.addresses,
-                            "another member was told of other members than this one: they form \
-                             no cluster until their settings agree"
+                            "another member has a different member list: the cluster is not \
+                             bootstrapped until the members settings agree"
                         );
                     }
                 }
@@ -251,8 +260,8 @@ impl Consensus {
             tracing::warn!(
                 member = me.0, log = ?addresses, ?observers,
                 settings = ?first.addresses,
-                "the members in the settings are not those in the log: the log counts, the \
-                 settings were for the first start; a reconfig changes who takes part"
+                "the members in the settings differ from those in the log: the log wins, because \
+                 the settings only apply to the first start; use reconfig to change the members"
             );
         }
     }

@@ -1,10 +1,11 @@
-//! The leader's heartbeats to one peer, over a connection of their own.
+//! The leader's heartbeats to one peer, on a separate connection.
 //!
-//! openraft gives a heartbeat up when the next is due. The connection stays all
-//! the same: made anew each time, with a handshake, it would carry nothing to a
-//! peer that is a little far away or whose disk is a little slow.
+//! openraft abandons a heartbeat when the next is due. The connection stays
+//! open nevertheless: if each one needed a new connection and handshake, none
+//! would reach a peer with a longer round trip or a slower disk.
 //!
-//! It is also what notices soonest that the peer is reached again after a cut.
+//! It is also the first to notice that the peer is reachable again after a
+//! partition.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,7 +87,8 @@ async fn exchange(
     };
     timeout(STALL, open.writer.send(frame)).await.ok_or_else(stalled)??;
     let answer = timeout(STALL, open.reader.next()).await.ok_or_else(stalled)??;
-    let answer = answer.ok_or_else(|| PeerError::Broken("the peer hung up".to_owned()))?;
+    let answer =
+        answer.ok_or_else(|| PeerError::Broken("the peer closed the connection".to_owned()))?;
     let answer = decode_append_result(answer)?;
     // The peer closes after a refusal.
     if answer.is_ok() {

@@ -1,8 +1,9 @@
-//! How everything a member started comes to its end.
+//! Shutdown of everything that a member started.
 //!
-//! Tasks and connections live until the member stops; stopping waits until the
-//! last of them is gone, so that nothing of a stopped member is left running.
-//! What must not end by itself says so here when it does, and the member failed.
+//! Tasks and connections live until the member stops; stopping waits for the
+//! last of them, so that nothing of a stopped member keeps running. If an
+//! essential task ends by itself, it reports that here, and the member has
+//! failed.
 
 use std::future::Future;
 use std::io;

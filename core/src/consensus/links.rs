@@ -1,7 +1,6 @@
-//! Links between members that a test can cut: a member that is deaf to a peer
-//! takes nothing from it, and neither side learns of that, as when packets are
-//! lost. What was sent meanwhile arrives once the link is whole again, if the
-//! connection is still there.
+//! Links between members that a test can cut: a member then receives nothing
+//! from the peer, and neither side notices, as with lost packets. Once the link
+//! is restored, what was sent meanwhile arrives if the connection still exists.
 
 use std::collections::BTreeSet;
 

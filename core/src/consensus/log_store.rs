@@ -1,4 +1,4 @@
-//! The durable log as openraft wants it.
+//! Adapter of the durable log to openraft.
 
 use std::fmt::Debug;
 use std::io;

@@ -1,4 +1,4 @@
-//! One member of the cluster, running.
+//! A running member of the cluster.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -38,13 +38,13 @@ use crate::error::{Error, ErrorKind};
 use crate::storage::{LogCondition, Storage};
 use crate::sync::Mutex;
 
-/// A leader that was not heard for so many heartbeats was cut off.
+/// After this many missed heartbeats a leader counts as partitioned.
 const HEARTBEATS_MISSED: u32 = 4;
-/// Time for what was started to end.
+/// The timeout of stopping.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is worth telling those who watch the status. Positions in the log are
-/// not: they change with every batch.
+/// The fields whose change is published to watchers of the status. Log
+/// positions are not included, because they change with every batch.
 #[derive(PartialEq, Eq)]
 struct PublishedStatus {
     role: ServerState,
@@ -68,58 +68,58 @@ impl PublishedStatus {
     }
 }
 
-/// What a member is started with.
+/// The options of a member.
 pub struct ConsensusOptions {
     /// Its number.
     pub member: MemberId,
-    /// Whom a cluster begins with: all of them start with the same. Counts only
+    /// The initial members of the cluster, the same on all of them. Only used
     /// with an empty data directory.
     pub first: FirstMembers,
-    /// Where peers connect to; none for a cluster of one.
+    /// The listener for peers; none for a cluster of one.
     pub peer_listener: Option<TcpListener>,
     /// The open data directory. Closed when the member stops.
     pub storage: Storage,
-    /// How often a leader is heard.
+    /// The heartbeat interval.
     pub heartbeat_ms: u64,
-    /// A leader not heard for between this …
+    /// A leader that is silent for a time between this …
     pub election_min_ms: u64,
     /// … and this is replaced.
     pub election_max_ms: u64,
     /// Largest frame between members. Bytes.
     pub peer_frame_bytes_max: usize,
-    /// Certificates towards peers; without them connections are as they are.
+    /// TLS between members; plaintext without it.
     pub peer_tls: Option<PeerTls>,
-    /// What peers prove beyond that.
+    /// Authentication of peers.
     pub peer_auth: PeerAuth,
-    /// Connections that have not said whose they are, at once.
+    /// Maximum connections that have not completed the handshake.
     pub peer_handshakes_max: usize,
-    /// A snapshot is taken after this much log, or after as much as the last
-    /// snapshot had, if that is more. Bytes.
+    /// A snapshot is taken after this much log, or the size of the last
+    /// snapshot, if that is more. Bytes.
     pub snapshot_log_bytes: u64,
-    /// What the payloads are for.
+    /// The state machine for the payloads.
     pub machine: Arc<dyn ReplicatedMachine>,
-    /// What peers ask beside the log.
+    /// The handler of other requests of peers.
     pub service: Arc<dyn PeerService>,
 }
 
 /// Why a proposal was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another member leads, if any does. It was not accepted.
+    /// Another member leads, or none. The proposal was not accepted.
     NotLeader {
-        /// That member.
+        /// The leader, if known.
         hint: Option<MemberId>,
     },
-    /// Too many proposals wait. It was not accepted.
+    /// Too many proposals are waiting. The proposal was not accepted.
     Busy,
-    /// The member stops or failed. It was not accepted.
+    /// The member is stopping or failed. The proposal was not accepted.
     Stopped,
     /// Leadership was lost, or the member stopped, after it was accepted: it
     /// may or may not be applied.
     Unknown,
 }
 
-/// A running member. Cheap to clone; all clones are the same member.
+/// A running member. Cheap to clone; all clones refer to the same member.
 #[derive(Clone)]
 pub struct Consensus {
     pub(super) inner: Arc<MemberCore>,
@@ -133,7 +133,7 @@ pub(super) struct MemberCore {
     pub(super) acquaintance: Arc<Acquaintance>,
     pub(super) granted: Arc<Granted>,
     pub(super) lifetime: Lifetime,
-    /// Held while a snapshot is taken, and while none may be.
+    /// Held while a snapshot is taken, or must not be taken.
     pub(super) snapshotting: Arc<tokio::sync::Mutex<()>>,
     status: watch::Sender<ConsensusStatus>,
     log_condition: watch::Receiver<LogCondition>,
@@ -142,7 +142,7 @@ pub(super) struct MemberCore {
 }
 
 impl MemberCore {
-    /// Something that has to last ended: the member failed, unless it stops.
+    /// An essential task ended: the member failed, unless it is stopping.
     pub(super) fn ended_by_itself(&self, why: &str) {
         if !self.lifetime.is_ending() {
             self.lifetime.fail(why);
@@ -151,12 +151,12 @@ impl MemberCore {
 }
 
 impl Consensus {
-    /// Starts a member on the current runtime: reads back its state, forms the
-    /// cluster if the data directory is empty, and takes part in it.
+    /// Starts a member on the current runtime: reads its state, bootstraps the
+    /// cluster if the data directory is empty, and joins it.
     ///
     /// # Errors
     /// `Invalid` for options openraft refuses; `Unavailable` or `Corrupt` if
-    /// the stored state cannot be read back.
+    /// the stored state cannot be read.
     pub async fn start(options: ConsensusOptions) -> Result<Self, Error> {
         let lifetime = Lifetime::new();
         let config = config(&options)?;
@@ -193,12 +193,12 @@ impl Consensus {
             state_machine,
         )
         .await
-        .map_err(|fatal| Error::unavailable("the member cannot start").caused_by(fatal))?;
-        // Who it is must be settled first.
+        .map_err(|fatal| Error::unavailable("cannot start consensus").caused_by(fatal))?;
+        // Identities must be exchanged first.
         raft.runtime_config().elect(false);
         let acquaintance = Arc::new(Acquaintance::new(peers.clone(), raft.clone(), &storage)?);
         if let Err(error) = settle_start(&acquaintance, &storage, &options.first).await {
-            // It did nothing yet that could fail to end.
+            // Nothing has been started yet that could fail to stop.
             let _ = raft.shutdown().await;
             return Err(error);
         }
@@ -255,13 +255,13 @@ impl Consensus {
         Ok(consensus)
     }
 
-    /// Orders a payload, if this member leads. Payloads proposed one after the
-    /// other keep that order. Success shows in [`ReplicatedMachine::apply`] only;
-    /// `on_refused` is called otherwise, at most once, from any thread, and
-    /// possibly before this returns. Never blocks.
+    /// Proposes a payload, if this member leads. Payloads keep the order in
+    /// which they are proposed. Success shows in [`ReplicatedMachine::apply`]
+    /// only; `on_refused` is called otherwise, at most once, from any thread,
+    /// and possibly before this returns. Never blocks.
     pub fn propose(&self, payload: Bytes, on_refused: impl FnOnce(Refusal) + Send + 'static) {
         let inner = &self.inner;
-        // Asked all the same, openraft would complain of each one.
+        // Otherwise openraft would log an error for each one.
         if inner.lifetime.is_ending() || inner.lifetime.has_failed() {
             return on_refused(Refusal::Stopped);
         }
@@ -270,20 +270,20 @@ impl Consensus {
         let respond =
             Respond(Box::new(move |result: ClientWriteResult<TypeConfig>| outcome.settle(result)));
         let mut write = Box::pin(inner.raft.client_write_ff(Proposal(payload), Some(respond)));
-        // Sending waits only when the queue is full; a task's budget must not
-        // make it look so.
+        // Sending only waits if the queue is full; an exhausted task budget
+        // must not look like that.
         match tokio::task::unconstrained(&mut write).now_or_never() {
             Some(Ok(())) => {}
-            // openraft ended; dropping the outcome told that.
+            // openraft has ended; dropping the outcome reported that.
             Some(Err(_)) => pending.refuse(Refusal::Stopped),
             None => pending.refuse(Refusal::Busy),
         }
     }
 
-    /// Gives the index of the log entry that a reader has to see applied, see
-    /// [`Self::wait_applied`], to read nothing stale. Confirms with a majority
-    /// that this member leads; callers at the same time share a round. With
-    /// `lease` it relies on the last such round and on clocks running alike.
+    /// Returns the log index that must be applied before a read is fresh, see
+    /// [`Self::wait_applied`]. Confirms with a majority that this member leads;
+    /// concurrent callers share a round. With `lease` it relies on the last
+    /// such round and on clocks running at the same rate.
     ///
     /// # Errors
     /// `NotLeader`; `Unavailable` if no majority answers in time; `Closed` or
@@ -296,7 +296,7 @@ impl Consensus {
                 Err(self.not_leader(&forward))
             }
             Err(RaftError::APIError(error @ LinearizableReadError::QuorumNotEnough(_))) => {
-                Err(Error::unavailable("no majority confirmed the leader").caused_by(error))
+                Err(Error::unavailable("no majority confirmed this leader").caused_by(error))
             }
             Err(RaftError::Fatal(fatal)) => Err(fatal_error(fatal)),
         }
@@ -322,7 +322,7 @@ impl Consensus {
         }
     }
 
-    /// How the member stands now.
+    /// The current status of the member.
     pub fn status(&self) -> ConsensusStatus {
         let inner = &self.inner;
         let metrics = inner.raft.metrics();
@@ -341,8 +341,8 @@ impl Consensus {
         self.inner.peers.transport.too_large.load(Ordering::Relaxed)
     }
 
-    /// As the leader: how long ago each other member answered last, `None` if
-    /// not since this one leads. `None` on any other member.
+    /// As the leader: how long ago each other member last responded, `None` for
+    /// no response since this member leads. `None` on any other member.
     pub fn members_heard(&self) -> Option<Vec<(MemberId, Option<Duration>)>> {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -355,8 +355,8 @@ impl Consensus {
         )
     }
 
-    /// As the leader: how long ago a majority was heard, itself included. `None`
-    /// if none was since it leads, and on any other member. Cheap.
+    /// As the leader: how long ago a majority, including itself, was heard
+    /// from. `None` if not since it leads, and on any other member. Cheap.
     pub fn majority_heard(&self) -> Option<Duration> {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -377,13 +377,13 @@ impl Consensus {
     }
 
     /// Sends a message to a peer. It may be lost, and is dropped if the peer is
-    /// away or slow; those that arrive keep their order. Never blocks.
+    /// unreachable or slow; messages that arrive keep their order. Never
+    /// blocks.
     pub fn send(&self, peer: MemberId, message: Bytes) {
         self.inner.peers.send(peer, message);
     }
 
-    /// Asks a peer's [`PeerService`]. Waits as long as that takes: the caller
-    /// bounds it.
+    /// Calls a peer's [`PeerService`]. Has no timeout: the caller sets one.
     ///
     /// # Errors
     /// `Unavailable` if the peer cannot be reached or refused, or
@@ -399,31 +399,34 @@ impl Consensus {
         }
     }
 
-    /// Stops the member: writes what waits, closes its data directory and
+    /// Stops the member: writes pending data, closes its data directory and
     /// connections. Nothing of it runs once this returns. Idempotent.
     pub async fn stop(&self) {
         let inner = &self.inner;
         let _one_at_a_time = inner.stopping.lock().await;
         inner.lifetime.end();
         inner.acquaintance.save().await;
-        // Consensus may wait for a log that cannot be written.
+        // Consensus may be waiting for a log that cannot be written.
         if let Some(storage) = &*inner.storage.lock().unwrap_or_else(PoisonError::into_inner) {
             storage.log.abandon();
         }
         if inner.raft.shutdown().await.is_err() {
-            tracing::warn!(member = inner.peers.me.0, "consensus ended by a panic");
+            tracing::warn!(member = inner.peers.me.0, "the consensus task panicked");
         }
         let storage = inner.storage.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(storage) = storage {
-            // Joins the log's thread, which may wait for the disk.
+            // Joins the log's thread, which may be waiting for the disk.
             let closed = tokio::task::spawn_blocking(move || {
                 storage.log.close();
                 storage
             });
             if !inner.lifetime.gone(STOP_TIMEOUT).await {
-                tracing::warn!(member = inner.peers.me.0, "something did not end in time");
+                tracing::warn!(
+                    member = inner.peers.me.0,
+                    "some consensus tasks did not stop in time"
+                );
             }
-            // The directory is free for the next only once nothing uses it.
+            // The directory can be opened again only once nothing uses it.
             drop(closed.await);
         }
         self.publish();
@@ -457,7 +460,7 @@ impl Consensus {
             // Before the borrow: it looks at the same channel, and two looks at once
             // wait for each other if the sender comes between them.
             let status = self.status();
-            // Nothing may be accepted any more once the failure can be seen.
+            // Once the failure is visible, nothing may be accepted any more.
             if let Some(why) = &status.failed {
                 inner.lifetime.fail(why);
             }
@@ -474,7 +477,7 @@ impl Consensus {
                 Ok(()) = failure.changed() => {}
             }
         }
-        // openraft ended by itself: say why.
+        // openraft ended by itself: report why.
         let why = failure_of(&inner.raft.metrics().borrow_watched());
         inner.ended_by_itself(why.as_deref().unwrap_or("consensus panicked"));
         self.publish();
@@ -506,7 +509,7 @@ pub(super) fn fatal_error(fatal: Fatal<TypeConfig>) -> Error {
 
 type OnRefused = Box<dyn FnOnce(Refusal) + Send>;
 
-/// Someone to be told of a refusal, at most once.
+/// A callback for a refusal, called at most once.
 #[derive(Clone)]
 struct Pending(Arc<Mutex<Option<OnRefused>>>);
 
@@ -522,7 +525,7 @@ impl Pending {
     }
 }
 
-/// What openraft holds of a proposal. If it drops that without a word, the
+/// openraft's part of a proposal. If it is dropped without an outcome, the
 /// outcome is unknown.
 struct Outcome {
     pending: Pending,
@@ -553,7 +556,7 @@ impl Drop for Outcome {
     }
 }
 
-/// The leader to ask instead; one whose lease ran out names itself.
+/// The leader to redirect to; a leader whose lease expired names itself.
 fn other_leader(forward: &ForwardToLeader<TypeConfig>, me: MemberId) -> Option<MemberId> {
     forward.leader_id.map(MemberId).filter(|leader| *leader != me)
 }

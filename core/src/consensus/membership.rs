@@ -1,5 +1,5 @@
-//! Changing who takes part. All of it is the leader's to do, one change at a
-//! time, and every step is an entry in the log:
+//! Membership changes. The leader makes them, one at a time, and every step is
+//! a log entry:
 //!
 //! ```text
 //! learn_members   new ones come in without a vote, and catch up
@@ -7,9 +7,9 @@
 //! forget_learners those without a vote leave
 //! ```
 //!
-//! A change that was interrupted leaves a joint membership; the next leader ends
-//! it with [`Consensus::finish_change`]. Who is replaced as a voter stays as a
-//! learner, so that it hears of that; above it is decided when it goes.
+//! An interrupted change leaves a joint membership; the next leader completes
+//! it with [`Consensus::finish_change`]. A voter that is removed stays as a
+//! learner, so that it learns of that; the layer above decides when to drop it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,17 +27,17 @@ use super::status::{ConsensusRole, ConsensusStatus};
 use super::types::TypeConfig;
 use crate::error::Error;
 
-/// Who was not heard for so long is not handed anything.
+/// Leadership is only transferred to members heard from within this time.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
 /// Time for a member to accept a connection.
 const REACH_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Consensus {
-    /// Adds members without a vote, and moves those that are there to the given
-    /// addresses. Changes nothing, and writes nothing, if all are there already.
+    /// Adds members without a vote, and updates the addresses of existing ones.
+    /// Writes nothing if there is no change.
     ///
     /// # Errors
-    /// `NotLeader`, `Unavailable` while another change is under way, `Indeterminate`.
+    /// `NotLeader`, `Unavailable` while another change is in progress, `Indeterminate`.
     pub async fn learn_members(&self, members: BTreeMap<MemberId, String>) -> Result<(), Error> {
         let status = self.status();
         let known: BTreeMap<_, _> = status.voters.into_iter().chain(status.learners).collect();
@@ -53,8 +53,8 @@ impl Consensus {
         self.change(ChangeMembers::SetNodes(nodes)).await
     }
 
-    /// Makes exactly these members vote; each is a member already. Former voters
-    /// stay as learners.
+    /// Makes exactly these members voters; each must be a member already.
+    /// Former voters stay as learners.
     ///
     /// # Errors
     /// As [`Self::learn_members`]; `Invalid` for one that is not a member.
@@ -76,7 +76,7 @@ impl Consensus {
         self.change(ChangeMembers::RemoveNodes(members)).await
     }
 
-    /// Ends a change that an earlier leader left half done.
+    /// Completes a change that an earlier leader left unfinished.
     ///
     /// # Errors
     /// As [`Self::learn_members`].
@@ -87,7 +87,7 @@ impl Consensus {
         }
     }
 
-    /// Whether a change is half done.
+    /// Whether a change is unfinished.
     fn is_changing(&self) -> bool {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -105,8 +105,9 @@ impl Consensus {
         metrics.borrow_watched().last_log_index.unwrap_or(0)
     }
 
-    /// As the leader: the members that have the log up to `index` and were heard
-    /// within this time, itself among them. Nobody on any other member.
+    /// As the leader: the members that have the log up to `index` and were
+    /// heard from within this time, including itself. Empty on any other
+    /// member.
     pub fn in_step(&self, index: u64, within: Duration) -> BTreeSet<MemberId> {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -121,13 +122,13 @@ impl Consensus {
         matched.keys().chain([&metrics.id]).copied().filter(in_step).map(MemberId).collect()
     }
 
-    /// As the leader: of the other voters that were heard within this time the one
-    /// with most of the log. While writes go on nobody may have all of it.
+    /// As the leader: among the other voters heard from within this time, the
+    /// one with most of the log. During writes, none may have all of it.
     pub fn transfer_target(&self, within: Duration) -> Option<MemberId> {
         self.transfer_targets(within).into_iter().next()
     }
 
-    /// As the leader: the other voters that were heard within this time, the one
+    /// As the leader: the other voters heard from within this time, the one
     /// with most of the log first.
     pub fn transfer_targets(&self, within: Duration) -> Vec<MemberId> {
         let metrics = self.inner.raft.metrics();
@@ -154,8 +155,8 @@ impl Consensus {
         timeout(REACH_TIMEOUT, connecting).await.is_some_and(|connected| connected.is_ok())
     }
 
-    /// Whether this member may ask to become leader: not if it was removed, nor if its
-    /// state is not to be trusted.
+    /// Whether this member may become a candidate: not if it was removed or its state is not
+    /// trustworthy.
     pub fn allow_election(&self, allowed: bool) {
         self.inner.acquaintance.allow_leading(allowed);
     }
@@ -168,8 +169,8 @@ impl Consensus {
         self.inner.raft.trigger().transfer_leader(to.0).await.map_err(fatal_error)
     }
 
-    /// As the leader: has another voter take over, if one was heard lately, and
-    /// waits until one leads, but not for longer than `within`.
+    /// As the leader: transfers leadership to another voter, if one was heard
+    /// from recently, and waits until one leads, at most `within`.
     pub async fn hand_over(&self, within: Duration) {
         if self.status().role != ConsensusRole::Leader {
             return;
@@ -180,7 +181,7 @@ impl Consensus {
             let others = |status: &ConsensusStatus| {
                 status.role != ConsensusRole::Leader && status.leader.is_some()
             };
-            // Whoever stops does so either way.
+            // The member stops either way.
             let _ = timeout(within, status.wait_for(others)).await;
         }
     }

@@ -1,5 +1,4 @@
-//! Consensus: one order of payloads on all members, and the only place that
-//! knows openraft.
+//! Consensus: the same order of payloads on all members. The only module that uses openraft.
 //!
 //! ```text
 //! propose ─> openraft ─> log_store ─> storage          peers ─> peer_server ─> openraft
@@ -8,10 +7,10 @@
 //! ```
 //!
 //! Invariants:
-//! 1. A [`ReplicatedMachine`] sees each committed payload once, in log order, and the same
-//!    ones on every member.
+//! 1. A [`ReplicatedMachine`] receives each committed payload once, in log order, the same on every
+//!    member.
 //! 2. Nothing is acknowledged to a peer before it is durable here.
-//! 3. After [`Consensus::stop`] no thread, task or socket of the member is left.
+//! 3. After [`Consensus::stop`] no thread, task or socket of the member remains.
 //!
 //! Not here: batching of commands into payloads, sessions, forwarding to the
 //! leader. Those belong to the node.

@@ -1,4 +1,4 @@
-//! The leader's and the candidate's side of openraft's network.
+//! openraft's network: the sending side, of leaders and candidates.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -139,7 +139,7 @@ where
             let since = connection.since;
             tokio::select! {
                 () = self.client.path.interrupted(since), if answers => {
-                    return Some(Err(broken("the way to the peer was interrupted")));
+                    return Some(Err(broken("the connection to the peer was interrupted")));
                 }
                 answer = timeout(STALL, connection.reader.next()), if answers => {
                     self.unanswered.pop_front();
@@ -147,9 +147,9 @@ where
                         Some(Ok(Some(frame))) => {
                             decode_append_result(frame).map_err(|error| rpc_error(error.into()))
                         }
-                        Some(Ok(None)) => Err(broken("the peer hung up")),
+                        Some(Ok(None)) => Err(broken("the peer closed the connection")),
                         Some(Err(error)) => Err(rpc_error(error.into())),
-                        None => Err(broken("the peer stopped answering")),
+                        None => Err(broken("the peer stopped responding")),
                     });
                 }
                 request = self.requests.next(), if may_send => match request {
@@ -183,7 +183,7 @@ fn broken(what: &str) -> RpcError {
 }
 
 fn steps_back() -> RpcError {
-    rpc_error(PeerError::Unreachable("this leader steps back".to_owned()))
+    rpc_error(PeerError::Unreachable("this leader is stepping down".to_owned()))
 }
 
 impl PeerClient {
@@ -200,7 +200,7 @@ impl PeerClient {
             Some(heartbeats) => {
                 heartbeats.send(self.append_frame(request)).await.map_err(rpc_error)
             }
-            None => Err(broken("this is no client for heartbeats")),
+            None => Err(broken("this connection is not for heartbeats")),
         }
     }
 
@@ -213,7 +213,7 @@ impl PeerClient {
         let answer = timeout(option.hard_ttl(), self.peers.call(self.peer, kind, request.into()));
         match answer.await {
             Some(answer) => answer.map_err(rpc_error),
-            None => Err(broken("the peer did not answer in time")),
+            None => Err(broken("the peer did not respond in time")),
         }
     }
 
@@ -234,11 +234,14 @@ impl PeerClient {
         let offer = framed(|out| encode_snapshot_offer(&vote, snapshot.size(), out));
         connection.writer.send(&offer).await?;
         send_snapshot(&mut connection.writer, snapshot).await?;
-        let stalled = || PeerError::Broken("the peer does not install the snapshot".to_owned());
+        let stalled =
+            || PeerError::Broken("the peer did not install the snapshot in time".to_owned());
         let answer = timeout(SNAPSHOT_STALL, connection.reader.next()).await;
         match answer.ok_or_else(stalled)?? {
             Some(frame) => Ok(decode_only_vote(frame)?),
-            None => Err(PeerError::Broken("the peer did not take the snapshot".to_owned())),
+            None => Err(PeerError::Broken(
+                "the peer closed the connection before it installed the snapshot".to_owned(),
+            )),
         }
     }
 }
@@ -257,7 +260,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         let mut answers = self.stream_append(requests, option).await?;
         match answers.next().await {
             Some(answer) => Ok(answer?.into()),
-            None => Err(broken("the peer did not answer")),
+            None => Err(broken("the peer closed the connection without a response")),
         }
     }
 

@@ -1,10 +1,10 @@
-//! Connections that have not said yet whose they are.
+//! Limits peer connections that have not completed the handshake.
 //!
-//! Anybody can open one, so they have few places, apart from those of members,
-//! and not for long. When there is no place, the oldest one of the address that
-//! holds most of them is closed: an address that opens one after the other
-//! loses its own, and a member elsewhere, which needs its place for two round
-//! trips, keeps that.
+//! Anyone can open one, so they have a small limit, separate from that of
+//! members, and a short timeout. At the limit, the oldest connection of the
+//! address that has most of them is closed: an address that opens many loses
+//! its own, while a member at another address keeps its connection for the two
+//! round trips that it needs.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

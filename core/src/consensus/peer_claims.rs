@@ -1,8 +1,8 @@
-//! What a peer may claim, given who it is.
+//! Checks what a peer claims against its authenticated identity.
 //!
-//! A member that proved itself is believed, but only for itself: it does not
-//! lead, stand or vote as another one, and what no run of this software can
-//! have brought about is a fault or a forgery, wherever it comes from.
+//! An authenticated member may speak only for itself: it cannot lead, be a
+//! candidate or vote as another one. Messages that this software can never
+//! produce are bugs or forgeries, and are refused.
 
 use coord_state::MemberId;
 
@@ -16,12 +16,12 @@ const TERMS_MISSED_MAX: u64 = 1 << 32;
 pub(super) fn check_vote(from: MemberId, vote: &Vote, own_term: u64) -> Result<(), String> {
     let (named, term) = (vote.leader_id.voted_for, vote.leader_id.term);
     if named != from.0 {
-        return Err(format!("member {from} speaks as member {named}"));
+        return Err(format!("member {from} claims to be member {named}"));
     }
     if term > own_term.saturating_add(TERMS_MISSED_MAX) {
         return Err(format!(
-            "member {from} is at term {term}, this one at {own_term}: no cluster has so many \
-             elections"
+            "member {from} is at term {term}, this member at {own_term}: that many elections are \
+             impossible"
         ));
     }
     Ok(())
@@ -45,7 +45,7 @@ pub(super) fn check_candidate(
     if !any || named || last_log > own_last_log {
         return Ok(());
     }
-    Err(format!("member {from} has no vote and cannot stand for election"))
+    Err(format!("member {from} has no vote and cannot be a candidate"))
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn a_member_speaks_for_itself_alone() {
         assert_eq!(check_vote(MemberId(2), &of(2, 7), 7), Ok(()));
-        assert!(check_vote(MemberId(2), &of(3, 7), 7).unwrap_err().contains("as member 3"));
+        assert!(check_vote(MemberId(2), &of(3, 7), 7).unwrap_err().contains("to be member 3"));
     }
 
     #[test]

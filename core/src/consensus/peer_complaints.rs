@@ -1,4 +1,4 @@
-//! What an operator has to be told about peers, seldom enough to be read.
+//! Rate-limited warnings about peers for the operator.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;

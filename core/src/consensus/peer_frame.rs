@@ -4,14 +4,14 @@
 //! frame = length of what follows u32 | bytes
 //! ```
 //!
-//! The first frames are those of [`super::peer_handshake`]. Until they are
-//! through, nothing but small frames is taken, and not for long; a frame takes
-//! memory only as its bytes arrive, whatever length it announces. Afterwards
-//! the frames of members that share a secret have a seal, see
+//! The first frames are those of [`super::peer_handshake`]. Until the handshake
+//! is complete, only small frames are accepted, with a short timeout; memory is
+//! allocated only as bytes arrive, whatever length a frame announces.
+//! Afterwards the frames of members that share a secret are sealed, see
 //! [`super::peer_seal`].
 //!
-//! Each purpose has a connection of its own, so that no large transfer delays a
-//! heartbeat.
+//! Each purpose has its own connection, so that large transfers do not delay
+//! heartbeats.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -121,7 +121,7 @@ impl Connection {
             let opening = transport.open(address, purpose.unacknowledged_max());
             let stream = opening.await.map_err(|error| match error.kind() {
                 io::ErrorKind::ConnectionRefused => {
-                    PeerError::NobodyListens(format!("member {to} does not listen at {address}"))
+                    PeerError::NobodyListens(format!("member {to} is not listening at {address}"))
                 }
                 io::ErrorKind::PermissionDenied => {
                     transport.complaints.tell(to, &format!("member {to} at {address}: {error}"));
@@ -151,7 +151,7 @@ impl Connection {
             Some(None) => Err(PeerError::Unreachable(format!(
                 "member {to} at {address} did not answer in {CONNECT_TIMEOUT:?}"
             ))),
-            None => Err(PeerError::Unreachable("this member stops".to_owned())),
+            None => Err(PeerError::Unreachable("this member is stopping".to_owned())),
         }
     }
 
@@ -173,16 +173,19 @@ impl Connection {
                     connection.writer.send(&framed_bytes(&refusal(&refused))).await?;
                     if let Some(from) = from.filter(|_| refused.needs_operator) {
                         let why = &refused.why;
-                        let what = format!("what says it is member {from}, at {address}: {why}");
+                        let what = format!(
+                            "a connection from {address} that claims to be member {from} was \
+                             refused: {why}"
+                        );
                         transport.complaints.tell(from, &what);
                     }
                     Err(PeerError::Unreachable(refused.why))
                 }
             }
         };
-        timeout(CONNECT_TIMEOUT, agreeing)
-            .await
-            .unwrap_or_else(|| Err(PeerError::Broken("the peer did not say who it is".to_owned())))
+        timeout(CONNECT_TIMEOUT, agreeing).await.unwrap_or_else(|| {
+            Err(PeerError::Broken("the peer did not complete the handshake in time".to_owned()))
+        })
     }
 
     /// The handshake of who connects.
@@ -263,8 +266,8 @@ async fn side(transport: &PeerTransport, me: MemberId, stream: &Stream) -> io::R
 fn hung_up() -> io::Error {
     io::Error::new(
         io::ErrorKind::UnexpectedEof,
-        "it hung up: does one of the two speak TLS, or have a certificate, that the other does \
-         not take?",
+        "it closed the connection during the handshake: check that both use TLS or neither does, \
+         and that each trusts the other's certificate",
     )
 }
 
@@ -353,7 +356,7 @@ impl Frames {
         if let Some(seal) = &mut self.seal {
             let given = self.buffer.split_to(SEAL_BYTES);
             if !seal.is_intact(&content, &given) {
-                return Err(io::Error::other("a frame was altered on its way"));
+                return Err(io::Error::other("a frame was corrupted or altered in transit"));
             }
         }
         Ok(Some(content))

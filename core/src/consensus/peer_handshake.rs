@@ -1,5 +1,5 @@
-//! Who another member is, before anything else is heard of it: the first
-//! messages of a connection, without the connection.
+//! Authentication of peers: the first messages of a connection, independent of
+//! sockets.
 //!
 //! ```text
 //! connects                                     accepts
@@ -9,20 +9,19 @@
 //!     <──────────── proof for the one that both have, or a refusal
 //! ```
 //!
-//! A proof is an HMAC-SHA-256 under a secret that all members share, over the
-//! side that gives it and everything both said before: purpose, both members,
-//! both nonces. So
+//! A proof is an HMAC-SHA-256 with the shared secret over the side that sends
+//! it and all messages so far: purpose, both members, both nonces. So
 //!
-//! 1. the secret never travels, and nothing that was heard once proves anything
-//!    later: each side has put a nonce of its own into it;
-//! 2. what one side proved is no proof for the other side, nor in the other
-//!    direction, nor towards another member: a reflected message is refused;
-//! 3. who connects proves first: a stranger who connects gets nothing to try
-//!    secrets on;
-//! 4. what both said is what both heard, the versions of it included.
+//! 1. the secret is never sent, and a recorded handshake cannot be replayed:
+//!    each side contributes a nonce;
+//! 2. a proof is valid only for one side, direction and pair of members: a
+//!    reflected message is refused;
+//! 3. the connecting side proves first: a stranger that connects gets nothing
+//!    to test secrets against offline;
+//! 4. both sides have seen the same messages, including the versions.
 //!
-//! Both sides then know keys that nobody else does, one for each direction, and
-//! seal every frame with them: see [`super::peer_seal`]. Within TLS they do not.
+//! Both sides then derive a secret key for each direction, and seal every frame
+//! with it: see [`super::peer_seal`]. Inside TLS they do not.
 //!
 //! See docs/adr/0021-members-prove-a-shared-secret.md. Not here: where secrets
 //! come from ([`super::peer_secret`]), and sockets ([`super::peer_frame`]).
@@ -202,7 +201,7 @@ impl Connecting {
                 input.finish("welcome")?;
                 if !self.side.policy.keys.is_empty() && !self.side.policy.allow_unauthenticated {
                     return Err(unproven(
-                        "it has no peers.secret, and this member does: set the same on both, and \
+                        "it has no peers.secret, but this member does: set the same on both, and \
                          peers.allow_unauthenticated=true until all members have it",
                     ));
                 }
@@ -237,7 +236,8 @@ impl Proving {
             keys.find(|key| same(&transcript.proof(ACCEPTS, key), proof)).ok_or_else(|| {
                 let peer = connecting.peer;
                 unproven(format!(
-                    "what answers does not have this member's peers.secret: it is not member {peer}"
+                    "the server at this address does not have this member's peers.secret, so it \
+                     is not member {peer}"
                 ))
             })?;
         let seals = (!both_tls).then(|| transcript.seals(CONNECTS, ACCEPTS, key));
@@ -288,7 +288,8 @@ pub(super) fn hear(side: Side, hello: Bytes) -> Result<Heard, (Option<MemberId>,
     let (from, purpose, flags) = read_hello(&hello, side.me).map_err(|refused| (None, refused))?;
     let proves = flags & PROVES != 0;
     if !proves && !side.policy.keys.is_empty() && !side.policy.allow_unauthenticated {
-        let why = "it proves nothing, and this member has a peers.secret: set the same on both";
+        let why =
+            "it is not authenticated, but this member has a peers.secret: set the same on both";
         return Err((Some(from), unproven(why)));
     }
     if !proves || side.policy.keys.is_empty() {
@@ -306,12 +307,12 @@ fn read_hello(hello: &Bytes, me: MemberId) -> Result<(MemberId, Purpose, u8), Re
     let mut input = Input::new(hello.clone());
     let magic = input.take(MAGIC.len(), "magic");
     if magic.as_deref() != Ok(MAGIC.as_slice()) {
-        return Err(refused("this is the port for other members"));
+        return Err(refused("this port is for other members"));
     }
     let version = u16::decode(&mut input)?;
     if version != VERSION {
         return Err(refused(format!(
-            "protocol version {version} is unknown here, {VERSION} is not"
+            "protocol version {version} is not supported, this member speaks {VERSION}"
         )));
     }
     let purpose = Purpose::decode(&mut input)?;
@@ -324,7 +325,7 @@ fn read_hello(hello: &Bytes, me: MemberId) -> Result<(MemberId, Purpose, u8), Re
         return Err(refused(format!("this is member {me}, not member {to}")));
     }
     if from == me || !MEMBERS.contains(&from.0) {
-        return Err(refused(format!("no other member can have the number {from}")));
+        return Err(refused(format!("{from} is not a valid number for another member")));
     }
     Ok((from, purpose, flags))
 }
@@ -343,7 +344,7 @@ impl Challenging {
             proofs.chunks(PROOF_BYTES).any(|proof| same(&expected, proof))
         };
         let key = side.policy.keys.iter().find(good).ok_or_else(|| {
-            unproven("its peers.secret is not the one of this member: set the same on both")
+            unproven("its peers.secret differs from this member's: set the same on both")
         })?;
         let mut verdict = vec![WELCOME];
         verdict.extend_from_slice(&transcript.proof(ACCEPTS, key));

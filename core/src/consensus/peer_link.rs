@@ -1,5 +1,4 @@
-//! The ways from this member to its peers that are shared by all who use them:
-//! calls and messages.
+//! Shared connections from this member to its peers: calls and messages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -189,9 +188,9 @@ impl Peers {
     ) -> Result<Bytes, PeerError> {
         let (answer, answered) = oneshot::channel();
         let calls = self.calls(peer);
-        calls
-            .try_send(Call { kind, request, answer })
-            .map_err(|_| PeerError::Broken(format!("too many calls wait for member {peer}")))?;
+        calls.try_send(Call { kind, request, answer }).map_err(|_| {
+            PeerError::Broken(format!("too many calls to member {peer} are waiting"))
+        })?;
         let gone = || PeerError::Broken(format!("the connection to member {peer} broke"));
         answered.await.unwrap_or_else(|_| Err(gone()))
     }

@@ -1,4 +1,4 @@
-//! What members say to each other about the log, as bytes.
+//! Encoding of messages between members about the log.
 
 use bytes::Bytes;
 use coord_state::codec::{CodecError, Decode, Encode, Input, decode_len, encode_len};

@@ -1,8 +1,9 @@
-//! Whether the way to a peer was interrupted.
+//! Detects that the network path to a peer was interrupted.
 //!
-//! A connection from before a cut is in the kernel's back-off: what waits on it
-//! is repeated at intervals that double, whoever else reaches the peer meanwhile.
-//! So as soon as anybody does, connections from before are given up for new ones.
+//! After a partition, an old connection is in the kernel's retransmission
+//! back-off: its data is sent again at doubling intervals, even if other
+//! connections reach the peer meanwhile. So as soon as any connection reaches
+//! the peer, older ones are replaced by new ones.
 
 use std::future;
 use std::time::Instant;

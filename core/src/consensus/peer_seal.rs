@@ -1,6 +1,6 @@
-//! Seals on the frames of a connection, so that nobody between two members can
-//! alter, repeat, reorder or add one. What they say can still be read on the
-//! way; only TLS hides it.
+//! Message authentication codes on the frames of a connection, so that nobody
+//! between two members can alter, replay, reorder or insert frames. The content
+//! is not encrypted; only TLS does that.
 //!
 //! ```text
 //! sealed frame = length of the content u32 | content | seal, 16 bytes

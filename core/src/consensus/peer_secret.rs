@@ -1,5 +1,5 @@
-//! The secret that members share: from the settings, or from a file that is
-//! read again when it changes.
+//! The secret shared by members: from the settings, or from a file that is
+//! reloaded when it changes.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -113,19 +113,19 @@ impl PeerAuth {
 fn tell(looked: Result<bool, Error>) {
     match looked {
         Ok(false) => {}
-        Ok(true) => tracing::info!("the file with the secret of the members was read again"),
+        Ok(true) => tracing::info!("reloaded the peer secret file (peers.secret_file)"),
         Err(error) => tracing::warn!(
             error = %error.chain(),
-            "the file with the secret of the members has changed and cannot be used: the former \
-             secret goes on"
+            "the peer secret file (peers.secret_file) changed but is not usable: keeping the \
+             previous secret"
         ),
     }
 }
 
 fn warn_of_short(what: &str) {
     tracing::warn!(
-        "{what} is shorter than {GOOD_BYTES} characters: who hears a handshake could find it by \
-         trying; `openssl rand -base64 32` makes a good one"
+        "{what} is shorter than {GOOD_BYTES} characters: anyone who records a handshake could \
+         find it by brute force; generate one with `openssl rand -base64 32`"
     );
 }
 
@@ -135,8 +135,8 @@ fn warn_of_readers(path: &Path) {
     if mode & 0o007 != 0 {
         let path = path.display();
         tracing::warn!(
-            "{path} has the secret of the members, and every user of this machine can read or \
-             change it: chmod 600 {path}"
+            "{path} contains the peer secret, but every user of this machine can read or change \
+             it: run chmod 600 {path}"
         );
     }
 }
@@ -146,14 +146,15 @@ fn read(file: &PemFile) -> Result<Arc<[Key]>, Error> {
     warn_of_readers(&file.path);
     let path = file.path.display();
     // What is in it is not repeated.
-    let text = str::from_utf8(&file.bytes)
-        .map_err(|_| Error::invalid(format!("{path} is not text: write a secret into it")))?;
+    let text = str::from_utf8(&file.bytes).map_err(|_| {
+        Error::invalid(format!("{path} is not a text file: it must contain the peer secret"))
+    })?;
     let secrets: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if secrets.is_empty() || secrets.len() > SECRETS_MAX {
         let lines = secrets.len();
         return Err(Error::invalid(format!(
-            "{path} has {lines} lines: it must have the secret of the members on the first and \
-             may have the one before on the second"
+            "{path} has {lines} lines: it must have the peer secret on the first line and may \
+             have the previous secret on the second"
         )));
     }
     if secrets.iter().any(|secret| secret.len() < GOOD_BYTES) {

@@ -1,4 +1,4 @@
-//! What other members ask of this one.
+//! Serves the connections of other members.
 
 use std::future::Future;
 use std::io;
@@ -151,7 +151,7 @@ impl PeerServer {
                 Err(error) => {
                     // Out of file descriptors, say: there may be some soon.
                     if complaints.admits() {
-                        tracing::warn!(%error, "a peer's connection could not be accepted");
+                        tracing::warn!(%error, "cannot accept a connection on peer_addr");
                     }
                     pause(Duration::from_millis(50)).await;
                     continue;
@@ -161,7 +161,7 @@ impl PeerServer {
             let (server, places) = (self.clone(), places.clone());
             self.transport.lifetime.spawn(async move {
                 if let Err(error) = server.serve(stream, waiting, places).await {
-                    tracing::debug!(member = server.me.0, %error, "a peer's connection ended");
+                    tracing::debug!(member = server.me.0, %error, "a peer connection ended");
                 }
             });
         }
@@ -177,15 +177,19 @@ impl PeerServer {
         let (connection, from, purpose) = tokio::select! {
             accepted = accepting => accepted?,
             () = waiting.lost() => {
-                let others = "others connected before it said who it is";
+                let others = "closed to make room for other connections before it completed the \
+                    handshake";
                 return Err(PeerError::Broken(others.to_owned()));
             }
         };
         drop(waiting);
         // From here on it is a member's, and takes a place of those.
         let Ok(_place) = places.try_acquire_owned() else {
-            self.transport.complaints.tell(from, "a member has more connections than fit here");
-            return Err(PeerError::Broken("there are too many connections".to_owned()));
+            self.transport.complaints.tell(
+                from,
+                "a member has too many connections to this one: further ones are refused",
+            );
+            return Err(PeerError::Broken("too many connections".to_owned()));
         };
         match purpose {
             Purpose::Append | Purpose::Heartbeat => {
@@ -204,7 +208,9 @@ impl PeerServer {
     async fn serve_append(&self, connection: Connection, from: MemberId) -> Result<(), PeerError> {
         let Connection { reader, mut writer, living, .. } = connection;
         if !self.acquaintance.knows(from).await {
-            return Err(PeerError::Unreachable(format!("member {from} cannot be met")));
+            return Err(PeerError::Unreachable(format!(
+                "cannot exchange identities with member {from}"
+            )));
         }
         // openraft reads the requests in a task of its own, which has to end too.
         let state = (reader, self.clone(), living, None);
@@ -222,7 +228,7 @@ impl PeerServer {
                 let (request, piggyback) = match decode_append(frame) {
                     Ok(decoded) => decoded,
                     Err(error) => {
-                        tracing::warn!(%error, "a peer sent an append request that makes no sense");
+                        tracing::warn!(%error, "a peer sent an invalid append request");
                         return None;
                     }
                 };
@@ -319,7 +325,7 @@ impl PeerServer {
                 self.check_vote(from, &request.vote)?;
                 self.check_candidate(from, request.last_log_id).await?;
                 if !self.acquaintance.may_vote_for(from).await {
-                    return Err(format!("member {} has no vote for now", self.me));
+                    return Err(format!("member {} may not vote now", self.me));
                 }
                 let answer = match kind {
                     CALL_VOTE => self.raft.vote(request).await,
@@ -335,7 +341,7 @@ impl PeerServer {
                 let request = decode_transfer(request).map_err(|error| error.to_string())?;
                 self.check_vote(from, request.from_leader())?;
                 if !self.acquaintance.may_stand() {
-                    return Err(format!("member {} may not lead for now", self.me));
+                    return Err(format!("member {} may not lead now", self.me));
                 }
                 let answer = self.raft.handle_transfer_leader(request).await;
                 answer
@@ -362,7 +368,7 @@ impl PeerServer {
                 let answer = self.service.on_call(from, request).await;
                 return answer.map_err(|error| error.chain());
             }
-            other => return Err(format!("call {other} is unknown here")),
+            other => return Err(format!("unknown call {other}")),
         }
         Ok(out.into())
     }
@@ -390,7 +396,7 @@ impl PeerServer {
             let (vote, size) = decode_snapshot_offer(offer)?;
             self.check_vote(from, &vote).map_err(PeerError::Broken)?;
             if !self.acquaintance.knows(from).await || !self.acquaintance.takes_from(&vote) {
-                let why = "this member recovers, and not by that leader";
+                let why = "this member is recovering from another leader";
                 return Err(PeerError::Unreachable(why.to_owned()));
             }
             let living = Arc::new(self.transport.lifetime.enter());

@@ -1,14 +1,13 @@
-//! How members reach each other: as it is, or over TLS with a certificate of
-//! the peers' own authority on both sides.
+//! Transport between members: plaintext, or TLS with a certificate of the
+//! peers' CA on both sides.
 //!
-//! Whoever has such a certificate is a peer: which of them it is, it says
-//! itself. So that authority must issue certificates to members and to nobody
-//! else, and is never the one that clients come from. A secret that members
-//! share is proven inside of either form, see [`super::peer_handshake`].
+//! The holder of such a certificate is accepted as a peer, and names its own
+//! member number. So that CA must issue certificates only to members, and must
+//! not be the one for clients. A shared secret is proven inside either
+//! transport, see [`super::peer_handshake`].
 //!
-//! A running cluster changes over one member at a time: first everybody takes
-//! either form, then everybody connects over TLS, then nobody takes the other
-//! form any more.
+//! A running cluster is migrated one member at a time: first all members accept
+//! both, then all connect over TLS, then none accepts plaintext any more.
 
 use std::fmt::Display;
 use std::io;
@@ -60,7 +59,7 @@ impl PeerTls {
     pub fn load(tls: &TlsSettings, limits: &Limits) -> Result<Option<Self>, Error> {
         let Some(cert_file) = tls.peer_cert_file.clone() else { return Ok(None) };
         let Some(ca_file) = tls.peer_ca_file.clone() else {
-            return Err(Error::invalid("tls.peer_cert_file is there, but tls.peer_ca_file is not"));
+            return Err(Error::invalid("tls.peer_cert_file is set, but tls.peer_ca_file is not"));
         };
         let key_pair = KeyPair { cert_file, key_file: tls.peer_key_file.clone() };
         let connector = Connector::load(ConnectorOptions {
@@ -110,7 +109,7 @@ impl PeerTransport {
         }
         let what = format!("{bytes} bytes for member {to}");
         self.note_too_large(&what);
-        Err(PeerError::Unreachable(format!("{what} are more than a frame may have")))
+        Err(PeerError::Unreachable(format!("{what}: larger than the frame limit")))
     }
 
     /// Says that a frame is too large: the first time, the second, the fourth …
@@ -120,8 +119,8 @@ impl PeerTransport {
             tracing::error!(
                 limit = self.frame_bytes_max,
                 times,
-                "too large to go from one member to another, so members fall behind: {what}; \
-                 raise limits.peer_frame_bytes_max, to the same on all members, and restart them"
+                "too large to send between members, so members fall behind: {what}; raise \
+                 limits.peer_frame_bytes_max to the same value on all members, and restart them"
             );
         }
     }
@@ -134,8 +133,8 @@ impl PeerTransport {
         if !self.auth.may_be_at(stream.peer_addr()?.ip()) {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                "it is on another machine, and nothing would prove that a member answers there: \
-                 this member needs peers.secret_file or tls.peers",
+                "it is on another machine, and this member could not authenticate it: set \
+                 peers.secret_file or tls.peers",
             ));
         }
         prepare(&stream, unacknowledged)?;
@@ -162,7 +161,7 @@ impl PeerTransport {
 
 async fn connect(name: &str) -> io::Result<TcpStream> {
     let addresses: Vec<SocketAddr> = lookup_host(name).await?.collect();
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for within in CONNECT_ATTEMPTS {
         let mut refused_by_all = !addresses.is_empty();
         for address in &addresses {

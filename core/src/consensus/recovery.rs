@@ -1,4 +1,4 @@
-//! A member that lost what it promised gets back to where it was.
+//! Recovery of a member that lost data that it had acknowledged.
 //!
 //! ```text
 //! recovering: noted on disk, a new identity; no vote, no candidacy,
@@ -11,17 +11,17 @@
 //! recovered: noted on disk; votes again
 //! ```
 //!
-//! Why that is enough: whatever it promised before, vote or acknowledgement, it
-//! promised to a leader or candidate together with a majority. The leader is
-//! followed by so many of the others that any such majority has one of them in it,
-//! and that one would not follow a leader of an earlier term. So this leader's term
-//! is at least as late as any promise, and its log has every entry that was
-//! committed with this member's help. Those who recover themselves do not count.
+//! Why this is sufficient: any earlier vote or acknowledgement counted only as
+//! part of a majority. The leader is followed by so many other members that any
+//! such majority contains at least one of them, and that one would not follow a
+//! leader of an earlier term. So this leader's term is at least as late as any
+//! lost promise, and its log has every entry that was committed with this
+//! member's help. Members that are themselves recovering do not count.
 //!
-//! If too many lost their directories at once there is no such leader, and nothing
-//! happens: what they had may be lost, and only an operator can say whose data are
-//! to count. The decision is to remove the file `recovering` from a directory while
-//! its member is stopped.
+//! If too many members lost their directories at once there is no such leader,
+//! and nothing happens: acknowledged data may be lost, and only an operator can
+//! decide which data to keep. To keep a member's data, remove the file
+//! `recovering` from its directory while it is stopped.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -80,11 +80,11 @@ impl Acquaintance {
         self.settle_election();
         tracing::error!(
             member = self.peers.me.0,
-            "this member lost what it promised to others: {why}. It serves nobody and has no \
-             vote until a leader that enough of the others follow has brought it up to date. If \
-             too many members lost theirs at once that cannot happen: then compare what is left, \
-             and remove the file recovering from the data directories whose content is to count, \
-             while their members are stopped"
+            "this member lost data that it had acknowledged: {why}. It serves no clients and \
+             does not vote until a leader backed by enough of the other members has brought it up \
+             to date. If too many members lost data at once, that cannot happen: stop them, \
+             compare what is left, and remove the file named recovering from the data directories \
+             to keep"
         );
         let (note, identity) = (self.note.clone(), self.identity.clone());
         let noted = self.peers.transport.lifetime.blocking(move || {
@@ -94,7 +94,8 @@ impl Acquaintance {
         if let Err(error) = noted.await {
             tracing::error!(
                 member = self.peers.me.0, %error,
-                "the data directory does not say that this member recovers: a restart forgets it"
+                "cannot write the file recovering to the data directory: after a restart this \
+                 member would not know that it has to recover"
             );
         }
         self.introduce_again();
@@ -103,14 +104,14 @@ impl Acquaintance {
     /// It was noted in an earlier run.
     pub(super) fn go_on_recovering(&self) {
         self.term_min.store(u64::MAX, Ordering::Release);
-        let why = "as noted before, it lost what it promised to others".to_owned();
+        let why = "it had already lost data that it had acknowledged".to_owned();
         self.recovering.send_replace(Some(why));
         self.settle_election();
         tracing::warn!(
             member = self.peers.me.0,
-            "this member lost what it promised to others, as the file recovering in its data \
-             directory says: it has no vote until a leader that enough of the others follow has \
-             brought it up to date"
+            "this member lost data that it had acknowledged (its data directory has the file \
+             recovering): it does not vote until a leader backed by enough of the other members \
+             has brought it up to date"
         );
     }
 
@@ -127,7 +128,7 @@ impl Acquaintance {
         self.introduce_again();
         tracing::warn!(
             member = self.peers.me.0,
-            "this member has caught up, and votes and serves again"
+            "this member has recovered, and votes and serves clients again"
         );
         Ok(())
     }
@@ -150,7 +151,8 @@ impl Acquaintance {
             if let Err(error) = self.end_recovering().await {
                 tracing::warn!(
                     member = self.peers.me.0, %error,
-                    "the data directory cannot be told that this member has caught up"
+                    "cannot remove the file recovering from the data directory: this member \
+                     would recover once more after a restart"
                 );
                 self.retry_pause().await;
             }
@@ -195,13 +197,13 @@ impl Acquaintance {
     /// recovers. Its log begins anew after that.
     pub(super) async fn confirm_for(&self, recovering: MemberId) -> Result<Bytes, String> {
         if self.is_recovering() {
-            return Err("this member recovers itself".to_owned());
+            return Err("this member is recovering itself".to_owned());
         }
         let (own, last, configs) = {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
             if metrics.state != ServerState::Leader {
-                return Err("this member does not lead".to_owned());
+                return Err("this member is not the leader".to_owned());
             }
             let configs = metrics.membership_config.membership().get_joint_config().clone();
             (stored_vote(&metrics.vote), metrics.last_log_index.unwrap_or(0), configs)
@@ -219,7 +221,7 @@ impl Acquaintance {
         following.insert(me);
         if !configs.iter().all(|voters| suffices(voters, &following, recovering.0)) {
             return Err(format!(
-                "too few members follow member {me} without the one that recovers"
+                "too few members follow member {me}, not counting the recovering one"
             ));
         }
         // It will be found to have less than it acknowledged.
@@ -230,7 +232,7 @@ impl Acquaintance {
         tracing::info!(
             member = me,
             recovering = recovering.0,
-            "a member that lost its log gets it anew"
+            "sending the whole log to a member that lost it"
         );
         let mut out = Vec::new();
         own.term.encode(&mut out);

@@ -1,5 +1,5 @@
-//! Taking over another member's state in the place of one's own, when the own
-//! one is not to be trusted.
+//! Replaces this member's state with another member's, when its own is not
+//! trustworthy.
 //!
 //! ```text
 //! this member                                   the other
@@ -10,9 +10,9 @@
 //! made of it, and the own log from s on is applied again
 //! ```
 //!
-//! Log and vote stay: what this member acknowledged to others it still has, so
-//! a majority that counted on it is none the less one. What goes is the state,
-//! the snapshot of it and with the next purge the log beneath.
+//! Log and vote stay: this member still has everything that it acknowledged, so
+//! majorities that included it remain valid. What is replaced is the state, its
+//! snapshot and, with the next purge, the log before it.
 
 use std::fmt;
 use std::io;
@@ -56,16 +56,16 @@ impl Consensus {
         // No snapshot of the old state may come after the one that replaces it.
         let _no_snapshot = self.inner.snapshotting.lock().await;
         let fetched = self.fetch(peer).await.map_err(|error| {
-            Error::unavailable(format!("member {peer} gave no snapshot")).caused_by(error)
+            Error::unavailable(format!("cannot get a snapshot from member {peer}")).caused_by(error)
         })?;
         let meta = decode_snapshot_meta(fetched.meta().clone())
             .map_err(|error| Error::internal("a snapshot's description").caused_by(error))?;
         let last = meta
             .last_log_id
-            .ok_or_else(|| Error::unavailable(format!("member {peer} has nothing applied yet")))?;
-        timeout(CATCH_UP, self.wait_applied(last.index))
-            .await
-            .unwrap_or_else(|| Err(Error::unavailable("the log does not get here")))?;
+            .ok_or_else(|| Error::unavailable(format!("member {peer} has applied nothing yet")))?;
+        timeout(CATCH_UP, self.wait_applied(last.index)).await.unwrap_or_else(|| {
+            Err(Error::unavailable("this member's log did not reach the snapshot in time"))
+        })?;
         let log = self.log().ok_or_else(|| Error::closed("the member stopped"))?;
         let replaced = self
             .inner
@@ -76,8 +76,7 @@ impl Consensus {
             })
             .await
             .map_err(fatal_error)?;
-        replaced
-            .map_err(|error| Error::unavailable("the state could not be replaced").caused_by(error))
+        replaced.map_err(|error| Error::unavailable("cannot replace the state").caused_by(error))
     }
 
     /// The log, until the member stops.
@@ -105,7 +104,7 @@ impl Consensus {
         let mut connection = inner.peers.connect(peer, Purpose::Fetch).await?;
         let request = framed(|out| applied.saturating_sub(1).encode(out));
         connection.writer.send(&request).await?;
-        let gone = || PeerError::Broken("the peer has no snapshot to give".to_owned());
+        let gone = || PeerError::Broken("the peer sent no snapshot".to_owned());
         let offer = timeout(SNAPSHOT_STALL, connection.reader.next()).await.ok_or_else(gone)??;
         let size = u64::decode(&mut Input::new(offer.ok_or_else(gone)?))?;
         let snapshots = self.snapshots().ok_or_else(gone)?;
@@ -123,7 +122,9 @@ async fn replace(
 ) -> io::Result<()> {
     let applied = machine.progress.position().0.map_or(0, |applied| applied.index);
     if log.purged().is_some_and(|purged| purged > last.index) {
-        return Err(io::Error::other("the log behind the snapshot is gone already"));
+        return Err(io::Error::other(
+            "the log entries after the snapshot have already been removed",
+        ));
     }
     let (store, restoring) = (machine.snapshots.clone(), machine.machine.clone());
     let living = machine.living.clone();

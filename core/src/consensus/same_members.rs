@@ -1,11 +1,10 @@
-//! Whether two members were told of the same members.
+//! Compares the member lists of two members.
 //!
-//! Each has a list of its own, and may spell a host there as it likes: a short
-//! name, a long one, an address. In its own entry it may have `0.0.0.0` or `[::]`,
-//! since it listens on all addresses, and then the others know it by their lists.
-//! Numbers, ports and votes have to be equal; hosts have to be one, as this machine
-//! resolves them. Those that do not resolve are one only if they are spelled alike:
-//! lists that merely look so, of two clusters with the same ports, must not make one.
+//! Each member has its own list, and may write a host as a short name, a long name or an address.
+//! Its own entry may be `0.0.0.0` or `[::]`, since it listens on all addresses; the others know it
+//! by their lists. Numbers, ports and votes have to be equal; hosts have to resolve to the same
+//! address on this machine. Hosts that do not resolve are equal only if they are written alike:
+//! similar lists of two clusters with the same ports must not match.
 
 use std::net::IpAddr;
 use std::time::Duration;

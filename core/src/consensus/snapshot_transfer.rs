@@ -1,4 +1,4 @@
-//! The bytes of a snapshot on their way between members.
+//! Transfer of snapshots between members.
 
 use std::io;
 use std::sync::Arc;

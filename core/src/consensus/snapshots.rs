@@ -1,9 +1,9 @@
-//! Taking snapshots of the state and dropping the log before them.
+//! Takes snapshots of the state and purges the log before them.
 //!
-//! openraft would end a member over a snapshot that fails, and one that fails
-//! costs nothing but room: the log stays as long as it did before. So a snapshot
-//! is first written, here, and only then is openraft asked to take one: what it
-//! is given is on the disk.
+//! openraft would stop a member because of a failed snapshot, although a
+//! failure only costs disk space: the log just stays longer. So the snapshot is
+//! written here first, and only then is openraft asked to take one: it gets the
+//! one on disk.
 
 use std::io;
 use std::sync::PoisonError;
@@ -50,7 +50,7 @@ impl From<NotTaken> for Error {
     fn from(not_taken: NotTaken) -> Self {
         match not_taken {
             NotTaken::Disk(error) => {
-                Self::unavailable("the snapshot could not be written").caused_by(error)
+                Self::unavailable("cannot write the snapshot").caused_by(error)
             }
             NotTaken::Ended(fatal) => fatal_error(fatal),
         }
@@ -111,7 +111,7 @@ impl Consensus {
                         member = self.inner.peers.me.0,
                         %error,
                         again_in_s = retry.as_secs(),
-                        "a snapshot failed: the log grows until one succeeds"
+                        "a snapshot failed and will be retried: the log grows until one succeeds"
                     );
                     pause(retry).await;
                     retry = (retry * 2).min(RETRY_MAX);

@@ -1,4 +1,4 @@
-//! Whether a data directory is one that a member can start from.
+//! Checks that a member can start from a data directory.
 
 use coord_state::MemberId;
 
@@ -16,9 +16,9 @@ pub(super) fn check_snapshot(storage: &Storage) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::corrupt(format!(
-        "the snapshot of the state up to entry {} is gone from {}, and the log begins behind it. \
-         To repair, restore it from an intact copy of the disk, or, if the other members are \
-         intact, start this one with an empty data directory: it gets everything from them",
+        "the snapshot up to log entry {} is missing from {}, and the log begins after that \
+         entry. To repair, restore the snapshot from an intact copy of the disk, or, if the other \
+         members are intact, start this one with an empty data directory: they send it everything",
         purged.index,
         storage.snapshots.directory().display()
     )))
@@ -43,9 +43,10 @@ pub(super) async fn settle_start(
         acquaintance.begin_recovering(&loss.to_string()).await;
         storage.accept_loss();
     }
-    let noted = storage.recovering.is_noted().map_err(|error| {
-        Error::unavailable("the data directory cannot be read").caused_by(error)
-    })?;
+    let noted = storage
+        .recovering
+        .is_noted()
+        .map_err(|error| Error::unavailable("cannot read the data directory").caused_by(error))?;
     if noted && !acquaintance.is_recovering() {
         acquaintance.go_on_recovering();
     }

@@ -1,4 +1,4 @@
-//! Committed entries on their way into the state machine, and snapshots of it.
+//! Applies committed entries to the state machine, and handles its snapshots.
 
 use std::any::Any;
 use std::io;
@@ -298,7 +298,7 @@ fn adopt_patiently(
         match store.adopt(snapshot, at) {
             Err(error) if may_pass(&error) && !living.is_ending() => {
                 if !std::mem::replace(&mut said, true) {
-                    tracing::warn!(%error, "a snapshot of the leader cannot be kept yet");
+                    tracing::warn!(%error, "cannot store a snapshot from the leader yet");
                 }
                 std::thread::sleep(ADOPT_AGAIN);
             }

@@ -1,4 +1,4 @@
-//! How a member stands, for those above.
+//! The consensus status of a member, for the layers above.
 
 use coord_state::MemberId;
 use openraft::errors::Fatal;
@@ -7,26 +7,26 @@ use openraft::{Instant as _, ServerState};
 
 use super::types::{LogId, TypeConfig};
 
-/// A member's part in consensus.
+/// The role of a member in consensus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ConsensusRole {
-    /// Orders payloads.
+    /// The leader.
     Leader,
     /// Follows a leader, or waits for one.
     Follower,
-    /// Asks to become leader.
+    /// A candidate in an election.
     Candidate,
     /// Follows without a vote.
     #[default]
     Learner,
 }
 
-/// How a member stands.
+/// The status of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConsensusStatus {
-    /// Its part.
+    /// Its role.
     pub role: ConsensusRole,
-    /// The term it is in.
+    /// Its term.
     pub term: u64,
     /// The leader it knows.
     pub leader: Option<MemberId>,
@@ -38,22 +38,21 @@ pub struct ConsensusStatus {
     pub voters: Vec<(MemberId, String)>,
     /// Members without a vote and their peer addresses, in order.
     pub learners: Vec<(MemberId, String)>,
-    /// How far its log goes.
+    /// The progress of its log.
     pub log: LogProgress,
     /// Milliseconds since it last heard from a leader, or, as the leader, from
     /// a majority.
     pub contact_ms: Option<u64>,
-    /// Messages dropped because a peer was away or slow.
+    /// Messages dropped because a peer was unreachable or slow.
     pub messages_dropped: u64,
-    /// Why the member cannot take part at the moment: its log cannot be written.
-    /// It goes on by itself once it can.
+    /// Why the member cannot take part at the moment: its log cannot be
+    /// written. It resumes by itself once it can.
     pub stalled: Option<String>,
-    /// Why the member can do nothing any more.
+    /// Why the member failed permanently.
     pub failed: Option<String>,
 }
 
-/// How far a member's log goes, in its indexes, which begin at 0; also 0 is what there
-/// is none of.
+/// The progress of a member's log, as log indexes, which begin at 0; absent values are also 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogProgress {
     /// The last entry.
@@ -68,7 +67,7 @@ pub struct LogProgress {
     pub snapshot_index: u64,
     /// That entry's term.
     pub snapshot_term: u64,
-    /// The entry that says who the members are.
+    /// The entry with the current membership.
     pub membership: u64,
 }
 
@@ -82,7 +81,7 @@ impl LogProgress {
         let leads = metrics.state == ServerState::Leader;
         Self {
             last_index: metrics.last_log_index.unwrap_or(0),
-            // A leader begins its term with an entry of it.
+            // A leader begins its term with an entry of that term.
             last_term: if leads { metrics.current_term } else { applied_term },
             committed: position(&metrics.local_committed).0,
             applied,
@@ -134,7 +133,7 @@ pub(super) fn status_of(
     }
 }
 
-/// Why openraft stopped, unless it was asked to.
+/// Why openraft stopped, unless it was requested.
 pub(super) fn failure_of(metrics: &RaftMetrics<TypeConfig>) -> Option<String> {
     match &metrics.running_state {
         Ok(()) | Err(Fatal::Stopped) => None,

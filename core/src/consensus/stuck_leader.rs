@@ -1,10 +1,10 @@
-//! A leader that cannot append steps back.
+//! Makes a leader step down that cannot append.
 //!
-//! Heartbeats are small and have a connection of their own: they may get through
-//! where log entries do not, and would keep a leader in office that commits
-//! nothing. So a leader with entries under way of which none comes to be committed
-//! says nothing at all for a while, as one that died: followers elect another.
-//! If none of them can, it goes on.
+//! Heartbeats are small and have their own connection: they may get through
+//! where log entries do not, and would keep a leader that commits nothing. So a
+//! leader with entries in flight of which none gets committed goes silent for a
+//! while, as if it had died, and followers elect another one. If none of them
+//! can, it continues.
 
 use std::time::{Duration, Instant};
 
@@ -95,8 +95,8 @@ impl Consensus {
                 tracing::warn!(
                     member = peers.me.0,
                     ?leading,
-                    "nothing was committed for too long though followers answer: this leader \
-                     steps back, for one whose log entries get through"
+                    "nothing was committed for too long although followers respond: this leader \
+                     steps down, so that a member whose log entries get through can lead"
                 );
             }
             peers.set_silent(silent);

@@ -1,4 +1,4 @@
-//! The types openraft works with, and their stored and sent forms.
+//! openraft's type configuration, and encodings for storage and network.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -2,9 +2,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit of open files to the hard one, for the whole process,
-/// and gives what it is then; `None` for no limit. For a program that is nothing
-/// but a member: a host decides for itself.
+/// Raises the soft limit of open files to the hard limit, for the whole
+/// process, and returns it; `None` for no limit. Only for the `coord` command:
+/// a host program decides for itself.
 pub fn raise_open_files_limit() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -12,7 +12,7 @@ pub fn raise_open_files_limit() -> Option<u64> {
     }
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => maximum,
-        // It goes on with less; the listeners keep within it.
+        // Continues with less; the listeners respect it.
         Err(_) => current,
     }
 }

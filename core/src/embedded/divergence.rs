@@ -233,12 +233,12 @@ fn a_follower_that_diverges_serves_nobody_until_it_has_the_leaders_state() {
     assert_eq!(client.read(&mut [0; 64]).unwrap(), 0, "the client keeps its connection");
     assert_eq!(asked(server.addresses().zk.unwrap(), &connect_request()), "");
     assert_eq!(word(server, "isro"), "null");
-    assert!(word(server, "srvr").contains("state is not the cluster's"));
-    assert!(got(server, "/commands/srvr").contains("state is not the cluster's"));
+    assert!(word(server, "srvr").contains("state diverged from the cluster's"));
+    assert!(got(server, "/commands/srvr").contains("state diverged from the cluster's"));
     for path in ["/v1/kv/k", "/v1/kv/k?stale", "/v1/catalog/nodes?stale"] {
         let answer = got(server, path);
         assert!(answer.starts_with("HTTP/1.1 500"), "{path}: {answer}");
-        assert!(answer.contains("state is not the cluster's"), "{path}: {answer}");
+        assert!(answer.contains("state diverged from the cluster's"), "{path}: {answer}");
     }
     assert!(got(server, "/v1/agent/metrics?format=prometheus").contains("consul_coord_serving 0"));
     assert_eq!(dns_code(server), DNS_REFUSED);
@@ -336,7 +336,7 @@ fn of_two_that_contradict_each_other_neither_serves_until_one_gives_way() {
     members.set(members.leader(), "k", "right");
     members.withdrawn(0);
     members.withdrawn(1);
-    assert!(got(members.server(0), "/v1/kv/k?stale").contains("contradict each other"));
+    assert!(got(members.server(0), "/v1/kv/k?stale").contains("no majority agrees"));
     assert_eq!((members.node(0).divergences().1, members.node(1).divergences().1), (0, 0));
 
     let runtime = members.server(odd).runtime().unwrap();

@@ -213,7 +213,7 @@ fn short_of_room_writes_are_refused_reads_answered_and_sessions_kept() {
     assert_eq!(member.word("ruok"), "imok");
     assert_eq!(*member.set("key").unwrap_err().kind(), ErrorKind::ReadOnly);
     let refused = member.http("PUT", "/v1/kv/key");
-    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("bytes left"), "{refused}");
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("bytes free"), "{refused}");
     assert!(member.http("GET", "/v1/kv/key").starts_with("HTTP/1.1 404"));
     let mut late = Zk::connect(&member).expect("a client may come and read");
     assert_eq!(late.exists("/before"), Some(0));

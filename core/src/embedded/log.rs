@@ -1,17 +1,17 @@
-//! What a member logs, for the program around it.
+//! The log of a member, for its host program.
 //!
 //! ```text
 //! threads of the member --LogTap--> MemberLog, a bounded queue --wait--> a thread of the host
 //! ```
 //!
-//! The library installs no logger, and calls nothing of the host's on a thread of
-//! its own: whoever wants the log takes it out of the queue. Only the threads of
-//! members that were started with it write into it, so that several members of
-//! one process have a log each, or share one.
+//! The library installs no logger and never calls into the host program from
+//! its own threads: the host reads the log from the queue. Only threads of
+//! members that were started with it write to it, so several members in one
+//! process can have separate logs, or share one.
 //!
-//! Nothing waits for the host: what comes while the queue is full is dropped and
-//! counted, and the next record tells how much. While nobody asked for a log, an
-//! event costs what it costs in any program without a logger.
+//! Nothing waits for the host: records that arrive while the queue is full are
+//! dropped and counted, and the next record reports how many. Without a log, an
+//! event costs the same as in any program without a logger.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -30,41 +30,41 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// Records that wait to be taken.
+/// Maximum queued records.
 pub const LOG_RECORDS_MAX: usize = 1024;
 
-/// A longer text of one record is cut.
+/// A longer message is truncated.
 const TEXT_BYTES_MAX: usize = 8 << 10;
 
-/// How bad it is, or how detailed: each level includes those before it.
+/// Severity of a record. Each level includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// Something does not work.
+    /// Something failed.
     Error,
-    /// Something may stop working, or did not for a while.
+    /// Something may fail, or failed temporarily.
     Warn,
-    /// What an operator may want to know afterwards.
+    /// Events of interest to an operator.
     Info,
-    /// What helps to find a fault.
+    /// Details for debugging.
     Debug,
-    /// Everything.
+    /// All details.
     Trace,
 }
 
-/// One thing that was logged.
+/// A log record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRecord {
-    /// How bad it is.
+    /// Its severity.
     pub level: LogLevel,
-    /// Who says so: the path of a module, as in `coord_core::storage`.
+    /// The module that logged it, such as `coord_core::storage`.
     pub target: String,
-    /// What happened, with names and values behind it.
+    /// The message, followed by its fields.
     pub message: String,
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub unix_ms: u64,
 }
 
-/// The log of the members that were started with it. Clones share it.
+/// The log of the members that were started with it. Clones share the same log.
 #[derive(Debug, Clone)]
 pub struct MemberLog {
     shared: Arc<LogBuffer>,
@@ -80,22 +80,22 @@ struct LogBuffer {
 struct Queue {
     level: LogLevel,
     records: VecDeque<LogRecord>,
-    /// Since the last that was told.
+    /// Since the last report.
     dropped: u64,
     closed: bool,
 }
 
 impl MemberLog {
-    /// An empty one that takes records of `level` and worse.
+    /// An empty log that takes records of `level` and more severe.
     pub fn new(level: LogLevel) -> Self {
         let queue = Queue { level, records: VecDeque::new(), dropped: 0, closed: false };
         Self { shared: Arc::new(LogBuffer { queue: Mutex::new(queue), arrived: Condvar::new() }) }
     }
 
-    /// Takes records of `level` and worse from now on.
+    /// From now on takes records of `level` and more severe.
     pub fn set_level(&self, level: LogLevel) {
         self.queue().level = level;
-        // What was asked of us before is asked again.
+        // tracing caches the interest of call sites.
         tracing::callsite::rebuild_interest_cache();
     }
 
@@ -113,7 +113,8 @@ impl MemberLog {
         }
     }
 
-    /// Ends every wait once what is there was taken; nothing is added any more.
+    /// Closes the log: no records are added any more, and waits end once the
+    /// queue is empty.
     pub fn close(&self) {
         self.queue().closed = true;
         self.shared.arrived.notify_all();
@@ -150,22 +151,23 @@ impl Queue {
         self.records.pop_front().or_else(|| self.notice())
     }
 
-    /// What is to be said of records that were dropped, once.
+    /// A record that reports dropped records, once.
     fn notice(&mut self) -> Option<LogRecord> {
         let dropped = std::mem::take(&mut self.dropped);
         (dropped > 0).then(|| LogRecord {
             level: LogLevel::Warn,
             target: module_path!().to_owned(),
             message: format!(
-                "{dropped} records were dropped here: they came faster than they were taken"
+                "dropped {dropped} log records here: the host program did not read them fast \
+                 enough"
             ),
             unix_ms: SystemClock::default().wall_ms(),
         })
     }
 }
 
-/// Leads what the threads of one member log into its log; into the program's
-/// logger, if it has one, where there is none.
+/// Redirects the log of one member's threads to its log, or to the program's
+/// logger if there is none.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LogTap(Option<Dispatch>);
 
@@ -178,19 +180,19 @@ impl LogTap {
         Self(log.map(|log| Dispatch::new(Tap { log: log.clone(), clock: SystemClock::default() })))
     }
 
-    /// For the beginning of a thread of the member.
+    /// Called at the start of each thread of the member.
     pub(super) fn enter_thread(&self) {
         if let Some(dispatch) = &self.0 {
             ON_THIS_THREAD.set(Some(set_default(dispatch)));
         }
     }
 
-    /// For its end.
+    /// Called at the end of each thread.
     pub(super) fn leave_thread() {
         ON_THIS_THREAD.set(None);
     }
 
-    /// For what the member does on a thread of the host.
+    /// Runs work of the member on a thread of the host program.
     pub(super) fn around<T>(&self, work: impl FnOnce() -> T) -> T {
         match &self.0 {
             Some(dispatch) => with_default(dispatch, work),
@@ -199,7 +201,7 @@ impl LogTap {
     }
 }
 
-/// What `tracing` knows of a log.
+/// The `tracing` subscriber of a log.
 struct Tap {
     log: MemberLog,
     clock: SystemClock,
@@ -208,7 +210,7 @@ struct Tap {
 impl Tap {
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
         let level = level_of(*metadata.level());
-        // Of what others wrote, only what nobody should miss: the rest is said by us.
+        // From dependencies only errors are logged; libcoord logs the rest itself.
         let most = match metadata.target().split("::").next() {
             Some("coord_core" | "coord_state" | "coord_wire") => LogLevel::Trace,
             _ => LogLevel::Error,
@@ -251,7 +253,7 @@ impl Subscriber for Tap {
         });
     }
 
-    // Spans are not told.
+    // Spans are not logged.
     fn new_span(&self, _: &Attributes<'_>) -> Id {
         Id::from_u64(1)
     }
@@ -381,7 +383,7 @@ mod tests {
         });
         let told = taken(&log);
         assert_eq!(told.len(), LOG_RECORDS_MAX - 1 + 2);
-        assert!(told[told.len() - 2].starts_with("3 records were dropped"), "{told:?}");
+        assert!(told[told.len() - 2].starts_with("dropped 3 log records"), "{told:?}");
         assert_eq!(told[told.len() - 1], "after");
         LogTap::of(Some(&log)).around(|| {
             for number in 0..=LOG_RECORDS_MAX {
@@ -389,7 +391,7 @@ mod tests {
             }
         });
         // Also where nothing follows.
-        assert!(taken(&log).last().unwrap().starts_with("1 records were dropped"));
+        assert!(taken(&log).last().unwrap().starts_with("dropped 1 log records"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How an embedded member stands, for the program around it.
+//! The status of an embedded member, for its host program.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -9,29 +9,29 @@ use crate::error::Error;
 use crate::node::{Impairment, Node};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// What a member does for its clients now.
+/// The state of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerState {
-    /// All of it.
+    /// Serves reads and writes.
     Serving,
-    /// Little until it knows a leader, belongs to the cluster and has its state.
+    /// Waits until it knows a leader, belongs to the cluster and has its state.
     Waiting,
-    /// Reads alone: its disk has too little room for writes. It goes on by itself.
+    /// Serves reads only: its disk is almost full. It resumes by itself.
     RefusingWrites,
-    /// Next to nothing: its log cannot be written. It goes on by itself once it can.
+    /// Serves almost nothing: it cannot write its log. It resumes by itself.
     Stalled,
-    /// Nothing, ever again: stop it, and start it anew.
+    /// Failed permanently: stop it and start it again.
     Failed,
-    /// It was stopped.
+    /// Stopped.
     Stopped,
 }
 
-/// How a member stands, and why, for people.
+/// The status of a member: its state, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerStatus {
-    /// In one word.
+    /// The state.
     pub state: ServerState,
-    /// What is wrong, or nothing.
+    /// The problem in words; empty if there is none.
     pub reason: String,
 }
 
@@ -66,8 +66,9 @@ impl ServerStatus {
     }
 }
 
-/// Tells threads of the host when a member failed. Cheap to clone; needs neither
-/// the member nor its runtime, and is told when those go.
+/// Lets threads of the host program wait for the failure of a member. Cheap to
+/// clone; does not keep the member or its runtime alive, and is notified when
+/// they end.
 #[derive(Debug, Clone, Default)]
 pub struct FailureWatch {
     shared: Arc<EndSignal>,
@@ -86,10 +87,10 @@ enum End {
 }
 
 impl FailureWatch {
-    /// Blocks until the member failed, and says why; `None` after `limit`.
+    /// Blocks until the member fails, and returns why; `None` after `limit`.
     ///
     /// # Errors
-    /// `Closed` if it was stopped, before or meanwhile.
+    /// `Closed` if the member is or gets stopped.
     pub fn wait(&self, limit: Duration) -> Result<Option<String>, Error> {
         let ended = |end: &mut Option<End>| end.is_none();
         let waited = self.shared.changed.wait_timeout_while(self.end(), limit, ended);

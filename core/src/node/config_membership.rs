@@ -1,13 +1,14 @@
-//! Whether this member belongs to the cluster, as `/zookeeper/config` says.
+//! Whether this member is in the cluster's configuration, according to
+//! `/zookeeper/config`.
 //!
 //! | the text here | this member |
 //! |---|---|
-//! | is empty, or names it | serves |
-//! | names others only | serves nobody: it was removed, or is not added yet |
+//! | is empty, or lists it | serves clients |
+//! | lists only others | serves no clients: it was removed, or is not added yet |
 //!
-//! Whoever has a vote serves whatever the text says. Who was removed while it was away never hears of it in the log. If it finds
-//! no leader for a while it asks the others for their text, and believes a newer
-//! one.
+//! A voter serves clients whatever the text says. A member that was removed while it was down never
+//! learns of it from the log. So a member without a leader for a while asks the others for their
+//! text, and adopts a newer one.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -24,46 +25,46 @@ use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
 
 const PERIOD: Duration = Duration::from_millis(500);
-/// How long clients of a removed member are still answered, so that the one that
-/// removed it hears that it did.
+/// How long clients of a removed member are still served, so that the client
+/// that removed it gets its response.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long a member that is in no line of the text stays in the log's
-/// membership: it is to hear of that.
+/// How long a member that is not in the text stays in Raft's membership, so
+/// that it learns of its removal.
 const FORGET_AFTER: Duration = Duration::from_secs(1);
-/// After so long without a leader the others are asked.
+/// After this time without a leader the other members are asked.
 const ASK_AFTER: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-/// A transfer target was heard within this time, and so is a leader.
+/// A transfer target, and a leader, must have been heard from within this time.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
-/// What this member knows of its part.
+/// Whether this member is in the cluster's configuration.
 #[derive(Debug, Default)]
 pub(super) struct ConfigMembership {
-    /// The text names others only.
+    /// The text lists only other members.
     excluded: AtomicBool,
-    /// So another member says; here the text is older.
+    /// According to another member, whose text is newer.
     told: AtomicBool,
-    /// This member serves nobody.
+    /// This member serves no clients.
     outside: AtomicBool,
-    /// It served since the start, as a member that the text names.
+    /// It has been listed in the text since the start.
     was_named: AtomicBool,
-    /// The version of the text that was looked at last, here or elsewhere.
+    /// The version of the last text that was seen, here or at another member.
     version: AtomicU64,
 }
 
 impl ConfigMembership {
-    /// Whether this member is to serve nobody.
+    /// Whether this member must not serve clients.
     pub(super) fn is_outside(&self) -> bool {
         self.outside.load(Ordering::Acquire)
     }
 
-    /// Looks at a state in which the text may be another one.
+    /// Reads the text from a state in which it may have changed.
     pub(super) fn read_text(&self, member: MemberId, state: &StateMachine) {
         let (text, version) = text_of(state);
         self.judge(member, &text, version.0, false);
     }
 
-    /// Takes note of a text; an older one than was seen says nothing.
+    /// Evaluates a text, unless it is older than one already seen.
     fn judge(&self, member: MemberId, text: &str, version: u64, told: bool) {
         if self.version.fetch_max(version, Ordering::AcqRel) > version {
             return;
@@ -77,12 +78,13 @@ impl ConfigMembership {
         }
     }
 
-    /// Decides, knowing whether this member has a vote. True if that changed
-    /// something.
+    /// Recomputes the result, given whether this member has a vote. True if it
+    /// changed.
     fn settle(&self, member: MemberId, votes: bool) -> bool {
-        // Whoever votes takes part, whatever the text says: one of another cluster
-        // may have been restored, and the leader is about to write it anew. Only
-        // who was away may have a vote by its own log and be removed all the same.
+        // A voter is a member, whatever the text says: that of another cluster
+        // may have been restored, and the leader will replace it. Only a member
+        // that was down may be a voter according to its own log although it was
+        // removed.
         let may_vote = votes && !self.told.load(Ordering::Acquire);
         let outside = self.excluded.load(Ordering::Acquire) && !may_vote;
         if self.outside.swap(outside, Ordering::AcqRel) == outside {
@@ -93,25 +95,30 @@ impl ConfigMembership {
             true if self.was_named.load(Ordering::Acquire) => tracing::warn!(
                 member = member.0,
                 version,
-                "this member was removed from the cluster: it serves nobody any more, and can be \
-                 stopped"
+                "this member was removed from the cluster: it no longer serves clients and can \
+                 be stopped"
             ),
             true => tracing::warn!(
                 member = member.0,
                 version,
-                "this member is not in the configuration of the cluster: it serves nobody until \
-                 a reconfig adds it"
+                "this member is not in the cluster's configuration: it serves no clients until \
+                 it is added with reconfig"
             ),
             false => {
-                tracing::info!(member = member.0, version, "this member belongs to the cluster");
+                tracing::info!(
+                    member = member.0,
+                    version,
+                    "this member is in the cluster's configuration"
+                );
             }
         }
         true
     }
 }
 
-/// What is due now and then. The leader keeps the text true, hands over if it
-/// has no vote, and forgets who left; others look whether they were removed.
+/// Periodic upkeep. The leader keeps the text up to date, transfers leadership
+/// if it has no vote, and drops members that left; others check whether they
+/// were removed.
 pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
     let mut ticks = clock::interval(PERIOD);
     let mut leftover = Since::default();
@@ -137,7 +144,7 @@ pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
     }
 }
 
-/// Since when something holds.
+/// Since when a condition holds.
 #[derive(Default)]
 struct Since(Option<Instant>);
 
@@ -153,7 +160,7 @@ impl Since {
 
 impl NodeCore {
     async fn lead_membership(self: &Arc<Self>, leftover: &mut Since) {
-        // Whoever makes a change keeps the text true meanwhile.
+        // A membership change in progress keeps the text up to date itself.
         let Ok(_one_at_a_time) = self.tidying.try_lock() else { return };
         let kept = async {
             self.consensus.finish_change().await?;
@@ -164,12 +171,13 @@ impl NodeCore {
             self.forget_leftover(leftover).await
         };
         if let Err(error) = kept.await {
-            // Seen again at the next tick.
-            tracing::debug!(error = error.chain(), "the members could not be looked after");
+            // Retried at the next tick.
+            tracing::debug!(error = error.chain(), "membership upkeep failed and will be retried");
         }
     }
 
-    /// As a leader without a vote: has the voter lead that has most of the log.
+    /// As a leader without a vote: transfers leadership to the voter with most
+    /// of the log.
     async fn hand_over(&self) -> Result<bool, crate::Error> {
         let voters = self.consensus.status().voters;
         if voters.iter().any(|(member, _)| *member == self.member) {
@@ -179,15 +187,15 @@ impl NodeCore {
             tracing::info!(
                 member = self.member.0,
                 transfer_target = transfer_target.0,
-                "handing leadership over"
+                "transferring leadership: this member has no vote"
             );
             self.consensus.transfer_leader(transfer_target).await?;
         }
         Ok(true)
     }
 
-    /// Removes those without a vote that no line of the text names, once they
-    /// had the time to hear of it.
+    /// Removes learners that are not in the text, once they had the time to
+    /// learn of it.
     async fn forget_leftover(&self, leftover: &mut Since) -> Result<(), crate::Error> {
         let (text, _) = self.config_text();
         let learners = self.consensus.status().learners.into_iter().map(|(member, _)| member);
@@ -204,12 +212,12 @@ impl NodeCore {
         if gone.is_empty() {
             return Ok(());
         }
-        tracing::info!(member = self.member.0, ?gone, "members that left are forgotten");
+        tracing::info!(member = self.member.0, ?gone, "removing learners that left the cluster");
         self.consensus.forget_learners(gone).await
     }
 
-    /// Whether no leader is known, or the one that is says nothing: one that was
-    /// removed while it was away goes on knowing the leader of then.
+    /// Whether no leader is known, or it is silent: a member that was removed
+    /// while it was down still knows the old leader.
     fn hears_no_leader(&self) -> bool {
         let heard_ms = self.consensus.status().contact_ms;
         let silent = heard_ms.is_none_or(|ms| u128::from(ms) > SILENCE_MAX.as_millis());
@@ -231,13 +239,13 @@ impl NodeCore {
         self.follow_config_membership();
     }
 
-    /// The text here, for one that asks.
+    /// This member's text, for another member.
     pub(super) fn config_answer(&self) -> ConfigAnswer {
         let (text, version) = text_of(&self.replica.state());
         ConfigAnswer { version: version.0, text }
     }
 
-    /// Serves, or serves nobody, from now on.
+    /// Starts or stops serving clients.
     pub(super) fn follow_config_membership(&self) {
         let votes = self.consensus.status().voters.iter().any(|(id, _)| *id == self.member);
         if self.replica.config_membership.settle(self.member, votes) {

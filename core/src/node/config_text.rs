@@ -1,4 +1,4 @@
-//! The lines of `/zookeeper/config` as a table: read, changed, written.
+//! The lines of `/zookeeper/config` as a table: parse, change, print.
 //!
 //! ```text
 //! server.1=10.0.0.1:2888:3888:participant;10.0.0.1:2181

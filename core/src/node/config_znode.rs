@@ -1,16 +1,16 @@
-//! `/zookeeper/config`: who takes part, and where clients reach whom.
+//! `/zookeeper/config`: the members and their client addresses.
 //!
-//! Its text is written at the end of a change, see `membership`. Beside that the
-//! leader looks every now and then whether the text is still true, and otherwise
-//! has it replaced, in the log as any change; the state machine writes the
-//! version behind it. Where clients reach a member only that member knows: the
-//! leader asks, and keeps the last answer of one that is away.
+//! Its text is written at the end of a membership change, see `membership`. In
+//! addition the leader regularly checks whether the text is still correct, and
+//! otherwise replaces it through the log, like any change; the state machine
+//! appends the version. Only a member itself knows its client address: the
+//! leader asks for it, and keeps the last answer of a member that is down.
 //!
-//! Whom the text names as an observer follows without a vote. A member without a
-//! vote that no line names is on its way in or out, and is never written into it.
+//! A member listed as an observer follows without a vote. A learner that is not
+//! listed is being added or removed, and is never written to the text.
 //!
-//! A cluster of one that no other member can reach has no text, as a
-//! standalone ZooKeeper has none.
+//! A single member without a peer address has no text, like a standalone
+//! ZooKeeper.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

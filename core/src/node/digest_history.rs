@@ -1,8 +1,8 @@
-//! What the digest was at some revisions, to compare members by.
+//! The digest at some past revisions, to compare members.
 //!
-//! It is noted at the end of the log entry that reaches or passes a multiple
-//! of [`EVERY`]. Entries are the same everywhere, so members note the same
-//! revisions. Nothing is stored: it begins with what is applied after a start.
+//! It is recorded at the end of the log entry that reaches or passes a multiple
+//! of [`EVERY`]. Log entries are the same everywhere, so members record the
+//! same revisions. The history is not stored: it starts empty after a restart.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;

@@ -1,8 +1,9 @@
-//! What a member does by itself: follow the leader with its batches, tell it
-//! which sessions live, and, as leader, end sessions and sweep znodes.
+//! Background duties of a member: send its batches to the current leader,
+//! report live sessions to it, and, as the leader, expire sessions and sweep
+//! znodes.
 //!
-//! A leader decides about others only while a majority is behind it, and what it
-//! decides holds in its own term: see `verdicts`.
+//! A leader decides about others only while it has a majority, and its
+//! decisions are valid in its own term only: see `verdicts`.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -124,7 +125,10 @@ impl Patience {
             self.leaderless += ROUTER_TICK;
             // Whom a member without a leader still serves is each server's to say.
             if before < PATIENCE && self.leaderless >= PATIENCE {
-                tracing::warn!(member = inner.member.0, "no leader is heard: no command is taken");
+                tracing::warn!(
+                    member = inner.member.0,
+                    "no leader: this member refuses writes until it hears from one"
+                );
                 inner.replica.proposals.give_up_on_leader();
             }
             return;

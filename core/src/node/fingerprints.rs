@@ -1,15 +1,16 @@
-//! What this member's state was at the latest log entries, to compare with what
-//! it was elsewhere.
+//! Fingerprints of this member's state after recent log entries, to compare
+//! with those of other members.
 //!
-//! Every applied entry leaves a fingerprint. A leader lets its latest ride along with
-//! each append request, so a follower compares as often as it hears from it; a
-//! fingerprint it has not got to yet waits for its entry. Nothing is stored.
+//! Every applied entry adds a fingerprint. The leader piggybacks its latest on
+//! each append request, so a follower compares as often as it hears from the
+//! leader; a fingerprint of an entry that is not applied yet waits for it.
+//! Nothing is stored.
 //!
 //! Invariants:
-//! 1. Own fingerprints grow with the log and miss no entry that had a payload since
-//!    the oldest: between two of them the state did not change.
-//! 2. Both queues are bounded. One that is full of fingerprints to come takes no more:
-//!    what it has is compared first.
+//! 1. Own fingerprints are in log order and cover every entry with a payload
+//!    since the oldest: between two of them the state did not change.
+//! 2. Both queues are bounded. When the queue of future fingerprints is full it
+//!    accepts no more: its content is compared first.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;

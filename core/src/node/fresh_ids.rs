@@ -1,5 +1,5 @@
-//! Ids that nobody had before: this member's number in the high byte, then the
-//! time of its start, then a counter, as ZooKeeper makes session ids.
+//! Unique ids: the member number in the high byte, then the start time, then a
+//! counter, like ZooKeeper's session ids.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

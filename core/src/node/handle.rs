@@ -31,7 +31,7 @@ use crate::settings::{ServerLine, ValidSettings};
 use crate::storage::{FreeSpace, StorageTimes};
 use crate::sync::Mutex;
 
-/// A running member. Cheap to clone; all clones are the same member.
+/// A running member. Cheap to clone; all clones refer to the same member.
 #[derive(Clone)]
 pub struct Node {
     pub(super) inner: Arc<NodeCore>,
@@ -49,98 +49,97 @@ pub(super) struct NodeCore {
     pub(super) session_clock: SessionClock,
     pub(super) majority: MajorityContact,
     pub(super) fresh: FreshIds,
-    /// Where ZooKeeper clients reach this member, once it listens.
+    /// The ZooKeeper address of this member, once it listens.
     pub(super) zk_addr: OnceLock<SocketAddr>,
     /// The leader's number, 0 for none: where batches go.
     pub(super) leader: AtomicU64,
-    /// The last term in which this member, leading, founded the cluster because
-    /// something else was about to be ordered.
+    /// The last term in which this member, as the leader, initialized the
+    /// cluster before appending something else.
     pub(super) init_ordered_in: AtomicU64,
-    /// Something in flight has to be sent again.
+    /// Batches in flight have to be sent again.
     pub(super) reroute: Notify,
-    /// Held by whoever changes the members.
+    /// Held during a membership change.
     pub(super) changing: tokio::sync::Mutex<()>,
-    /// Held while the members are changed or looked after.
+    /// Held during a membership change and membership upkeep.
     pub(super) tidying: tokio::sync::Mutex<()>,
-    /// Whether this member left the cluster by itself.
+    /// Whether this member left the cluster on request.
     pub(super) left: AtomicBool,
-    /// The members are to be looked after now.
+    /// Membership upkeep is due now.
     pub(super) membership_due: Notify,
     pub(super) elections: ElectionTally,
     pub(super) work: Work,
     pub(super) storage_times: Arc<StorageTimes>,
-    /// Which of its tasks did, and what it said.
+    /// Which task panicked, and its message.
     pub(super) panicked: watch::Sender<Option<String>>,
     pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What [`ElectionCounters`] are counted in.
+/// The atomics behind [`ElectionCounters`].
 #[derive(Debug, Default)]
 pub(super) struct ElectionTally {
     pub(super) led: AtomicU64,
     pub(super) stood: AtomicU64,
-    /// The last term stood for.
+    /// The last term in which this member was a candidate.
     pub(super) stood_for: AtomicU64,
     pub(super) ended_by_ttl: AtomicU64,
 }
 
-/// How often, since the start.
+/// Counters of elections since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ElectionCounters {
-    /// This member came to lead.
+    /// This member became the leader.
     pub led: u64,
-    /// It stood for election. One that is over at once may be missed.
+    /// It became a candidate. Very short elections may be missed.
     pub stood: u64,
-    /// As the leader it ended a session of Consul's whose TTL ran out.
+    /// As the leader it expired a Consul session by its TTL.
     pub ended_by_ttl: u64,
 }
 
-/// How fresh a read must be.
+/// The consistency level of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadLevel {
-    /// Whatever this member has applied, even with no leader.
+    /// What this member has applied, even without a leader.
     Stale,
-    /// What the leader has committed, as far as it knows itself leader under
-    /// its lease. Consul's default.
+    /// What the leader has committed, confirmed by its lease. Consul's default.
     Leader,
-    /// Confirmed with a majority: no read can be fresher.
+    /// Confirmed by a majority: linearizable.
     Linearizable,
 }
 
-/// How fresh a confirmed read is.
+/// The freshness of a confirmed read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
     /// Whether a leader is known.
     pub known_leader: bool,
-    /// Milliseconds since this member heard from it; 0 on the leader.
+    /// Milliseconds since this member heard from the leader; 0 on the leader.
     pub last_contact_ms: u64,
 }
 
-/// A member's part in the cluster.
+/// The role of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The only member.
+    /// The only member of the cluster.
     Standalone,
-    /// Orders commands.
+    /// The leader.
     Leader,
     /// Follows a leader.
     Follower,
-    /// Knows no leader.
+    /// Looking for a leader.
     Looking,
     /// Follows without a vote.
     Learner,
 }
 
-/// How a member stands.
+/// The status of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeStatus {
-    /// Its part.
+    /// Its role.
     pub role: Role,
     /// The leader it knows.
     pub leader: Option<MemberId>,
     /// The Raft term.
     pub term: u64,
-    /// How far its log goes.
+    /// The progress of its log.
     pub log: LogProgress,
     /// Milliseconds since it last heard from a leader, or, as the leader, from a
     /// majority.
@@ -149,26 +148,26 @@ pub struct NodeStatus {
     pub voters: Vec<(MemberId, String)>,
     /// Members without a vote and their peer addresses, in order.
     pub observers: Vec<(MemberId, String)>,
-    /// Whether it serves nobody because the cluster's configuration names others
-    /// only: it was removed, or is not added yet.
+    /// Whether it serves no clients because it is not in the cluster's
+    /// configuration: it was removed, or is not added yet.
     pub outside: bool,
-    /// Why the member can no longer take part, if it cannot.
+    /// Why the member failed permanently, if it did.
     pub failed: Option<String>,
-    /// Why the member turns its clients away, if it does: its state is not, or
-    /// may not be, the cluster's, its log cannot be written, or it failed.
+    /// Why the member refuses clients, if it does: its state differs or may
+    /// differ from the cluster's, it cannot write its log, or it failed.
     pub withdrawn: Option<String>,
-    /// Why clients' writes are refused, if they are, and nothing else.
+    /// Why only writes of clients are refused, if they are.
     pub refuses_writes: Option<String>,
 }
 
-/// Members that follow the leader and were heard lately.
+/// Members that follow the leader and were heard from recently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InTouch {
-    /// With a vote.
+    /// Voters.
     pub followers: usize,
-    /// Without one, as the configuration wants it.
+    /// Observers in the configuration.
     pub observers: usize,
-    /// On their way in or out.
+    /// Members that are being added or removed.
     pub others: usize,
 }
 
@@ -188,25 +187,25 @@ impl Node {
         &self.inner.clock
     }
 
-    /// Where other members connect to, if they can.
+    /// The address for other members, if there is one.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.inner.peer_addr
     }
 
-    /// Orders a command; `sink` gets its outcome exactly once. Commands
-    /// submitted one after the other take effect in that order. Never blocks:
-    /// when too much is waiting, the outcome is `Unavailable`.
+    /// Submits a command; `sink` receives its outcome exactly once. Commands
+    /// take effect in the order of submission. Never blocks: if too many are
+    /// waiting, the outcome is `Unavailable`.
     pub fn submit(&self, command: &Command, sink: Arc<dyn ReplySink>, token: u64) {
         let inner = &self.inner;
         inner.replica.proposals.submit(command, (sink, token), |batch| inner.route(batch));
     }
 
-    /// Orders a command and waits for its outcome. Durable on a majority and
-    /// applied here once this returns. Dropping the future does not withdraw
-    /// the command.
+    /// Submits a command and waits for its outcome. Durable on a majority and
+    /// applied on this member once this returns. Dropping the future does not
+    /// withdraw the command.
     ///
     /// # Errors
-    /// `Unavailable`, `Indeterminate`, `Closed`. A refusal by the state
+    /// `Unavailable`, `Indeterminate`, `Closed`. A rejection by the state
     /// machine is in [`Applied::result`].
     pub async fn propose(&self, command: &Command) -> Result<Applied, Error> {
         let (sender, receiver) = oneshot::channel();
@@ -214,14 +213,14 @@ impl Node {
         receiver.await.unwrap_or_else(|_| Err(Error::closed("this member was stopped")))
     }
 
-    /// Looks at the state as applied here, at one revision. `look` runs under
-    /// the state's read lock: be brief, do not call back into the node except
-    /// to register watches and waiters.
+    /// Reads the state applied by this member, at one revision. `look` runs
+    /// under the state's read lock: be brief, do not call back into the node
+    /// except to register watches and waiters.
     pub fn read<T>(&self, look: impl FnOnce(&StateMachine) -> T) -> T {
         look(&self.inner.replica.state())
     }
 
-    /// How the member stands now.
+    /// The current status of the member.
     pub fn status(&self) -> NodeStatus {
         let status = self.inner.consensus.status();
         let impairment = self.inner.replica.impairment();
@@ -257,39 +256,39 @@ impl Node {
         }
     }
 
-    /// Whether reads are answered. A member alone whose log cannot be written
-    /// still has the newest state there is.
+    /// Whether reads are answered. A single member that cannot write its log
+    /// still has the latest state.
     pub fn serves(&self) -> bool {
         self.inner.check_serves().is_ok()
     }
 
-    /// How often, since the start, another member's state was found to differ
-    /// from this one's, and how often this one's was replaced for it.
+    /// The number of divergences from other members' states found since the
+    /// start, and how often this member's state was replaced because of that.
     pub fn divergences(&self) -> (u64, u64) {
         let integrity = &self.inner.replica.integrity;
         (integrity.mismatches(), integrity.reinstalls())
     }
 
-    /// Frames that were too large to go from or to another member, since the
-    /// start. Unless there are none, members fall behind for good.
+    /// Frames that were too large to send to or receive from another member,
+    /// since the start. If there are any, members fall behind permanently.
     pub fn frames_too_large(&self) -> u64 {
         self.inner.consensus.frames_too_large()
     }
 
-    /// How often this member had which part.
+    /// Counters of elections of this member.
     pub fn elections(&self) -> ElectionCounters {
         let ElectionTally { led, stood, ended_by_ttl, .. } = &self.inner.elections;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         ElectionCounters { led: read(led), stood: read(stood), ended_by_ttl: read(ended_by_ttl) }
     }
 
-    /// On the leader: how long ago each other member answered last, `None` if
-    /// not since this one leads. `None` on any other member.
+    /// On the leader: how long ago each other member last responded, `None` for
+    /// no response since this member leads. `None` on any other member.
     pub fn members_heard(&self) -> Option<Vec<(MemberId, Option<Duration>)>> {
         self.inner.consensus.members_heard()
     }
 
-    /// On the leader: how many others were heard within an election's time.
+    /// On the leader: how many others responded within an election timeout.
     pub fn in_touch(&self) -> Option<InTouch> {
         let heard = self.members_heard()?;
         let within = Duration::from_millis(self.inner.settings.raft.election_max_ms.into());
@@ -312,30 +311,30 @@ impl Node {
         Some(in_touch)
     }
 
-    /// Who takes part, as `/zookeeper/config` says: nobody for a member alone.
+    /// The members in `/zookeeper/config`: empty for a single member.
     pub fn config(&self) -> Vec<(MemberId, ServerLine)> {
         self.inner.config_text().0.servers.into_iter().collect()
     }
 
-    /// Tells where ZooKeeper clients reach this member, for `/zookeeper/config`.
-    /// The first address counts.
+    /// Sets the ZooKeeper address of this member, for `/zookeeper/config`. Only
+    /// the first call counts.
     pub fn announce_zk_addr(&self, address: SocketAddr) {
         self.inner.zk_addr.get_or_init(|| address);
     }
 
-    /// What the digest was at some of the revisions applied since the start,
-    /// oldest first: the same revisions on every member.
+    /// The digest at some of the revisions applied since the start, oldest
+    /// first: the same revisions on every member.
     pub fn digest_history(&self) -> Vec<(Revision, Digest)> {
         self.inner.replica.digests.noted()
     }
 
-    /// What this member's last snapshot contains, if it made or took over one.
+    /// The revision of this member's last snapshot, if it took or received one.
     pub fn snapshot_revision(&self) -> Option<Revision> {
         self.inner.replica.snapshot_revision()
     }
 
-    /// How long each ZooKeeper session still has if nothing is heard of it.
-    /// Only the leader knows.
+    /// The time until each ZooKeeper session expires without a heartbeat. Only
+    /// known to the leader.
     pub fn session_time_left(&self) -> Option<Vec<(SessionId, Duration)>> {
         let now = self.inner.clock.monotonic();
         self.inner.is_leader().then(|| self.inner.session_clock.time_left(now))
@@ -351,8 +350,8 @@ impl Node {
         &self.inner.replica.topic_waiters
     }
 
-    /// Names the connection to be told when its session closes or moves away;
-    /// replaces an earlier one of the same session.
+    /// Sets the connection to notify when its session closes or moves to
+    /// another connection; replaces an earlier one of the same session.
     pub fn own_session(
         &self,
         session: SessionId,
@@ -367,13 +366,13 @@ impl Node {
         self.inner.replica.disown_session(session, attachment);
     }
 
-    /// A sign of life of a ZooKeeper session on this member. Cheap; call it
-    /// for every request.
+    /// Heartbeat of a ZooKeeper session on this member. Cheap; call it for
+    /// every request.
     pub fn touch_session(&self, session: SessionId) {
         self.inner.session_clock.touch(session);
     }
 
-    /// Restarts the TTL of a Consul session. False if it is not live.
+    /// Restarts the TTL of a Consul session. False if it does not exist.
     ///
     /// # Errors
     /// `Unavailable` with no leader.
@@ -381,22 +380,22 @@ impl Node {
         self.inner.renew_consul_session(session).await
     }
 
-    /// A session id nobody had before, with this member's number in its high byte.
+    /// A new, unique session id, with this member's number in its high byte.
     pub fn fresh_session_id(&self) -> SessionId {
         self.inner.fresh.session()
     }
 
-    /// An attachment nobody had before.
+    /// A new, unique attachment.
     pub fn fresh_attachment(&self) -> Attachment {
         self.inner.fresh.attachment()
     }
 
-    /// A connection number of this member.
+    /// A new connection number of this member.
     pub fn fresh_connection_id(&self) -> ConnectionId {
         self.inner.fresh.connection()
     }
 
-    /// Wraps a task that has to last as long as the member: it fails if that panics.
+    /// Wraps a task that must run as long as the member: if it panics, the member fails.
     pub fn guard(
         &self,
         what: &'static str,
@@ -411,10 +410,10 @@ impl Node {
     }
 }
 
-/// What only a test may do to a member.
+/// Test hooks.
 #[cfg(test)]
 impl Node {
-    /// Has `fault` at every batch from now on, before it is applied here.
+    /// Applies `fault` to every batch from now on, before it is applied here.
     pub(crate) fn inject_fault(&self, fault: super::replica::Fault) {
         let mut place = self.inner.replica.fault.lock().unwrap_or_else(PoisonError::into_inner);
         *place = Some(fault);
@@ -425,7 +424,7 @@ impl Node {
         self.inner.consensus.hold_snapshots()
     }
 
-    /// Takes a snapshot even then.
+    /// Takes a snapshot nevertheless.
     pub(crate) async fn snapshot_for_test(&self) -> Result<(), Error> {
         self.inner.consensus.snapshot().await
     }
@@ -458,8 +457,8 @@ impl NodeCore {
         }
     }
 
-    /// Stamps a batch with the state's time and appends it to the log, behind the
-    /// founding of the cluster.
+    /// Stamps a batch with the state's time and appends it to the log, after
+    /// the initialization of the cluster.
     pub(super) fn append(
         self: &Arc<Self>,
         batch: &[u8],
@@ -472,12 +471,12 @@ impl NodeCore {
         self.consensus.propose(stored.into(), move |_refusal| on_refused());
     }
 
-    /// Seals what gathered while the window was full.
+    /// Seals the batch that accumulated while the window was full.
     pub(super) fn pump(self: &Arc<Self>) {
         self.replica.proposals.pump(|batch| self.route(batch));
     }
 
-    /// Has everything in flight sent again soon.
+    /// Schedules resending of all batches in flight.
     pub(super) fn reroute(&self) {
         self.reroute.notify_one();
     }
@@ -503,7 +502,7 @@ impl NodeCore {
     }
 }
 
-/// A task without which the member is none: it fails if that panics.
+/// An essential task: if it panics, the member fails.
 async fn guard(
     panicked: watch::Sender<Option<String>>,
     what: &'static str,
@@ -514,14 +513,14 @@ async fn guard(
     }
 }
 
-/// Hands one outcome to a future.
+/// Passes one outcome to a future.
 struct OneReply(Mutex<Option<oneshot::Sender<Result<Applied, Error>>>>);
 
 impl ReplySink for OneReply {
     fn complete(&self, _token: u64, outcome: Result<Applied, Error>) {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(sender) = sender {
-            // Nobody waits any longer: the command took effect all the same.
+            // The caller no longer waits; the command took effect nevertheless.
             let _ = sender.send(outcome);
         }
     }

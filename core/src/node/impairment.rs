@@ -1,4 +1,5 @@
-//! What keeps a member from serving as it should: its storage, or its own death.
+//! Conditions that keep a member from serving normally: storage problems, or
+//! failure of the member.
 //!
 //! ```text
 //! None ── little room left, and no other member to lead ──> NoRoom
@@ -11,9 +12,10 @@
 //! | `NoRoom` | refused | go on | answered | stay |
 //! | `Stalled`, `Failed` | refused | go on elsewhere | refused, but of a stalled member alone | ZooKeeper's are ended |
 //!
-//! A leader that cannot write, or soon will not be able to, lets a member lead
-//! that can. One that follows goes on without room as long as the leader has
-//! some: then its own log takes what the cluster decides until it stalls.
+//! A leader that cannot write, or soon will not be able to, transfers
+//! leadership to a member that can. A follower without disk space continues as
+//! long as the leader has space: its log then takes what the cluster commits
+//! until it stalls.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -25,35 +27,35 @@ use super::peer_message::{PeerCall, answer, read_answer};
 use crate::clock;
 use crate::error::Error;
 
-/// How often the room is looked at, and others are asked about theirs.
+/// How often the free space is checked, and others are asked for theirs.
 const PERIOD: Duration = Duration::from_millis(250);
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-/// Who was not heard for so long is not handed leadership.
+/// Leadership is only transferred to members heard from within this time.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
-/// How long one that was handed leadership gets to take it.
+/// How long the target of a transfer may take to become the leader.
 const HAND_OVER_AGAIN: Duration = Duration::from_secs(2);
 
-/// Why a member serves less than it should.
+/// Why a member does not serve normally.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Impairment {
-    /// Room is short: clients' writes are refused, so that the log does not run
-    /// into the end of the disk.
+    /// The disk is almost full: writes of clients are refused, so that the log
+    /// does not fill it.
     NoRoom(String),
-    /// The log cannot be written at the moment. It is tried again and again.
+    /// The log cannot be written at the moment. Writes are retried.
     Stalled(String),
-    /// Something it is made of ended: it can take part no more.
+    /// An essential part ended: the member failed permanently.
     Failed(String),
 }
 
 impl Impairment {
-    /// What is wrong, for people.
+    /// The problem in words.
     pub fn reason(&self) -> &str {
         match self {
             Self::NoRoom(why) | Self::Stalled(why) | Self::Failed(why) => why,
         }
     }
 
-    /// Whether the member takes no part.
+    /// Whether the member does not take part in the cluster.
     pub(super) fn is_down(&self) -> bool {
         matches!(self, Self::Stalled(_) | Self::Failed(_))
     }
@@ -64,17 +66,17 @@ impl Impairment {
 }
 
 impl Node {
-    /// What keeps this member from serving as it should, if something does.
+    /// What keeps this member from serving normally, if anything.
     pub fn impairment(&self) -> Option<Impairment> {
         self.inner.replica.impairment()
     }
 
-    /// The same, as it changes.
+    /// The same, as a watch channel.
     pub fn watch_impairment(&self) -> tokio::sync::watch::Receiver<Option<Impairment>> {
         self.inner.replica.impaired.subscribe()
     }
 
-    /// Waits until this member can take part no more, and says why. Cancel safe.
+    /// Waits until this member fails permanently, and returns why. Cancel safe.
     ///
     /// # Errors
     /// `Closed` if the node is gone first.
@@ -82,12 +84,12 @@ impl Node {
         let mut impaired = self.watch_impairment();
         let failed = |now: &Option<Impairment>| matches!(now, Some(Impairment::Failed(_)));
         let now =
-            impaired.wait_for(failed).await.map_err(|_| Error::closed("the member is gone"))?;
+            impaired.wait_for(failed).await.map_err(|_| Error::closed("the member was dropped"))?;
         Ok(now.as_ref().map_or("", Impairment::reason).to_owned())
     }
 }
 
-/// Follows storage and consensus.
+/// Monitors storage and consensus.
 pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
     let Some(mut watched) = weak.upgrade().map(|inner| Watched::of(&inner)) else { return };
     let mut ticks = clock::interval(PERIOD);
@@ -121,14 +123,14 @@ impl Watched {
     }
 }
 
-/// What a member says of its storage.
+/// What a member reports about its storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RoomLeft {
     /// It cannot write.
     None,
-    /// It will not be able to before long.
+    /// It will soon be unable to write.
     Little,
-    /// It can lead.
+    /// It has enough space to lead.
     Enough,
 }
 
@@ -167,7 +169,8 @@ impl NodeCore {
         }
         if let Some(why) = stalled {
             let stalled = Impairment::Stalled(why);
-            // At once: others need not wait until somebody was found to lead.
+            // Immediately: clients need not wait until another leader was
+            // found.
             self.impair(Some(stalled.clone()));
             self.let_another_lead(RoomLeft::Little, handed_over).await;
             return Some(stalled);
@@ -183,7 +186,7 @@ impl NodeCore {
         }
     }
 
-    /// What this member says of its own storage.
+    /// This member's report about its storage.
     pub(super) fn room_answer(&self) -> bytes::Bytes {
         let room = match self.replica.is_down() {
             true => RoomLeft::None,
@@ -201,8 +204,8 @@ impl NodeCore {
         }
     }
 
-    /// As the leader: has the first voter lead that has at least so much room.
-    /// Whether there is one.
+    /// As the leader: transfers leadership to the voter with the most space, if
+    /// it has at least this much. Whether there is one.
     async fn let_another_lead(
         self: &Arc<Self>,
         least: RoomLeft,
@@ -219,7 +222,7 @@ impl NodeCore {
         for transfer_target in self.consensus.transfer_targets(HEARD_WITHIN) {
             fit.push((self.room_of(transfer_target).await, transfer_target));
         }
-        // The first of those with the most room: it has most of the log.
+        // The first of those with the most space: it has most of the log.
         let best = fit.into_iter().rev().max_by_key(|(room, _)| *room);
         let Some((_, transfer_target)) = best.filter(|(room, _)| *room >= least) else {
             return false;
@@ -227,13 +230,13 @@ impl NodeCore {
         tracing::warn!(
             member = self.member.0,
             transfer_target = transfer_target.0,
-            "handing leadership over to a member that can write"
+            "transferring leadership to a member that can write to its disk"
         );
         *handed_over = Some(now);
         self.consensus.transfer_leader(transfer_target).await.is_ok()
     }
 
-    /// Makes what was found known to everybody here.
+    /// Publishes the impairment within this member.
     fn impair(self: &Arc<Self>, found: Option<Impairment>) {
         let before = self.replica.impairment();
         let same = match (&before, &found) {
@@ -241,7 +244,7 @@ impl NodeCore {
             (None, None) => true,
             _ => false,
         };
-        // Nothing comes after the end.
+        // A failure is final.
         if same || matches!(before, Some(Impairment::Failed(_))) {
             return;
         }
@@ -249,19 +252,22 @@ impl NodeCore {
             Some(Impairment::Failed(why)) => {
                 tracing::error!(
                     member = self.member.0,
-                    "this member failed, and serves nobody: {why}"
+                    "this member failed and serves no clients: {why}"
                 );
             }
             Some(Impairment::Stalled(why)) => {
                 tracing::error!(
                     member = self.member.0,
-                    "this member serves no ZooKeeper client until its log can be written: {why}"
+                    "this member cannot write its log, and serves no ZooKeeper clients until it \
+                     can: {why}"
                 );
             }
             Some(Impairment::NoRoom(why)) => {
-                tracing::error!(member = self.member.0, "clients' writes are refused: {why}");
+                tracing::error!(member = self.member.0, "refusing writes of clients: {why}");
             }
-            None => tracing::warn!(member = self.member.0, "this member serves as it should again"),
+            None => {
+                tracing::warn!(member = self.member.0, "this member serves reads and writes again")
+            }
         }
         let down = found.as_ref().is_some_and(Impairment::is_down);
         let was_down = before.as_ref().is_some_and(Impairment::is_down);

@@ -1,4 +1,5 @@
-//! Whether this member's state is the cluster's, and what it does if not.
+//! Detects that this member's state diverged from the cluster's, and repairs
+//! it.
 //!
 //! ```text
 //!            a fingerprint differs           most voters have ours
@@ -14,12 +15,12 @@
 //!                          asks again
 //! ```
 //!
-//! A withdrawn member serves nobody: clients are turned away, and find another.
-//! It goes on keeping the log and voting, since neither depends on the state.
-//! Members are equal here: a leader that is the odd one out is overruled as any
-//! other, and hands leadership over first. Two of two, or two of four, cannot
-//! tell who is right: all of them withdraw until an operator decides, by the
-//! [`Note`] in the directory of the one that is to follow.
+//! A withdrawn member serves no clients: they are disconnected and find another
+//! member. It continues to store the log and vote, since neither depends on the
+//! state. All members are treated alike: a leader in the minority is overruled
+//! like any other, and transfers leadership first. With two of two, or two of
+//! four, there is no majority: all of them withdraw until an operator decides,
+//! with the [`Note`] in the directory of the member that is to give way.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
@@ -78,9 +79,10 @@ impl Integrity {
     /// `Unavailable` if the directory cannot be read.
     pub(super) fn new(distrust: Note) -> Result<Self, Error> {
         let noted = distrust.is_noted().map_err(|error| {
-            Error::unavailable("the data directory cannot be read").caused_by(error)
+            Error::unavailable("cannot read the data directory").caused_by(error)
         })?;
-        let why = "the state in the data directory is not to be trusted; it is being replaced";
+        let why = "the state in the data directory is marked as not trustworthy; replacing it \
+            with another member's";
         Ok(Self {
             distrust,
             trusted: AtomicBool::new(!noted),
@@ -170,14 +172,14 @@ async fn settle(weak: &Weak<NodeCore>, mut distrusted: bool) {
                         member = inner.member.0,
                         from = by.0,
                         error = error.chain(),
-                        "the state could not be replaced yet"
+                        "cannot replace the state with another member's yet"
                     );
                 }
             },
             Verdict::Open if inner.in_doubt(now.saturating_sub(began)) => inner.withdraw(
-                "members contradict each other, and no majority of them agrees: compare \
-                 them, leave a file named reinstall in the data directory of the one that \
-                 is to give way, and restart it",
+                "the states of the members differ, and no majority agrees: compare them, create \
+                 a file named reinstall in the data directory of the member whose state is to be \
+                 discarded, and restart it",
             ),
             Verdict::Open => {}
         }
@@ -226,7 +228,9 @@ impl NodeCore {
         theirs: StateFingerprint,
     ) -> Result<Option<StateFingerprint>, Error> {
         let applied = clock::timeout(ROUND, self.consensus.wait_applied(theirs.index)).await;
-        applied.unwrap_or_else(|| Err(Error::unavailable("not there yet")))?;
+        applied.unwrap_or_else(|| {
+            Err(Error::unavailable("this member has not applied that log entry yet"))
+        })?;
         self.compare(from, theirs);
         Ok(self.replica.fingerprints.at(theirs.index))
     }
@@ -308,7 +312,11 @@ impl NodeCore {
     fn serve_again(&self) {
         let integrity = &self.replica.integrity;
         if let Err(error) = integrity.distrust.clear() {
-            tracing::warn!(member = self.member.0, %error, "a note in the data directory stays");
+            tracing::warn!(
+                member = self.member.0, %error,
+                "cannot remove the file reinstall from the data directory: the state would be \
+                 replaced once more after a restart"
+            );
         }
         *lock(&integrity.dispute) = None;
         let served = lock(&integrity.withdrawn).take().is_none();
@@ -318,29 +326,40 @@ impl NodeCore {
             self.replica.proposals.serve_again();
         }
         if served {
-            tracing::warn!(member = self.member.0, "another member's state is not the cluster's");
+            tracing::warn!(
+                member = self.member.0,
+                "another member's state diverged from the cluster's; this member's did not"
+            );
         } else {
-            tracing::warn!(member = self.member.0, "this member serves again");
+            tracing::warn!(member = self.member.0, "this member serves clients again");
         }
     }
 
     /// Gives the state up and takes another member's.
     async fn reinstall(&self, by: MemberId) -> Result<(), Error> {
-        self.withdraw("its state is not the cluster's; it is being replaced by another member's");
+        self.withdraw("its state diverged from the cluster's; replacing it with another member's");
         let integrity = &self.replica.integrity;
         integrity.trusted.store(false, Ordering::Relaxed);
         self.settle_electable();
         let distrust = integrity.distrust.clone();
         let noted = tokio::task::spawn_blocking(move || distrust.note()).await;
         if let Err(error) = noted.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
-            tracing::warn!(member = self.member.0, %error, "no note in the data directory");
+            tracing::warn!(
+                member = self.member.0, %error,
+                "cannot write the file reinstall to the data directory: after a restart this \
+                 member would trust its state"
+            );
         }
         if self.is_leader() {
             self.consensus.transfer_leader(by).await?;
         }
         self.consensus.reinstall(by).await?;
         integrity.reinstalls.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(member = self.member.0, from = by.0, "the state was replaced");
+        tracing::warn!(
+            member = self.member.0,
+            from = by.0,
+            "replaced the state with another member's"
+        );
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! What a leader says of itself with every append request: what its state is,
-//! what time it is, and how long ago it heard from a majority.
+//! The leader's report with every append request: fingerprint of its state,
+//! time, and how long ago it heard from a majority.
 
 use std::time::Duration;
 
@@ -61,7 +61,10 @@ impl NodeCore {
         match read_answer::<LeaderReport>(report) {
             Ok(report) => self.believe(from, report),
             Err(error) => {
-                tracing::warn!(peer = from.0, %error, "a leader sent what this release cannot read");
+                tracing::warn!(
+                    peer = from.0, %error,
+                    "the leader sent a report that this release cannot read"
+                );
             }
         }
     }

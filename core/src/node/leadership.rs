@@ -1,8 +1,8 @@
-//! Another member leads because somebody wants it so.
+//! Transfers leadership on request.
 //!
-//! The leader does it, for whichever member was asked: it lets the transfer target have
-//! the rest of the log and has it stand for election at once, so that nobody
-//! waits for a timeout. If the transfer target does not come to lead, nothing happened.
+//! Any member forwards the request to the leader, which sends the target the
+//! rest of the log and has it start an election immediately, without waiting
+//! for a timeout. If the target does not win, nothing changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,35 +15,34 @@ use super::peer_message::PeerCall;
 use crate::clock;
 use crate::error::Error;
 
-/// Who was not heard for so long is not handed anything.
+/// Leadership is only transferred to members heard from within this time.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
-/// A transfer target that does not lead by then will not.
+/// The timeout of a transfer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 impl Node {
-    /// Has `to` lead, or the voter with most of the log. Done once this returns.
+    /// Transfers leadership to `to`, or to the voter with most of the log. Done once this returns.
     ///
     /// # Errors
-    /// `Invalid` for who has no vote or leads already; `Unavailable` without a
-    /// leader, if nobody is there to be handed to, or if the transfer target did not come
-    /// to lead.
+    /// `Invalid` if `to` has no vote or is already the leader; `Unavailable` without a leader, if
+    /// no voter is reachable, or if the target did not become the leader.
     pub async fn transfer_leadership(&self, to: Option<MemberId>) -> Result<(), Error> {
         match self.inner.ask_leader(&PeerCall::TransferLeadership(to)).await? {
             Ok(_) => Ok(()),
             Err(ChangeRefusal::BadArguments) => {
-                Err(Error::invalid("it has no vote, or leads already"))
+                Err(Error::invalid("it has no vote, or is already the leader"))
             }
             Err(ChangeRefusal::InProgress) => {
-                Err(Error::unavailable("a change of the members is under way"))
+                Err(Error::unavailable("a membership change is in progress"))
             }
-            Err(_) => Err(Error::unavailable("no other member with a vote is there")),
+            Err(_) => Err(Error::unavailable("no other voter is reachable")),
         }
     }
 }
 
 impl NodeCore {
-    /// As the leader: hands over. The revision says nothing.
+    /// As the leader: transfers leadership. The revision has no meaning.
     pub(super) async fn transfer_asked(
         self: &Arc<Self>,
         to: Option<MemberId>,
@@ -62,15 +61,14 @@ impl NodeCore {
         let Some(transfer_target) = transfer_target else {
             return Err(ChangeRefusal::NoQuorum.into());
         };
-        // Unless one was named, any other will do.
+        // Unless a target was named, any other leader is fine.
         let done =
             |leader: MemberId| leader == transfer_target || (to.is_none() && leader != self.member);
         self.hand_to(transfer_target, done).await?;
         Ok(self.replica.state().revision())
     }
 
-    /// As the leader: has the transfer target take over, and waits until somebody leads who
-    /// will do.
+    /// As the leader: transfers leadership, and waits until an acceptable member leads.
     pub(super) async fn hand_to(
         &self,
         transfer_target: MemberId,
@@ -79,7 +77,7 @@ impl NodeCore {
         tracing::info!(
             member = self.member.0,
             transfer_target = transfer_target.0,
-            "handing leadership over, as asked"
+            "transferring leadership, as requested"
         );
         self.consensus.transfer_leader(transfer_target).await?;
         let leads = async {
@@ -88,7 +86,9 @@ impl NodeCore {
             }
         };
         clock::timeout(PATIENCE, leads).await.ok_or_else(|| {
-            Error::unavailable(format!("member {transfer_target} did not come to lead"))
+            Error::unavailable(format!(
+                "member {transfer_target} did not become the leader in time"
+            ))
         })
     }
 }

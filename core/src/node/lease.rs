@@ -1,11 +1,11 @@
-//! Until when a majority is known to stand behind the leader that this member
-//! follows, or that it is.
+//! The lease: until when the leader that this member follows, or is, is known
+//! to have a majority.
 //!
 //! The leader hears from a majority with every round of append requests, and
-//! tells with the next one how long ago that was. Whoever gets no such word for
-//! as long as an election may take cannot tell whether another leader ends its
-//! clients' sessions, and answers nothing that a client would take for a sign of
-//! life.
+//! reports with the next one how long ago that was. A member without such a
+//! report for as long as an election may take cannot know whether another
+//! leader is expiring its clients' sessions, and so answers nothing that a
+//! client would take as proof that its session is alive.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Starting and stopping a member.
+//! Starts and stops a member.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,7 +29,7 @@ use crate::storage::disk::{Disk, SystemDisk};
 use crate::storage::{Storage, StorageOptions};
 use crate::sync::Mutex;
 
-/// What a node is made of besides its settings.
+/// The components of a node besides its settings.
 #[derive(Debug)]
 pub struct NodeBuilder {
     settings: ValidSettings,
@@ -39,14 +39,14 @@ pub struct NodeBuilder {
 }
 
 impl NodeBuilder {
-    /// Replaces the machine's clock.
+    /// Replaces the system clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Replaces the machine's file system.
+    /// Replaces the file system.
     #[cfg(test)]
     #[must_use]
     pub(crate) fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
@@ -62,8 +62,8 @@ impl NodeBuilder {
         self
     }
 
-    /// Opens the data directory, recovers what is there and takes part. Does
-    /// not wait for a leader: see [`Node::wait_ready`].
+    /// Opens the data directory, recovers its content and joins the cluster.
+    /// Does not wait for a leader: see [`Node::wait_ready`].
     ///
     /// # Errors
     /// `Invalid` (address taken, directory in use or of another member),
@@ -88,9 +88,9 @@ impl NodeBuilder {
             wall_ms: self.clock.wall_ms(),
             disk: self.disk,
         };
-        let storage = tokio::task::spawn_blocking(move || Storage::open(&options))
-            .await
-            .map_err(|error| Error::internal("opening the data directory").caused_by(error))??;
+        let storage = tokio::task::spawn_blocking(move || Storage::open(&options)).await.map_err(
+            |error| Error::internal("cannot open the data directory").caused_by(error),
+        )??;
         let incarnation = storage.incarnation;
         let room = storage.room.clone();
         let storage_times = storage.times.clone();
@@ -148,7 +148,7 @@ impl NodeBuilder {
         inner.follow_config_membership();
         if inner.replica.integrity.is_withdrawn() {
             inner.replica.turn_away();
-            // There is nobody else to ask.
+            // There is no other member to recover from.
             let alone = inner.consensus.status().voters.len() <= 1;
             inner.replica.integrity.trusted.store(alone, Ordering::Relaxed);
             inner.settle_electable();
@@ -160,7 +160,7 @@ impl NodeBuilder {
 }
 
 impl Node {
-    /// A member with these settings, on the machine's clock.
+    /// A member with these settings and the system clock.
     pub fn builder(settings: ValidSettings) -> NodeBuilder {
         NodeBuilder {
             settings,
@@ -170,8 +170,8 @@ impl Node {
         }
     }
 
-    /// Waits until a leader is known, the cluster is founded and this member
-    /// has caught up. Never returns without a majority; cancel safe.
+    /// Waits until a leader is known, the cluster is initialized and this
+    /// member has caught up. Never returns without a majority; cancel safe.
     ///
     /// # Errors
     /// `Closed` or `Internal` if the member failed meanwhile.
@@ -188,15 +188,16 @@ impl Node {
         }
     }
 
-    /// Before a stop: hands leadership over, if this member leads others, so that
-    /// nobody has to find out that it is gone. Writes are carried over.
+    /// Transfers leadership before a stop, if this member leads others, so that
+    /// they need not detect its absence. Pending writes continue at the new
+    /// leader.
     pub async fn hand_over(&self) {
         self.inner.consensus.hand_over(HAND_OVER_MAX).await;
     }
 
-    /// Stops: fails what waits, hands leadership over, flushes and closes the
-    /// log. Idempotent. Once it returns, no task, thread or socket of the
-    /// member is left.
+    /// Stops the member: fails waiting calls, transfers leadership, flushes and
+    /// closes the log. Idempotent. Once it returns, no task, thread or socket
+    /// of the member remains.
     pub async fn stop(&self) {
         self.hand_over().await;
         self.inner.replica.proposals.stop();
@@ -204,14 +205,15 @@ impl Node {
             std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             task.abort();
-            // Aborted is what it was meant to be.
+            // The task was aborted on purpose.
             let _ = task.await;
         }
         self.inner.consensus.stop().await;
     }
 }
 
-/// Newest log kept in memory, for followers that are a little late. Bytes.
+/// Size of the latest log entries kept in memory, for followers that lag
+/// slightly. Bytes.
 const LOG_HELD_BYTES_MAX: usize = 16 << 20;
 
 /// Time for another member to take over before a stop.
@@ -230,8 +232,8 @@ async fn bind_peer_listener(settings: &ValidSettings) -> Result<Option<TcpListen
     listen("other members", &address).await
 }
 
-/// What a name resolved to, or a listener that was handed in, may be off
-/// loopback where the settings could not tell.
+/// A resolved name, or a listener that was passed in, may be beyond loopback,
+/// which the settings alone do not show.
 fn beware_of_strangers(
     settings: &ValidSettings,
     peer_addr: Option<SocketAddr>,
@@ -239,21 +241,23 @@ fn beware_of_strangers(
     let on_loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
     let Some(address) = peer_addr.filter(|address| !on_loopback(address)) else { return Ok(()) };
     let text = address.to_string();
-    if let Some(why) = settings.believes_strangers_at("the address for members", &text) {
+    if let Some(why) = settings.believes_strangers_at("cannot resolve peer_addr", &text) {
         return Err(Error::invalid(why));
     }
     if !settings.peers_prove() {
         tracing::warn!(
             %address,
-            "peers.allow_unauthenticated is on: who reaches the address for members can read and \
-             change everything"
+            "peers.allow_unauthenticated is on: anyone who can connect to peer_addr can read and \
+             modify all data"
         );
     }
     Ok(())
 }
 
 fn local_addr(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    listener.local_addr().map_err(|error| Error::internal("a listener's address").caused_by(error))
+    listener.local_addr().map_err(|error| {
+        Error::internal("cannot get the address of the peer listener").caused_by(error)
+    })
 }
 
 fn first_members(settings: &ValidSettings, peer_addr: Option<SocketAddr>) -> FirstMembers {

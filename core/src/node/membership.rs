@@ -1,6 +1,7 @@
-//! Changing who takes part, while the cluster runs.
+//! Membership changes of a running cluster.
 //!
-//! The leader does it, for whichever member was asked, one change at a time:
+//! Any member forwards the request to the leader, which makes one change at a
+//! time:
 //!
 //! ```text
 //! 1 check      ZooKeeper's checks in ZooKeeper's order
@@ -11,15 +12,15 @@
 //! 6 forget     who is in no line of the text leaves
 //! ```
 //!
-//! Step 6 is a duty that any leader does whenever it is due, as is handing over
-//! where nobody kept its vote, so a change that a crash cut off is tidied up: before
-//! step 4 it did not happen, after it the text is written by the next leader.
+//! Step 6 is a duty of any leader whenever it is due, as is the transfer if no voter stays, so a
+//! change that was interrupted by a crash is cleaned up: before step 4 it did not happen, after it
+//! the next leader writes the text.
 //!
 //! Invariants:
-//! 1. A voter is a member that had the log, unless a majority votes without it.
-//! 2. The text never names a voter that has no vote.
-//! 3. Who is removed hears of it in the log, as far as it can be reached, and
-//!    serves nobody from then on: see `config_membership`.
+//! 1. A new voter already has the log, unless there is a majority without it.
+//! 2. The text never lists a voter that has no vote.
+//! 3. A removed member learns of it from the log if it is reachable, and serves
+//!    no clients from then on: see `config_membership`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,61 +39,61 @@ use super::verdicts::out_of_term;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 
-/// A member that is heard less often is not counted as there.
+/// A member heard from less often does not count as reachable.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
-/// How long one that is not heard at all is waited for.
+/// How long to wait for an unreachable member.
 const REACH_WITHIN: Duration = Duration::from_millis(1500);
-/// How long one that is heard may take to catch up.
+/// How long a reachable member may take to catch up.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// How long a leader is waited for, and this member's own copy afterwards.
+/// How long to wait for a leader, and afterwards for this member's own copy.
 const PATIENCE: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
-/// An answer of a leader that was replaced arrives within this time, or not at all.
+/// A response of a replaced leader arrives within this time, or not at all.
 const LATE_ANSWER_MAX: Duration = Duration::from_secs(2);
 
-/// What is asked for: ZooKeeper's words.
+/// A membership change, in ZooKeeper's terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MembershipChange {
-    /// Who asks.
+    /// The caller.
     pub caller: Caller,
-    /// Members to add or replace, `server.N=…` with commas between.
+    /// Members to add or replace, `server.N=…` separated by commas.
     pub joining: Option<String>,
-    /// Members to remove, numbers with commas between.
+    /// Members to remove, numbers separated by commas.
     pub leaving: Option<String>,
     /// All members, instead of the two above.
     pub members: Option<String>,
-    /// The version the text must have; -1 for any.
+    /// The expected version of the configuration; -1 for any.
     pub based_on: i64,
 }
 
 /// Why a change was refused; nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeRefusal {
-    /// The settings of the leader do not allow it.
+    /// The leader's settings do not allow it.
     Disabled,
-    /// The session is gone.
+    /// The session has expired.
     SessionExpired,
-    /// The session is another connection's.
+    /// The session moved to another connection.
     SessionMoved,
-    /// Nobody can reach this member, so nobody can join it.
+    /// This member has no peer address, so no other member can join it.
     Standalone,
-    /// Another change is under way.
+    /// Another change is in progress.
     InProgress,
-    /// The text has another version.
+    /// The configuration has another version.
     BadVersion,
-    /// The change makes no sense, or leaves too few voters.
+    /// The change is invalid, or leaves too few voters.
     BadArguments,
-    /// No majority of the new voters is there and has the log.
+    /// No majority of the new voters is reachable and caught up.
     NoQuorum,
-    /// The caller may not write the text.
+    /// The caller may not write the configuration.
     NoAuth,
 }
 
-/// The text after a change, and its stat.
+/// The configuration after a change, and its stat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedConfig {
-    /// With the line of the version.
+    /// The text, including the version line.
     pub text: Bytes,
     /// Of `/zookeeper/config`.
     pub stat: Stat,
@@ -101,7 +102,8 @@ pub struct ChangedConfig {
 pub(super) type ChangeOutcome = Result<Revision, ChangeRefusal>;
 
 impl Node {
-    /// Changes who takes part. Done and visible here once this returns.
+    /// Changes the membership. Done and visible on this member once this
+    /// returns.
     ///
     /// # Errors
     /// `Unavailable` without a leader; `Indeterminate` if the leader was lost
@@ -117,11 +119,11 @@ impl Node {
         }
     }
 
-    /// Removes a member, dead or alive, without asking for anybody's rights.
+    /// Removes a member, dead or alive, without checking permissions.
     ///
     /// # Errors
-    /// As [`Self::change_membership`]; `Invalid` for one that is no member, or
-    /// if nobody would be left to vote.
+    /// As [`Self::change_membership`]; `Invalid` if it is not a member, or the
+    /// last voter.
     pub async fn remove_member(&self, member: MemberId) -> Result<(), Error> {
         match self.inner.ask_leader(&PeerCall::RemoveMember(member)).await? {
             Ok(revision) => {
@@ -129,21 +131,21 @@ impl Node {
                 Ok(())
             }
             Err(ChangeRefusal::InProgress) => {
-                Err(Error::unavailable("another change of the members is under way"))
+                Err(Error::unavailable("another membership change is in progress"))
             }
             Err(ChangeRefusal::NoQuorum) => {
-                Err(Error::unavailable("too few of the remaining members are there"))
+                Err(Error::unavailable("too few of the remaining members are reachable"))
             }
             Err(_) => Err(Error::invalid(format!(
-                "member {member} cannot be removed: it is no member, or the last with a vote"
+                "cannot remove member {member}: it is not a member, or it is the last voter"
             ))),
         }
     }
 }
 
 impl Node {
-    /// Leaves the cluster, in which the others go on without this member; one
-    /// that is alone just goes. Whoever runs it stops it then, see
+    /// Leaves the cluster, which continues without this member; a single member
+    /// just stops. The program that runs it then stops it, see
     /// [`Self::has_left`].
     ///
     /// # Errors
@@ -157,7 +159,8 @@ impl Node {
                     clock::sleep(LOOK_AGAIN).await;
                 }
             };
-            // The others find a leader by themselves, if a little later.
+            // Otherwise the others elect a leader by themselves, slightly
+            // later.
             let _ = clock::timeout(PATIENCE, handed_over).await;
         }
         self.inner.left.store(true, Ordering::Release);
@@ -171,7 +174,7 @@ impl Node {
 }
 
 impl NodeCore {
-    /// Asks whoever leads, for as long as nobody has begun with it.
+    /// Sends the request to the current leader, until one has started on it.
     pub(super) async fn ask_leader(
         self: &Arc<Self>,
         call: &PeerCall,
@@ -185,7 +188,7 @@ impl NodeCore {
                     let answer = tokio::select! {
                         answer = self.consensus.call(leader, call.to_bytes()) => answer?,
                         () = self.leader_is_gone(leader) => {
-                            let what = "the leader was lost while it worked on this";
+                            let what = "the leader was lost during the membership change";
                             return Err(Error::indeterminate(what));
                         }
                     };
@@ -204,16 +207,17 @@ impl NodeCore {
         }
     }
 
-    /// Waits until another member, or none, has been the leader for as long as an
-    /// answer of `leader` may still be on its way.
+    /// Waits until another member, or none, has been the leader for as long as
+    /// a response of `leader` may still be in transit.
     async fn leader_is_gone(&self, leader: MemberId) {
         let mut status = self.consensus.watch_status();
-        // It ends with the member, and so does whoever waits here.
+        // The channel closes when the member ends, and so does this wait.
         let _ = status.wait_for(|status| status.leader != Some(leader)).await;
         clock::sleep(LATE_ANSWER_MAX).await;
     }
 
-    /// The text as it is here once it has this revision, or as it is.
+    /// The configuration on this member once it has this revision, or after a
+    /// timeout as it is.
     async fn config_since(&self, revision: Revision) -> ChangedConfig {
         let seen = async {
             while self.replica.state().revision() < revision {
@@ -230,7 +234,7 @@ impl NodeCore {
         }
     }
 
-    /// As the leader: makes the change. None on any other member.
+    /// As the leader: makes the change. `None` on any other member.
     pub(super) async fn change_here(
         self: &Arc<Self>,
         call: &PeerCall,
@@ -277,8 +281,8 @@ impl NodeCore {
             return Err(ChangeRefusal::BadArguments.into());
         }
         if !self.may_write_config(&change.caller) {
-            // ZooKeeper looks at the quorum before the rights. Nobody is let in
-            // for that: who is not a member yet does not count.
+            // ZooKeeper checks the quorum before permissions. No member is
+            // added for that check: new ones do not count.
             let enough = is_majority(&self.heard(), &next.voters());
             let refusal = if enough { ChangeRefusal::NoAuth } else { ChangeRefusal::NoQuorum };
             return Err(refusal.into());
@@ -296,7 +300,7 @@ impl NodeCore {
         self.carry_out(&present, &next).await
     }
 
-    /// Keeps all others out, and tidies up after them.
+    /// Excludes other changes, and cleans up after interrupted ones.
     async fn begin_change(
         self: &Arc<Self>,
     ) -> Result<[tokio::sync::MutexGuard<'_, ()>; 2], Stopped> {
@@ -307,7 +311,7 @@ impl NodeCore {
             return Err(ChangeRefusal::Standalone.into());
         }
         let changing = self.changing.try_lock().map_err(|_| ChangeRefusal::InProgress)?;
-        // What the leader does by itself is no change that somebody asked for.
+        // The leader's own upkeep does not count as a change in progress.
         let tidying = self.tidying.lock().await;
         self.consensus.finish_change().await?;
         self.keep_config().await?;
@@ -320,12 +324,16 @@ impl NodeCore {
         present: &ConfigText,
         next: &ConfigText,
     ) -> Result<Revision, Stopped> {
-        tracing::info!(member = self.member.0, next = ?next.peers(), "changing who takes part");
+        tracing::info!(
+            member = self.member.0, next = ?next.peers(),
+            "changing the cluster membership"
+        );
         let known: BTreeSet<MemberId> = {
             let status = self.consensus.status();
             status.voters.into_iter().chain(status.learners).map(|(member, _)| member).collect()
         };
-        // Whoever moves is heard at its old place, which says nothing of the new.
+        // A member with a new address is heard at its old one, which says nothing about the new
+        // one.
         let mut wanted: BTreeSet<MemberId> = next.servers.keys().copied().collect();
         for (member, place) in moved(present, next) {
             if member != self.member && !self.consensus.reaches(member, &place).await {
@@ -339,7 +347,7 @@ impl NodeCore {
             tracing::warn!(
                 member = self.member.0,
                 ?there,
-                "who takes part was not changed: no majority of the new voters is there"
+                "the membership was not changed: no majority of the new voters is reachable"
             );
             let new = next.servers.keys().filter(|member| !known.contains(member));
             self.consensus.forget_learners(new.copied().collect()).await?;
@@ -355,10 +363,10 @@ impl NodeCore {
         Ok(revision)
     }
 
-    /// As a leader that is to lose its vote: has one of the others lead, who is asked
-    /// for the change then, as `NotLeader` says. A leader without a vote ends as one
-    /// as soon as the others have heard of it, and could not tell what became of the
-    /// change. If nobody keeps its vote, or who does so cannot lead, nothing happens.
+    /// As a leader that will lose its vote: transfers leadership, and `NotLeader` redirects the
+    /// change to the new leader. A leader without a vote steps down as soon as the change is
+    /// committed, and could not report its outcome. If no voter stays, or none of them can lead,
+    /// nothing happens.
     async fn leave_to_one_that_stays(&self, staying: &BTreeSet<MemberId>) -> Result<(), Error> {
         let transfer_targets = self.consensus.transfer_targets(HEARD_WITHIN);
         let Some(transfer_target) =
@@ -369,14 +377,17 @@ impl NodeCore {
         match self.hand_to(transfer_target, |leader| leader != self.member).await {
             Ok(()) => Err(out_of_term()),
             Err(error) => {
-                tracing::warn!(member = self.member.0, %error, "leading on without a vote");
+                tracing::warn!(
+                    member = self.member.0, %error,
+                    "this member left but still leads: cannot transfer leadership yet"
+                );
                 Ok(())
             }
         }
     }
 
-    /// Who of `wanted` is there and has the log as it is now. Waits for those
-    /// that are heard, and for a moment for the others.
+    /// Those of `wanted` that are reachable and have the current log. Waits for reachable ones to
+    /// catch up, and briefly for the others.
     async fn wait_in_step(&self, wanted: &BTreeSet<MemberId>) -> BTreeSet<MemberId> {
         let index = self.consensus.last_index();
         let mut waited = Duration::ZERO;
@@ -394,7 +405,7 @@ impl NodeCore {
         }
     }
 
-    /// Gives the text these lines; the revision of that.
+    /// Writes the configuration; returns its revision.
     pub(super) async fn write_config(
         self: &Arc<Self>,
         config: &ConfigText,
@@ -402,7 +413,7 @@ impl NodeCore {
         let caller = Caller { session: None, identities: Box::default() };
         let op = ZnodeOp::SetConfig { lines: config.lines().into() };
         let command = Command::Znode(ZnodeCommand { caller, op });
-        // A text that another leader was to write would be that of an older membership.
+        // In a later term the text would be that of an older membership.
         let term = self.deciding_term().ok_or_else(out_of_term)?;
         let applied = self.decide(term, vec![command]).await?.pop();
         let applied = applied.ok_or_else(|| Error::internal("a decision without an outcome"))?;
@@ -412,7 +423,7 @@ impl NodeCore {
         }
     }
 
-    /// The members that are there, this one among them.
+    /// The reachable members, including this one.
     pub(super) fn heard(&self) -> BTreeSet<MemberId> {
         let others = self.consensus.members_heard().unwrap_or_default().into_iter();
         let heard = others.filter(|(_, at)| at.is_some_and(|silence| silence <= HEARD_WITHIN));
@@ -435,7 +446,7 @@ impl NodeCore {
     }
 }
 
-/// Why a change did not come to its end.
+/// Why a change was not completed.
 pub(super) enum Stopped {
     Refused(ChangeRefusal),
     Failed(Error),
@@ -453,7 +464,7 @@ impl From<Error> for Stopped {
     }
 }
 
-/// Members that go elsewhere, and where.
+/// Members with a new address.
 fn moved(present: &ConfigText, next: &ConfigText) -> Vec<(MemberId, String)> {
     let before = present.peers();
     let places = next.peers().into_iter();

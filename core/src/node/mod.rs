@@ -1,4 +1,4 @@
-//! One running member, as one handle: submit, read, watch, stop.
+//! A running member as one handle: submit, read, watch, stop.
 //!
 //! ```text
 //!  server::*  --submit(command)-->  proposals --batch--> consensus --> log

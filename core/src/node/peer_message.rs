@@ -1,7 +1,7 @@
-//! What members say to each other above consensus.
+//! Messages between members above consensus.
 //!
-//! Messages go one way and may be lost; calls have an answer. Both begin with a
-//! tag byte and are made of the stored format's primitives.
+//! Messages are one-way and may be lost; calls have a response. Both begin with
+//! a tag byte and use the primitives of the storage format.
 
 use bytes::Bytes;
 use coord_state::codec::{CodecError, Decode, Encode, Input, decode_items, encode_items};

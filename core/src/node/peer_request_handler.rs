@@ -1,4 +1,4 @@
-//! Answers what other members ask of this one.
+//! Handles requests of other members.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -35,7 +35,10 @@ impl PeerService for PeerRequestHandler {
             Ok(PeerMessage::Forward(batch)) => node.take_forward(from, &batch),
             Ok(PeerMessage::Refused { .. }) => node.reroute(),
             Err(error) => {
-                tracing::warn!(peer = from.0, %error, "a member sent what this release cannot read");
+                tracing::warn!(
+                    peer = from.0, %error,
+                    "a member sent a message that this release cannot read"
+                );
             }
         }
     }
@@ -77,7 +80,10 @@ impl PeerService for PeerRequestHandler {
 impl NodeCore {
     fn take_forward(self: &Arc<Self>, from: MemberId, batch: &Bytes) {
         let Some(sequence) = coord_state::Batch::sequence_of(batch) else {
-            tracing::warn!(peer = from.0, "a member forwarded a batch this release cannot read");
+            tracing::warn!(
+                peer = from.0,
+                "a member forwarded a batch that this release cannot read"
+            );
             return;
         };
         // It would go into the log and then to no other member, nor would
@@ -86,8 +92,9 @@ impl NodeCore {
             tracing::error!(
                 peer = from.0,
                 bytes = batch.len(),
-                "a member forwarded more than fits into a log entry here: \
-                 are its limits.peer_frame_bytes_max and limits.batch_bytes_max the same?"
+                "a member forwarded a batch larger than a log entry may be here: set \
+                 limits.peer_frame_bytes_max and limits.batch_bytes_max to the same values on all \
+                 members"
             );
             return;
         }

@@ -1,4 +1,4 @@
-//! Commands of this member's clients on their way into the log.
+//! Queue of commands from this member's clients to the log.
 //!
 //! ```text
 //! submit --> open batch --seal--> in flight --apply--> complete the waiters
@@ -7,21 +7,22 @@
 //!            window is full        route| change, a refusal or a silence
 //! ```
 //!
-//! A batch is sealed at once while fewer than [`WINDOW`] are in flight, so one
-//! writer waits for nobody; otherwise commands gather until one comes back, so
-//! many writers share a log append. Every batch has its place in this start's
-//! numbering and takes effect once and in that order wherever and however often
-//! it was sent, so it is kept until this member has applied it. Nobody is told
-//! of a leader change; only when there is no leader for [`PATIENCE`] are the
-//! waiters told that nobody knows, and new commands refused.
+//! A batch is sealed immediately while fewer than [`WINDOW`] are in flight, so
+//! a single writer never waits; otherwise commands accumulate until one
+//! completes, so many writers share a log append. Every batch has a sequence
+//! number within this run and takes effect once and in that order, wherever and
+//! however often it was sent, so it is kept until this member has applied it.
+//! Clients do not notice a leader change; only if there is no leader for
+//! [`PATIENCE`] do the waiters get an indeterminate error, and new commands are
+//! refused.
 //!
 //! Invariants:
 //! 1. Batches in flight have consecutive sequence numbers, oldest first.
 //! 2. Outcomes of applied commands reach the sinks in the order of submission;
 //!    a refusal may overtake them.
 //! 3. Waiting commands and their bytes never exceed the limits.
-//! 4. No batch is larger than one member can send another: a command that would
-//!    make it so is refused before it is queued.
+//! 4. A batch always fits into one frame between members: a command that would
+//!    make it too large is refused before it is queued.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
@@ -48,8 +49,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// A command that no member could send another; the source of an `Invalid`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a change of {bytes} bytes is larger than the {bytes_max} that members can send each other \
-     at once (limits.peer_frame_bytes_max)"
+    "a command of {bytes} bytes is larger than the {bytes_max} that fit into one frame between \
+     members (limits.peer_frame_bytes_max)"
 )]
 pub struct TooLarge {
     /// Its size.
@@ -183,7 +184,8 @@ impl Proposals {
             queue.waiting >= self.waiting_max || queue.waiting_bytes >= self.waiting_bytes_max;
         full.then(|| {
             Error::unavailable(format!(
-                "{} commands are waiting to be ordered (limits.proposals_max, limits.proposal_bytes_max): try again",
+                "{} commands are already waiting (limits.proposals_max, \
+                 limits.proposal_bytes_max): retry later",
                 queue.waiting
             ))
         })

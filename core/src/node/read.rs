@@ -1,5 +1,5 @@
-//! How fresh a read is: the one place where ZooKeeper's `sync` and Consul's
-//! `stale`, default and `consistent` meet Raft.
+//! Read consistency: the only place where ZooKeeper's `sync` and Consul's
+//! `stale`, default and `consistent` are mapped to Raft.
 //!
 //! | level | asks | ZooKeeper | Consul |
 //! |---|---|---|---|
@@ -7,8 +7,8 @@
 //! | leader | the leader, under its lease | | default |
 //! | linearizable | the leader, confirmed by a majority | `sync` | `?consistent` |
 //!
-//! A follower asks the leader only for a position in the log, waits until it
-//! has applied that far, and answers from its own copy.
+//! A follower only asks the leader for a log index, waits until it has applied
+//! that far, and answers from its own copy.
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ use crate::clock;
 use crate::consensus::{ConsensusRole, ConsensusStatus};
 use crate::error::{Error, ErrorKind};
 
-/// How long one confirmation may take before the caller is told to try again.
+/// The timeout of a confirmation, after which the caller has to retry.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How far behind, in time, a leader may be with applying before it refuses to decide.
+/// How long a leader may take to apply what is committed before it refuses to decide.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Node {
@@ -35,24 +35,25 @@ impl Node {
     ///
     /// # Errors
     /// `Unavailable` if no leader confirms in time (never for `Stale`), or if
-    /// this member turns its clients away.
+    /// this member refuses clients.
     pub async fn confirm(&self, level: ReadLevel) -> Result<Freshness, Error> {
         self.inner.check_serves()?;
         match level {
-            // What this member has is all there is, and it may be past asking.
+            // A single member has the only copy, and may be unable to confirm
+            // anything.
             _ if self.inner.replica.is_down() => {}
             ReadLevel::Stale => {}
             ReadLevel::Leader => self.inner.catch_up(true).await?,
             ReadLevel::Linearizable => self.inner.catch_up(false).await?,
         }
-        // What it waited for may have been the bad news.
+        // The state may have changed during the wait.
         self.inner.check_serves()?;
         Ok(self.inner.freshness())
     }
 }
 
 impl NodeCore {
-    /// Refuses readers where what they would see may be wrong, or old.
+    /// Refuses reads that could return wrong or outdated data.
     pub(super) fn check_serves(&self) -> Result<(), Error> {
         let why = match self.replica.impairment() {
             Some(Impairment::Failed(why)) => Some(why),
@@ -68,7 +69,7 @@ impl NodeCore {
         let confirm = async {
             let index = self.read_index(lease).await?;
             self.consensus.wait_applied(index).await?;
-            // What was applied may have removed this member.
+            // The applied entries may have removed this member.
             self.leader_or_error().map(drop)
         };
         clock::timeout(CONFIRM_TIMEOUT, confirm)
@@ -81,8 +82,8 @@ impl NodeCore {
         self.ask_whoever_leads(asked, &PeerCall::ReadIndex { lease }).await
     }
 
-    /// Asks the leader what may be asked twice. If another one is found meanwhile it
-    /// is asked instead: the first may be gone without a word, or stand still.
+    /// Sends an idempotent request to the leader. If the leader changes meanwhile, the new one is
+    /// asked instead: the old one may be down or stuck.
     async fn ask_whoever_leads<T, F>(
         &self,
         here: impl Fn() -> F,
@@ -121,12 +122,12 @@ impl NodeCore {
         }
     }
 
-    /// The leader as readers are told it: after longer than an election takes
-    /// without word from it that a majority is behind it, or as the leader from a
-    /// majority, there is none. Nor is there for a member outside the cluster.
+    /// The leader as reported to clients: none if the leader has not confirmed its majority, or
+    /// this member as the leader has not heard from one, for longer than an election takes. None
+    /// for a member outside the cluster.
     pub(super) fn leader_told(&self, status: &ConsensusStatus) -> Option<MemberId> {
         let in_touch = match status.role {
-            // One that was just started has heard nobody yet.
+            // A member that has just started has not heard from any leader yet.
             ConsensusRole::Follower | ConsensusRole::Candidate | ConsensusRole::Learner
                 if status.contact_ms.is_none() =>
             {
@@ -146,19 +147,20 @@ impl NodeCore {
         let call = PeerCall::RenewConsulSession(session);
         clock::timeout(CONFIRM_TIMEOUT, self.ask_whoever_leads(here, &call))
             .await
-            .unwrap_or_else(|| Err(Error::unavailable("the leader did not answer in time")))
+            .unwrap_or_else(|| Err(Error::unavailable("the leader did not respond in time")))
     }
 
-    /// As the leader, before it decides something by its own state for a client of another member:
-    /// waits until it has applied all that is committed. Members apply at their own pace, so what
-    /// that client saw there, the opening of its own session to begin with, may not be here yet.
+    /// As the leader, before it decides something from its own state for a client of another
+    /// member: waits until it has applied everything committed. Members apply at their own pace, so
+    /// what that client has already seen, such as the creation of its session, may not be applied
+    /// here yet.
     ///
     /// # Errors
     /// `NotLeader`, or `Unavailable` if it is too far behind: nothing was decided.
     pub(super) async fn apply_what_callers_saw(&self) -> Result<(), Error> {
         let applied = async {
             let index = match self.consensus.read_index(true).await {
-                // On a busy machine its lease may have run out: then a majority is asked.
+                // On a busy machine the lease may have expired: then a majority is asked.
                 Err(error) if *error.kind() == ErrorKind::Unavailable => {
                     self.consensus.read_index(false).await?
                 }
@@ -167,15 +169,17 @@ impl NodeCore {
             self.consensus.wait_applied(index).await
         };
         clock::timeout(APPLY_TIMEOUT, applied).await.unwrap_or_else(|| {
-            Err(Error::unavailable("the leader is too far behind its own log: ask again"))
+            Err(Error::unavailable(
+                "the leader has not applied all committed entries yet: retry later",
+            ))
         })
     }
 
-    /// As the leader. Without a majority another one may be about to end it.
+    /// As the leader. Without a majority, another leader may be about to expire it.
     pub(super) fn renew_consul_here(&self, session: ConsulSessionId) -> Result<bool, Error> {
         let now = self.clock.monotonic();
         if !self.is_backed(now) {
-            return Err(Error::unavailable("the leader hears no majority"));
+            return Err(Error::unavailable("the leader has lost contact with the majority"));
         }
         let state = self.replica.state();
         let multiplier = self.settings.session.consul_ttl_multiplier_percent;
@@ -183,7 +187,7 @@ impl NodeCore {
     }
 }
 
-/// The answer of `leader`, or nothing if another one leads before it comes.
+/// The response of `leader`, or `None` if the leader changes before that.
 async fn unless_another_leads<T>(
     mut status: watch::Receiver<ConsensusStatus>,
     leader: MemberId,

@@ -1,7 +1,8 @@
-//! A member that recovers what it lost turns its clients away meanwhile.
+//! A member that recovers lost data disconnects its clients meanwhile.
 //!
-//! What it lost, and how it gets back, is for consensus to know; see there. Here
-//! its clients are let go, so that they find another member, and are taken again.
+//! Consensus handles the recovery itself. This module only disconnects the
+//! clients, so that they move to another member, and accepts them again
+//! afterwards.
 
 use std::sync::{PoisonError, Weak};
 
@@ -27,7 +28,7 @@ impl NodeCore {
     /// ElectionCounters clients away while there is a reason to.
     pub(super) fn follow_recovery(&self, why: Option<String>) {
         let integrity = &self.replica.integrity;
-        let why = why.map(|why| format!("this member recovers what it lost: {why}"));
+        let why = why.map(|why| format!("this member is recovering lost data: {why}"));
         let recovers = why.is_some();
         let recovered = {
             let mut noted = integrity.recovering.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
-//! This member's copy of the state: what consensus applies to, what everybody
-//! here reads from.
+//! This member's copy of the state: consensus applies to it, and all reads use
+//! it.
 //!
 //! Events and outcomes are delivered while the state is locked for writing, so
-//! whoever reads a revision has been sent every event up to it.
+//! a reader of a revision has been sent every event up to it.
 
 use std::collections::HashMap;
 use std::io;
@@ -337,7 +337,7 @@ impl ReplicatedMachine for Replica {
             .into_iter()
             .map(|CommittedEntry { index, term, payload }| {
                 let batch = StoredBatch::from_bytes(payload)
-                    .unwrap_or_else(|error| panic!("log entry {index} cannot be applied: {error}"));
+                    .unwrap_or_else(|error| panic!("cannot apply log entry {index}: {error}"));
                 (LogPlace { term, index }, batch)
             })
             .collect();

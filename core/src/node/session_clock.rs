@@ -1,17 +1,17 @@
-//! When sessions run out. Only the leader's clock decides; its verdicts become
+//! Session expiry. Only the leader's clock decides; its decisions become
 //! commands.
 //!
-//! Deadlines are not replicated: a new leader gives every session its whole
-//! timeout again, so a session may live longer than asked for but never
-//! shorter. So does a leader that heard no majority for a while: what was said
-//! to other members meanwhile did not reach it.
+//! Deadlines are not replicated: a new leader restarts the timeout of every
+//! session, so a session may live longer than requested but never shorter. So
+//! does a leader that lost contact to the majority for a while, since it missed
+//! heartbeats of clients at other members.
 //!
-//! A deadline belongs to an attachment: a client that came back has its whole
-//! timeout from then on.
+//! A deadline belongs to an attachment: a client that reconnects gets its whole
+//! timeout again.
 //!
-//! A member that cannot be heard may have answered its clients all the same, as
-//! long as it believes in this leader. None of them is ended before that long is
-//! over and its timeout after that.
+//! A member that cannot be reached may still answer its clients while it
+//! considers this leader valid. Their sessions expire only after that time plus
+//! their timeout.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;

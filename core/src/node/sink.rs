@@ -1,5 +1,5 @@
-//! Where the apply task delivers what it made. Implementations must not block
-//! and must not call back into the node: they run while the state is locked.
+//! Receivers of the apply task's results. Implementations must not block and
+//! must not call back into the node: they run while the state is locked.
 
 use std::sync::Arc;
 

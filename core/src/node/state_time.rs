@@ -1,10 +1,10 @@
-//! The time that a leader stamps on what it appends.
+//! The timestamp of log entries, set by the leader.
 //!
-//! Lock delays and times to live are differences of stamps, so this time runs
-//! like a stopwatch: it goes on by the time that passed on this machine, and is
-//! drawn towards the wall clock by at most one part in [`CORRECTION`] of that.
-//! A wall clock that is wrong for a moment moves it by next to nothing, and one
-//! that is wrong for long makes a duration longer or shorter by that part.
+//! Lock delays and TTLs are differences of timestamps, so this time runs like a
+//! stopwatch: it advances by the time that passed on this machine, and is
+//! corrected towards the wall clock by at most one part in [`CORRECTION`] of
+//! that. A wall clock that is wrong briefly has almost no effect, and one that
+//! is wrong for long changes a duration by that part.
 //!
 //! ```text
 //!                    leads                       follows
@@ -13,10 +13,10 @@
 //!                    not before the state's
 //! ```
 //!
-//! It is known once this member heard a leader or led. A new leader therefore
-//! goes on where the one before it was, whatever its own wall clock says. Only
-//! when a cluster starts from nothing but its directories does the wall clock
-//! say how long it was away, so that delays end while nobody runs.
+//! It is known once this member has heard from a leader or led. A new leader
+//! therefore continues from its predecessor's time, whatever its own wall clock
+//! says. Only when a whole cluster restarts does the wall clock determine how
+//! long it was down, so that delays also end during downtime.
 //!
 //! Invariants:
 //! 1. It never goes backwards while this member leads (A7).
@@ -59,8 +59,8 @@ impl StateTime {
             tracing::warn!(
                 off_s = off.as_secs(),
                 ahead = time > wall,
-                "the clock of this machine and the cluster's time differ: set the clock if it is \
-                 wrong; the cluster's time follows it by a sixteenth of the time that passes"
+                "this machine's clock and the cluster's time differ: check the clock (NTP); the \
+                 cluster's time adjusts by at most 1/16 of the elapsed time"
             );
         }
         ms(time)

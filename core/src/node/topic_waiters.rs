@@ -1,9 +1,9 @@
-//! Who waits for a change of what: the long poll behind Consul's blocking
-//! queries. Waiters are local to this member.
+//! Waiters for changes: the long poll of Consul's blocking queries. They are
+//! local to this member.
 //!
-//! A waiter registers while it looks at the state, so no change can slip in
-//! between; the apply task then marks every waiter of a changed topic and wakes
-//! it once, however many of its topics changed.
+//! A waiter registers in the same read of the state that produced its answer,
+//! so it misses no change; the apply task then marks every waiter of a changed
+//! topic and wakes it once, however many of its topics changed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

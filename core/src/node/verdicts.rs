@@ -1,11 +1,11 @@
-//! What the leader decides by itself on its way into the log: that sessions are
-//! over, that znodes are outlived, who of the members lives.
+//! Decisions that the leader makes by itself, on their way to the log: expired
+//! sessions, expired znodes, liveness of members.
 //!
-//! A leader judges by its clock and by whom it hears. Cut off, it hears nobody,
-//! and whatever it concludes from that must not reach the log of the leader that
-//! comes after it. So its decisions never enter the queue of clients' commands,
-//! which is sent on to the next leader, but go straight into its own log, and
-//! name the term they were made in: see [`LeaderBatch`].
+//! A leader decides by its clock and by which members it hears from. While it
+//! is partitioned it hears from none, and such decisions must not reach the log
+//! of the next leader. So they never enter the queue of clients' commands,
+//! which is resent to the next leader, but go directly into its own log, with
+//! the term in which they were made: see [`LeaderBatch`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -64,7 +64,7 @@ impl Verdicts {
 /// Why decisions of a term that is over are dropped.
 pub(super) fn out_of_term() -> Error {
     let kind = ErrorKind::NotLeader { hint: None };
-    Error::new(kind, "this member does not lead any more, or hears no majority")
+    Error::new(kind, "this member is no longer the leader, or has lost contact with the majority")
 }
 
 impl Node {
@@ -100,8 +100,9 @@ impl NodeCore {
         async move {
             let mut applied = Vec::new();
             for one in ordered {
-                let one =
-                    one.ok_or_else(|| Error::unavailable("too many decisions are under way"))?;
+                let one = one.ok_or_else(|| {
+                    Error::unavailable("too many decisions of the leader are in progress")
+                })?;
                 let one = one.await.unwrap_or_else(|_| Err(Error::closed("the member stopped")))?;
                 applied.extend(one);
             }
@@ -123,8 +124,8 @@ impl NodeCore {
         self.consensus.propose(stored.into(), move |refusal| {
             let error = match refusal {
                 Refusal::NotLeader { .. } => out_of_term(),
-                Refusal::Busy => Error::unavailable("too many proposals wait"),
-                Refusal::Stopped => Error::closed("the member stops"),
+                Refusal::Busy => Error::unavailable("too many proposals are waiting"),
+                Refusal::Stopped => Error::closed("the member is stopping"),
                 Refusal::Unknown => Error::indeterminate("leadership was lost meanwhile"),
             };
             if let Some(inner) = weak.upgrade() {

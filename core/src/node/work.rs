@@ -1,4 +1,4 @@
-//! What this member did since its start, counted where it is done, for operators.
+//! Counters of this member's work since its start, for operators.
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,18 +1,18 @@
 //! ZooKeeper watches of the connections of this member.
 //!
-//! A watch belongs to a connection, so to one member, and is never replicated.
-//! Every event of a command triggers tables of watches:
+//! A watch belongs to a connection, and so to one member; it is never
+//! replicated. Each event triggers watches from these tables:
 //!
 //! | event | triggers |
 //! |---|---|
 //! | created, data changed | data watches on the path |
-//! | deleted | data watches on the path, then child watches on it whose connection was not told yet |
+//! | deleted | data watches on the path, then child watches on it of connections not yet notified |
 //! | children changed | child watches on the path |
 //!
 //! A persistent watch is in both tables. A recursive one is in the data table
-//! of its path and of everything below. A connection is told once per table,
-//! however many of its watches match. A watch that fires once is used up even
-//! if the access list keeps its connection from being told.
+//! of its path and of everything below. A connection is notified once per
+//! table, however many of its watches match. A one-time watch is used up even
+//! if the ACL prevents the notification.
 //!
 //! Locks: the state's lock, then this one, then a connection's own; never the
 //! other way round.

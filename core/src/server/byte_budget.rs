@@ -1,25 +1,24 @@
-//! How many bytes the clients of one front end may have kept for them.
+//! The memory budget for the clients of one front end.
 //!
-//! What a connection keeps is the sum of what stands in its buffers: requests
-//! received and not finished, replies not taken yet, what it waits for. Each
-//! connection tells its sum through its [`Share`]; the budget adds the sums up,
-//! for each origin and for all. While everything fits, a share touches nothing
-//! but counters.
+//! The usage of a connection is the sum of its buffers: requests received but
+//! not finished, unread replies, what it waits for. Each connection reports its
+//! sum through its [`Share`]; the budget adds them up, per origin and in total.
+//! While everything fits, a share only updates counters.
 //!
-//! When it does not fit, somebody has to go, and never those who keep little:
-//! the connection that keeps most of the origin that keeps most is evicted. Its
-//! bytes count no longer from then on; it learns of it by [`Share::evicted`] or
-//! by its next [`Share::hold`] and closes. So a client that keeps little goes on
-//! even if the one that floods the member comes from the same address.
+//! Beyond the budget, the connection that uses most, of the origin that uses
+//! most, is evicted. Its bytes no longer count from then on; it learns of it
+//! from [`Share::evicted`] or its next [`Share::hold`] and closes. So a client
+//! that uses little continues even if a client at the same address floods the
+//! member.
 //!
-//! An origin is an IPv4 address, or the first 64 bits of an IPv6 one: whoever
-//! has one address of such a network has them all.
+//! An origin is an IPv4 address, or the first 64 bits of an IPv6 address, since
+//! the owner of one address of such a network usually has them all.
 //!
 //! Invariants:
 //! 1. What is counted is the sum over the shares that are neither dropped nor
 //!    evicted, except while one of them changes.
 //! 2. Sums are rounded down to whole grains, so that a connection with small
-//!    requests and replies never writes to what all share.
+//!    requests and replies never writes to shared counters.
 
 use std::collections::HashMap;
 use std::fmt;

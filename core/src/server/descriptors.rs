@@ -1,8 +1,8 @@
-//! File descriptors are kept for what matters more than one more client: the
-//! log, snapshots, other members.
+//! Reserves file descriptors for what is more important than another client:
+//! the log, snapshots, other members.
 //!
-//! The system gives the lowest free number, so a connection with a number close
-//! to the limit says that the table is nearly full.
+//! The operating system assigns the lowest free number, so a connection with a
+//! number close to the limit means that the table is nearly full.
 
 use std::os::fd::AsRawFd;
 

@@ -1,5 +1,5 @@
-//! Pages that another front end shows on the HTTP port. Front ends do not know
-//! each other: who starts them hands these over.
+//! HTTP routes of another front end. Front ends do not know each other, so the
+//! code that starts them passes these in.
 
 /// Pages beside the HTTP server's own.
 pub trait ExtraRoutes: std::fmt::Debug + Send + Sync {

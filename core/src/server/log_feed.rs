@@ -1,12 +1,12 @@
-//! What the program logs, for those who follow it over HTTP.
+//! The log of the program, for clients that stream it over HTTP.
 //!
 //! ```text
 //! the program's subscriber --publish--> LogFeed --lines--> listeners, each with a bound
 //! ```
 //!
-//! The library installs no logger. Whoever does feeds one of these from it and
-//! hands it to the members whose API is to show it. While nobody listens,
-//! [`LogFeed::level`] is off and publishing costs a look at one number.
+//! The library installs no logger. A program that does can publish to a feed,
+//! and pass it to the members whose API should stream it. Without listeners,
+//! [`LogFeed::level`] is off and publishing only reads one number.
 
 use std::fmt::Write as _;
 use std::io;
@@ -92,7 +92,10 @@ impl LogFeed {
 impl Listener {
     fn take(&mut self, line: &LogLine<'_>) {
         if self.dropped > 0 {
-            let message = format!("{} lines were dropped: they came too fast", self.dropped);
+            let message = format!(
+                "dropped {} lines: this client did not read them fast enough",
+                self.dropped
+            );
             let notice = LogLine {
                 level: Level::WARN,
                 module: "monitor",
@@ -205,7 +208,7 @@ mod tests {
         for _ in 0..LINES_MAX - 2 {
             text(&mut lines);
         }
-        assert!(text(&mut lines).contains("monitor: 3 lines were dropped"));
+        assert!(text(&mut lines).contains("monitor: dropped 3 lines"));
         assert!(text(&mut lines).contains("last"));
     }
 }

@@ -1,4 +1,4 @@
-//! What a prepared query finds. HTTP and DNS both execute them.
+//! Executes prepared queries, for HTTP and DNS.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Which instances stand for a service in a mesh: lists and prepared queries ask.
+//! Selects the instances that represent a service in a mesh, for lists and prepared queries.
 
 use coord_state::consul::CatalogService;
 use coord_wire::consul::proxy::{destination, is_native};

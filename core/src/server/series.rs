@@ -1,4 +1,4 @@
-//! What is kept of how long things took.
+//! Latency statistics: count, sum and extremes.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

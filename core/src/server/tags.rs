@@ -1,4 +1,4 @@
-//! Tags that somebody asks for, whatever the case.
+//! Matches requested tags without regard to case.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

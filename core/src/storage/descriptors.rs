@@ -1,8 +1,8 @@
-//! File descriptors held back for storage.
+//! Reserve of file descriptors for storage.
 //!
-//! A table full of clients must not end the log: it needs a descriptor for each
-//! segment, for a snapshot and for a moment to sync a directory. Some are held
-//! open on nothing, and one of them is given up when a call finds none left.
+//! Clients must not use up the descriptors that the log needs, for each
+//! segment, for a snapshot and briefly to sync a directory. Some are held open
+//! as a reserve, and one of them is released when a call finds none left.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! The seam to the file system: few calls, so that a test can lose, tear or
+//! Abstraction of the file system: few calls, so that a test can lose, tear or
 //! fail any of them.
 
 use std::fmt;

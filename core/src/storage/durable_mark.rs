@@ -1,19 +1,18 @@
-//! How far the log was durable, kept beside it.
+//! Records how far the log is durable, in a separate file.
 //!
-//! The log alone cannot tell a write that a crash cut short, which nobody was
-//! told of, from an acknowledged one that the disk lost since: both end in
-//! nothing readable. So after every sync of the log this file says how far it
-//! reached. It is written over in place and not synced itself, which costs
-//! microseconds: after a power failure it may be older than the log, never newer.
-//! A log that ends before it has lost what was acknowledged.
+//! The log alone cannot distinguish an unacknowledged write that a crash cut
+//! short from an acknowledged one that the disk lost later: both leave an
+//! unreadable end. So after every sync of the log this file records how far it
+//! reached. It is overwritten in place and not synced itself, which costs
+//! microseconds: after a power failure it may be older than the log, never
+//! newer. A log that ends before it has lost acknowledged entries.
 //!
 //! ```text
 //! magic "coorddur" | version u32 | segment u64 | size u64 | end u64 | next u64 | crc u32
 //! ```
 //!
-//! It stands in the data directory, not among the segments, so that it outlives
-//! the loss of all of them. Removing it is how an operator says that the log is
-//! to be taken as it is.
+//! It is in the data directory, not among the segments, so that it survives the
+//! loss of all of them. An operator removes it to accept the log as it is.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -102,7 +101,7 @@ impl MarkFile {
         if read.is_none() {
             tracing::warn!(
                 file = %path.display(),
-                "the file is damaged: whether the end of the log is whole cannot be told this time"
+                "the file is damaged: cannot check this time whether the end of the log was lost"
             );
         }
         Ok(read)
@@ -148,13 +147,15 @@ impl MarkFile {
         if let Err(error) = self.file.write_at(0, &mark.encode())
             && !std::mem::replace(&mut self.complained, true)
         {
-            tracing::warn!(%error, "how far the log is durable cannot be noted");
+            tracing::warn!(%error, "cannot record how far the log is durable");
         }
     }
 }
 
 fn unusable(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
-    move |error| Error::unavailable(format!("{} cannot be used", path.display())).caused_by(error)
+    move |error| {
+        Error::unavailable(format!("cannot read or write {}", path.display())).caused_by(error)
+    }
 }
 
 /// Acknowledged log that is not there any more.
@@ -173,7 +174,7 @@ impl fmt::Display for Loss {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{} {}; the log was durable up to entry {}, and is whole up to {}",
+            "{} {}; the log was durable up to entry {}, but is intact only up to {}",
             self.file.display(),
             self.what,
             number(self.durable_next),
@@ -207,7 +208,7 @@ impl Loss {
         Self {
             directory: directory.to_owned(),
             file: directory.join("log").join(segment_name(segment)),
-            what: "holds nothing, not even its header".to_owned(),
+            what: "is empty, without even a header".to_owned(),
             durable_next: None,
             found_next: Some(found_next),
         }
@@ -216,9 +217,9 @@ impl Loss {
     /// For a member that has nobody to get it back from.
     pub fn refusal(&self) -> Error {
         Error::corrupt(format!(
-            "{self}. What is missing was acknowledged, and no other member has it. To repair, \
-             restore the data directory from an intact copy of the disk. To go on without it, \
-             remove {} and start again",
+            "{self}. The missing entries were acknowledged, and no other member has them. To \
+             repair, restore the data directory from an intact copy of the disk. To accept the \
+             loss, remove {} and start again",
             self.directory.join(FILE).display()
         ))
     }
@@ -239,9 +240,9 @@ pub(super) fn compare(directory: &Path, mark: Option<DurableMark>, found: &Found
         Some((segment, _, _)) if segment > mark.segment => return None,
         Some((segment, end, size)) if segment == mark.segment => {
             if end < mark.end {
-                format!("is whole up to byte {end}, but was durable up to byte {}", mark.end)
+                format!("is intact up to byte {end}, but was durable up to byte {}", mark.end)
             } else if size < mark.size {
-                format!("has {size} bytes, but was made with {}", mark.size)
+                format!("has {size} bytes, but was created with {}", mark.size)
             } else {
                 return None;
             }
@@ -274,7 +275,7 @@ mod tests {
             assert_eq!(loss(Some(whole)), None);
         }
         for (lost, what) in [
-            (Some((3, 996, 4096)), "whole up to byte 996"),
+            (Some((3, 996, 4096)), "intact up to byte 996"),
             (Some((3, 1000, 4095)), "has 4095 bytes"),
             (Some((2, 4000, 4096)), "is gone"),
             (None, "is gone"),

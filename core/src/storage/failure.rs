@@ -1,13 +1,13 @@
-//! What a failed write means, and what is done about it.
+//! Classification of failed writes, and retries.
 //!
 //! | failure | what the log does |
 //! |---|---|
-//! | no room, a quota, a size limit, no descriptor, no memory | tries again until it can: somebody will make room, and nothing is lost meanwhile |
-//! | any other, an fsync's above all | tries [`HARD_MAX`] times, each in a new file, then fails for good |
+//! | no space, a quota, a size limit, no descriptor, no memory | retries until it succeeds: an operator can fix it, and nothing is lost meanwhile |
+//! | any other, especially a failed fsync | tries [`HARD_MAX`] times, each in a new file, then fails permanently |
 //!
-//! Nothing is reported durable before it is, so that trying again is always
-//! right. What is not: syncing a file again whose fsync failed, since the system
-//! may have marked the pages clean that it lost.
+//! Nothing is reported durable before it is, so a retry is always correct.
+//! Syncing the same file again after a failed fsync is not, since the kernel
+//! may have marked the lost pages as clean.
 
 use std::io;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! How much room the file system has left, watched so that writes can be
-//! refused before the log runs into its end.
+//! Monitors free disk space, so that writes can be refused before the log fills
+//! the disk.
 //!
 //! ```text
 //! free bytes   ── above floor and a quarter ──> there is room
@@ -8,8 +8,8 @@
 //!                                              was accepted before
 //! ```
 //!
-//! A quota does not show in the free bytes. It shows when the next log segment
-//! cannot be filled ahead of need, which counts as short, too.
+//! A quota is not visible in the free bytes. It shows when the next log segment
+//! cannot be preallocated, which counts as low space, too.
 
 use std::io;
 use std::path::PathBuf;
@@ -106,8 +106,8 @@ impl FreeSpace {
             let changed = why.is_some() != short.is_some();
             if changed {
                 match &why {
-                    Some(why) => tracing::warn!("no more writes are taken: {why}"),
-                    None => tracing::warn!("there is room again: writes are taken"),
+                    Some(why) => tracing::warn!("disk almost full, refusing writes: {why}"),
+                    None => tracing::warn!("disk space is available again: accepting writes"),
                 }
                 *short = why;
             }
@@ -133,15 +133,15 @@ impl FreeSpace {
         if left >= self.floor(space) / 2 {
             return Ok(());
         }
-        let text = format!("only {} bytes are free, which the log may need", space.free);
+        let text = format!("only {} bytes are free, and they are reserved for the log", space.free);
         Err(io::Error::new(io::ErrorKind::StorageFull, text))
     }
 
     /// A segment was filled ahead of need, or could not be.
     pub(super) fn note_prepared(&self, outcome: Result<(), &io::Error>) {
-        let text = outcome
-            .err()
-            .map(|error| format!("the next log segment does not fit {}: {error}", self.place()));
+        let text = outcome.err().map(|error| {
+            format!("cannot allocate the next log segment on {}: {error}", self.place())
+        });
         *self.inner.unprepared.lock().unwrap_or_else(PoisonError::into_inner) = text;
         self.look();
     }
@@ -157,7 +157,7 @@ impl FreeSpace {
         let wanted = if was_short { floor + floor / 4 } else { floor };
         (space.free < wanted).then(|| {
             format!(
-                "{} has {} bytes left of {}; {wanted} must be free (storage.free_bytes_min)",
+                "{} has {} of {} bytes free, and needs {wanted} (storage.free_bytes_min)",
                 self.place(),
                 space.free,
                 space.total
@@ -178,7 +178,10 @@ impl FreeSpace {
             Ok(space) => Some(space),
             Err(error) => {
                 if !self.inner.unreadable.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(%error, "how much room there is cannot be told");
+                    tracing::warn!(
+                        %error,
+                        "cannot determine the free disk space: writes are not limited by it"
+                    );
                 }
                 None
             }
@@ -236,7 +239,7 @@ mod tests {
         assert!(room.watch_short().borrow().is_none());
         room.note_written(LOOK_EVERY_BYTES);
         let why = room.watch_short().borrow().clone().unwrap();
-        assert!(why.contains("0 bytes left") && why.contains("storage.free_bytes_min"), "{why}");
+        assert!(why.contains("has 0 of") && why.contains("storage.free_bytes_min"), "{why}");
     }
 
     #[test]

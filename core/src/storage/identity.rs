@@ -1,5 +1,5 @@
-//! Whose directory this is: one member's, and one process at a time; and which
-//! one, for the other members to recognise.
+//! The identity of a data directory: it belongs to one member, is locked by one
+//! process at a time, and has an id by which other members recognise it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -35,7 +35,7 @@ impl DirectoryLock {
     pub(super) fn take(directory: &Path) -> Result<Self, Error> {
         let path = directory.join("lock");
         let unusable = |error: io::Error| {
-            Error::unavailable(format!("{} cannot be opened", path.display())).caused_by(error)
+            Error::unavailable(format!("cannot open {}", path.display())).caused_by(error)
         };
         let file = OpenOptions::new()
             .create(true)
@@ -99,7 +99,7 @@ impl OwnIdentity {
     ) -> Result<Self, Error> {
         let path = directory.join(FILE);
         let unusable = |error: io::Error| {
-            Error::unavailable(format!("{} cannot be used", path.display())).caused_by(error)
+            Error::unavailable(format!("cannot read or write {}", path.display())).caused_by(error)
         };
         let stored = read(&*disk, directory).map_err(unusable)?;
         let before = match stored {

@@ -1,5 +1,5 @@
-//! Which entries the log holds, where each is on disk, and the newest of them
-//! in memory.
+//! Index of the log: the entries, their positions on disk, and a cache of the
+//! newest.
 
 use std::collections::VecDeque;
 use std::ops::Range;

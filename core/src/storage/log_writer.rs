@@ -1,9 +1,9 @@
-//! The log's thread: turns requests into frames and frames into durable bytes.
+//! The log writer thread: encodes requests as frames and makes them durable.
 //!
-//! What fails is done again from the last durable batch on, as often as it may
-//! pass: a full disk or a missing descriptor is somebody's to mend, and nobody
-//! was told yet that anything is durable. Only a file whose fsync failed is not
-//! used again. See [`super::failure`].
+//! Failed writes are retried from the last durable batch on as long as the
+//! failure may be temporary: an operator can fix a full disk or a lack of
+//! descriptors, and nothing was reported durable yet. Only a file whose fsync
+//! failed is not used again. See [`super::failure`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -129,7 +129,11 @@ impl LogWriter {
             self.accept(requests, &mut done);
             if let Err(error) = self.write_until_durable(shared) {
                 let reason = format!("the log failed: {error}");
-                tracing::error!(%error, "the log failed for good: this member cannot go on");
+                tracing::error!(
+                    %error,
+                    "the log failed permanently: this member stops serving; check the disk and \
+                     restart it"
+                );
                 shared.fail(&reason);
                 for done in done.drain(..) {
                     done(Err(io::Error::other(reason.clone())));
@@ -140,11 +144,11 @@ impl LogWriter {
                 done(Ok(()));
             }
             if let Err(error) = self.drop_purged(shared) {
-                tracing::warn!(%error, "a purged log segment could not be dropped yet");
+                tracing::warn!(%error, "cannot delete a purged log segment yet");
             }
         }
         if let Err(error) = self.finish(shared) {
-            tracing::warn!(%error, "the log could not note how far it is committed");
+            tracing::warn!(%error, "cannot write the last record of the log on shutdown");
         }
         self.pool.close();
     }
@@ -187,7 +191,8 @@ impl LogWriter {
                     if attempts.is_worth_a_line() {
                         tracing::warn!(
                             %error,
-                            "the log cannot be written: this member takes no part until it can"
+                            "cannot write the log: this member does not vote or acknowledge \
+                             until it can"
                         );
                     }
                     if shared.pause_unless_ending(pause) {
@@ -412,7 +417,7 @@ fn check_frames(number: u64, content: &[u8]) -> io::Result<()> {
         }
     }
     sound.then_some(()).ok_or_else(|| {
-        let what = format!("segment {number:x} reads back damaged at byte {offset}");
+        let what = format!("segment {number:x} is damaged at byte {offset} when read back");
         io::Error::new(io::ErrorKind::InvalidData, what)
     })
 }

@@ -1,4 +1,4 @@
-//! Durability: what a member must not forget, and proof that it did not change.
+//! Durable storage of a member, with checksums.
 //!
 //! ```text
 //! data directory
@@ -12,17 +12,18 @@
 //!   recovering  only while log and vote are not to be trusted
 //! ```
 //!
-//! Only the user the member runs as may look into it; see [`permissions`].
+//! Only the user that the member runs as may read it; see [`permissions`].
 //!
 //! Invariants:
 //! 1. A completion is called only after an fsync of everything it covers.
 //! 2. A failed fsync is final for its file: what it did not confirm is written
-//!    anew into another one, and the file is not used again.
-//! 3. Nothing damaged is used; only the unconfirmed end of the log is cut off.
-//! 4. A log that ends before it was durable is told from one that a crash cut
-//!    short: its [`Loss`] is for the layer above to judge.
+//!    to another one, and the file is not used again.
+//! 3. Damaged data is never used; only the unconfirmed end of the log is
+//!    truncated.
+//! 4. A log that lost durable entries is distinguished from one that a crash
+//!    cut short: its [`Loss`] is reported to the layer above.
 //!
-//! Nothing here knows Raft's rules; the layer above keeps them.
+//! Raft's rules are not known here; the layer above enforces them.
 
 mod descriptors;
 pub mod disk;
@@ -143,7 +144,7 @@ impl Storage {
     pub fn open(options: &StorageOptions) -> Result<Self, Error> {
         let directory = &options.directory;
         let unusable = |error: std::io::Error| {
-            Error::unavailable(format!("the data directory {} cannot be used", directory.display()))
+            Error::unavailable(format!("cannot use the data directory {}", directory.display()))
                 .caused_by(error)
         };
         let disk = &options.disk;

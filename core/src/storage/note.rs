@@ -1,10 +1,10 @@
-//! What a member must remember about itself over a restart, as empty files in
-//! its data directory, so that an operator can leave one or take one away, too.
+//! Flags that a member must remember across a restart, as empty files in its
+//! data directory, so that an operator can create or remove them, too.
 //!
 //! | file | means |
 //! |---|---|
-//! | `reinstall` | the state kept here is not to be trusted: the member answers nobody until it took over another member's |
-//! | `recovering` | log or vote kept here are not what this member told others they were: it has no vote until it has caught up |
+//! | `reinstall` | the stored state is not trustworthy: the member serves no clients until it has replaced it with another member's |
+//! | `recovering` | the stored log or vote lacks what this member acknowledged: it has no vote until it has recovered |
 
 use std::io;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! What this member remembers of the data directories of others, over restarts
-//! of its own: so it knows one that lost what it promised.
+//! Stores the identities of the other members' data directories, to detect a
+//! member that lost acknowledged data.
 //!
 //! ```text
 //! magic "coordprs" | version u32 | members | crc u32
@@ -66,7 +66,7 @@ impl PeerMemory {
     pub(super) fn open(disk: Arc<dyn Disk>, directory: &Path) -> Result<Self, Error> {
         let path = directory.join(FILE);
         let unreadable = |error: io::Error| {
-            Error::unavailable(format!("{} cannot be read", path.display())).caused_by(error)
+            Error::unavailable(format!("cannot read {}", path.display())).caused_by(error)
         };
         let mut known = BTreeMap::new();
         if disk.list(directory).map_err(unreadable)?.iter().any(|name| name == FILE) {
@@ -78,7 +78,8 @@ impl PeerMemory {
                 Some(read) => known = read,
                 None => tracing::warn!(
                     file = %path.display(),
-                    "the file is damaged: what other members were is learned anew"
+                    "the file is damaged: the identities of the other members will be learned \
+                     again"
                 ),
             }
         }

@@ -1,4 +1,4 @@
-//! Who may read a data directory: its owner, and nobody else.
+//! Restricts a data directory to its owner.
 //!
 //! What is in it is everything: every znode whatever its access list, the
 //! passwords of live sessions, tokens in keys. So directories are made with mode
@@ -51,7 +51,7 @@ pub fn create_directory(directory: &Path) -> io::Result<()> {
 /// cannot be read.
 pub(super) fn narrow(directory: &Path) -> Result<(), Error> {
     let unreadable = |error: io::Error| {
-        Error::unavailable(format!("the data directory {} cannot be read", directory.display()))
+        Error::unavailable(format!("cannot read the data directory {}", directory.display()))
             .caused_by(error)
     };
     let me = rustix::process::geteuid().as_raw();
@@ -70,11 +70,14 @@ pub(super) fn narrow(directory: &Path) -> Result<(), Error> {
     }
     // One that was made for this member and is still empty, but for the lock.
     if narrowed == [directory] && found.len() <= 1 {
-        tracing::info!(directory = %directory.display(), "the data directory is now this user's alone");
+        tracing::info!(
+            directory = %directory.display(),
+            "removed the access of other users to the data directory"
+        );
     } else if let Some(first) = narrowed.first() {
         tracing::warn!(
             entries = narrowed.len(), first = %first.display(),
-            "the data directory could be read by other users: it is now this user's alone"
+            "other users could access the data directory: removed their access"
         );
     }
     Ok(())
@@ -126,9 +129,9 @@ fn check(
         OwnerCheck::Warn => warn_of(path, mode, &"it belongs to another user"),
         OwnerCheck::Refuse => {
             return Err(Error::invalid(format!(
-                "{} belongs to user {}, and others may write to it (mode {mode:o}): whoever does \
-                 could replace what this member keeps. Give it to the user this member runs as \
-                 (chown), or take the right to write from everybody else (chmod go-w)",
+                "{} belongs to user {} and is writable by others (mode {mode:o}), who could \
+                 replace this member's data. Change its owner to the user this member runs as \
+                 (chown), or remove write access for others (chmod go-w)",
                 path.display(),
                 metadata.uid()
             )));
@@ -140,7 +143,7 @@ fn check(
 fn warn_of(path: &Path, mode: u32, why: &dyn std::fmt::Display) {
     tracing::warn!(
         path = %path.display(), mode = format!("{mode:o}"), %why,
-        "other users may reach what is kept here, and that cannot be changed"
+        "other users may access this path, and its mode cannot be changed"
     );
 }
 

@@ -1,8 +1,8 @@
 //! The durable log of one member.
 //!
-//! Callers change the log in memory at once and in order; one thread writes the
-//! changes behind them, in the same order, makes everything that waited durable
-//! with a single fsync, and then reports. Readers see entries before they are
+//! Callers change the log in memory, immediately and in order; one thread then
+//! writes the changes in the same order, makes all waiting ones durable with a
+//! single fsync, and reports completion. Readers see entries before they are
 //! durable; only the completion says when they are.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What the log keeps, and how one frame of it looks on disk.
+//! Records of the log, and their frame format on disk.
 //!
 //! ```text
 //! segment  = header (32 bytes), frames, then zeros or the remains of an earlier use
@@ -7,10 +7,10 @@
 //!          | crc of the body u32 | crc of segment number and the 16 bytes before u32 | body | 0..3 zeros
 //! ```
 //!
-//! Integers are little-endian. A batch is what one fsync made durable; its last
-//! frame says so in its flags, and batches count up from 0 in each segment.
-//! Frames left from an earlier use of the file carry that use's number in their
-//! checksum and so are never taken for live ones.
+//! Integers are little-endian. A batch is made durable by one fsync; a flag
+//! marks its last frame, and batches are numbered from 0 in each segment.
+//! Frames from an earlier use of the file have a different segment number in
+//! their checksum and so are never taken for live ones.
 
 use bytes::Bytes;
 use coord_state::codec::{CodecError, Decode, Encode, Input};

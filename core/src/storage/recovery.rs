@@ -1,14 +1,14 @@
-//! Reading the log back at start.
+//! Reads the log on startup.
 //!
-//! A batch counts whole or not at all. What follows the last whole batch of the
-//! newest segment was never reported durable, unless a later batch follows it:
-//! batches are written one after the other, each after the one before was
-//! durable, so then the disk lost or changed something it had confirmed. That,
-//! and any damage in an older segment, is refused.
+//! A batch is used completely or not at all. Data after the last complete batch
+//! of the newest segment was never reported durable, unless a later batch
+//! follows it: each batch is written after the one before was durable, so then
+//! the disk lost or changed confirmed data. That, and any damage in an older
+//! segment, is refused.
 //!
-//! What follows and was acknowledged all the same is a [`Loss`]: the log ends
-//! before its mark, or its newest file is empty. It is reported to the caller,
-//! who knows whether others have what is missing.
+//! Missing data that was acknowledged is a [`Loss`]: the log ends before its
+//! durable mark, or its newest file is empty. It is reported to the caller,
+//! which knows whether other members have the missing entries.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ pub(super) fn recover(
     let directory = root.join("log");
     let directory = directory.as_path();
     let unreadable = |error: std::io::Error| {
-        Error::unavailable(format!("the log in {} cannot be read", directory.display()))
+        Error::unavailable(format!("cannot read the log in {}", directory.display()))
             .caused_by(error)
     };
     let mut numbers = Vec::new();
@@ -122,7 +122,7 @@ pub(super) fn recover(
                 tracing::warn!(
                     file = %scan.path.display(), byte = end, bytes = stale_until - end,
                     log_ends_before = recovered.index.next(),
-                    "a write that was not finished is cut off"
+                    "truncated an unfinished write at the end of the log"
                 );
             }
             clear_stale(&*file, end, stale_until).map_err(unreadable)?;
@@ -219,7 +219,7 @@ impl Scan {
             }
         }
         if !newest {
-            return Err(corrupt(&self.path, offset, "a frame of the log is damaged"));
+            return Err(corrupt(&self.path, offset, "a log frame is damaged"));
         }
         let stale_until = self.look_behind(offset, next_batch)?;
         if !header_ok {
@@ -253,7 +253,7 @@ impl Scan {
                     return Err(corrupt(
                         &self.path,
                         stopped,
-                        "a frame of the log is damaged and is not its end",
+                        "a log frame that is not the last one is damaged",
                     ));
                 }
                 stale_until = (offset + frame_bytes(header.body)).min(self.content.len());
@@ -305,7 +305,7 @@ fn corrupt(path: &Path, offset: usize, what: &str) -> Error {
     Error::corrupt(format!(
         "{} is damaged at byte {offset}: {what}. This member must not vote with it. To repair, \
          restore the file from an intact copy of the disk, or, if the other members are intact, \
-         start this one with an empty data directory: it gets everything from them",
+         start this one with an empty data directory: they send it everything",
         path.display()
     ))
 }

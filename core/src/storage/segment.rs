@@ -1,14 +1,13 @@
-//! Segment files: names, creation ahead of need, reuse.
+//! Segment files: names, preallocation, reuse.
 //!
-//! Writing into a file of zeros is about twice as fast to make durable as
-//! growing one, so segments are filled with zeros before they are used. A helper
-//! thread does that for the next one, and dropped segments are used again; when
-//! neither is at hand, as at the first start, the writer fills ahead of itself
-//! in small steps.
+//! Syncing writes to a zero-filled file is about twice as fast as to a growing
+//! one, so segments are filled with zeros before use. A helper thread does that
+//! for the next segment, and purged segments are reused; if neither is
+//! available, as on the first start, the writer fills ahead in small steps.
 //!
-//! What is filled ahead is also what takes the changes under way when the disk
-//! fills up from one moment to the next: [`FILLED_AHEAD_BYTES`] of it, here and in
-//! the segments prepared.
+//! The preallocated space also takes the writes in flight when the disk
+//! suddenly fills up: [`FILLED_AHEAD_BYTES`] of it, here and in prepared
+//! segments.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -296,7 +295,7 @@ impl Helper {
                 Some(Ok(_)) if failed => self.room.note_prepared(Ok(())),
                 Some(Err(error)) if !failed => {
                     // The writer makes its own file then, and reports if it cannot.
-                    tracing::warn!(%error, "a log segment cannot be prepared ahead");
+                    tracing::warn!(%error, "cannot preallocate a log segment");
                     if may_pass(error) && !lacks_descriptor(error) {
                         self.room.note_prepared(Err(error));
                     }

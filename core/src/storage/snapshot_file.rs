@@ -1,4 +1,4 @@
-//! The stored form of a snapshot.
+//! The file format of snapshots.
 //!
 //! ```text
 //! file   = magic "coordsnp" | version u32 | meta length u32 | crc u32 of all before and the meta | meta
@@ -7,8 +7,8 @@
 //! end    = 2 u8 | 0 u8 | records u64 | bytes u64 | crc u32 of the 18 bytes before
 //! ```
 //!
-//! A record's checksum covers its place, so that none can be lost, doubled or
-//! swapped unnoticed.
+//! A record's checksum covers its sequence number, so lost, duplicated or
+//! reordered records are detected.
 
 use std::io;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) struct SnapshotEncoder {
 impl SnapshotEncoder {
     pub(super) fn new(file: Arc<dyn DiskFile>, meta: &[u8]) -> io::Result<Self> {
         if meta.len() > META_BYTES_MAX {
-            return Err(invalid("a snapshot's description is too long"));
+            return Err(invalid("the snapshot's metadata is too long"));
         }
         let mut buffer = Vec::with_capacity(BUFFER_BYTES);
         buffer.extend_from_slice(MAGIC);
@@ -106,7 +106,7 @@ impl SnapshotDecoder {
         let mut fields = &header[8..];
         let (version, meta, crc) = (fields.get_u32_le(), fields.get_u32_le(), fields.get_u32_le());
         if &header[..8] != MAGIC {
-            return Err(invalid("this is no snapshot"));
+            return Err(invalid("this is not a snapshot"));
         }
         if version != VERSION {
             return Err(invalid(format!("the snapshot has unknown version {version}")));
@@ -159,7 +159,7 @@ impl SnapshotDecoder {
     fn read_bytes(&mut self, len: usize) -> io::Result<Bytes> {
         let left = self.size - self.offset;
         if len as u64 > left + self.buffer.len() as u64 {
-            return Err(invalid("the snapshot ends early"));
+            return Err(invalid("the snapshot is truncated"));
         }
         if self.buffer.len() < len {
             let wanted = (len - self.buffer.len()).max(BUFFER_BYTES);

@@ -1,8 +1,9 @@
-//! Snapshots of the state machine: one current, replaced whole.
+//! Storage of the state machine's snapshots: one current snapshot, replaced
+//! atomically.
 //!
-//! A snapshot is written under a temporary name, made durable, renamed and the
-//! directory made durable; only then are older ones removed. Nobody uses one
-//! before all its checksums were compared.
+//! A snapshot is written under a temporary name, synced, renamed, and the
+//! directory synced; only then are older ones removed. A snapshot is not used
+//! before all its checksums were verified.
 
 use std::fmt;
 use std::io;
@@ -67,7 +68,7 @@ impl SnapshotStore {
         times: Arc<StorageTimes>,
     ) -> Result<Self, Error> {
         let unreadable = |error: io::Error| {
-            Error::unavailable(format!("snapshots in {} cannot be read", directory.display()))
+            Error::unavailable(format!("cannot read the snapshots in {}", directory.display()))
                 .caused_by(error)
         };
         let mut newest: Option<LogPosition> = None;
@@ -97,7 +98,7 @@ impl SnapshotStore {
                 Error::corrupt(format!(
                     "the snapshot {} is damaged. To repair, restore the file from an intact copy \
                      of the disk, or, if the other members are intact, start this one with an \
-                     empty data directory: it gets everything from them",
+                     empty data directory: they send it everything",
                     path.display()
                 ))
                 .caused_by(error)

@@ -1,4 +1,4 @@
-//! The side that accepts.
+//! TLS server side.
 
 use std::io;
 use std::path::PathBuf;
@@ -77,7 +77,9 @@ impl Acceptor {
     /// `Invalid`, naming the file and what is wrong with it.
     pub fn load(options: AcceptorOptions) -> Result<Self, Error> {
         if options.client_auth != ClientAuth::None && options.ca_file.is_none() {
-            return Err(Error::invalid("client certificates are asked for without authorities"));
+            return Err(Error::invalid(
+                "client certificates are requested, but there is no certificate authority",
+            ));
         }
         let mut paths =
             vec![options.key_pair.cert_file.clone(), options.key_pair.key_path().to_owned()];
@@ -132,7 +134,7 @@ impl Acceptor {
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        let late = || Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long"));
+        let late = || Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake timed out"));
         clock::timeout(self.inner.handshake_timeout, work).await.unwrap_or_else(late)
     }
 
@@ -150,10 +152,10 @@ impl Acceptor {
 fn tell(looked: Result<bool, Error>) {
     match looked {
         Ok(false) => {}
-        Ok(true) => tracing::info!("the TLS certificates were read again"),
+        Ok(true) => tracing::info!("reloaded the TLS certificates"),
         Err(error) => tracing::warn!(
             error = %error.chain(),
-            "the TLS certificates have changed and cannot be used: the former ones go on"
+            "the TLS certificates changed but are not usable: keeping the previous ones"
         ),
     }
 }
@@ -164,7 +166,7 @@ fn config(options: &AcceptorOptions, files: &[PemFile]) -> Result<ServerConfig, 
     };
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(options.version_min))
-        .map_err(|error| Error::internal("no version of TLS").caused_by(error))?;
+        .map_err(|error| Error::internal("no TLS version is enabled").caused_by(error))?;
     let builder = match (options.client_auth, ca) {
         (ClientAuth::None, _) | (_, []) => builder.with_no_client_auth(),
         (auth, [ca, ..]) => {
@@ -177,7 +179,7 @@ fn config(options: &AcceptorOptions, files: &[PemFile]) -> Result<ServerConfig, 
                 ClientAuth::Need | ClientAuth::None => verifier,
             };
             let verifier = verifier.build().map_err(|error| {
-                Error::invalid(format!("{} cannot be used", ca.path.display())).caused_by(error)
+                Error::invalid(format!("cannot use {}", ca.path.display())).caused_by(error)
             })?;
             builder.with_client_cert_verifier(verifier)
         }
@@ -185,7 +187,10 @@ fn config(options: &AcceptorOptions, files: &[PemFile]) -> Result<ServerConfig, 
     let mut config =
         builder.with_single_cert(cert.certificates()?, key.private_key()?).map_err(|error| {
             let (cert, key) = (cert.path.display(), key.path.display());
-            Error::invalid(format!("{cert} and {key} do not belong together")).caused_by(error)
+            Error::invalid(format!(
+                "the private key in {key} does not match the certificate in {cert}"
+            ))
+            .caused_by(error)
         })?;
     if options.client_auth != ClientAuth::None {
         // A session that is taken up again would not have its certificate

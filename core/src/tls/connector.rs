@@ -1,4 +1,4 @@
-//! The side that connects.
+//! TLS client side.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ impl Connector {
             let config = Arc::clone(&self.config);
             let looked = tokio::task::spawn_blocking(move || config.look()).await;
             if let Ok(Err(error)) = looked {
-                tracing::warn!(error = %error.chain(), "TLS files cannot be used any more");
+                tracing::warn!(error = %error.chain(), "the TLS files changed and are not usable");
             }
         }
         (*self.config.value()).clone()
@@ -115,7 +115,7 @@ fn config(
 ) -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(options.version_min))
-        .map_err(|error| Error::internal("no version of TLS").caused_by(error))?;
+        .map_err(|error| Error::internal("no TLS version is enabled").caused_by(error))?;
     let authorities = match options.trust {
         Trust::System => system_authorities(options.verify)?,
         Trust::File(_) | Trust::Folder(_) => {
@@ -128,9 +128,9 @@ fn config(
     };
     let authorities = Arc::new(authorities);
     let good = |authorities: Arc<RootCertStore>| {
-        WebPkiServerVerifier::builder_with_provider(authorities, provider())
-            .build()
-            .map_err(|error| Error::invalid("the authorities cannot be used").caused_by(error))
+        WebPkiServerVerifier::builder_with_provider(authorities, provider()).build().map_err(
+            |error| Error::invalid("cannot use the certificate authorities").caused_by(error),
+        )
     };
     let builder = match options.verify {
         Verify::Full => builder.with_webpki_verifier(good(authorities)?),
@@ -146,7 +146,10 @@ fn config(
             .with_client_auth_cert(cert.certificates()?, key.private_key()?)
             .map_err(|error| {
                 let (cert, key) = (cert.path.display(), key.path.display());
-                Error::invalid(format!("{cert} and {key} do not belong together")).caused_by(error)
+                Error::invalid(format!(
+                    "the private key in {key} does not match the certificate in {cert}"
+                ))
+                .caused_by(error)
             })?,
         _ => builder.with_no_client_auth(),
     };
@@ -166,7 +169,7 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         }
     }
     if paths.is_empty() {
-        return Err(Error::invalid(format!("{} holds no file", folder.display())));
+        return Err(Error::invalid(format!("{} contains no file", folder.display())));
     }
     paths.sort();
     Ok(paths)
@@ -182,7 +185,7 @@ fn system_authorities(verify: Verify) -> Result<RootCertStore, Error> {
     store.add_parsable_certificates(found.certs);
     if store.is_empty() {
         return Err(Error::invalid(
-            "the system trusts no certificate authority: name a file of them",
+            "this system has no trusted certificate authorities: specify a CA file",
         ));
     }
     Ok(store)

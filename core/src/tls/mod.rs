@@ -1,20 +1,21 @@
-//! TLS for every socket that wants it: certificates from PEM files, a side
-//! that accepts and a side that connects.
+//! TLS for all sockets: certificates from PEM files, an acceptor and a
+//! connector.
 //!
 //! ```text
 //! files --read, again when changed--> Acceptor --accept(TcpStream)--> Stream
 //!                                     Connector --connect(name, TcpStream)--> Stream
 //! ```
 //!
-//! 1. Nothing process-wide: the cryptography is handed to every configuration,
-//!    and no default is installed, as the host program may have its own.
-//! 2. What was read is used until something better was read: a file that is
-//!    half written harms no connection.
+//! 1. Nothing process-wide: the crypto provider is passed to every
+//!    configuration, and no default is installed, as the host program may have
+//!    its own.
+//! 2. The last valid files stay in use until valid new ones are read: a
+//!    half-written file affects no connection.
 //! 3. Nothing older than TLS 1.2.
-//! 4. A handshake ends in time, and only so many are under way at once.
+//! 4. Handshakes have a timeout, and a limit on concurrent ones.
 //!
-//! A [`Stream`] is plain or not, so that a server reads and writes both alike.
-//! Not here: which port, who must show a certificate (settings), and what an
+//! A [`Stream`] is plaintext or TLS, so that servers handle both alike. Not
+//! here: which port, who must show a certificate (settings), and what an
 //! identity may do.
 //!
 //! See docs/adr/0011-tls-is-rustls-over-ring.md.

@@ -1,5 +1,5 @@
-//! Certificates and keys out of files, with messages that say what to do when
-//! a file holds something else.
+//! Reads certificates and keys from files, with errors that say what to do if a
+//! file contains something else.
 
 use std::path::{Path, PathBuf};
 
@@ -66,8 +66,10 @@ impl PemFile {
         for certificate in self.certificates()? {
             store.add(certificate).map_err(|error| {
                 let path = self.path.display();
-                Error::invalid(format!("{path}: a certificate in it cannot be an authority"))
-                    .caused_by(error)
+                Error::invalid(format!(
+                    "{path} contains a certificate that cannot be used as a certificate authority"
+                ))
+                .caused_by(error)
             })?;
         }
         Ok(store)
@@ -90,10 +92,10 @@ impl PemFile {
                  -out cert.pem`"
             ),
             _ if has("ENCRYPTED") => format!(
-                "the private key in {path} is encrypted: write it unencrypted, readable by this \
-                 user alone, with `openssl pkey -in {path} -out key.pem`"
+                "the private key in {path} is encrypted, which is not supported: decrypt it with \
+                 `openssl pkey -in {path} -out key.pem`, readable by this user only"
             ),
-            _ => format!("{path} holds no {wanted} as PEM"),
+            _ => format!("{path} contains no PEM {wanted}"),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A value made from files, made again when they change.
+//! A value loaded from files, and reloaded when they change.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! A connection that is TLS or plain, and reads and writes the same either way.
+//! A TLS or plaintext stream.
 
 use std::io;
 use std::pin::Pin;

@@ -1,9 +1,9 @@
 //! The subject of a certificate as text.
 //!
-//! RFC 2253 leaves room, and access lists are compared letter by letter, so
-//! this spells as Java's `X500Principal.getName` does, which is what ZooKeeper
-//! stores: nine short names, all other attributes as numbers with their value
-//! in hexadecimal, the most specific first.
+//! RFC 2253 is ambiguous, and ACLs are compared literally, so this prints like
+//! Java's `X500Principal.getName`, which ZooKeeper stores: nine short names,
+//! all other attributes as OIDs with their value in hexadecimal, the most
+//! specific first.
 
 use std::fmt::Write as _;
 
@@ -28,7 +28,9 @@ const SHORT_NAMES: [(&str, &str); 9] = [
 /// `None` if the certificate cannot be taken apart.
 pub(super) fn of_certificate(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = Certificate::from_der(certificate)
-        .inspect_err(|error| tracing::warn!(%error, "a certificate without a readable subject"))
+        .inspect_err(
+            |error| tracing::warn!(%error, "cannot read the subject of a client certificate"),
+        )
         .ok()?;
     text(certificate.tbs_certificate().subject())
 }

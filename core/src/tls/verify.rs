@@ -1,4 +1,4 @@
-//! Looking at less than everything, for those who asked for it.
+//! Reduced certificate verification, for clients that request it.
 
 use std::sync::Arc;
 

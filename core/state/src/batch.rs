@@ -4,10 +4,10 @@
 //! u8 version | u64 time_ms | u64 origin | u64 incarnation | u64 sequence | u32 count | commands…
 //! ```
 //!
-//! The time stands at a fixed place so that the leader can stamp a batch that
-//! another member made without decoding it. `(incarnation, sequence)` makes a
-//! batch take effect at most once and in order, so a member may send it again
-//! after a leader was lost, and its clients never learn that one was.
+//! The time has a fixed offset so that the leader can set it in another
+//! member's batch without decoding it. `(incarnation, sequence)` makes a batch
+//! take effect at most once and in order, so a member may resend it after a
+//! change of leader, and its clients do not notice.
 
 use alloc::vec::Vec;
 

@@ -1,9 +1,9 @@
-//! Primitives of the stored formats: little-endian integers, length-prefixed
-//! bytes. Every record that is written to disk or sent to a member is made of
-//! these, begins with a version byte, and is only ever added to beside.
+//! Primitives of the storage formats: little-endian integers, length-prefixed
+//! bytes. Every record that is written to disk or sent to a member consists of
+//! these and begins with a version byte; an existing version is never changed.
 //!
-//! Reading is total: damaged input is a [`CodecError`], never a panic, and a
-//! length is believed only up to the bytes that are really there.
+//! Decoding is total: damaged input is a [`CodecError`], never a panic, and a
+//! length is limited by the bytes that are actually present.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -38,7 +38,7 @@ pub enum CodecError {
         what: &'static str,
     },
     /// Bytes behind the end of the record.
-    #[error("{extra} bytes behind the end of {what}")]
+    #[error("{extra} bytes after the end of {what}")]
     TrailingBytes {
         /// The record.
         what: &'static str,

@@ -1,4 +1,4 @@
-//! What enters the log.
+//! Commands: the content of the log.
 
 use alloc::vec::Vec;
 

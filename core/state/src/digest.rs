@@ -6,8 +6,8 @@
 //! the old entry's out and the new one's in, whatever the size of the state.
 //! Entries are unique by kind and key, so no two equal hashes can cancel.
 //!
-//! The hash is XXH3-128 under a key that the cluster draws at random when it
-//! is founded, so that nobody can prepare colliding contents beforehand.
+//! The hash is XXH3-128 with a random key that is generated when the cluster is
+//! bootstrapped, so that nobody can prepare colliding content in advance.
 
 use core::fmt;
 use core::hash::Hasher as _;

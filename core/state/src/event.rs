@@ -1,6 +1,6 @@
-//! What a command changed, for those who wait: ZooKeeper watches and Consul
-//! blocking queries. Events are made on every member alike; each member keeps
-//! its own waiters.
+//! Events: the changes made by a command, for ZooKeeper watches and Consul
+//! blocking queries. All members produce the same events; each member has its
+//! own waiters.
 
 use alloc::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Identifiers: newtypes, so that none is mistaken for another.
+//! Identifiers, as newtypes so that they cannot be confused.
 
 use core::fmt;
 

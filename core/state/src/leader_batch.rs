@@ -1,14 +1,14 @@
-//! A log entry of the leader's own: what it decided by its clock or by whom it
-//! heard, such as that a session is over.
+//! A log entry of the leader itself: decisions that it made by its clock or by
+//! which members it heard from, such as expiring a session.
 //!
 //! ```text
 //! u8 version | u64 time_ms | u64 term | u64 ticket | u32 count | commands…
 //! ```
 //!
-//! It takes effect only in the term in which the leader decided: a leader that
-//! was cut off judged by what it did not hear, and nothing of that may outlive
-//! its term. It has no place in the numbering of a member's batches, because it
-//! is never sent to another leader.
+//! It takes effect only in the term in which the leader decided: a partitioned
+//! leader decides on missing information, and such decisions must not outlive
+//! its term. It has no sequence number like a member's batches, because it is
+//! never sent to another leader.
 
 use alloc::vec::Vec;
 

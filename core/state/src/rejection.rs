@@ -1,6 +1,6 @@
-//! Decisions against a command: the same on every member, and a reply like any
-//! other. The texts are for people; the edges map the variants to ZooKeeper
-//! codes and HTTP answers.
+//! Rejections of commands: the same on every member, and a kind of reply. The
+//! texts are for humans; the front ends map the variants to ZooKeeper codes and
+//! HTTP responses.
 
 use alloc::boxed::Box;
 
@@ -41,7 +41,7 @@ pub enum Rejection {
     #[error("the session has moved to another connection")]
     SessionMoved,
     /// The access list is empty or names somebody impossible.
-    #[error("the access list is invalid")]
+    #[error("the ACL is invalid")]
     InvalidAcl,
     /// A hard quota would be exceeded.
     #[error("the quota would be exceeded")]

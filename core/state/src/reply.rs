@@ -1,4 +1,4 @@
-//! What a command answers when it was not refused.
+//! Replies of commands that were not rejected.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -1,7 +1,7 @@
-//! `host:port` as a user writes it, read as Go's `net` package reads it.
+//! Parses `host:port` like Go's `net` package.
 //!
-//! What people write for Consul was written for Go: `:8080` is this machine, the
-//! port may be a service's name, and an IPv6 address stands in brackets.
+//! Addresses for Consul follow Go's rules: `:8080` is this machine, the port
+//! may be a service name, and an IPv6 address is in brackets.
 
 use std::fmt;
 

@@ -188,7 +188,7 @@ fn the_log_is_followed_only_where_the_program_hands_it_over() {
     let api = Api { address: server.addresses().http.unwrap() };
     let refused = api.get("/v1/agent/monitor");
     assert_eq!(refused.status, 500);
-    assert!(refused.text().contains("does not hand its log"), "{}", refused.text());
+    assert!(refused.text().contains("does not provide its log"), "{}", refused.text());
     api.get("/v1/agent/monitor?loglevel=loud").says(400, "Unknown log level: loud");
 
     let feed = Arc::new(LogFeed::default());

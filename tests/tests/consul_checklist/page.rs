@@ -54,8 +54,8 @@ fn a_link_into_the_page_gives_the_page() {
         is_the_document(&member.get(path));
     }
     // A file that is missing is not the page: a browser would take it for a script.
-    member.get("/ui/assets/nope.js").says(404, "The page has no such file");
-    member.get("/ui/assets/").says(404, "The page has no such file");
+    member.get("/ui/assets/nope.js").says(404, "The UI has no such file");
+    member.get("/ui/assets/").says(404, "The UI has no such file");
     // Nothing but the page's own files is there.
     assert_eq!(member.get("/ui/assets/../../v1/nope").header("Location"), Some("/v1/nope"));
     member

@@ -223,9 +223,9 @@ fn a_file_that_is_no_pem_is_refused_with_the_way_there() {
         )
         .contains("openssl pkey -in")
     );
-    assert!(refusal(b"").contains("holds no private key"));
+    assert!(refusal(b"").contains("contains no PEM private key"));
     let stranger = fs::read(authority.client("stranger").key_file.unwrap()).unwrap();
-    assert!(refusal(&stranger).contains("do not belong together"));
+    assert!(refusal(&stranger).contains("does not match the certificate"));
     let missing = KeyPair { cert_file: "/nowhere.pem".into(), key_file: None };
     let error = Acceptor::load(accepting(missing)).unwrap_err().to_string();
     assert!(error.contains("cannot read /nowhere.pem"), "{error}");

@@ -1,5 +1,5 @@
-//! Connecting, with the texts that Go's network library has for failures:
-//! operators search for them.
+//! TCP connections of checks. Failures have the error texts of Go's network
+//! library, because operators search for those.
 
 use std::convert::Infallible;
 use std::io;

@@ -1,7 +1,7 @@
-//! Docker checks: a command inside a container, judged as a script is.
+//! Docker checks: a command inside a container, with a result like a script's.
 //!
-//! The engine is asked over its HTTP interface, usually a Unix socket: make an
-//! execution, start it, read its output to the end, ask how it ended.
+//! They use the engine's HTTP API, usually on a Unix socket: create an exec,
+//! start it, read its output to the end, inspect its exit code.
 
 use std::time::Duration;
 
@@ -91,10 +91,10 @@ impl DockerProbe {
         let container = definition.docker_container_id.clone();
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
         if !container.bytes().all(is_name) {
-            return Err(format!("{container:?} is no name of a container"));
+            return Err(format!("{container:?} is not a valid container name"));
         }
         if definition.args.is_empty() {
-            return Err("a Docker check needs the command to run, in Args".to_owned());
+            return Err("a Docker check needs a command to run: set Args".to_owned());
         }
         Ok(Self {
             engine: Engine::parse(host)?,
@@ -137,7 +137,9 @@ impl DockerProbe {
         self.output(&path, wish, tail).await?;
         let path = format!("/exec/{}/json", created.id);
         let ended: Ended = read(&self.ask(Method::GET, &path, None).await?)?;
-        ended.exit_code.ok_or_else(|| "the command has not ended, but its output has".to_owned())
+        ended
+            .exit_code
+            .ok_or_else(|| "the command is still running, but closed its output".to_owned())
     }
 
     /// One short answer.
@@ -272,15 +274,15 @@ fn accept(status: StatusCode, answer: &[u8]) -> Result<(), String> {
         return Ok(());
     }
     let said = serde_json::from_slice::<Problem>(answer).map(|problem| problem.message);
-    Err(format!("Docker refuses with {}: {}", status.as_u16(), said.unwrap_or_default()))
+    Err(format!("Docker answered {}: {}", status.as_u16(), said.unwrap_or_default()))
 }
 
 fn read<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, String> {
-    serde_json::from_slice(answer).map_err(|error| format!("Docker's answer is none: {error}"))
+    serde_json::from_slice(answer).map_err(|error| format!("cannot parse Docker's answer: {error}"))
 }
 
 fn broken(error: hyper::Error) -> String {
-    format!("Docker broke off: {error}")
+    format!("the connection to Docker broke: {error}")
 }
 
 #[cfg(test)]

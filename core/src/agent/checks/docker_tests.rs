@@ -111,7 +111,7 @@ async fn what_the_engine_refuses_is_critical_and_says_why() {
     let host = engine(folder.path());
     assert_eq!(
         run(&host, &check("other", &["true"])).await,
-        Finding::critical("Docker refuses with 404: No such container: other")
+        Finding::critical("Docker answered 404: No such container: other")
     );
     let nowhere = format!("unix://{}/none", folder.path().display());
     let finding = run(&nowhere, &check("web", &["true"])).await;

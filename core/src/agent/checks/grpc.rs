@@ -1,4 +1,4 @@
-//! gRPC checks: the standard health service says SERVING.
+//! gRPC checks: the standard health service must answer SERVING.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn collect(body: &mut RecvStream) -> Result<Vec<u8>, String> {
     while let Some(data) = body.data().await {
         let data = data.map_err(broken)?;
         if answer.len() + data.len() > ANSWER_BYTES_MAX {
-            return Err("the answer is too long for one about health".to_owned());
+            return Err("the answer is too long for a health check response".to_owned());
         }
         answer.extend_from_slice(&data);
         body.flow_control().release_capacity(data.len()).map_err(broken)?;

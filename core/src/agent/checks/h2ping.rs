@@ -1,4 +1,4 @@
-//! HTTP/2 ping checks: an answered ping is a pass.
+//! HTTP/2 ping checks: an acknowledged ping passes.
 
 use std::time::Duration;
 

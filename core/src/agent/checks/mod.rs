@@ -1,4 +1,4 @@
-//! The checks the agent runs itself, and how verdicts are taken.
+//! The checks that the agent runs, and how their status is determined.
 //!
 //! ```text
 //!  Registrations --changed--> run_checks: one task per check
@@ -7,13 +7,13 @@
 //!                           Thresholds --status--> judge --> catalog
 //! ```
 //!
-//! A check that is deregistered or replaced has its task ended, and with it
-//! whatever the probe holds: sockets close, a script's processes are killed.
-//! What a probe found counts only while the very definition it was made from
-//! is registered, so nothing late can reach a successor.
+//! When a check is deregistered or replaced, its task ends and releases what
+//! the probe holds: sockets are closed, the processes of a script are killed. A
+//! result counts only while the definition that produced it is still
+//! registered, so a late result never reaches a successor.
 //!
-//! One file per kind of probe. TTL checks are in [`super::ttl`]: they are told,
-//! not run.
+//! One file per kind of probe. TTL checks, which are not run but reported, are
+//! in [`super::ttl`].
 
 mod alias;
 mod dial;

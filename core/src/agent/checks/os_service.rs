@@ -1,8 +1,8 @@
-//! Checks of the operating system's services: an active one passes, one that
-//! is coming up or reloading warns.
+//! Checks of operating system services: active passes, starting or reloading
+//! warns.
 //!
-//! The service manager is asked through its own command, `systemctl`, whose
-//! words these are. Where there is none, the check is critical and says so.
+//! They run `systemctl` and use its state names. Without `systemctl` the check
+//! is critical, with a message.
 
 use coord_state::consul::CheckStatus;
 use coord_wire::consul::check::CheckDefinition;
@@ -45,9 +45,9 @@ impl OsServiceProbe {
             }
             // Nothing the manager says about a service, so it is about itself.
             _ if status == CheckStatus::Critical || !output.is_empty() => Finding::critical(
-                format!("The state of service {name:?} is not known: {}", output.trim_end()),
+                format!("Cannot determine the state of service {name:?}: {}", output.trim_end()),
             ),
-            _ => Finding::critical(format!("The state of service {name:?} is not known")),
+            _ => Finding::critical(format!("Cannot determine the state of service {name:?}")),
         }
     }
 }
@@ -94,6 +94,6 @@ mod tests {
     async fn without_a_manager_the_check_is_critical_and_says_so() {
         let finding = state_of("/nonexistent/systemctl", "up").await;
         assert_eq!(finding.status, CheckStatus::Critical);
-        assert!(finding.output.contains("\"up\" is not known: No such file"), "{finding:?}");
+        assert!(finding.output.contains("\"up\": No such file"), "{finding:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a check probes, read off its definition once.
+//! The kind of probe of a check, derived once from its definition.
 
 use std::sync::Arc;
 use std::time::Duration;

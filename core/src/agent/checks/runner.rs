@@ -78,7 +78,11 @@ impl Agent {
                 let _permit = self.probes.acquire().await;
                 probe.run().await
             };
-            tracing::trace!(check = definition.id, status = finding.status.as_str(), "probed");
+            tracing::trace!(
+                check = definition.id,
+                status = finding.status.as_str(),
+                "the check ran"
+            );
             if let Some(status) = thresholds.take(finding.status) {
                 self.report(&definition, status, finding.output).await;
             }
@@ -89,7 +93,10 @@ impl Agent {
     fn interval(&self, definition: &CheckDefinition) -> Duration {
         let asked = nanoseconds(definition.interval_ns).unwrap_or_default();
         if asked < INTERVAL_MIN {
-            tracing::warn!(check = definition.id, "its interval is raised to one second");
+            tracing::warn!(
+                check = definition.id,
+                "the check's interval is below the minimum and was raised to one second"
+            );
         }
         asked.max(INTERVAL_MIN)
     }

@@ -1,9 +1,9 @@
 //! Script checks: exit code 0 passes, 1 warns, any other is critical.
 //!
-//! A script runs in a process group of its own, and the whole group is killed
-//! when its time is up or nobody wants to know any more. It gets no input; what
-//! it and its children write is read until all of them closed their output. What
-//! came before the time was up is told with that: it says how far the script got.
+//! A script runs in its own process group, and the whole group is killed on
+//! timeout or when the check is removed. It has no input; output of the script
+//! and its children is read until all of them closed it. After a timeout, the
+//! output so far is reported with it, because it shows how far the script got.
 
 use std::io::{self, PipeReader};
 use std::os::fd::OwnedFd;
@@ -93,7 +93,10 @@ struct Group {
 impl Group {
     fn start(args: &[String]) -> io::Result<(Self, PipeReader)> {
         let Some((program, arguments)) = args.split_first() else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no program is named"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no program to run: Args is empty",
+            ));
         };
         let (reader, writer) = io::pipe()?;
         // The command holds the writing ends: it must be gone before reading,
@@ -112,7 +115,7 @@ impl Group {
         let mut poll = EXIT_POLL;
         loop {
             let Some(leader) = &mut self.leader else {
-                return Err(io::Error::other("the script was waited for twice"));
+                return Err(io::Error::other("the script's exit status was already collected"));
             };
             if let Some(exit) = leader.try_wait()? {
                 self.leader = None;
@@ -128,7 +131,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         let Some(mut leader) = self.leader.take() else { return };
         if let Err(error) = kill_process_group(Pid::from_child(&leader), Signal::KILL) {
-            tracing::debug!(%error, "a script's processes cannot be killed");
+            tracing::debug!(%error, "cannot kill the processes of a check script");
         }
         let mut reap = move || leader.wait();
         match Handle::try_current() {

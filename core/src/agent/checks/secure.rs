@@ -1,7 +1,7 @@
-//! TLS for the probes that want it.
+//! TLS for probes.
 //!
-//! Probes share a few connectors: what they trust is the same, and only how
-//! much they verify and what they speak inside differs.
+//! Probes share a few connectors: they trust the same authorities, and differ
+//! only in verification and ALPN protocol.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The end of a long text, in bounded memory.
+//! Keeps the tail of a long text in bounded memory.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! TCP checks: a connection is a pass.
+//! TCP checks: a connection passes.
 
 use std::time::Duration;
 

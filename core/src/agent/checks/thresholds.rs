@@ -1,4 +1,4 @@
-//! How many results in a row it takes to change a verdict.
+//! How many consecutive results it takes to change a check's status.
 
 use coord_state::consul::CheckStatus;
 use coord_wire::consul::check::CheckDefinition;

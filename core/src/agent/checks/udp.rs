@@ -1,4 +1,5 @@
-//! UDP checks: only a refusal fails, for silence is what most servers answer.
+//! UDP checks: only an ICMP refusal fails, because most servers do not answer
+//! at all.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

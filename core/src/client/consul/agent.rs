@@ -1,4 +1,4 @@
-//! The local agent: what it is, what is registered with it.
+//! The local agent: its state and its registrations.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::Error;
 /// A service to register with the agent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ServiceDefinition {
-    /// The name it is found by.
+    /// The name it is looked up by.
     pub name: String,
     /// Unique at the agent; the name unless given.
     pub id: Option<String>,
@@ -30,9 +30,10 @@ pub struct ServiceDefinition {
     pub meta: BTreeMap<String, String>,
     /// Its checks.
     pub checks: Vec<Check>,
-    /// What it depends on. A genuine Consul knows no such field and refuses it.
+    /// Its dependencies. The original Consul does not know this field and
+    /// refuses it.
     pub depends_on: Vec<Dependency>,
-    /// Whether changes of tags in the catalog stay.
+    /// Whether changes of tags in the catalog are kept.
     pub enable_tag_override: bool,
     /// Remove checks that are not in this definition.
     pub replace_existing_checks: bool,
@@ -41,7 +42,7 @@ pub struct ServiceDefinition {
 }
 
 impl ServiceDefinition {
-    /// A definition with nothing but a name.
+    /// A definition with only a name.
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
@@ -104,7 +105,7 @@ impl Client {
         Ok(self.read_one(&format!("/v1/agent/service/{id}"), options).await?.body)
     }
 
-    /// The members this agent knows.
+    /// The members that this agent knows.
     pub async fn agent_members(&self, wan: bool) -> Result<Value, Error> {
         let request = Request::new(Method::GET, "/v1/agent/members");
         let request = if wan { request.param("wan", "1") } else { request };
@@ -123,19 +124,19 @@ impl Client {
         self.put_local(Request::new(Method::PUT, "/v1/agent/leave"), None).await
     }
 
-    /// Declares a failed member to have left.
+    /// Removes a failed member.
     pub async fn agent_force_leave(&self, node: &str, prune: bool) -> Result<(), Error> {
         let request = Request::new(Method::PUT, format!("/v1/agent/force-leave/{node}"));
         self.put_local(request.flag("prune", prune), None).await
     }
 
-    /// Turns maintenance of the whole node on or off.
+    /// Turns maintenance mode of the node on or off.
     pub async fn agent_maintenance(&self, enable: bool, reason: Option<&str>) -> Result<(), Error> {
         let request = Request::new(Method::PUT, "/v1/agent/maintenance");
         self.put_local(maintenance(request, enable, reason), None).await
     }
 
-    /// Registers a service, or changes it if the id is known.
+    /// Registers a service, or updates it if the id exists.
     pub async fn agent_service_register(
         &self,
         service: &ServiceDefinition,
@@ -149,7 +150,7 @@ impl Client {
     }
 
     /// Deregisters the service with that id; `false` if the agent has none.
-    /// (A Consul before 1.9 does not tell and answers `true`.)
+    /// (Consul before 1.9 always answers `true`.)
     pub async fn agent_service_deregister(
         &self,
         id: &str,
@@ -164,7 +165,7 @@ impl Client {
         }
     }
 
-    /// Turns maintenance of one service on or off.
+    /// Turns maintenance mode of a service on or off.
     pub async fn agent_service_maintenance(
         &self,
         id: &str,
@@ -175,8 +176,8 @@ impl Client {
         self.put_local(maintenance(request, enable, reason), None).await
     }
 
-    /// Registers a check called `name`; `definition` says what is probed and
-    /// may name `ID`, `ServiceID` and `Notes`.
+    /// Registers a check named `name`; `definition` contains the probe and
+    /// optionally `ID`, `ServiceID` and `Notes`.
     pub async fn agent_check_register(
         &self,
         name: &str,
@@ -203,17 +204,17 @@ impl Client {
         }
     }
 
-    /// Tells a TTL check to pass.
+    /// Marks a TTL check as passing.
     pub async fn agent_check_pass(&self, id: &str, note: Option<&str>) -> Result<(), Error> {
         self.check_ttl("pass", id, note).await
     }
 
-    /// Tells a TTL check to warn.
+    /// Marks a TTL check as warning.
     pub async fn agent_check_warn(&self, id: &str, note: Option<&str>) -> Result<(), Error> {
         self.check_ttl("warn", id, note).await
     }
 
-    /// Tells a TTL check to be critical.
+    /// Marks a TTL check as critical.
     pub async fn agent_check_fail(&self, id: &str, note: Option<&str>) -> Result<(), Error> {
         self.check_ttl("fail", id, note).await
     }
@@ -236,7 +237,7 @@ impl Client {
 
     async fn put_local(&self, request: Request, token: Option<&str>) -> Result<(), Error> {
         let response = self.write_local(request, token).await?;
-        // Some agents answer `true`, some nothing; neither can be a refusal.
+        // Some agents answer `true`, some nothing; both mean success.
         truth(&response).map(|_| ())
     }
 }

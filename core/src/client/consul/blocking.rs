@@ -1,8 +1,8 @@
-//! The client for callers without a runtime.
+//! The blocking client, for callers without a runtime.
 //!
-//! It owns one, with one worker thread called `coord-consul`; `close` or
-//! dropping the client joins it. Calls may be made from several threads at
-//! once, but not from a thread of an async runtime: those get `Invalid`.
+//! It owns a runtime with one worker thread named `coord-consul`; closing or
+//! dropping the client joins it. Several threads may make calls at the same
+//! time, but calls from a thread of an async runtime fail with `Invalid`.
 
 use std::future::Future;
 use std::time::Duration;
@@ -29,18 +29,19 @@ impl Client {
     /// Starts the thread; nothing is connected yet.
     ///
     /// # Errors
-    /// `Invalid` if the address is not one, `Unavailable` if no thread can be made.
+    /// `Invalid` for an invalid address, `Unavailable` if no thread can be
+    /// started.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let client = super::Client::new(settings)?;
         Ok(Self { client, runtime: OwnRuntime::start("coord-consul")? })
     }
 
-    /// The async client inside. Its futures only work in [`Self::call`].
+    /// The inner async client. Its futures only work in [`Self::call`].
     pub fn inner(&self) -> &super::Client {
         &self.client
     }
 
-    /// Waits for any future made from [`Self::inner`].
+    /// Waits for any future of [`Self::inner`].
     ///
     /// # Errors
     /// The future's own; `Invalid` on a thread of an async runtime; `Closed`.
@@ -48,8 +49,9 @@ impl Client {
         self.runtime.run(work)
     }
 
-    /// As [`Self::call`], but asks `go_on` every `interval` and, once it says
-    /// no, drops the future and gives `None`. For hosts with signals to look after.
+    /// Like [`Self::call`], but calls `go_on` every `interval` and, once it
+    /// returns false, drops the future and returns `None`. For host programs
+    /// that handle signals.
     ///
     /// # Errors
     /// As [`Self::call`].
@@ -62,8 +64,8 @@ impl Client {
         self.runtime.run_while(work, interval, go_on)
     }
 
-    /// Ends calls in progress as [`super::Client::close`] does, then stops and joins
-    /// the thread. Twice is fine.
+    /// Ends calls in progress like [`super::Client::close`], then stops and joins the thread.
+    /// Idempotent.
     ///
     /// # Errors
     /// `Invalid` on a thread of an async runtime: calls are ended, but the

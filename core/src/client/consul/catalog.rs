@@ -1,4 +1,4 @@
-//! The catalog: nodes and services of the whole data center.
+//! The catalog: nodes and services of the datacenter.
 
 use hyper::Method;
 use serde_json::Value;
@@ -32,7 +32,7 @@ impl Client {
         truth(&self.write(request, options).await?)
     }
 
-    /// The names of the data centers.
+    /// The names of the datacenters.
     pub async fn catalog_datacenters(&self) -> Result<Value, Error> {
         let request = Request::new(Method::GET, "/v1/catalog/datacenters");
         self.expect_success(request).await?.json()

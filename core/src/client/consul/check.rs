@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-/// A check in Consul's JSON, made by what is probed. Durations are texts as
-/// Consul reads them (`10s`, `1m30s`).
+/// A check definition in Consul's JSON, with a constructor per kind of probe.
+/// Durations are strings in Consul's format (`10s`, `1m30s`).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Check(Map<String, Value>);
 
@@ -13,7 +13,7 @@ impl Check {
         Self::default().with("Args", json!(args)).with("Interval", json!(interval))
     }
 
-    /// Asks `url` every `interval`; 2xx passes, 429 warns.
+    /// Requests `url` every `interval`; 2xx passes, 429 warns.
     pub fn http(url: &str, interval: &str) -> Self {
         Self::default().with("HTTP", json!(url)).with("Interval", json!(interval))
     }
@@ -28,12 +28,12 @@ impl Check {
         Self::default().with("TCP", json!(address)).with("Interval", json!(interval))
     }
 
-    /// Asks the gRPC health service at `host:port[/service]` every `interval`.
+    /// Calls the gRPC health service at `host:port[/service]` every `interval`.
     pub fn grpc(target: &str, interval: &str) -> Self {
         Self::default().with("GRPC", json!(target)).with("Interval", json!(interval))
     }
 
-    /// Critical unless told otherwise at least every `ttl`.
+    /// Critical unless updated at least every `ttl`.
     pub fn ttl(ttl: &str) -> Self {
         Self::default().with("TTL", json!(ttl))
     }
@@ -47,13 +47,13 @@ impl Check {
             .with("Interval", json!(interval))
     }
 
-    /// Gives up on a probe after `time`.
+    /// Sets the timeout of a probe.
     #[must_use]
     pub fn timeout(self, time: &str) -> Self {
         self.with("Timeout", json!(time))
     }
 
-    /// Deregisters the service once critical for `time`.
+    /// Deregisters the service once the check was critical for `time`.
     #[must_use]
     pub fn deregister_after(self, time: &str) -> Self {
         self.with("DeregisterCriticalServiceAfter", json!(time))

@@ -1,5 +1,5 @@
-//! The client itself: sending requests and judging their statuses. The calls
-//! are in one file per family.
+//! The client itself: sends requests and checks their status. The calls are in
+//! one file per family.
 
 use std::sync::Arc;
 
@@ -22,9 +22,9 @@ use crate::tls::Connector;
 ///
 /// # Errors
 /// Every call fails with an [`Error`] whose source is a [`ConsulFailure`]:
-/// `Unavailable` when nothing was sent or a read got no answer,
-/// `Indeterminate` when a write was sent and not answered, `Invalid` and
-/// `Rejected` as [`ConsulFailure`] explains for the statuses, `Closed` after
+/// `Unavailable` if nothing was sent or a read got no response, `Indeterminate`
+/// if a write was sent but not answered, `Invalid` and `Rejected` as
+/// [`ConsulFailure`] explains for the statuses, `Closed` after
 /// [`Client::close`].
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -45,7 +45,7 @@ impl Client {
     /// A client; nothing is connected yet.
     ///
     /// # Errors
-    /// `Invalid` if the address is not one, or a file for TLS cannot be used.
+    /// `Invalid` for an invalid address or an unusable TLS file.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let target = Target::parse(&settings.address, settings.https)?;
         let authority = target.authority();
@@ -70,25 +70,25 @@ impl Client {
         })
     }
 
-    /// What it was made of.
+    /// Its settings.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
     }
 
-    /// Whether it speaks TLS.
+    /// Whether it uses TLS.
     pub fn is_secured(&self) -> bool {
         self.inner.pool.is_secured()
     }
 
-    /// Ends all calls in progress and refuses new ones: reads with `Closed`, writes
-    /// with `Indeterminate`, as they may have been done. Twice is fine.
+    /// Ends all calls in progress and refuses new ones: reads with `Closed`,
+    /// writes with `Indeterminate`, as they may have taken effect. Idempotent.
     pub fn close(&self) {
         self.inner.closed.send_replace(true);
         self.inner.pool.close();
     }
 
-    /// Sends one request and gives the answer whatever its status. The
-    /// client's token is added unless the request has its own; data center and
+    /// Sends one request and returns the response, whatever its status. The
+    /// client's token is added unless the request has its own; datacenter and
     /// consistency are not.
     ///
     /// Dropping the future closes its connection; a write may still happen.
@@ -103,7 +103,7 @@ impl Client {
         let answered = tokio::select! {
             biased;
             _ = closed.wait_for(|closed| *closed) => return Err(match writes {
-                true => Error::indeterminate("the client was closed before the answer came"),
+                true => Error::indeterminate("the client was closed before the response arrived"),
                 false => Error::closed("the client is closed"),
             }),
             answered = within(limit, self.inner.pool.send(http, !writes)) => answered,
@@ -166,7 +166,7 @@ impl Client {
         }
     }
 
-    /// A write with options, whose answer must be 2xx.
+    /// A write with options, whose response must be 2xx.
     pub(super) async fn write(
         &self,
         request: Request,
@@ -176,7 +176,7 @@ impl Client {
         self.expect_success(options.put_on(request, datacenter)).await
     }
 
-    /// As [`Self::write`], to the agent itself, which knows no data centers.
+    /// As [`Self::write`], to the agent itself, without a datacenter.
     pub(super) async fn write_local(
         &self,
         request: Request,
@@ -205,23 +205,23 @@ impl Client {
         }
         builder
             .body(Full::<Bytes>::new(request.body))
-            .map_err(|cause| Error::invalid("the request cannot be written").caused_by(cause))
+            .map_err(|cause| Error::invalid("cannot build the request").caused_by(cause))
     }
 }
 
-/// `true` and `false` as Consul writes them; an empty body counts as done.
+/// `true` or `false` in a response; an empty body counts as true.
 pub(super) fn truth(response: &Response) -> Result<bool, Error> {
     match response.body.trim_ascii() {
         b"true" | b"" => Ok(true),
         b"false" => Ok(false),
-        _ => Err(ConsulFailure::Unexpected(format!("{:?} is no boolean", response.text()))
+        _ => Err(ConsulFailure::Unexpected(format!("{:?} is not a boolean", response.text()))
             .into_error(false)),
     }
 }
 
-/// The error for a field that is missing from an answer.
+/// The error for a missing field in a response.
 pub(super) fn missing(what: &str) -> Error {
-    ConsulFailure::Unexpected(format!("no {what} in it")).into_error(false)
+    ConsulFailure::Unexpected(format!("it has no {what}")).into_error(false)
 }
 
 fn first(body: Value) -> Option<Value> {

@@ -6,7 +6,7 @@ use super::request::Answer;
 use crate::Error;
 
 impl Client {
-    /// The coordinates of the servers of every data center.
+    /// The coordinates of the servers of every datacenter.
     pub async fn coordinate_datacenters(&self) -> Result<Answer, Error> {
         self.read("/v1/coordinate/datacenters", &ReadOptions::default()).await
     }

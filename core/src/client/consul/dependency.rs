@@ -1,4 +1,4 @@
-//! What a service is registered to depend on.
+//! Dependencies of a service registration.
 
 use serde_json::{Map, Value, json};
 
@@ -7,24 +7,24 @@ use serde_json::{Map, Value, json};
 pub struct Dependency {
     /// Its name.
     pub name: String,
-    /// Whether the other one can do without it.
+    /// Whether the dependent service can run without it.
     pub optional: bool,
-    /// Which of its instances are meant; all of them unless given.
+    /// Selects the instances with this tag; all unless given.
     pub tag: Option<String>,
 }
 
 impl Dependency {
-    /// One that cannot be done without.
+    /// A required dependency.
     pub fn on(name: impl Into<String>) -> Self {
         Self { name: name.into(), optional: false, tag: None }
     }
 
-    /// One that can be done without.
+    /// An optional dependency.
     pub fn optionally_on(name: impl Into<String>) -> Self {
         Self { optional: true, ..Self::on(name) }
     }
 
-    /// Means only the instances with this tag.
+    /// Selects only the instances with this tag.
     #[must_use]
     pub fn tagged(mut self, tag: impl Into<String>) -> Self {
         self.tag = Some(tag.into());

@@ -1,5 +1,5 @@
-//! What went wrong with a request, as data: the source of every [`Error`] this
-//! client makes, so that bindings can raise what their users expect.
+//! Failures of requests as data: the source of every [`Error`] of this client,
+//! so that bindings can raise the exceptions that their users expect.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use coord_state::consul::ConsulRejection;
 
 use crate::{Error, ErrorKind};
 
-/// Why a request gave no usable answer.
+/// Why a request has no usable response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConsulFailure {
-    /// The server answered with a status that the call does not tolerate.
+    /// The server answered with an error status.
     #[error("{status} {body}")]
     Status {
         /// The HTTP status.
@@ -19,25 +19,25 @@ pub enum ConsulFailure {
         /// The body, as text.
         body: String,
     },
-    /// No complete answer in time.
-    #[error("no answer within {0:?}")]
+    /// No complete response in time.
+    #[error("no response within {0:?}")]
     TimedOut(Duration),
-    /// No connection, or it broke.
+    /// No connection, or it was lost.
     #[error("{0}")]
     Transport(String),
-    /// An answer that is not what the call returns.
-    #[error("unexpected answer: {0}")]
+    /// An unexpected response.
+    #[error("unexpected response: {0}")]
     Unexpected(String),
 }
 
 impl ConsulFailure {
-    /// The failure behind `error`, if this client made it.
+    /// The failure that caused `error`, if it is from this client.
     pub fn of(error: &Error) -> Option<&Self> {
         std::error::Error::source(error)?.downcast_ref()
     }
 
-    /// As an error; `writes` says whether the request could change anything,
-    /// and so whether its outcome is now in doubt.
+    /// Converts to an error; `writes` says whether the request could change
+    /// something, so that its outcome is unknown.
     pub(super) fn into_error(self, writes: bool) -> Error {
         let kind = match &self {
             Self::Status { status, body } => kind_of_status(*status, body, writes),
@@ -47,7 +47,7 @@ impl ConsulFailure {
         Error::new(kind, self.to_string()).caused_by(self)
     }
 
-    /// As an error about a request that never left.
+    /// Converts to an error about a request that was never sent.
     pub(super) fn into_unsent_error(self, authority: &str) -> Error {
         let message = match &self {
             Self::TimedOut(_) => format!("cannot reach {authority}: {self}"),
@@ -57,13 +57,13 @@ impl ConsulFailure {
     }
 }
 
-/// The kind that a refused status stands for.
+/// Maps an error status to a kind.
 ///
 /// | status | kind |
 /// |---|---|
 /// | 403 | `Rejected(NoAuth)` |
 /// | 429, 503, and 500 without a leader | `Unavailable` |
-/// | 500 with a text that is a decision | `Rejected` or `Invalid` |
+/// | 500 with the text of a rejection | `Rejected` or `Invalid` |
 /// | other 5xx | `Unavailable` for reads, `Indeterminate` for writes |
 /// | everything else | `Invalid` |
 fn kind_of_status(status: u16, body: &str, writes: bool) -> ErrorKind {
@@ -76,8 +76,8 @@ fn kind_of_status(status: u16, body: &str, writes: bool) -> ErrorKind {
     }
 }
 
-/// Consul answers 500 to most mistakes, so only the text tells them from
-/// trouble. Members that forward put a prefix before it.
+/// Consul answers most invalid requests with 500, so only the text
+/// distinguishes them from server failures. Forwarding members add a prefix.
 fn kind_of_text(body: &str) -> Option<ErrorKind> {
     const NO_LEADER: [&str; 4] = [
         "No cluster leader",

@@ -9,7 +9,7 @@ use super::options::{ReadOptions, WriteOptions};
 use super::request::{Answer, Request};
 use crate::Error;
 
-/// Who an event is for, as regular expressions; all unless given.
+/// The recipients of an event, as regular expressions; all unless given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FireOptions {
     /// Node names.
@@ -18,12 +18,12 @@ pub struct FireOptions {
     pub service: Option<String>,
     /// Tags; needs a service.
     pub tag: Option<String>,
-    /// Data center and token.
+    /// Datacenter and token.
     pub options: WriteOptions,
 }
 
 impl Client {
-    /// Fires an event and gives it as Consul tells it.
+    /// Fires an event and returns it in Consul's JSON.
     pub async fn event_fire(
         &self,
         name: &str,
@@ -38,7 +38,7 @@ impl Client {
         self.write(request, &fire.options).await?.json()
     }
 
-    /// The events this agent remembers, at most 256, oldest first, payloads in
+    /// The recent events of this agent, at most 256, oldest first, payloads in
     /// base64; with `name` only those.
     pub async fn event_list(
         &self,

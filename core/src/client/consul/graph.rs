@@ -1,5 +1,5 @@
-//! The graph of services: what each needs, who suffers from whom, in which
-//! order to start them. A genuine Consul keeps none.
+//! The service graph: dependencies, effective state and start order. The
+//! original Consul has none.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,46 +15,47 @@ use super::request::{Answer, Request, Response};
 use crate::Error;
 use crate::client::time::Ticks;
 
-/// How long one question waits; Consul's servers wait for ten minutes at most.
+/// Maximum wait of one request; Consul's servers wait for at most ten minutes.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// To wait for no time is to wait for as long as the server likes.
+/// A wait of zero means the server's default wait.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
-/// Between two questions.
+/// Pause between two requests.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How the graph is drawn as text.
+/// Text formats of the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GraphFormat {
     /// For Graphviz.
     Dot,
-    /// For Mermaid, which documents and wikis show.
+    /// For Mermaid, in documents and wikis.
     Mermaid,
 }
 
 /// Whether a service can start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
-    /// All it requires is passing.
+    /// All its requirements are passing.
     Ready,
-    /// Not within the time given; why not, for people.
+    /// Not within the timeout, and why not.
     Waiting(String),
 }
 
 impl Client {
-    /// All services: what each depends on, how it is, and because of whom;
-    /// in which waves to start them; what is needed and not registered.
+    /// All services with dependencies, state and its causes; the waves in which
+    /// to start them; dependencies that are not registered.
     ///
     /// # Errors
-    /// `Invalid` if the server keeps no graph: it is a genuine Consul, or older.
+    /// `Invalid` if the server has no graph: it is the original Consul, or
+    /// older.
     pub async fn graph(&self, options: &ReadOptions) -> Result<Answer, Error> {
         let response = self.ask_graph(None, Request::new(Method::GET, PATH), options).await?;
         Ok(Answer { index: response.index(), body: response.json()? })
     }
 
-    /// One service with all that it needs and all that needs it, however far;
-    /// `None` if nobody has heard of it.
+    /// One service with all direct and indirect dependencies and dependents;
+    /// `None` if it is unknown.
     ///
     /// # Errors
     /// As [`Self::graph`].
@@ -69,10 +70,10 @@ impl Client {
         Ok(Answer { index: response.index(), body })
     }
 
-    /// The graph, or what is around one service, as text to be drawn.
+    /// The graph, or the part around one service, in a text format for drawing.
     ///
     /// # Errors
-    /// As [`Self::graph`]; `Invalid` also if nobody has heard of the service.
+    /// As [`Self::graph`]; `Invalid` also if the service is unknown.
     pub async fn graph_drawn(
         &self,
         name: Option<&str>,
@@ -92,11 +93,11 @@ impl Client {
         }
     }
 
-    /// Waits until all that a service requires is passing, for `limit` at most
-    /// or without end. The service itself counts as soon as it is registered.
+    /// Waits until all requirements of a service are passing, for at most
+    /// `limit` or forever. The service itself only has to be registered.
     ///
-    /// Once the server has answered, a failure that may pass, such as a change
-    /// of the leader, does not end the wait. Dropping the future ends it.
+    /// Once the server has responded, temporary failures, such as a change of
+    /// leader, do not end the wait. Dropping the future ends it.
     ///
     /// # Errors
     /// As [`Self::graph`], and those of any call.
@@ -119,7 +120,7 @@ impl Client {
                 Err(error) if !heard || !error.is_retryable() || is_over() => return Err(error),
                 Err(_) => {}
             }
-            // Whoever does not wait when asked to is not asked all the time.
+            // A server that does not block must not be polled continuously.
             let pause = left().map_or(PAUSE, |left| left.min(PAUSE));
             Ticks::every(pause).next().await;
         }
@@ -138,24 +139,24 @@ impl Client {
         };
         let request = Request::new(Method::GET, path_of(name)?).flag("ready", true);
         let settings = self.settings();
-        // The server waits for as long as it was asked to, and a little more.
+        // The server may wait slightly longer than requested.
         let answered = settings.read_timeout.saturating_add(wait).saturating_add(wait / 16);
         let request = options
             .put_on(request, settings.datacenter.as_deref(), settings.consistency)
             .read_timeout(Some(answered));
         let response = judged(Some(name), self.request(request).await?)?;
         if response.status == 404 {
-            return Ok(Readiness::Waiting(format!("nobody has registered {name:?}")));
+            return Ok(Readiness::Waiting(format!("no service {name:?} is registered")));
         }
         readiness(name, &response.json()?)
     }
 
-    /// The names, so that each comes behind everything it needs, in whatever
-    /// way; all registered services if no name is given. What is needed and not
-    /// registered comes first.
+    /// The names, sorted so that each comes after all its direct and indirect
+    /// dependencies; all registered services if no name is given. Dependencies
+    /// that are not registered come first.
     ///
     /// # Errors
-    /// As [`Self::graph`]; `Invalid` for a name that nobody has heard of.
+    /// As [`Self::graph`]; `Invalid` for an unknown name.
     pub async fn start_order(
         &self,
         names: Option<&[String]>,
@@ -174,11 +175,11 @@ impl Client {
     }
 }
 
-/// An answer of 2xx, or of 404 if it is about the name that was asked for.
+/// Accepts 2xx, and 404 if it concerns the requested name.
 fn judged(name: Option<&str>, response: Response) -> Result<Response, Error> {
     match response.status {
         200..=299 => Ok(response),
-        // Whoever keeps a graph tells with this, too, where to wait for a change.
+        // A server with a graph sends an index even with a 404.
         404 if name.is_some() && response.index().is_some() => Ok(response),
         404 => Err(Error::invalid(NO_GRAPH)),
         _ => Err(response.failure().into_error(false)),
@@ -187,13 +188,13 @@ fn judged(name: Option<&str>, response: Response) -> Result<Response, Error> {
 
 const PATH: &str = "/v1/coord/graph";
 
-/// What is told where a server keeps no graph.
-pub const NO_GRAPH: &str = "the server keeps no graph of services (it has no /v1/coord/graph): \
-                        ask a member of libcoord; a genuine Consul has none";
+/// The error if a server has no graph.
+pub const NO_GRAPH: &str = "this server has no service graph (/v1/coord/graph): connect to a \
+    libcoord member instead of a Consul agent";
 
 fn path_of(name: &str) -> Result<String, Error> {
     if name.is_empty() {
-        return Err(Error::invalid("the name of a service is missing"));
+        return Err(Error::invalid("the service name is missing"));
     }
     Ok(format!("{PATH}/{name}"))
 }
@@ -202,7 +203,7 @@ fn start_order(graph: &Value, names: Option<&[String]>) -> Result<Vec<String>, E
     let waves = graph["Waves"].as_array().ok_or_else(|| missing("Waves"))?;
     let in_waves = || waves.iter().flat_map(texts);
     let Some(names) = names else { return Ok(in_waves().map(str::to_owned).collect()) };
-    // What is missing belongs before whatever needs it.
+    // Missing services come before their dependents.
     let places: BTreeMap<String, usize> = texts(&graph["Missing"])
         .chain(in_waves())
         .enumerate()
@@ -212,8 +213,8 @@ fn start_order(graph: &Value, names: Option<&[String]>) -> Result<Vec<String>, E
     for name in names {
         let place = places.get(&name.to_lowercase()).ok_or_else(|| {
             Error::invalid(format!(
-                "nobody has registered {name:?} or depends on it, so that its place is not known: \
-                 register it, or leave it out"
+                "no service {name:?} is registered or depends on it, so that its place is not \
+                 known: register it, or leave it out"
             ))
         })?;
         ordered.insert(*place, name.clone());
@@ -225,7 +226,7 @@ fn texts(list: &Value) -> impl Iterator<Item = &str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// What an answer to `?ready` says.
+/// Interprets a response to `?ready`.
 fn readiness(name: &str, body: &Value) -> Result<Readiness, Error> {
     let ready = body["Ready"].as_bool().ok_or_else(|| missing("Ready"))?;
     if ready {
@@ -241,7 +242,7 @@ fn readiness(name: &str, body: &Value) -> Result<Readiness, Error> {
         })
         .collect();
     Ok(Readiness::Waiting(match waited_for.is_empty() {
-        true => format!("nobody has registered {name:?}"),
+        true => format!("no service {name:?} is registered"),
         false => format!("{name:?} is not ready: {}", waited_for.join(", ")),
     }))
 }

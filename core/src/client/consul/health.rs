@@ -36,7 +36,9 @@ impl Client {
     /// `Invalid` for any other state.
     pub async fn health_state(&self, state: &str, options: &ReadOptions) -> Result<Answer, Error> {
         if !["any", "unknown", "passing", "warning", "critical"].contains(&state) {
-            return Err(Error::invalid(format!("{state:?} is not a state of a check")));
+            return Err(Error::invalid(format!(
+                "{state:?} is not a check state: use any, passing, warning or critical"
+            )));
         }
         self.read(&format!("/v1/health/state/{state}"), options).await
     }

@@ -1,9 +1,8 @@
-//! Connections to the agent: opened when needed, kept for the next request.
+//! HTTP connections to the agent, opened on demand and kept alive.
 //!
-//! A connection is owned by a task of its own, which does all reading and
-//! writing; dropping the sender ends it. A request that finds its kept
-//! connection dead goes out again on a new one if it was never sent, or if it
-//! only reads.
+//! Each connection is owned by a task, which does all reading and writing;
+//! dropping the sender ends it. If a kept connection turns out to be closed,
+//! the request is retried on a new one if it was never sent or only reads.
 
 use std::io;
 use std::net::SocketAddr;
@@ -41,14 +40,15 @@ pub(super) struct Pool {
     permits: Arc<Semaphore>,
 }
 
-/// TLS, and whom the server's certificate must name.
+/// TLS, and the host name expected in the server's certificate.
 #[derive(Debug, Clone)]
 pub(super) struct Security {
     pub(super) connector: Connector,
     pub(super) name: String,
 }
 
-/// Why there is no response, and whether the server may have the request.
+/// Why there is no response, and whether the server may have received the
+/// request.
 #[derive(Debug)]
 pub(super) struct Broken {
     pub(super) failure: ConsulFailure,
@@ -78,7 +78,7 @@ impl Pool {
         self.security.is_some()
     }
 
-    /// Sends `request` and reads the whole answer. Dropping the future closes
+    /// Sends `request` and reads the whole response. Dropping the future closes
     /// the connection it uses.
     pub(super) async fn send(
         &self,
@@ -108,7 +108,7 @@ impl Pool {
         }
     }
 
-    /// Closes what is kept; connections in use close when their call ends.
+    /// Closes idle connections; those in use close when their call ends.
     pub(super) fn close(&self) {
         self.permits.close();
         self.lock().clear();
@@ -123,7 +123,7 @@ impl Pool {
         let limited = Limited::new(body, self.response_bytes_max);
         let body = limited.collect().await.map_err(|cause| {
             let text = if cause.is::<LengthLimitError>() {
-                format!("the answer is longer than {} bytes", self.response_bytes_max)
+                format!("the response is longer than {} bytes", self.response_bytes_max)
             } else {
                 cause.to_string()
             };
@@ -161,8 +161,8 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a connection from a task, so that name lookups and sockets belong
-    /// to the runtime's threads and not to the caller's.
+    /// Opens a connection in a task, so that name lookups and sockets are on
+    /// the runtime's threads, not the caller's.
     async fn connect(&self) -> Result<Sender, Broken> {
         let (target, limit) = (self.target.clone(), self.connect_timeout);
         let security = self.security.clone();
@@ -184,7 +184,7 @@ impl Broken {
     }
 
     fn sent(cause: &hyper::Error) -> Self {
-        let text = format!("the connection broke before the answer: {cause}");
+        let text = format!("the connection broke before the response arrived: {cause}");
         Self { failure: ConsulFailure::Transport(text), sent: true }
     }
 }
@@ -215,7 +215,7 @@ async fn open_tcp(host: &str, port: u16) -> Result<TcpStream, io::Error> {
         }
     }
     Err(match failed.pop() {
-        None => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+        None => io::Error::new(io::ErrorKind::NotFound, "the host name has no address"),
         Some((_, only)) if failed.is_empty() => only,
         Some(last) => {
             failed.push(last);
@@ -232,7 +232,7 @@ where
     let (sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     tokio::spawn(async move {
-        // Its fate reaches the caller through the sender.
+        // The caller learns of its end through the sender.
         let _ = connection.await;
     });
     Ok(sender)

@@ -19,17 +19,17 @@ use crate::Error;
 pub struct KvPair {
     /// The key, without a leading slash.
     pub key: String,
-    /// The value; Consul tells an empty one as none.
+    /// The value; Consul returns an empty one as null.
     pub value: Option<Bytes>,
-    /// The application's own.
+    /// Application-defined flags.
     pub flags: u64,
     /// The session that holds the lock.
     pub session: Option<String>,
-    /// How often the lock was taken.
+    /// The number of times the lock was acquired.
     pub lock_index: u64,
-    /// When it was created.
+    /// The index of its creation.
     pub create_index: u64,
-    /// When it was last changed; give it to `cas`.
+    /// The index of its last change; pass it to `cas`.
     pub modify_index: u64,
 }
 
@@ -40,22 +40,22 @@ pub struct KvPut {
     pub flags: Option<u64>,
     /// Only if the key's modify index is this; 0: only if there is no key.
     pub cas: Option<u64>,
-    /// Take the lock for this session.
+    /// Acquire the lock for this session.
     pub acquire: Option<String>,
-    /// Give the lock of this session back.
+    /// Release the lock of this session.
     pub release: Option<String>,
-    /// Data center and token.
+    /// Datacenter and token.
     pub options: WriteOptions,
 }
 
 /// Conditions of a delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KvDelete {
-    /// Every key that begins with this one. Not together with `cas`.
+    /// Delete every key with this prefix. Not together with `cas`.
     pub recurse: bool,
     /// Only if the key's modify index is this.
     pub cas: Option<u64>,
-    /// Data center and token.
+    /// Datacenter and token.
     pub options: WriteOptions,
 }
 
@@ -80,8 +80,8 @@ impl Client {
         self.kv_pairs(kv_request(Method::GET, prefix).flag("recurse", true), options).await
     }
 
-    /// The names of all keys that begin with `prefix`, cut behind the first
-    /// `separator` after it if one is given; `None` if there are none.
+    /// The names of all keys that begin with `prefix`, truncated after the
+    /// first `separator` if one is given; `None` if there are none.
     pub async fn kv_keys(
         &self,
         prefix: &str,
@@ -135,8 +135,8 @@ impl Client {
         truth(&self.write(request, &put.options).await?)
     }
 
-    /// Deletes `key`; `false` if the condition did not hold. A key that is not
-    /// there counts as deleted.
+    /// Deletes `key`; `false` if the condition did not hold. A missing key
+    /// counts as deleted.
     pub async fn kv_delete(&self, key: &str, delete: &KvDelete) -> Result<bool, Error> {
         let request = kv_request(Method::DELETE, key)
             .flag("recurse", delete.recurse)

@@ -1,13 +1,13 @@
-//! A client of Consul's HTTP API, of this server's or of a genuine agent's.
+//! A client for Consul's HTTP API, of libcoord or of the original Consul.
 //!
-//! [`Client::request`] sends anything; the other methods are the calls people
-//! use, by family: keys (`kv_`), transactions, the agent (`agent_`), the
-//! catalog, health, the graph of services, sessions, events, prepared queries,
-//! coordinates. Where an answer has an obvious type it is given as such,
-//! elsewhere as JSON with the index to wait on ([`Answer`]).
+//! [`Client::request`] sends any request; the other methods are the common
+//! calls, by family: keys (`kv_`), transactions, the agent (`agent_`), the
+//! catalog, health, the service graph, sessions, events, prepared queries,
+//! coordinates. Responses are typed where that is obvious, otherwise JSON with
+//! the index to wait on ([`Answer`]).
 //!
 //! [`blocking::Client`] is the same for callers without a runtime.
-//! [`registration`] holds the rules for forgiving service registrations.
+//! [`registration`] contains the rules for lenient service registration.
 
 pub mod blocking;
 pub mod registration;

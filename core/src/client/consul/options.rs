@@ -1,22 +1,22 @@
-//! The arguments that many calls share.
+//! Arguments that many calls have in common.
 
 use std::time::Duration;
 
 use super::request::{Request, go_duration};
 use super::settings::Consistency;
 
-/// How long an answer may take when nothing is waited for.
+/// The response timeout of requests that do not block.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What Consul waits when an index is given without a time.
+/// Consul's default wait if an index is given.
 const WAIT_DEFAULT: Duration = Duration::from_secs(300);
 
-/// Options of reads. Endpoints ignore what does not concern them.
+/// Options of reads. Endpoints ignore those that do not apply.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Answer only once the index is higher than this one, or `wait` is over.
+    /// Respond only once the index is higher than this one, or after `wait`.
     pub index: Option<u64>,
-    /// How long to wait for that; Consul: 5 minutes unless given, at most 10.
+    /// Maximum wait; in Consul 5 minutes unless given, at most 10.
     pub wait: Option<Duration>,
     /// Instead of the client's.
     pub consistency: Option<Consistency>,
@@ -46,13 +46,13 @@ pub struct WriteOptions {
 }
 
 impl ReadOptions {
-    /// Options to wait up to `wait` for something newer than `index`.
+    /// Options to wait up to `wait` for a change after `index`.
     pub fn waiting(index: u64, wait: Duration) -> Self {
         Self { index: Some(index), wait: Some(wait), ..Self::default() }
     }
 
-    /// How long the answer may take: 30 s, and if an index is waited on the
-    /// wait and a sixteenth of it, which is Consul's own spread.
+    /// The response timeout: 30 s, plus 17/16 of the wait if an index is given,
+    /// which is Consul's own jitter.
     pub fn read_timeout(&self) -> Duration {
         match self.index {
             None => READ_TIMEOUT,
@@ -63,7 +63,7 @@ impl ReadOptions {
         }
     }
 
-    /// Puts them on `request`, with the client's own where these say nothing.
+    /// Adds them to `request`, with the client's defaults.
     pub(super) fn put_on(
         &self,
         mut request: Request,

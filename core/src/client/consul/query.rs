@@ -15,7 +15,7 @@ impl Client {
         self.read("/v1/query", options).await
     }
 
-    /// Creates a prepared query from Consul's JSON and gives its id.
+    /// Creates a prepared query from Consul's JSON and returns its id.
     pub async fn query_create(
         &self,
         body: &Value,

@@ -1,21 +1,22 @@
-//! Forgiving registration of services, the same in every binding.
+//! Lenient service registration, the same in every binding.
 //!
 //! Consul's Python clients take a service's id as the second argument, where
-//! many write its address: `register("test", "10.0.0.1:8500")` then makes an
-//! instance with that id and no address, and `deregister("test")` leaves it
-//! behind. These rules read such calls as they are meant.
+//! many users write its address: `register("test", "10.0.0.1:8500")` then
+//! registers an instance with that id and no address, which
+//! `deregister("test")` does not remove. These rules interpret such calls as
+//! they are meant.
 //!
 //! | input | meaning |
 //! |---|---|
 //! | second argument without a name, `host:port` or `[v6]:port`, no address and no port | address and port; the id is the name |
-//! | the same with `id` by name, or anything that is not fully `host:port` | the id, as it stands |
-//! | deregister an id that is not there, but exactly one service has that name | that service |
-//! | several services have that name | an error that tells their ids |
+//! | the same with `id` by name, or anything that is not exactly `host:port` | the id, unchanged |
+//! | deregister an id that does not exist, but exactly one service has that name | that service |
+//! | several services have that name | an error that lists their ids |
 //! | strict | Consul's own meaning throughout |
 //!
-//! As the id is then the name, a second such registration of the name with
-//! another address would replace the first without a word: it is refused if
-//! the first was made by the same client.
+//! Because the id is then the name, a second registration of the name with
+//! another address would silently replace the first: it is refused if the same
+//! client made the first.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -29,21 +30,21 @@ use super::agent::ServiceDefinition;
 use crate::Error;
 use crate::sync::{Mutex, MutexGuard};
 
-/// Registrations remembered per client, for telling replacements.
+/// Registrations remembered per client, to detect replacements.
 const REMEMBERED_MAX: usize = 65_536;
 
-/// How the caller gave the id.
+/// How the caller passed the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GivenId<'a> {
     /// Not at all.
     Absent,
-    /// As the second argument, without naming it.
+    /// As the second positional argument.
     Positional(&'a str),
     /// By name.
     Keyword(&'a str),
 }
 
-/// What a registration means.
+/// The meaning of a registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
     /// The id to send; the name if none.
@@ -55,7 +56,7 @@ pub struct Resolved {
     recognised: bool,
 }
 
-/// What to deregister when there is no such id.
+/// What to deregister if there is no such id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ByName {
     /// No service has that name.
@@ -66,7 +67,7 @@ pub enum ByName {
     Several(Vec<String>),
 }
 
-/// The rules, with what one client object has registered so far.
+/// The rules, with the registrations of one client object so far.
 #[derive(Debug, Default)]
 pub struct RegistrationRules {
     strict: bool,
@@ -91,11 +92,11 @@ impl RegistrationRules {
         self.strict
     }
 
-    /// What registering `name` with these arguments means.
+    /// Interprets a registration of `name` with these arguments.
     ///
     /// # Errors
-    /// `Invalid` if it would replace a registration of this client object that
-    /// has another address, and the id was not given but guessed.
+    /// `Invalid` if it would replace a registration of this client object with
+    /// another address, and the id was inferred.
     pub fn resolve(
         &self,
         name: &str,
@@ -128,8 +129,8 @@ impl RegistrationRules {
     fn refuse_replacement(&self, name: &str, endpoint: &Endpoint) -> Result<(), Error> {
         match self.lock().get(name) {
             Some(before) if before != endpoint => Err(Error::invalid(format!(
-                "service {name:?} is registered by this client at {}, and would be replaced; \
-                 give service_id= to have several instances",
+                "this client has already registered service {name:?} at {}, and this call would \
+                 replace it: pass service_id= to register several instances",
                 shown(before)
             ))),
             _ => Ok(()),
@@ -145,7 +146,7 @@ impl RegistrationRules {
         }
     }
 
-    /// Forgets a registration that is gone.
+    /// Forgets a removed registration.
     pub fn deregistered(&self, id: &str) {
         self.lock().remove(id);
     }
@@ -178,8 +179,8 @@ impl ByName {
 }
 
 impl Client {
-    /// Registers `service`, reading `id` by the rules; `service.id` is ignored.
-    /// Gives what was made of it.
+    /// Registers `service`, interpreting `id` by the rules; `service.id` is
+    /// ignored. Returns the interpretation.
     ///
     /// # Errors
     /// As [`RegistrationRules::resolve`] and [`Client::agent_service_register`].
@@ -207,7 +208,8 @@ impl Client {
     /// with that name; `false` if there is neither.
     ///
     /// # Errors
-    /// `Invalid` if several services have the name; the message tells their ids.
+    /// `Invalid` if several services have the name; the message lists their
+    /// ids.
     pub async fn deregister_service(
         &self,
         rules: &RegistrationRules,
@@ -230,15 +232,16 @@ impl Client {
                 Ok(done)
             }
             ByName::Several(ids) => Err(Error::invalid(format!(
-                "no service has the id {id_or_name:?}, and several have that name: {}",
+                "no service has the id {id_or_name:?}, and several instances have that name: \
+                 pass one of their ids: {}",
                 ids.join(", ")
             ))),
         }
     }
 }
 
-/// `host:port` or `[v6]:port` and nothing else, with a port from 1 to 65535. An address
-/// that may be written in another way, as with a port's name, may as well be an id.
+/// `host:port` or `[v6]:port` and nothing else, with a port from 1 to 65535. Other forms of an
+/// address, such as with a port name, could also be an id.
 fn host_and_port(text: &str) -> Option<(String, u16)> {
     let read = HostPort::parse(text).ok()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);

@@ -1,4 +1,4 @@
-//! One HTTP request and its answer, before any meaning is read into them.
+//! An HTTP request and its response, uninterpreted.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::Error;
 
 pub use hyper::Method;
 
-/// A request. Paths and parameters are given as they are meant; the client
-/// percent-encodes them.
+/// A request. Paths and parameters are unencoded; the client percent-encodes
+/// them.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub(super) method: Method,
@@ -24,7 +24,7 @@ pub struct Request {
     pub(super) read_timeout: Option<Duration>,
 }
 
-/// An answer of any status.
+/// A response of any status.
 #[derive(Debug, Clone)]
 pub struct Response {
     /// The HTTP status.
@@ -35,10 +35,10 @@ pub struct Response {
     pub body: Bytes,
 }
 
-/// What a read gives: the body and the index to wait on.
+/// The result of a read: the body and the index to wait on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T = Value> {
-    /// `X-Consul-Index`, if the endpoint has one. Give it back as
+    /// `X-Consul-Index`, if the endpoint has one. Pass it as
     /// [`super::ReadOptions::index`] to wait for a change.
     pub index: Option<u64>,
     /// The body.
@@ -75,7 +75,7 @@ impl Request {
         }
     }
 
-    /// Adds a parameter that counts by being there.
+    /// Adds a parameter without a value.
     #[must_use]
     pub fn flag(mut self, name: &str, set: bool) -> Self {
         if set {
@@ -111,19 +111,19 @@ impl Request {
         self.body(body.to_string())
     }
 
-    /// Waits this long for the whole answer instead of the client's time.
+    /// Overrides the client's response timeout.
     #[must_use]
     pub fn read_timeout(mut self, time: Option<Duration>) -> Self {
         self.read_timeout = time;
         self
     }
 
-    /// Whether the request may change something, and so must not be repeated unasked.
+    /// Whether the request may change something, and so must not be retried automatically.
     pub(super) fn writes(&self) -> bool {
         self.method != Method::GET && self.method != Method::HEAD
     }
 
-    /// Path and query as they go on the wire.
+    /// Encoded path and query.
     pub(super) fn target(&self) -> String {
         let mut target = String::new();
         encode(&self.path, b"/:", &mut target);
@@ -140,7 +140,7 @@ impl Request {
 }
 
 impl Response {
-    /// The first header of that name, in whatever case.
+    /// The first header with that name, case-insensitive.
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         Some(value)
@@ -151,7 +151,7 @@ impl Response {
         self.header("x-consul-index")?.parse().ok()
     }
 
-    /// The body as text, with replacements where it is none.
+    /// The body as text, with invalid UTF-8 replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -165,13 +165,13 @@ impl Response {
             .map_err(|cause| ConsulFailure::Unexpected(cause.to_string()).into_error(false))
     }
 
-    /// The failure this status stands for.
+    /// The failure for this status.
     pub(super) fn failure(&self) -> ConsulFailure {
         ConsulFailure::Status { status: self.status, body: self.text() }
     }
 }
 
-/// A duration as Consul reads it.
+/// A duration in Consul's format.
 pub(super) fn go_duration(time: Duration) -> String {
     format!("{}ms", time.as_millis())
 }

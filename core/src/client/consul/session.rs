@@ -1,4 +1,4 @@
-//! Sessions: what locks are held by.
+//! Sessions, which hold locks.
 
 use hyper::Method;
 use serde_json::{Map, Value, json};
@@ -9,20 +9,20 @@ use super::options::{ReadOptions, WriteOptions};
 use super::request::{Answer, Request};
 use crate::Error;
 
-/// A session to create. Durations are texts as Consul reads them (`15s`).
+/// A session to create. Durations are strings in Consul's format (`15s`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionDefinition {
-    /// For people.
+    /// A human-readable name.
     pub name: Option<String>,
     /// The agent's own unless given.
     pub node: Option<String>,
-    /// Checks that end it; the node's own unless given.
+    /// Checks that invalidate it; `serfHealth` unless given.
     pub checks: Option<Vec<String>>,
-    /// How long its locks cannot be taken after it was invalidated; 15 s unless given.
+    /// How long its locks cannot be acquired after it was invalidated; 15 s unless given.
     pub lock_delay: Option<String>,
-    /// `release` (default) or `delete`: what becomes of the keys it held.
+    /// `release` (default) or `delete`: what happens to its locked keys.
     pub behavior: Option<String>,
-    /// It ends unless renewed within this, 10 s to 24 h; without, it does not end by time.
+    /// It expires unless renewed within this, 10 s to 24 h; without a TTL it does not expire.
     pub ttl: Option<String>,
 }
 
@@ -50,7 +50,7 @@ impl SessionDefinition {
 }
 
 impl Client {
-    /// Creates a session and gives its id.
+    /// Creates a session and returns its id.
     pub async fn session_create(
         &self,
         session: &SessionDefinition,
@@ -62,13 +62,14 @@ impl Client {
         Ok(id.to_owned())
     }
 
-    /// Ends a session; one that is not there counts as ended.
+    /// Ends a session; succeeds if it does not exist.
     pub async fn session_destroy(&self, id: &str, options: &WriteOptions) -> Result<bool, Error> {
         let request = Request::new(Method::PUT, format!("/v1/session/destroy/{id}"));
         truth(&self.write(request, options).await?)
     }
 
-    /// Starts a session's time anew and gives the session, `None` if it is gone.
+    /// Restarts the TTL of a session and returns the session, `None` if it does
+    /// not exist.
     pub async fn session_renew(
         &self,
         id: &str,
@@ -87,7 +88,7 @@ impl Client {
         }
     }
 
-    /// A session, `None` if it is gone.
+    /// A session, `None` if it does not exist.
     pub async fn session_info(
         &self,
         id: &str,

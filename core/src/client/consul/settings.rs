@@ -1,4 +1,4 @@
-//! Where the agent is and how to talk to it.
+//! Settings of the client: address of the agent, TLS, token.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,50 +13,50 @@ use crate::Error;
 use crate::client::tls_options;
 use crate::tls::{ConnectorOptions, KeyPair, Trust, Verify};
 
-/// What a client is made of.
+/// Settings of a client.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `host:port`, `[v6]:port`, `host`, `http://host:port`,
-    /// `https://host:port` or `unix:///path`; without a port it is 8500. A user before
-    /// the host of a URL, as in `https://user:password@host`, is sent as basic
-    /// authentication. Default `127.0.0.1:8500`.
+    /// `https://host:port` or `unix:///path`; the default port is 8500. Credentials in a URL, as in
+    /// `https://user:password@host`, are sent as basic authentication. Default `127.0.0.1:8500`.
     pub address: String,
-    /// Whether TLS is spoken where the address names no scheme. Default no.
+    /// Whether to use TLS if the address has no scheme. Default no.
     pub https: bool,
-    /// The files for TLS, and how much of the server's certificate is looked at,
-    /// where TLS is spoken. Default whom the system trusts, and all of it.
+    /// TLS files, and verification of the server's certificate, if TLS is used.
+    /// Default the system's CAs, and full verification.
     pub tls: ConnectorOptions,
-    /// Whom the server's certificate must name. Default the host of the address.
+    /// The host name expected in the server's certificate. Default the host of
+    /// the address.
     pub tls_server_name: Option<String>,
     /// Sent as `X-Consul-Token`. Default none.
     pub token: Option<String>,
-    /// For calls that name none. Default the agent's own.
+    /// The default datacenter of calls. Default the agent's own.
     pub datacenter: Option<String>,
-    /// For reads that name none.
+    /// The default consistency of reads.
     pub consistency: Consistency,
-    /// How long connecting may take. Default 10 s.
+    /// Connect timeout. Default 10 s.
     pub connect_timeout: Duration,
-    /// How long an answer may take when nothing is waited for. Default 30 s.
+    /// Response timeout of requests that do not block. Default 30 s.
     pub read_timeout: Duration,
-    /// Connections open at once; further calls wait for one. Default 256.
+    /// Maximum open connections; further calls wait for one. Default 256.
     pub connections_max: usize,
-    /// Largest answer. Bytes, default 256 MiB; a longer one is an error.
+    /// Maximum response. Bytes, default 256 MiB; a longer one is an error.
     pub response_bytes_max: usize,
 }
 
-/// How fresh a read must be.
+/// The consistency of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Consistency {
     /// The leader's state.
     #[default]
     Default,
-    /// The leader's, once it has made sure that it leads.
+    /// The leader's, after it confirmed its leadership with a majority.
     Consistent,
     /// Any server's.
     Stale,
 }
 
-/// Of an agent, where an address names none.
+/// The default port of an agent.
 const USUAL_PORT: u16 = 8500;
 
 /// Where to connect.
@@ -85,17 +85,17 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The defaults with what the environment says, in the words of Consul's own
+    /// The defaults, overridden by the environment variables of Consul's own
     /// clients:
     ///
     /// | variable | |
     /// |---|---|
     /// | `CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN` | address and token |
-    /// | `CONSUL_HTTP_SSL` | `true`: TLS, unless the address names a scheme |
-    /// | `CONSUL_HTTP_SSL_VERIFY` | `false`: the server's certificate is not looked at |
-    /// | `CONSUL_CACERT`, `CONSUL_CAPATH` | a file, or a folder of files, of authorities; the file wins |
-    /// | `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY` | our certificate and its key |
-    /// | `CONSUL_TLS_SERVER_NAME` | whom the server's certificate must name |
+    /// | `CONSUL_HTTP_SSL` | `true`: TLS, unless the address has a scheme |
+    /// | `CONSUL_HTTP_SSL_VERIFY` | `false`: the server's certificate is not verified |
+    /// | `CONSUL_CACERT`, `CONSUL_CAPATH` | a file, or a directory of files, of CAs; the file takes precedence |
+    /// | `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY` | client certificate and key |
+    /// | `CONSUL_TLS_SERVER_NAME` | the host name expected in the server's certificate |
     pub fn from_environment() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -125,20 +125,20 @@ impl Settings {
         settings
     }
 
-    /// Sets what secures the connection by name, from text:
+    /// Sets a TLS option by name, from text:
     ///
     /// | name | value |
     /// |---|---|
-    /// | `tls` | `on`, `off`: where the address names no scheme |
-    /// | `tls.ca_file`, `tls.ca_path` | the server's authorities: a PEM file, or a folder of them |
-    /// | `tls.cert_file`, `tls.key_file` | our certificate and its key, PEM |
-    /// | `tls.verify` | of the server's certificate: `full`, `any_name`, `nothing` |
-    /// | `tls.server_name` | whom the server's certificate must name |
+    /// | `tls` | `on`, `off`: if the address has no scheme |
+    /// | `tls.ca_file`, `tls.ca_path` | CAs for the server's certificate: a PEM file, or a directory of them |
+    /// | `tls.cert_file`, `tls.key_file` | client certificate and key, PEM |
+    /// | `tls.verify` | verification of the server's certificate: `full`, `any_name`, `nothing` |
+    /// | `tls.server_name` | the host name expected in the server's certificate |
     ///
-    /// All but `off` and `tls.server_name` put TLS on.
+    /// All but `off` and `tls.server_name` enable TLS.
     ///
     /// # Errors
-    /// `Invalid` for another name or value; never says the value.
+    /// `Invalid` for another name or value; the error never contains the value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
         if name == "tls.server_name" {
             self.tls_server_name = Some(value.to_owned());
@@ -154,28 +154,28 @@ impl Settings {
 
 impl Target {
     /// # Errors
-    /// `Invalid` for a scheme that is not spoken here or a port that is none; never
-    /// says a password.
+    /// `Invalid` for an unsupported scheme or invalid port; the error never
+    /// contains a password.
     pub(super) fn parse(address: &str, https: bool) -> Result<Self, Error> {
         if let Some(path) = address.strip_prefix("unix://") {
             return Ok(Self::Unix(path.into()));
         }
         let unfit = |why: &str| match address.contains('@') {
-            true => Error::invalid(format!("this is no address of an agent: {why}")),
-            false => Error::invalid(format!("{address:?} is no address of an agent: {why}")),
+            true => Error::invalid(format!("not an agent address: {why}")),
+            false => Error::invalid(format!("{address:?} is not an agent address: {why}")),
         };
         let (at, tls) = if address.contains("://") {
-            let url = Url::parse(address).map_err(|_| unfit("it is no URL"))?;
+            let url = Url::parse(address).map_err(|_| unfit("it is not a URL"))?;
             let tls = match &*url.scheme {
                 "http" => false,
                 "https" => true,
-                _ => return Err(unfit("of schemes, only http, https and unix are spoken")),
+                _ => return Err(unfit("the scheme must be http, https or unix")),
             };
             if url.host.is_empty() {
-                return Err(unfit("it names no host"));
+                return Err(unfit("it has no host"));
             }
             if url.request_target() != "/" {
-                return Err(unfit("behind the host there may be no path and no query"));
+                return Err(unfit("it must not have a path or query"));
             }
             (url.address(USUAL_PORT), tls)
         } else {
@@ -190,7 +190,7 @@ impl Target {
         Ok(Self::Tcp { host: at.reached_at().to_owned(), port: at.port, tls })
     }
 
-    /// What goes into the `Host` header.
+    /// The content of the `Host` header.
     pub(super) fn authority(&self) -> String {
         match self {
             Self::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
@@ -200,14 +200,14 @@ impl Target {
     }
 }
 
-/// What is sent as `Authorization` for a user before the host, as in
+/// The `Authorization` header for credentials in the URL, as in
 /// `http://user:password@host:port`.
 pub(super) fn authorization(address: &str) -> Option<String> {
     let (name, password) = Url::parse(address).ok()?.user?;
     Some(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
 }
 
-/// As Go reads it; anything else says nothing.
+/// A boolean in Go's format; `None` for anything else.
 fn truth(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "True" | "TRUE" => Some(true),

@@ -1,4 +1,4 @@
-//! The state of the servers' own cluster.
+//! The status of the Raft cluster.
 
 use super::Client;
 use super::kv::typed;

@@ -1,4 +1,4 @@
-//! Transactions: several operations that happen together or not at all.
+//! Transactions: operations that are applied atomically.
 
 use hyper::Method;
 use serde_json::Value;
@@ -9,23 +9,23 @@ use super::options::WriteOptions;
 use super::request::Request;
 use crate::Error;
 
-/// How a transaction ended.
+/// The outcome of a transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TxnOutcome {
-    /// Whether it happened.
+    /// Whether it was committed.
     pub committed: bool,
     /// One entry per operation that has a result, as `{"KV": {..}}` and so on.
     pub results: Vec<Value>,
     /// `{"OpIndex": n, "What": text}` for each operation that failed.
     pub errors: Vec<Value>,
-    /// The answer as it came, for those who want it whole.
+    /// The complete response.
     pub body: Value,
 }
 
 impl Client {
     /// Runs `operations`, a list in Consul's JSON (`[{"KV": {"Verb": "set",
-    /// "Key": "k", "Value": base64}}, ..]`; at most 128). A transaction that was
-    /// rolled back is an outcome and not an error.
+    /// "Key": "k", "Value": base64}}, ..]`; at most 128). A rollback is an
+    /// outcome, not an error.
     pub async fn txn(
         &self,
         operations: &Value,

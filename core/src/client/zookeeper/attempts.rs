@@ -1,18 +1,18 @@
-//! Which servers were tried in vain since the last connection, and what each
-//! said: for whoever gave up waiting.
+//! The failed connection attempts since the last connection, and why each
+//! failed, for the error message of a timeout.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// Servers remembered. A list of hosts is shorter, but names may have many addresses.
+/// Maximum servers remembered. Lists of hosts are shorter, but a name may have many addresses.
 const SERVERS_MAX: usize = 32;
 
-/// Rounds over all servers, each refused everywhere, after which calls of a
-/// client that was never connected give up. With the pauses between rounds that
-/// is about five seconds.
+/// After this many rounds in which all servers refused, calls of a client that
+/// was never connected give up. With the pauses between rounds that is about
+/// five seconds.
 const REFUSED_ROUNDS_MAX: u32 = 9;
 
-/// What trying gave, newest last.
+/// Failed attempts, newest last.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     failed: Vec<(String, String)>,
@@ -20,7 +20,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// A server, as [`name`] has it, was tried in vain.
+    /// Records a failed attempt at a server, named as by [`name`].
     pub(super) fn note(&mut self, server: String, said: String) {
         self.failed.retain(|(other, _)| *other != server);
         if self.failed.len() >= SERVERS_MAX {
@@ -29,14 +29,14 @@ impl Attempts {
         self.failed.push((server, said));
     }
 
-    /// All were tried; `refused` if nobody listens at any of them. Whether that
-    /// has been so for long.
+    /// Records the end of a round; `refused` if all servers refused the
+    /// connection. Returns whether that has been so for long.
     pub(super) fn round_ended(&mut self, refused: bool) -> bool {
         self.refused_rounds = if refused { self.refused_rounds.saturating_add(1) } else { 0 };
         self.refused_rounds >= REFUSED_ROUNDS_MAX
     }
 
-    /// What all of them said, in the order of their names; nothing if none was tried.
+    /// The failures of all servers, ordered by name; `None` if none was tried.
     pub(super) fn told(&self) -> Option<String> {
         let mut said: Vec<_> = self.failed.iter().collect();
         said.sort();
@@ -45,7 +45,7 @@ impl Attempts {
     }
 }
 
-/// A server as its user named it, with the address where the name has several.
+/// A server as the user wrote it, with the address if the name has several.
 pub(super) fn name(host: &str, address: SocketAddr) -> String {
     match host.parse::<IpAddr>() {
         Ok(_) => address.to_string(),
@@ -53,13 +53,13 @@ pub(super) fn name(host: &str, address: SocketAddr) -> String {
     }
 }
 
-/// What an attempt that failed says to a person.
+/// A human-readable description of a failed attempt.
 pub(super) fn said(server: &str, cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::ConnectionRefused => format!("connection refused by {server}"),
-        io::ErrorKind::TimedOut => format!("no answer from {server} in time"),
+        io::ErrorKind::TimedOut => format!("{server} did not respond in time"),
         io::ErrorKind::UnexpectedEof => {
-            format!("{server} closed the connection before it gave a session")
+            format!("{server} closed the connection during the session handshake")
         }
         _ => format!("{server}: {cause}"),
     }
@@ -81,7 +81,7 @@ mod tests {
             attempts.note(server.to_owned(), said(server, &kind.into()));
         }
         let told = attempts.told().unwrap();
-        assert_eq!(told, "connection refused by 10.0.0.1:1; no answer from 10.0.0.2:1 in time");
+        assert_eq!(told, "connection refused by 10.0.0.1:1; 10.0.0.2:1 did not respond in time");
         for number in 0..2 * SERVERS_MAX {
             attempts.note(format!("{number}"), "x".to_owned());
         }

@@ -1,9 +1,9 @@
-//! The client for callers without a runtime.
+//! The blocking client, for callers without a runtime.
 //!
-//! It owns one, with one worker thread called `coord-zkc`; `close` or dropping
-//! the client joins it. Calls may be made from several threads at once, but
-//! not from a thread of an async runtime: those get `Invalid`. Subscriptions
-//! are waited for with [`Subscription::wait`], which needs no runtime.
+//! It owns a runtime with one worker thread named `coord-zkc`; closing or
+//! dropping the client joins it. Several threads may make calls at the same
+//! time, but calls from a thread of an async runtime fail with `Invalid`.
+//! [`Subscription::wait`] waits for events without a runtime.
 
 use std::future::Future;
 use std::time::Duration;
@@ -27,11 +27,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts the thread without waiting for a connection; calls wait for it.
+    /// Starts the thread without waiting for a connection; calls wait for one.
     ///
     /// # Errors
-    /// `Invalid` if the hosts are no list of hosts, or on a thread of an async
-    /// runtime; `Unavailable` if no thread can be made.
+    /// `Invalid` for an invalid list of hosts, or on a thread of an async
+    /// runtime; `Unavailable` if no thread can be started.
     pub fn start(settings: Settings) -> Result<Self, Error> {
         let runtime = OwnRuntime::start("coord-zkc")?;
         let client = runtime.run(async { super::Client::start(settings) })?;
@@ -48,12 +48,12 @@ impl Client {
         Ok(client)
     }
 
-    /// The async client inside. Its futures only work in [`Self::call`].
+    /// The inner async client. Its futures only work in [`Self::call`].
     pub fn inner(&self) -> &super::Client {
         &self.client
     }
 
-    /// Waits for any future made from [`Self::inner`].
+    /// Waits for any future of [`Self::inner`].
     ///
     /// # Errors
     /// The future's own; `Invalid` on a thread of an async runtime; `Closed`.
@@ -61,8 +61,9 @@ impl Client {
         self.runtime.run(work)
     }
 
-    /// As [`Self::call`], but asks `go_on` every `interval` and, once it says
-    /// no, drops the future and gives `None`. For hosts with signals to look after.
+    /// Like [`Self::call`], but calls `go_on` every `interval` and, once it
+    /// returns false, drops the future and returns `None`. For host programs
+    /// that handle signals.
     ///
     /// # Errors
     /// As [`Self::call`].
@@ -75,7 +76,7 @@ impl Client {
         self.runtime.run_while(work, interval, go_on)
     }
 
-    /// The state now.
+    /// The current state.
     pub fn state(&self) -> State {
         self.client.state()
     }
@@ -90,13 +91,13 @@ impl Client {
         self.client.session()
     }
 
-    /// The newest state this client has seen.
+    /// The latest zxid that this client has seen.
     pub fn last_zxid(&self) -> i64 {
         self.client.last_zxid()
     }
 
     /// Ends the session and every call and watch, then stops and joins the
-    /// thread. Twice is fine.
+    /// thread. Idempotent.
     ///
     /// # Errors
     /// As [`super::Client::close`]; `Invalid` on a thread of an async runtime:
@@ -105,7 +106,8 @@ impl Client {
         self.client.start_closing();
         match self.runtime.run(self.client.close()) {
             Err(error) if *error.kind() == crate::ErrorKind::Invalid => return Err(error),
-            // Confirmed or not, or closed before: nothing is left to do.
+            // Whether confirmed or not, or already closed: nothing is left to
+            // do.
             Ok(()) | Err(_) => self.runtime.close()?,
         }
         self.client.confirmed()
@@ -114,8 +116,8 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // On a thread of a runtime, which cannot wait, the session is left to
-        // its timeout.
+        // On a thread of a runtime, which cannot wait, the session ends by its
+        // timeout.
         let _ = self.close();
     }
 }

@@ -1,4 +1,4 @@
-//! The handle: starting, closing, and sending one request.
+//! The client handle: starts, closes, and sends requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::{Error, ErrorKind};
 ///
 /// # Errors
 /// Every call fails as
-/// - `Rejected` when the server decided against it;
+/// - `Rejected` if the server rejected it;
 /// - `Indeterminate` when a write was sent and the connection broke, or the
 ///   time was over, before its answer;
 /// - `Unavailable` when it was not sent within [`Settings::request_timeout`],
@@ -52,12 +52,12 @@ struct ClientCore {
 }
 
 impl Client {
-    /// Starts a client on the current runtime without waiting for a
-    /// connection; calls wait for it.
+    /// Starts a client on the current runtime without waiting for a connection;
+    /// calls wait for one.
     ///
     /// # Errors
-    /// `Invalid` if the hosts are no list of hosts, a file for TLS cannot be
-    /// used, or outside a runtime.
+    /// `Invalid` for an invalid list of hosts, an unusable TLS file, or outside
+    /// a runtime.
     pub fn start(settings: Settings) -> Result<Self, Error> {
         let hosts = Hosts::parse(&settings.hosts)?;
         let connector = settings.tls.clone().map(Connector::load).transpose()?;
@@ -83,7 +83,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::start`]; `Unavailable` if there is none in time;
-    /// `Rejected(SessionExpired)` if the session to come back to is over.
+    /// `Rejected(SessionExpired)` if the session to resume has expired.
     pub async fn connect(settings: Settings, limit: Duration) -> Result<Self, Error> {
         let client = Self::start(settings)?;
         client.wait_connected(limit).await?;
@@ -99,7 +99,7 @@ impl Client {
         let settled = |state: &State| match state {
             State::Connected | State::Closed => true,
             State::Connecting | State::Suspended => false,
-            // Perhaps on the way to a new session.
+            // A new session may be on its way.
             State::Lost => self.inner.on_expiry == OnExpiry::Stop || is_refusal(shared.lost()),
         };
         match within(limit, shared.reached(settled)).await {
@@ -110,8 +110,8 @@ impl Client {
         }
     }
 
-    /// As [`Self::wait_connected`], but gives up early, after some seconds, if
-    /// nobody listens at any of the servers.
+    /// Like [`Self::wait_connected`], but gives up after some seconds if no
+    /// server is listening.
     ///
     /// # Errors
     /// As there.
@@ -123,28 +123,27 @@ impl Client {
         }
     }
 
-    /// The error for what was not sent because there is no connection, with what
-    /// each server said that was tried.
+    /// The error for a request that was not sent for lack of a connection, with
+    /// the reason for each server.
     fn unreached(&self, what: &str) -> Error {
         let code = ErrorCode::ConnectionLoss;
         let tried = self.inner.shared.attempts();
-        let told = tried.unwrap_or_else(|| "no server of the list has answered yet".to_owned());
-        let text = format!("{what}: not connected, so nothing was done: {told}");
+        let told = tried.unwrap_or_else(|| "no server in the list has responded yet".to_owned());
+        let text = format!("{what}: not connected, nothing was sent: {told}");
         Error::new(ErrorKind::Unavailable, text).caused_by(code)
     }
 
-    /// Ends the session, and with it its ephemerals, and every call and watch.
-    /// What was asked before is still answered. Waits for the server to confirm
-    /// it, not longer than [`Settings::close_timeout`]. Twice is fine, and gives
-    /// the same.
+    /// Ends the session with its ephemerals, and every call and watch. Earlier
+    /// calls are still answered. Waits for the server to confirm it, at most
+    /// [`Settings::close_timeout`]. Idempotent, with the same result.
     ///
     /// # Errors
-    /// `Indeterminate` if no server confirmed it. The client is closed all the
-    /// same; the session, with its ephemerals and the locks they stand for, may
-    /// live on until its timeout.
+    /// `Indeterminate` if no server confirmed it. The client is closed anyway;
+    /// the session, its ephemerals and its locks may live until its timeout.
     pub async fn close(&self) -> Result<(), Error> {
         self.inner.closing.send_replace(true);
-        // The task itself keeps to the limit; this is for a runtime that is gone.
+        // The task itself respects the limit; this is for a runtime that has
+        // ended.
         let limit = self.inner.close_timeout.saturating_add(Duration::from_secs(1));
         let closed = self.inner.shared.reached(|state| *state == State::Closed);
         match within(limit, closed).await {
@@ -153,7 +152,7 @@ impl Client {
         }
     }
 
-    /// How closing ended, once it did.
+    /// The result of closing.
     pub(super) fn confirmed(&self) -> Result<(), Error> {
         match self.inner.shared.is_over() {
             true => Ok(()),
@@ -166,13 +165,13 @@ impl Client {
         self.inner.closing.send_replace(true);
     }
 
-    /// The state now.
+    /// The current state.
     pub fn state(&self) -> State {
         self.inner.shared.state()
     }
 
-    /// Follows the state from now on. A subscriber who does not look sees
-    /// only the newest of too many changes.
+    /// Subscribes to changes of the state. A slow subscriber only sees the
+    /// latest of too many changes.
     pub fn states(&self) -> StateSubscription {
         self.inner.shared.subscribe()
     }
@@ -182,12 +181,12 @@ impl Client {
         self.inner.shared.session()
     }
 
-    /// The newest state this client has seen.
+    /// The latest zxid that this client has seen.
     pub fn last_zxid(&self) -> i64 {
         self.inner.shared.last_zxid()
     }
 
-    /// The path all others are under; empty for none.
+    /// The chroot path; empty for none.
     pub fn chroot(&self) -> &str {
         &self.inner.chroot
     }
@@ -223,7 +222,7 @@ impl Client {
         }
     }
 
-    /// As [`Self::call`], with the code the server answered.
+    /// As [`Self::call`], with the server's error code.
     pub(super) async fn try_call(
         &self,
         request: Request,
@@ -235,11 +234,11 @@ impl Client {
         let (reply, replied) = oneshot::channel();
         let call = Call { request, effect, writes, progress: Arc::clone(&progress), reply };
         let answered = async {
-            // A task that has done much is not made to wait here, so that its
-            // calls are sent in the order they were made.
+            // Not subject to the task's budget, so that calls are sent in the
+            // order in which they were made.
             let sending = tokio::task::unconstrained(self.inner.calls.send(call));
             sending.await.map_err(|_| ErrorCode::Closing)?;
-            // A call dropped unanswered was dropped with the client.
+            // A call is only dropped unanswered together with the client.
             replied.await.map_err(|_| match writes && !progress.give_up() {
                 true => ErrorCode::ConnectionLoss,
                 false => ErrorCode::Closing,
@@ -249,7 +248,7 @@ impl Client {
             tokio::select! {
                 biased;
                 answered = answered => Some(answered),
-                // Nothing was sent yet, for there never was a connection.
+                // Nothing was sent yet, because there never was a connection.
                 () = self.inner.shared.refused() => None,
             }
         });
@@ -271,13 +270,13 @@ impl Client {
 fn unconfirmed(session: &SessionInfo) -> Error {
     let SessionInfo { id, timeout, .. } = session;
     let what = format!(
-        "closing session 0x{id:x}: no server confirmed it, so it and its ephemerals may live on \
-         for its timeout of {timeout:?}"
+        "closing session 0x{id:x}: no server confirmed it, so the session and its ephemeral \
+         znodes may live until its timeout of {timeout:?}"
     );
     Error::indeterminate(what).caused_by(ErrorCode::ConnectionLoss)
 }
 
-/// Whether sending it twice could do something twice.
+/// Whether sending it twice could change something twice.
 fn writes(request: &Request) -> bool {
     matches!(
         request,

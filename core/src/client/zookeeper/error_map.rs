@@ -1,13 +1,13 @@
-//! ZooKeeper's error codes and our kinds of error, both ways.
+//! Maps ZooKeeper's error codes to our error kinds and back.
 
 use coord_state::Rejection;
 use coord_wire::zookeeper::ErrorCode;
 
 use crate::{Error, ErrorKind};
 
-/// The ZooKeeper code behind `error`: the one the server sent or, for errors
-/// made on this side, the one ZooKeeper's own clients use. `None` for what
-/// ZooKeeper has no code for.
+/// The ZooKeeper code of `error`: the one from the server or, for local errors,
+/// the one that ZooKeeper's own clients use. `None` if ZooKeeper has no code
+/// for it.
 pub fn zookeeper_code(error: &Error) -> Option<i32> {
     let source = std::error::Error::source(error);
     if let Some(code) = source.and_then(|source| source.downcast_ref::<ErrorCode>()) {
@@ -26,11 +26,11 @@ pub fn zookeeper_code(error: &Error) -> Option<i32> {
     Some(code.code())
 }
 
-/// The kind of error a code is: decisions are `Rejected`, the others say what
-/// the caller does next.
+/// The error kind of a code: rejections are `Rejected`, the others tell the
+/// caller what to do next.
 pub fn kind_of_code(code: ErrorCode) -> ErrorKind {
     let rejection = match code {
-        ErrorCode::BadArguments => Rejection::BadArguments("the server refused an argument"),
+        ErrorCode::BadArguments => Rejection::BadArguments("the server rejected an argument"),
         ErrorCode::Unimplemented | ErrorCode::ReconfigDisabled => Rejection::Unimplemented,
         ErrorCode::NoNode => Rejection::NoNode,
         ErrorCode::NoAuth | ErrorCode::AuthFailed | ErrorCode::SessionClosedRequireSaslAuth => {
@@ -74,12 +74,16 @@ pub(super) fn error_of_code(code: ErrorCode, what: &str) -> Error {
     error_of_kind(kind_of_code(code), code, what)
 }
 
-/// As [`error_of_code`], where more is known than the code tells.
+/// Like [`error_of_code`], if the kind is known more precisely.
 pub(super) fn error_of_kind(kind: ErrorKind, code: ErrorCode, what: &str) -> Error {
     let text = match &kind {
         ErrorKind::Rejected(rejection) => format!("{what}: {rejection}"),
         ErrorKind::Indeterminate => {
-            format!("{what}: no answer came, so it may or may not have been done ({})", code.name())
+            format!(
+                "{what}: the connection was lost before the response, so it may or may not have \
+                 taken effect ({})",
+                code.name()
+            )
         }
         ErrorKind::Closed => format!("{what}: the client is closed"),
         _ => format!("{what}: {code}"),

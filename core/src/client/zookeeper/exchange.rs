@@ -1,8 +1,8 @@
-//! The talk over one connection: requests out, replies and events in, until
+//! The exchange over one connection: requests out, replies and events in, until
 //! it breaks.
 //!
-//! Reading and writing never wait for each other, so a server that is slow to
-//! read cannot keep us from reading what it says.
+//! Reading and writing never wait for each other, so a server that reads slowly
+//! does not delay its replies.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,21 +21,22 @@ use super::watcher::{EventKind, Table};
 use crate::client::time::{Ticks, within};
 use crate::tls::Stream;
 
-/// Bytes waiting to be written past which no further request is taken.
+/// With more bytes to write than this, no further request is accepted.
 const OUTBOX_BYTES_MAX: usize = 1 << 20;
 
-/// Paths in one restoring of watches, in bytes; ZooKeeper takes 1 MiB.
+/// Bytes of paths in one SetWatches request; ZooKeeper accepts 1 MiB.
 const SET_WATCHES_BYTES_MAX: usize = 128 << 10;
 
 /// Sent and not answered, in order of sending.
 pub(super) type Unanswered = VecDeque<Option<Call>>;
 
-/// Why the talk is over.
+/// Why the exchange ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// The client was closed, and the server said that the session is over, or not.
+    /// The client was closed, and the server confirmed the end of the session,
+    /// or not.
     Closed { confirmed: bool },
-    /// An identity was refused; so would it be on the next connection.
+    /// Authentication failed; it would fail on the next connection, too.
     AuthFailed,
     /// Anything else.
     Broken(io::Error),
@@ -49,17 +50,17 @@ pub(super) struct Exchange<'a> {
     received: BytesMut,
     out: Vec<u8>,
     written: usize,
-    /// Whether something written may still wait inside TLS.
+    /// Whether written data may still be buffered inside TLS.
     unflushed: bool,
     next_xid: i32,
-    /// With their numbers; `None` stands for our own closing of the session.
+    /// With their xids; `None` is our own close-session request.
     pending: VecDeque<(i32, OpCode, Option<Call>)>,
-    /// Auth packets are answered outside that order, among themselves in theirs.
+    /// Auth packets are answered in a separate order.
     pending_auth: VecDeque<Option<Call>>,
 }
 
 impl<'a> Exchange<'a> {
-    /// Talks until the connection breaks or the client is closed.
+    /// Runs until the connection breaks or the client is closed.
     pub(super) async fn run(session: &'a mut Session, link: Link) -> (Ended, Unanswered) {
         let timeout = link.session.timeout;
         let (reader, writer) = split(link.stream);
@@ -85,7 +86,7 @@ impl<'a> Exchange<'a> {
         (ended, exchange.pending_auth.into_iter().chain(pending).collect())
     }
 
-    /// Proves identities, restores watches, repeats lost reads.
+    /// Authenticates, restores watches, repeats lost reads.
     fn greet(&mut self) {
         for request in self.session.auth_requests() {
             self.put(xid::AUTH, &request);
@@ -98,8 +99,8 @@ impl<'a> Exchange<'a> {
     }
 
     async fn talk(&mut self, timeout: std::time::Duration) -> io::Result<Ended> {
-        // Dead after two thirds of the timeout without a word, as ZooKeeper's
-        // own clients have it; a ping every third makes the server speak.
+        // Dead after two thirds of the timeout without data, as in ZooKeeper's
+        // own clients; a ping every third makes the server respond.
         let mut ticks = Ticks::every(timeout / 6);
         let mut silent_ticks = 0;
         let mut closing = self.session.closing.clone();
@@ -124,7 +125,7 @@ impl<'a> Exchange<'a> {
                 }
                 call = self.session.calls.recv(), if may_submit => match call {
                     Some(call) => self.submit_all(call),
-                    // Every client handle is gone.
+                    // Every client handle was dropped.
                     None => return self.bye().await,
                 },
                 () = ticks.next() => {
@@ -140,14 +141,14 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Ends the session: everything submitted is answered first, as the server
-    /// keeps to the order.
+    /// Ends the session: everything submitted is answered first, because the
+    /// server keeps the order.
     async fn bye(&mut self) -> io::Result<Ended> {
         let number = self.number();
         self.put(number, &Request::CloseSession);
         self.pending.push_back((number, OpCode::CloseSession, None));
         let limit = self.session.settings.close_timeout;
-        // Whether or not the server answers in time, the client is closed.
+        // Whether or not the server responds in time, the client is closed.
         let said = within(limit, async {
             while self.pending.iter().any(|(other, ..)| *other == number) {
                 let has_output = self.has_output();
@@ -167,7 +168,7 @@ impl<'a> Exchange<'a> {
         })
         .await;
         if let Some(Err(cause)) = said {
-            tracing::debug!(%cause, "the connection broke while it was closed");
+            tracing::debug!(%cause, "the connection broke while closing");
         }
         let confirmed = self.pending.iter().all(|(other, ..)| *other != number);
         Ok(Ended::Closed { confirmed })
@@ -193,7 +194,7 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
-    /// Submits what is there already, so that it leaves together.
+    /// Submits all queued calls, so that they are sent together.
     fn submit_all(&mut self, first: Call) {
         self.submit(first);
         while self.pending.len() < self.session.settings.outstanding_max
@@ -287,7 +288,9 @@ impl<'a> Exchange<'a> {
             xid::AUTH => Ok(self.take_auth_reply(header.error)),
             xid::SET_WATCHES => match header.error {
                 ErrorCode::Ok => Ok(None),
-                code => Err(io::Error::other(format!("watches were not restored: {code}"))),
+                code => {
+                    Err(io::Error::other(format!("the server did not restore the watches: {code}")))
+                }
             },
             _ => {
                 self.take_reply(header, input.rest())?;
@@ -308,7 +311,8 @@ impl<'a> Exchange<'a> {
             }
             let _ = call.reply.send(Ok(Reply::Empty));
         } else {
-            // The server closes; the next connection goes without this one.
+            // The server closes the connection; the next one omits this
+            // identity.
             let _ = call.reply.send(Err(code));
         }
         None
@@ -341,7 +345,7 @@ impl<'a> Exchange<'a> {
         let watches = &mut self.session.watches;
         match (effect, failed) {
             (Effect::Watch(table, path, watcher), None) => {
-                // Existence of a znode that is there is watched as its data.
+                // An exists watch on an existing znode is a data watch.
                 let table = if table == Table::Exist { Table::Data } else { table };
                 watches.add(table, path, watcher);
             }
@@ -356,7 +360,7 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// Writes some of it; with nothing left to write, sees that all of it leaves.
+/// Writes some of it; with nothing left to write, flushes.
 async fn push(writer: &mut WriteHalf<Stream>, out: &[u8]) -> io::Result<usize> {
     if out.is_empty() {
         writer.flush().await?;
@@ -365,7 +369,7 @@ async fn push(writer: &mut WriteHalf<Stream>, out: &[u8]) -> io::Result<usize> {
     writer.write(out).await
 }
 
-/// Moves paths out of `paths` while there is room, at least one.
+/// Moves paths out of `paths` while they fit, at least one.
 fn take_up_to(paths: &mut Vec<String>, room: &mut usize) -> Vec<Text> {
     let mut taken = Vec::new();
     while *room > 0 {

@@ -1,4 +1,4 @@
-//! The calls on hashes of contents: libcoord's servers know them, a genuine
+//! Calls with content hashes, which libcoord supports and the original
 //! ZooKeeper does not.
 //!
 //! ```text
@@ -7,8 +7,8 @@
 //!                                      done if /app is as it was, else refused as BadVersion
 //! ```
 //!
-//! A hash says what is there, not how it came: if somebody changed something
-//! and changed it back, the condition holds. Versions and zxids say more.
+//! A hash describes the content, not its history: if something was changed and
+//! changed back, the condition holds. Use versions or zxids to detect that.
 
 use bytes::Bytes;
 use coord_state::ContentHash;
@@ -22,10 +22,10 @@ use super::session::Effect;
 use super::tree_calls::{named, unexpected};
 use crate::Error;
 
-/// A hash of content, and the state it was taken of.
+/// A content hash, and the zxid at which it was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hashed {
-    /// The hash: equal for equal contents, within one cluster.
+    /// The hash: equal for equal content, within one cluster.
     pub hash: ContentHash,
     /// The state's zxid.
     pub zxid: i64,
@@ -36,18 +36,18 @@ impl Client {
     /// without its children.
     ///
     /// # Errors
-    /// `Rejected`: `NoNode`, `NoAuth`, `Unimplemented` (the server does not
-    /// know hashes; as it may close the connection then, a call under way at
-    /// the same time may fail, too).
+    /// `Rejected`: `NoNode`, `NoAuth`, `Unimplemented` (the server has no
+    /// content hashes; as it may then close the connection, other calls in
+    /// progress may fail, too).
     pub async fn content_hash(&self, path: &str) -> Result<Hashed, Error> {
         self.hash_of(path, Reach::Znode, &named("content_hash", path)).await
     }
 
-    /// The hash of a znode's content with that of everything below it.
+    /// The hash of the content of a znode and all its descendants.
     ///
     /// # Errors
-    /// As [`Self::content_hash`]; `NoAuth` unless every one of them may be
-    /// read; `BadArguments` if there are too many access lists to find out.
+    /// As [`Self::content_hash`]; `NoAuth` unless all of them may be read;
+    /// `BadArguments` if there are too many ACLs to check.
     pub async fn subtree_hash(&self, path: &str) -> Result<Hashed, Error> {
         self.hash_of(path, Reach::Subtree, &named("subtree_hash", path)).await
     }
@@ -116,9 +116,11 @@ impl Client {
     }
 }
 
-/// What a server means that does not know the operation.
+/// The error if the server does not know the operation.
 pub(super) fn hashes_unknown(what: &str) -> Error {
     let code = ErrorCode::Unimplemented;
-    let text = format!("{what}: this server does not know hashes of contents; libcoord's do");
+    let text = format!(
+        "{what}: this server does not support content hashes; connect to a libcoord member"
+    );
     Error::new(kind_of_code(code), text).caused_by(code)
 }

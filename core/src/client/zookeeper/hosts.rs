@@ -1,4 +1,4 @@
-//! The list of servers, and the path all others are under.
+//! The connect string: list of servers and chroot path.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,11 +11,11 @@ use crate::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) address: SocketAddr,
-    /// As the user named it, which is what its certificate must name.
+    /// The host name as written by the user, which its certificate must match.
     pub(super) host: String,
 }
 
-/// Read once; names are looked up anew for every attempt.
+/// Parsed once; names are resolved again for every attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hosts {
     servers: Vec<(String, u16)>,
@@ -25,14 +25,16 @@ pub(super) struct Hosts {
 
 impl Hosts {
     /// # Errors
-    /// `Invalid` if there is no server in it, or a part is not what it should be.
+    /// `Invalid` if it contains no server or an invalid part.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let (list, chroot) = match text.find('/') {
             None => (text, ""),
             Some(slash) => (&text[..slash], text[slash..].trim_end_matches('/')),
         };
         if chroot.contains("//") || chroot.contains('\0') {
-            return Err(Error::invalid(format!("{text:?}: {chroot:?} is not a path")));
+            return Err(Error::invalid(format!(
+                "{text:?}: the chroot {chroot:?} is not a valid path"
+            )));
         }
         let parts = list.split(',').map(str::trim).filter(|part| !part.is_empty());
         let servers: Vec<_> = parts.map(server).collect::<Result<_, _>>()?;
@@ -46,8 +48,8 @@ impl Hosts {
         &self.chroot
     }
 
-    /// Every address of every name, and the names that have none now, each with
-    /// its port and why.
+    /// All addresses of all names, and the names that cannot be resolved, each
+    /// with its port and why.
     pub(super) async fn resolve(&self, shuffle: bool) -> (Vec<Target>, Vec<(String, io::Error)>) {
         let mut targets: Vec<Target> = Vec::new();
         let mut failed = Vec::new();
@@ -91,7 +93,7 @@ fn shuffle<T>(list: &mut [T]) {
     }
 }
 
-/// Evenly enough for spreading load.
+/// Uniform enough for spreading load.
 pub(super) fn random_below(bound: usize) -> usize {
     let number = getrandom::u32().unwrap_or_default();
     usize::try_from(number).unwrap_or_default() % bound.max(1)

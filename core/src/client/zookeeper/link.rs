@@ -1,4 +1,4 @@
-//! One connection: finding a server, TLS, the handshake, and SASL.
+//! Opens one connection: server selection, TLS, handshake and SASL.
 
 use std::io;
 use std::time::Duration;
@@ -20,18 +20,18 @@ use crate::tls::{Connector, Stream};
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) stream: Stream,
-    /// Received behind the handshake.
+    /// Data received after the handshake.
     pub(super) received: BytesMut,
     pub(super) session: SessionInfo,
 }
 
-/// What trying one server gave.
+/// The result of trying one server.
 #[derive(Debug)]
 pub(super) enum Attempt {
     Attached(Link),
-    /// The server says that the session is over.
+    /// The session has expired.
     Expired,
-    /// The server does not believe who we are, nor would another.
+    /// Authentication failed, as it would at any other server.
     Refused(ErrorCode),
     /// Try another.
     Failed(io::Error),

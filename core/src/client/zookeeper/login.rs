@@ -1,4 +1,4 @@
-//! Proving a user by SASL with DIGEST-MD5, right behind the handshake.
+//! SASL authentication with DIGEST-MD5, immediately after the handshake.
 
 use std::io;
 
@@ -17,14 +17,14 @@ use crate::tls::Stream;
 /// Larger than any token.
 const FRAME_BYTES_MAX: usize = 64 << 10;
 
-/// What came of it.
+/// The result of the authentication.
 pub(super) type Outcome = Result<(), ErrorCode>;
 
-/// Proves who we are, and sees to it that the server knows the password, too.
+/// Authenticates, and verifies that the server knows the password, too.
 ///
 /// # Errors
-/// What the connection failed with. The outcome is the server's, or
-/// `AuthFailed` if it does not know the password or speaks of something else.
+/// The failure of the connection. The outcome is the server's, or `AuthFailed`
+/// if it does not know the password or sends an unrelated reply.
 pub(super) async fn log_in(
     stream: &mut Stream,
     received: &mut BytesMut,
@@ -48,7 +48,7 @@ pub(super) async fn log_in(
     Ok(if proven { Ok(()) } else { Err(ErrorCode::AuthFailed) })
 }
 
-/// Sends a token and waits for the answer. Nothing else is under way yet.
+/// Sends a token and waits for the response. Nothing else is in flight yet.
 async fn say(
     stream: &mut Stream,
     received: &mut BytesMut,
@@ -65,7 +65,9 @@ async fn say(
     let mut input = Reader::new(next_frame(stream, received, FRAME_BYTES_MAX).await?);
     let header = ReplyHeader::decode(&mut input).map_err(io::Error::other)?;
     if header.xid != xid {
-        return Err(io::Error::other("a reply to something else came during SASL"));
+        return Err(io::Error::other(
+            "the server sent an unrelated reply during SASL authentication",
+        ));
     }
     if header.error != ErrorCode::Ok {
         return Ok(Err(header.error));

@@ -1,4 +1,4 @@
-//! A client of ZooKeeper's protocol, to this server's or a genuine ensemble.
+//! A client for ZooKeeper's protocol, for libcoord or the original ZooKeeper.
 //!
 //! ```text
 //!  Client  --call-->  bounded channel  -->  session task  --frames-->  server
@@ -7,18 +7,17 @@
 //!  Subscription  <--- bounded queue ---  watches
 //! ```
 //!
-//! One task per client keeps one session alive over as many connections as it
-//! takes. It owns everything that changes, so nothing here needs a lock for
-//! longer than a moment.
+//! One task per client keeps one session alive over any number of connections.
+//! It owns all mutable state, so locks are only held briefly.
 //!
-//! 1. Replies come in the order of requests; a number out of order ends the
+//! 1. Replies arrive in the order of requests; a reply out of order ends the
 //!    connection.
-//! 2. A call that was never sent has no effect. A write that was sent and not
-//!    answered fails as `Indeterminate`; a read is sent again.
+//! 2. A call that was never sent has no effect. A write that was sent but not
+//!    answered fails with `Indeterminate`; a read is sent again.
 //! 3. An event reaches its queue before a reply that could reveal the change
 //!    reaches its caller.
-//! 4. After a reconnection, proven identities are sent again before watches,
-//!    and watches before anything else.
+//! 4. After a reconnection, authentication is sent again before watches, and
+//!    watches before anything else.
 //!
 //! [`blocking::Client`] is the same for callers without a runtime.
 

@@ -1,4 +1,4 @@
-//! What calls take and give.
+//! Arguments and results of calls.
 
 use bytes::Bytes;
 use coord_state::znode::{Ace, CreateMode, Identity, Reach, Stat, permission};
@@ -13,7 +13,7 @@ use coord_state::{ContentHash, Rejection};
 /// A znode as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Znode {
-    /// `None` is null, which ZooKeeper keeps apart from empty.
+    /// `None` is null, which ZooKeeper distinguishes from empty.
     pub data: Option<Bytes>,
     /// Its stat.
     pub stat: Stat,
@@ -33,7 +33,7 @@ pub struct Created {
 pub struct CreateOptions {
     /// Its kind.
     pub mode: CreateMode,
-    /// Its access list; anybody may do anything unless given.
+    /// Its ACL; open to anyone unless given.
     pub acl: Option<Vec<Ace>>,
     /// Create missing parents first, as persistent znodes without data.
     pub make_parents: bool,
@@ -44,11 +44,11 @@ pub struct CreateOptions {
 pub enum Op {
     /// Create a znode.
     Create {
-        /// Its path; a sequential one gets a number behind it.
+        /// Its path; a sequence number is appended for sequential modes.
         path: String,
         /// `None` is null.
         data: Option<Bytes>,
-        /// Its access list; anybody may do anything unless given.
+        /// Its ACL; open to anyone unless given.
         acl: Option<Vec<Ace>>,
         /// Its kind.
         mode: CreateMode,
@@ -76,19 +76,19 @@ pub enum Op {
         /// The expected data version, -1 for any.
         version: i32,
     },
-    /// Fail the multi as `BadVersion` unless the content is the expected one.
-    /// A server that does not know this refuses the whole multi.
+    /// Fail the multi with `BadVersion` unless the content has this hash. A
+    /// server that does not know this refuses the whole multi.
     CheckHash {
         /// Of which znode.
         path: String,
-        /// Whether with everything below it.
+        /// Whether to include all descendants.
         reach: Reach,
         /// As from [`super::Client::content_hash`] or [`super::Client::subtree_hash`].
         hash: ContentHash,
     },
 }
 
-/// What became of one operation of a multi.
+/// The result of one operation of a multi.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpResult {
     /// Created.
@@ -97,7 +97,7 @@ pub enum OpResult {
     Deleted,
     /// Set; the new stat.
     Set(Stat),
-    /// The version or the content was as expected.
+    /// The condition holds.
     Checked,
 }
 
@@ -108,19 +108,19 @@ impl Default for CreateOptions {
 }
 
 impl CreateOptions {
-    /// Options that only say the kind.
+    /// Options with only the mode.
     pub fn mode(mode: CreateMode) -> Self {
         Self { mode, ..Self::default() }
     }
 }
 
-/// Anybody may do anything.
+/// The open ACL: anyone may do anything.
 pub fn open_acl() -> Vec<Ace> {
     let identity = Identity { scheme: "world".into(), id: "anyone".into() };
     vec![Ace { perms: permission::ALL, identity }]
 }
 
-/// A create as the wire has it; always in a form that answers the stat.
+/// A create request, always in the form that returns the stat.
 pub(super) fn create_request(
     path: String,
     data: Option<Bytes>,
@@ -169,7 +169,7 @@ impl Op {
         }
     }
 
-    /// As the wire has it, for the absolute path.
+    /// As a request, with the absolute path.
     pub(super) fn to_request(&self, path: String) -> Request {
         match self {
             Self::Create { data, acl, mode, .. } => {
@@ -194,7 +194,7 @@ impl Op {
 }
 
 impl OpResult {
-    /// `None` if it is no result of a write.
+    /// `None` if it is not the result of a write.
     pub(super) fn from_wire(result: MultiResult, shown: impl Fn(&str) -> String) -> Option<Self> {
         Some(match result {
             MultiResult::Created(path) => {

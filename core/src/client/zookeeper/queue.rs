@@ -1,8 +1,8 @@
-//! A bounded queue from the session task to one consumer, who may wait for it
-//! as a task or as a thread.
+//! A bounded queue from the session task to one consumer, which may be a task
+//! or a thread.
 //!
-//! Nothing here ever waits for the consumer: when the queue is full, what is
-//! in it is replaced by one item that says so.
+//! The producer never waits for the consumer: when the queue is full, its
+//! content is replaced by one overflow marker.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
@@ -39,7 +39,7 @@ struct QueueState<T> {
     receiving: bool,
 }
 
-/// What waiting gave.
+/// The result of waiting.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<T> {
     Item(T),
@@ -59,7 +59,8 @@ pub(super) fn queue<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 }
 
 impl<T> Sender<T> {
-    /// Puts `item` in. If there is no room, everything gives way to `overflow`.
+    /// Adds `item`. If the queue is full, its content is replaced by
+    /// `overflow`.
     pub(super) fn push(&self, item: T, overflow: impl FnOnce() -> T) {
         let mut inner = self.shared.lock();
         if !inner.receiving {
@@ -76,19 +77,19 @@ impl<T> Sender<T> {
         self.shared.thread.notify_one();
     }
 
-    /// Whether nobody will ever look.
+    /// Whether the consumer was dropped.
     pub(super) fn is_abandoned(&self) -> bool {
         !self.shared.lock().receiving
     }
 
-    /// Whether both put into the same queue.
+    /// Whether both are for the same queue.
     pub(super) fn same_queue(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 }
 
 impl<T> Receiver<T> {
-    /// What is there now, if anything.
+    /// The next item, if there is one.
     pub(super) fn take(&self) -> Option<Next<T>> {
         self.shared.lock().take()
     }

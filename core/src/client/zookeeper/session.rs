@@ -31,7 +31,7 @@ use crate::tls::Connector;
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
-/// A request on its way.
+/// A request in progress.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) request: Request,
@@ -42,19 +42,19 @@ pub(super) struct Call {
     pub(super) reply: oneshot::Sender<Result<Reply, ErrorCode>>,
 }
 
-/// What a reply changes on this side.
+/// The effect of a reply on this client.
 #[derive(Debug)]
 pub(super) enum Effect {
     None,
-    /// Leaves a watch; one on existence goes where the answer says.
+    /// Sets a watch; the table of an exists watch depends on the reply.
     Watch(Table, String, Watcher),
     /// Removes watches.
     Forget(WatcherKind, String),
-    /// Adds an identity to be proven on every connection.
+    /// Adds credentials to authenticate with on every connection.
     Identify(Credential),
 }
 
-/// How far a call has come, so that giving up and sending exclude each other.
+/// The progress of a call, so that giving up and sending exclude each other.
 #[derive(Debug, Default)]
 pub(super) struct Progress(AtomicU8);
 
@@ -88,17 +88,17 @@ pub(super) struct Session {
     pub(super) closing: watch::Receiver<bool>,
     pub(super) watches: Watches,
     pub(super) credentials: Vec<Credential>,
-    /// Reads whose answer was lost, to be sent again first.
+    /// Reads whose reply was lost, to be sent again first.
     pub(super) again: Vec<Call>,
     info: SessionInfo,
     pub(super) last_zxid: i64,
 }
 
-/// What trying all servers once gave.
+/// The result of trying all servers once.
 enum Round {
-    /// There is nothing more to try.
+    /// Done: no further attempt.
     Over(Result<Link, Unattached>),
-    /// No session. `refused` if nobody listens at any of the addresses.
+    /// No session. `refused` if no server is listening.
     InVain { refused: bool },
 }
 
@@ -150,13 +150,13 @@ impl Session {
         }
         self.calls.close();
         self.fail_all(ErrorCode::Closing);
-        // Watches end before the state tells that they have.
+        // Watches end before the state change is published.
         self.watches = Watches::default();
         self.shared.change(State::Closed);
     }
 
-    /// Keeps one session, over any number of connections. Gives why it is
-    /// over, or `None` once the client is closed.
+    /// Keeps one session over any number of connections. Returns why it ended,
+    /// or `None` once the client is closed.
     async fn live(&mut self) -> Option<ErrorCode> {
         loop {
             let link = match self.attach_anywhere().await {
@@ -164,7 +164,7 @@ impl Session {
                 Err(Unattached::Expired) => return Some(ErrorCode::SessionExpired),
                 Err(Unattached::Refused(code)) => return Some(code),
                 Err(Unattached::Closing) => {
-                    // With no server in reach nobody learns of it.
+                    // Without a connection no server learns of it.
                     self.shared.note_closed(self.info.id == 0);
                     return None;
                 }
@@ -188,14 +188,15 @@ impl Session {
         }
     }
 
-    /// Decides what becomes of requests that were sent and not answered.
+    /// Decides about requests that were sent but not answered.
     fn settle(&mut self, unanswered: Unanswered, ended: &Ended) {
         let mut again = Vec::new();
         for call in unanswered.into_iter().flatten() {
             if call.writes {
                 let _ = call.reply.send(Err(ErrorCode::ConnectionLoss));
             } else if matches!(ended, Ended::Closed { .. }) {
-                // Nothing is in doubt: it was not read, and will not be.
+                // The outcome is known: the request was not and will not be
+                // executed.
                 let _ = call.reply.send(Err(ErrorCode::Closing));
             } else if !call.reply.is_closed() {
                 again.push(call);
@@ -205,7 +206,7 @@ impl Session {
         self.again = again;
     }
 
-    /// Tries all servers, over and over, until one takes the session.
+    /// Tries all servers repeatedly until one accepts the session.
     async fn attach_anywhere(&mut self) -> Result<Link, Unattached> {
         let mut closing = self.closing.clone();
         let mut backoff = BACKOFF_MIN;
@@ -236,13 +237,13 @@ impl Session {
         let Some((targets, unknown)) = resolved else {
             self.shared.note_attempt(
                 "names".to_owned(),
-                "the names of the servers could not be looked up in time".to_owned(),
+                "resolving the server host names timed out".to_owned(),
             );
             return Round::InVain { refused: false };
         };
         for (server, cause) in unknown {
-            tracing::warn!(%server, %cause, "a ZooKeeper host could not be looked up");
-            let said = format!("{server} could not be looked up: {cause}");
+            tracing::warn!(%server, %cause, "cannot resolve a ZooKeeper host name");
+            let said = format!("cannot resolve {server}: {cause}");
             self.shared.note_attempt(server, said);
         }
         let mut refused = true;
@@ -257,13 +258,13 @@ impl Session {
                 Attempt::Refused(code) => return Round::Over(Err(Unattached::Refused(code))),
                 Attempt::Expired => {
                     refused = false;
-                    tracing::warn!(%server, "ZooKeeper gave no session");
-                    let said = format!("{server} gave no session");
+                    tracing::warn!(%server, "the ZooKeeper server granted no session");
+                    let said = format!("{server} granted no session");
                     self.shared.note_attempt(server, said);
                 }
                 Attempt::Failed(cause) => {
                     refused &= cause.kind() == io::ErrorKind::ConnectionRefused;
-                    tracing::debug!(%server, %cause, "ZooKeeper not reached");
+                    tracing::debug!(%server, %cause, "cannot connect to the ZooKeeper server");
                     let said = attempts::said(&server, &cause);
                     self.shared.note_attempt(server, said);
                 }
@@ -272,7 +273,7 @@ impl Session {
         Round::InVain { refused }
     }
 
-    /// Fails what waits now.
+    /// Fails all queued calls.
     fn fail_all(&mut self, code: ErrorCode) {
         for call in self.again.drain(..) {
             let _ = call.reply.send(Err(code));
@@ -282,7 +283,7 @@ impl Session {
         }
     }
 
-    /// Fails whatever comes, until the client is closed.
+    /// Fails all calls until the client is closed.
     async fn refuse_all(&mut self, code: ErrorCode) {
         loop {
             let call = tokio::select! {
@@ -295,7 +296,7 @@ impl Session {
         }
     }
 
-    /// Remembers the newest state seen.
+    /// Remembers the latest zxid.
     pub(super) fn saw(&mut self, zxid: i64) {
         if zxid > 0 {
             self.last_zxid = zxid;
@@ -303,18 +304,18 @@ impl Session {
         }
     }
 
-    /// The packets that prove all identities.
+    /// The auth packets of all credentials.
     pub(super) fn auth_requests(&self) -> Vec<Request> {
         self.credentials.iter().map(auth_request).collect()
     }
 }
 
-/// Whether trying again would be answered the same.
+/// Whether a retry would fail in the same way.
 pub(super) fn is_refusal(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::AuthFailed | ErrorCode::SessionClosedRequireSaslAuth)
 }
 
-/// Waits until the client is closed, or nobody is left who could close it.
+/// Waits until the client is closed, or all handles are dropped.
 pub(super) async fn told_to_close(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }

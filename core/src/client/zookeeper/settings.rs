@@ -1,4 +1,4 @@
-//! What a client is made of.
+//! Settings of the client.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,39 +10,41 @@ use crate::client::tls_options;
 use crate::settings::Secret;
 use crate::tls::ConnectorOptions;
 
-/// Where the ensemble is and how to behave towards it.
+/// Settings of a client.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `host:port,host:port`, then optionally a path that every path of this
-    /// client is under. Without a port 2181. Default `127.0.0.1:2181`.
+    /// `host:port,host:port`, optionally followed by a chroot path. Default
+    /// port 2181. Default `127.0.0.1:2181`.
     pub hosts: String,
-    /// The session timeout to ask for; the server has the last word. Default 10 s.
+    /// The session timeout to request; the server decides. Default 10 s.
     pub session_timeout: Duration,
-    /// How long one attempt to reach one server may take, handshake included. Default 5 s.
+    /// Timeout of one connection attempt, including the handshake. Default 5 s.
     pub connect_timeout: Duration,
-    /// How long a call may take, reconnections included. Default 30 s.
+    /// Timeout of a call, including reconnections. Default 30 s.
     pub request_timeout: Duration,
-    /// How long closing waits for the server to end the session. Default 2 s.
+    /// How long closing waits for the server's confirmation. Default 2 s.
     pub close_timeout: Duration,
-    /// Identities to prove on every connection.
+    /// Credentials to authenticate with on every connection.
     pub credentials: Vec<Credential>,
-    /// TLS with these files; `None` speaks plaintext. Default none.
+    /// TLS options; `None` for plaintext. Default none.
     pub tls: Option<ConnectorOptions>,
-    /// A user to prove by SASL (DIGEST-MD5) on every connection. Default none.
+    /// User for SASL authentication (DIGEST-MD5) on every connection. Default
+    /// none.
     pub sasl: Option<Login>,
-    /// A session to come back to, as id and password.
+    /// A session to resume, as id and password.
     pub session: Option<(i64, Vec<u8>)>,
-    /// Whether a server without a quorum will do. Default no.
+    /// Whether to accept a read-only server without a quorum. Default no.
     pub read_only: bool,
-    /// Whether servers are tried in random order. Default yes.
+    /// Whether to try servers in random order. Default yes.
     pub shuffle: bool,
     /// What to do when the session has expired.
     pub on_expiry: OnExpiry,
-    /// Calls on their way at once; more wait for their turn. Default 1000.
+    /// Maximum calls in progress; further ones wait. Default 1000.
     pub outstanding_max: usize,
-    /// Watches; a call that would leave one more fails. Default 1000000.
+    /// Maximum watches; a call that would set one more fails. Default 1000000.
     pub watches_max: usize,
-    /// Largest reply. Bytes, default 64 MiB; a longer one ends the connection.
+    /// Maximum reply. Bytes, default 64 MiB; a longer one closes the
+    /// connection.
     pub frame_bytes_max: usize,
 }
 
@@ -52,20 +54,20 @@ pub enum OnExpiry {
     /// Fail every call with `SessionExpired` from then on.
     #[default]
     Stop,
-    /// Fail the calls under way, end all watches, and open a new session.
+    /// Fail the calls in progress, end all watches, and open a new session.
     NewSession,
 }
 
-/// A user of SASL.
+/// A SASL user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// Who.
+    /// The user name.
     pub user: String,
-    /// Sent to nobody.
+    /// The password, which is never sent.
     pub password: Secret,
 }
 
-/// A proof of identity.
+/// Credentials of an authentication scheme.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     /// Such as `digest`.
@@ -102,21 +104,21 @@ impl Settings {
         Self { hosts: hosts.into(), ..Self::default() }
     }
 
-    /// Sets what secures the connection by name, from text:
+    /// Sets a security option by name, from text:
     ///
     /// | name | value |
     /// |---|---|
-    /// | `tls` | `on`: with the authorities the system trusts; `off` |
-    /// | `tls.ca_file` | the authorities the server's certificate comes from, PEM; TLS is on |
-    /// | `tls.ca_path` | a folder of such files; TLS is on |
-    /// | `tls.cert_file`, `tls.key_file` | our certificate and its key, PEM; TLS is on |
+    /// | `tls` | `on`: with the system's CAs; `off` |
+    /// | `tls.ca_file` | CAs for the server's certificate, PEM; enables TLS |
+    /// | `tls.ca_path` | a directory of such files; enables TLS |
+    /// | `tls.cert_file`, `tls.key_file` | client certificate and key, PEM; enables TLS |
     /// | `tls.verify` | of the server's certificate: `full`, `any_name`, `nothing` |
     /// | `sasl` | `user:password` |
     ///
     /// # Errors
     /// `Invalid` for another name or value; never says the value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
-        let unfit = || Error::invalid(format!("{name} cannot have this value"));
+        let unfit = || Error::invalid(format!("invalid value for option {name}"));
         if name == "sasl" {
             let (user, password) = value.split_once(':').ok_or_else(unfit)?;
             self.sasl = Some(Login { user: user.to_owned(), password: password.into() });

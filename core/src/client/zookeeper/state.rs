@@ -1,4 +1,4 @@
-//! What is known about the session, and how to follow it.
+//! The state of the session, and notification of changes.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -12,49 +12,49 @@ use crate::Error;
 use crate::client::time::within;
 use crate::sync::{Mutex, MutexGuard};
 
-/// Changes of state that wait for a subscriber; if there are more, only the
-/// newest stays.
+/// Maximum queued state changes per subscriber; beyond that only the newest is
+/// kept.
 const CHANGES_MAX: usize = 64;
 
-/// Whether the session can be used.
+/// The state of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Not yet connected for the first time.
     Connecting,
     /// Connected with a live session.
     Connected,
-    /// Not connected; the session may or may not be alive. Ephemerals and
-    /// locks must be taken for lost until it is known.
+    /// Not connected; the session may or may not be alive. Treat ephemerals and
+    /// locks as lost until it is connected again.
     Suspended,
-    /// The session is over, and its ephemerals with it.
+    /// The session has expired, and its ephemerals with it.
     Lost,
     /// The client was closed.
     Closed,
 }
 
-/// A session, for handing it to another client.
+/// A session, which can be resumed by another client.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionInfo {
     /// 0 before the first connection.
     pub id: i64,
-    /// What proves that it is ours.
+    /// The password of the session.
     pub password: Vec<u8>,
     /// As granted by the server.
     pub timeout: Duration,
 }
 
-/// Follows a client's state.
+/// A subscription to a client's state.
 #[derive(Debug)]
 pub struct StateSubscription {
     changes: Receiver<State>,
 }
 
-/// What the session task tells the outside.
+/// State that the session task shares with client handles.
 #[derive(Debug)]
 pub(super) struct ClientShared {
     inner: Mutex<ClientState>,
     state: watch::Sender<State>,
-    /// Counts the rounds at whose end waiting on made little sense.
+    /// Counts the rounds after which further waiting is pointless.
     refusals: watch::Sender<u64>,
 }
 
@@ -64,9 +64,9 @@ struct ClientState {
     last_zxid: i64,
     /// Why the last session was lost.
     lost: ErrorCode,
-    /// Whether the session was known to be over when the client was closed.
+    /// Whether the session was known to have ended when the client was closed.
     over: bool,
-    /// What was tried since the last connection.
+    /// The attempts since the last connection.
     attempts: Attempts,
     subscribers: Vec<Sender<State>>,
 }
@@ -121,7 +121,7 @@ impl ClientShared {
         *self.state.borrow()
     }
 
-    /// Waits until the state is one that `wanted` accepts, and gives it.
+    /// Waits until `wanted` accepts the state, and returns it.
     pub(super) async fn reached(&self, wanted: impl FnMut(&State) -> bool) -> State {
         let mut state = self.state.subscribe();
         // The sender lives in self, so waiting cannot fail.
@@ -136,7 +136,7 @@ impl ClientShared {
         self.lock().last_zxid
     }
 
-    /// What the servers said that were tried since the last connection, for people.
+    /// The failed attempts since the last connection, as a message.
     pub(super) fn attempts(&self) -> Option<String> {
         self.lock().attempts.told()
     }
@@ -145,29 +145,30 @@ impl ClientShared {
         self.lock().attempts.note(server, said);
     }
 
-    /// All servers were tried in vain; `refused` if nobody listens at any of them.
+    /// All servers were tried without success; `refused` if none is listening.
     pub(super) fn note_round(&self, refused: bool) {
-        // Who was connected once has a session to save, and waits on.
+        // A client that was connected before has a session to save, and keeps
+        // waiting.
         let first = self.state() == State::Connecting;
         if self.lock().attempts.round_ended(refused) && first {
             self.refusals.send_modify(|rounds| *rounds += 1);
         }
     }
 
-    /// Waits for the end of a round at which a client that was never connected
-    /// had been refused everywhere for long.
+    /// Waits until a client that was never connected has been refused by all
+    /// servers for long enough.
     pub(super) async fn refused(&self) {
         let mut rounds = self.refusals.subscribe();
         // The sender lives in self, so waiting cannot fail.
         let _ = rounds.changed().await;
     }
 
-    /// The client is about to be closed: whether its session is known to be over.
+    /// Called before closing: whether the session is known to have ended.
     pub(super) fn note_closed(&self, over: bool) {
         self.lock().over = over;
     }
 
-    /// Whether the session was known to be over when the client was closed.
+    /// Whether the session was known to have ended when the client was closed.
     pub(super) fn is_over(&self) -> bool {
         self.lock().over
     }
@@ -195,13 +196,13 @@ impl ClientShared {
         self.lock().last_zxid = zxid;
     }
 
-    /// Tells everybody that the session is over, and why.
+    /// Publishes that the session was lost, and why.
     pub(super) fn lose(&self, code: ErrorCode) {
         self.lock().lost = code;
         self.change(State::Lost);
     }
 
-    /// Tells everybody, unless nothing changes. Nothing follows `Closed`.
+    /// Publishes a state if it changed. Nothing follows `Closed`.
     pub(super) fn change(&self, state: State) {
         if state == State::Connected {
             self.lock().attempts = Attempts::default();

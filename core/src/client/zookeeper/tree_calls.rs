@@ -1,6 +1,7 @@
-//! The calls on znodes, watches and identities.
+//! Calls on znodes, watches and authentication.
 //!
-//! Errors common to all are told at [`Client`]; here only the decisions.
+//! [`Client`] documents the common errors; here only those of the individual
+//! call are listed.
 
 use bytes::Bytes;
 use coord_state::znode::{Ace, Stat};
@@ -20,12 +21,12 @@ use super::watcher::{Subscription, Table, WatchMode, Watcher, WatcherKind};
 use crate::{Error, ErrorKind};
 
 impl Client {
-    /// Creates a znode and gives its path and stat.
+    /// Creates a znode and returns its path and stat.
     ///
     /// # Errors
     /// `Rejected`: `NodeExists`, `NoNode` (no parent), `NoAuth`,
     /// `NoChildrenForEphemerals`, `InvalidAcl`, `BadArguments`,
-    /// `QuotaExceeded`, `Unimplemented` (time to live switched off).
+    /// `QuotaExceeded`, `Unimplemented` (TTL znodes disabled).
     pub async fn create(
         &self,
         path: &str,
@@ -44,13 +45,14 @@ impl Client {
         outcome.map_err(|code| error_of_code(code, &named("create", path)))
     }
 
-    /// Creates a znode and its parents where they are missing.
+    /// Creates a znode and its parents if they do not exist.
     ///
     /// # Errors
     /// As [`Self::create`], but `NodeExists` is none.
     pub async fn ensure_path(&self, path: &str, acl: Option<Vec<Ace>>) -> Result<(), Error> {
         let options = CreateOptions { acl, ..CreateOptions::default() };
-        // Down to the first that is there or can be made, then up again.
+        // Down to the first ancestor that exists or can be created, then up
+        // again.
         let mut missing = vec![path];
         while let Some(path) = missing.pop() {
             match self.create_once(path, Some(Bytes::new()), &options).await? {
@@ -92,8 +94,8 @@ impl Client {
         self.call(request, Effect::None, &named("delete", path)).await.map(|_| ())
     }
 
-    /// Deletes a znode with all its descendants, one after the other. What
-    /// others delete meanwhile is no error; what they create can be.
+    /// Deletes a znode with all its descendants, one after the other.
+    /// Concurrent deletes are not an error; concurrent creates can be.
     ///
     /// # Errors
     /// As [`Self::delete`].
@@ -114,7 +116,7 @@ impl Client {
         Ok(())
     }
 
-    /// The stat of a znode, `None` if it is not there.
+    /// The stat of a znode, `None` if it does not exist.
     ///
     /// # Errors
     /// `Rejected`: `NoAuth`.
@@ -122,8 +124,8 @@ impl Client {
         self.exists_with(path, None).await
     }
 
-    /// As [`Self::exists`], leaving a watch that fires once, when the znode is
-    /// created, deleted or set.
+    /// Like [`Self::exists`], with a one-time watch for creation, deletion or a
+    /// change of data.
     ///
     /// # Errors
     /// As [`Self::exists`]; then there is no watch.
@@ -159,8 +161,8 @@ impl Client {
         self.get_with(path, None).await
     }
 
-    /// As [`Self::get`], leaving a watch that fires once, when the znode is
-    /// set or deleted.
+    /// Like [`Self::get`], with a one-time watch for a change of data or
+    /// deletion.
     ///
     /// # Errors
     /// As [`Self::get`]; then there is no watch.
@@ -200,8 +202,8 @@ impl Client {
         self.children_with(path, None).await
     }
 
-    /// As [`Self::children`], leaving a watch that fires once, when a child is
-    /// created or deleted, or the znode itself deleted.
+    /// Like [`Self::children`], with a one-time watch for creation or deletion
+    /// of a child, or deletion of the znode itself.
     ///
     /// # Errors
     /// As [`Self::children`]; then there is no watch.
@@ -233,7 +235,7 @@ impl Client {
         }
     }
 
-    /// A znode's access list and stat. Without `ADMIN`, digests are masked.
+    /// A znode's ACL and stat. Without `ADMIN`, digests are masked.
     ///
     /// # Errors
     /// `Rejected`: `NoNode`, `NoAuth`.
@@ -246,8 +248,8 @@ impl Client {
         }
     }
 
-    /// Sets a znode's access list if the list's version (`Stat::aversion`) is
-    /// `version`, -1 for any.
+    /// Sets a znode's ACL if its version (`Stat::aversion`) is `version`, -1
+    /// for any.
     ///
     /// # Errors
     /// `Rejected`: `NoNode`, `BadVersion`, `NoAuth`, `InvalidAcl`.
@@ -258,10 +260,10 @@ impl Client {
         stat(self.call(request, Effect::None, &what).await?, &what)
     }
 
-    /// Runs several operations as one: all or none.
+    /// Applies several operations atomically.
     ///
     /// # Errors
-    /// `Rejected(MultiFailed)` tells which operation failed and why; nothing
+    /// `Rejected(MultiFailed)` contains the failed operation and why; nothing
     /// was changed.
     pub async fn multi(&self, operations: &[Op]) -> Result<Vec<OpResult>, Error> {
         let what = "multi";
@@ -272,7 +274,7 @@ impl Client {
         let results = match self.try_call(Request::Multi(requests), Effect::None, what).await? {
             Ok(Reply::Multi(results)) => results,
             Ok(_) => return Err(unexpected(what)),
-            // The server could not read an operation it has not heard of.
+            // The server could not decode an unknown operation.
             Err(ErrorCode::MarshallingError) if operations.iter().any(Op::is_hash_check) => {
                 return Err(hashes_unknown(what));
             }
@@ -292,18 +294,18 @@ impl Client {
         results.collect()
     }
 
-    /// Makes the server catch up: reads after it see every write that was
-    /// acknowledged before it, whoever made it.
+    /// Makes the server catch up: later reads see every write that any client
+    /// had acknowledged before this call.
     pub async fn sync(&self, path: &str) -> Result<(), Error> {
         let request = Request::Sync { path: Some(self.absolute(path)?.into()) };
         self.call(request, Effect::None, &named("sync", path)).await.map(|_| ())
     }
 
-    /// Proves an identity, now and on every later connection.
+    /// Authenticates, now and on every later connection.
     ///
     /// # Errors
-    /// `Rejected(NoAuth)` if it was refused; the server then closes the
-    /// connection, and the client comes back without it.
+    /// `Rejected(NoAuth)` if it failed; the server then closes the connection,
+    /// and the client reconnects without it.
     pub async fn add_auth(&self, scheme: &str, proof: Bytes) -> Result<(), Error> {
         let credential = Credential { scheme: scheme.to_owned(), proof };
         let request = super::session::auth_request(&credential);
@@ -311,12 +313,12 @@ impl Client {
         self.call(request, Effect::Identify(credential), &what).await.map(|_| ())
     }
 
-    /// Watches a znode, there or not, until removed; its events go to
-    /// `watcher`. Changes while not connected are not told one by one, but as
+    /// Watches a znode, existing or not, until the watch is removed; events go
+    /// to `watcher`. Changes while disconnected are reported as one
     /// [`super::EventKind::Missed`].
     ///
-    /// A ZooKeeper before 3.9 keeps one kind of watch per znode and
-    /// connection: the last one set replaces the others there.
+    /// ZooKeeper before 3.9 has one kind of watch per znode and connection: the
+    /// last one set replaces the others.
     pub async fn add_watch(
         &self,
         path: &str,
@@ -344,8 +346,8 @@ impl Client {
         Ok(subscription)
     }
 
-    /// Removes this client's watches of a kind from a znode; each hears of it
-    /// as [`super::EventKind::WatchRemoved`].
+    /// Removes this client's watches of a kind from a znode; each receives
+    /// [`super::EventKind::WatchRemoved`].
     ///
     /// # Errors
     /// `Invalid` if there are none (code `NoWatcher`).
@@ -366,7 +368,7 @@ impl Client {
         }
     }
 
-    /// How many descendants a znode has.
+    /// The number of descendants of a znode.
     ///
     /// # Errors
     /// `Rejected`: `NoNode`, `NoAuth`.
@@ -379,8 +381,8 @@ impl Client {
         }
     }
 
-    /// What the server takes this connection for, as scheme and user
-    /// (ZooKeeper 3.7 and later).
+    /// The identities of this connection, as scheme and user (ZooKeeper 3.7 and
+    /// later).
     pub async fn who_am_i(&self) -> Result<Vec<(String, String)>, Error> {
         let what = "who_am_i";
         match self.call(Request::WhoAmI, Effect::None, what).await? {
@@ -414,7 +416,7 @@ fn stat(reply: Reply, what: &str) -> Result<Stat, Error> {
     }
 }
 
-/// `None` where a decision says that there is nothing.
+/// Maps `NoNode` to `None`.
 fn ignore_missing<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
     match outcome {
         Ok(value) => Ok(Some(value)),

@@ -1,4 +1,4 @@
-//! Watches: who waits for what, and what is delivered to whom.
+//! Watches: registration, and delivery of events.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,12 +18,12 @@ pub enum EventKind {
     DataChanged,
     /// A child was created or deleted.
     ChildrenChanged,
-    /// The watch was removed; nothing follows for it.
+    /// The watch was removed; this is its last event.
     WatchRemoved,
-    /// Changes may have gone by unseen, because the connection was lost or the
-    /// queue was full: read again. A watch that fires once may have fired.
+    /// Changes may have been missed because the connection was lost or the
+    /// queue was full: read again. A one-time watch may have fired.
     Missed,
-    /// The session is over, and the watch with it.
+    /// The session has ended, and the watch with it.
     SessionLost,
 }
 
@@ -32,30 +32,32 @@ pub enum EventKind {
 pub struct WatchEvent {
     /// What happened.
     pub kind: EventKind,
-    /// To which znode, as this client sees paths; empty for [`EventKind::Missed`].
+    /// The path of the znode, relative to the chroot; empty for
+    /// [`EventKind::Missed`].
     pub path: String,
-    /// The change's zxid, where the server tells it (ZooKeeper 3.9 and later).
+    /// The zxid of the change, if the server sends it (ZooKeeper 3.9 and
+    /// later).
     pub zxid: Option<i64>,
-    /// The number given to [`Watcher::with_token`], 0 otherwise.
+    /// The number passed to [`Watcher::with_token`], 0 otherwise.
     pub token: u64,
 }
 
-/// Where the events of a watch go. Several watches may share one, told apart
-/// by their tokens.
+/// The receiver of a watch's events. Several watches may share one,
+/// distinguished by their tokens.
 #[derive(Debug, Clone)]
 pub struct Watcher {
     queue: Sender<WatchEvent>,
     token: u64,
 }
 
-/// The receiving end. Dropping it ends its watches here; the server forgets
-/// them with the connection.
+/// The receiving end. Dropping it ends its watches in this client; the server
+/// drops them with the connection.
 #[derive(Debug)]
 pub struct Subscription {
     events: Receiver<WatchEvent>,
 }
 
-/// How long a watch added by itself lives.
+/// The modes of added watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WatchMode {
     /// Until removed, on one znode and its list of children.
@@ -67,9 +69,9 @@ pub enum WatchMode {
 /// Which watches of a znode to remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WatcherKind {
-    /// On the list of children, firing once.
+    /// One-time child watches.
     Children,
-    /// On data or existence, firing once.
+    /// One-time data and exists watches.
     Data,
     /// All.
     Any,
@@ -162,8 +164,8 @@ impl WatcherKind {
 }
 
 impl Watcher {
-    /// A queue for up to `capacity` events. When it is full, what is in it
-    /// gives way to one [`EventKind::Missed`].
+    /// A queue for up to `capacity` events. When it is full, its content is
+    /// replaced by one [`EventKind::Missed`].
     pub fn new(capacity: usize) -> (Self, Subscription) {
         let (queue, events) = queue(capacity);
         (Self { queue, token: 0 }, Subscription { events })
@@ -194,7 +196,7 @@ impl Subscription {
     /// The next event, `None` if there is none within `limit`.
     ///
     /// # Errors
-    /// `Closed` once nothing can come any more: every watch has fired or was
+    /// `Closed` once no more events are possible: every watch has fired or was
     /// removed, and the [`Watcher`] is dropped, or the client is closed.
     pub async fn next(&self, limit: Option<Duration>) -> Result<Option<WatchEvent>, Error> {
         let next = match limit {
@@ -204,7 +206,7 @@ impl Subscription {
         next.map(event).transpose()
     }
 
-    /// What is there now, without waiting.
+    /// The next event, without waiting.
     ///
     /// # Errors
     /// As [`Self::next`].
@@ -271,7 +273,7 @@ impl Watches {
             _ => &[Table::Data, Table::Exist, Table::Child],
         };
         let shown = shown_path(&self.chroot, path);
-        // One watcher in several tables hears of one change once.
+        // A watcher in several tables is notified once per change.
         let mut told: Vec<Watcher> = Vec::new();
         for &table in once {
             for watcher in self.remove(table, path) {
@@ -311,7 +313,7 @@ impl Watches {
         }
     }
 
-    /// Removes the watches that the server has removed, telling them.
+    /// Removes and notifies the watches that the server has removed.
     pub(super) fn forget(&mut self, kind: WatcherKind, path: &str) {
         let shown = shown_path(&self.chroot, path);
         for &table in kind.tables() {
@@ -321,7 +323,7 @@ impl Watches {
         }
     }
 
-    /// Tells persistent watches that the connection had a gap.
+    /// Notifies persistent watches that the connection was interrupted.
     pub(super) fn tell_gap(&self) {
         for table in [Table::Persistent, Table::Recursive] {
             for (path, watchers) in &self.tables[table.index()] {
@@ -346,7 +348,7 @@ impl Watches {
         self.count = 0;
     }
 
-    /// The paths of a table that somebody still waits for.
+    /// The paths of a table that still have watchers.
     pub(super) fn live_paths(&mut self, table: Table) -> Vec<String> {
         let mut gone = 0;
         self.tables[table.index()].retain(|_, watchers| {

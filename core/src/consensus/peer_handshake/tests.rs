@@ -247,7 +247,7 @@ fn a_hello_must_be_whole_and_of_another_member() {
         assert!(refused.why.contains("number"), "{refused:?}");
     }
     let (_, refused) = hear(side(2, policy(&[]), 2), "GET / HTTP/1.1\r\n".into()).err().unwrap();
-    assert!(refused.why.contains("port for other members"), "{refused:?}");
+    assert!(refused.why.contains("port is for other members"), "{refused:?}");
 }
 
 #[test]

@@ -18,11 +18,11 @@ fn a_member_that_lost_its_directory_turns_clients_away_until_it_has_everything_b
     let server = members.server(wiped);
     assert_eq!(asked(server.addresses().zk.unwrap(), &connect_request()), "");
     assert_eq!(word(server, "isro"), "null");
-    assert!(word(server, "srvr").contains("recovers what it lost"));
-    assert!(got(server, "/v1/kv/kept?stale").contains("recovers what it lost"));
+    assert!(word(server, "srvr").contains("recovering lost data"));
+    assert!(got(server, "/v1/kv/kept?stale").contains("recovering lost data"));
     assert_eq!(dns_code(server), DNS_REFUSED);
     let obstacle = server.obstacle().unwrap();
-    assert!(obstacle.contains("recovers what it lost"), "{obstacle}");
+    assert!(obstacle.contains("recovering lost data"), "{obstacle}");
 
     members.restart(other);
     members.server(wiped).wait_ready(LIMIT).unwrap();

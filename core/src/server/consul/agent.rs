@@ -1,4 +1,4 @@
-//! `/v1/agent`, but for the health summaries.
+//! `/v1/agent`, except the health summaries.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

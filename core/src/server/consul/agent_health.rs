@@ -1,4 +1,5 @@
-//! `/v1/agent/health/service`: one word about a service, for load balancers.
+//! `/v1/agent/health/service`: the aggregated status of a service, for load
+//! balancers.
 
 use coord_state::consul::CheckStatus;
 use coord_wire::consul::agent::{AgentServiceAnswer, ServiceDefinition};

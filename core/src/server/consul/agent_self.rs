@@ -1,9 +1,8 @@
-//! `/v1/agent/self`: what this member says of itself.
+//! `/v1/agent/self`: this member's own description.
 //!
-//! Programs look into all of it: deployment tools compare settings, exporters read
-//! the counters, clients look for limits before they use them. So it has the parts
-//! of Consul's answer, and of its `DebugConfig` what has a meaning here, by Consul's
-//! names and in its units.
+//! Programs use all parts of it: deployment tools compare settings, exporters read the counters,
+//! clients read limits before they use them. So it has all parts of Consul's response, and those
+//! fields of `DebugConfig` that have a meaning here, with Consul's names and units.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

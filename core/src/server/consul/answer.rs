@@ -1,4 +1,4 @@
-//! Answers, and what is put around them.
+//! Responses, with their status and headers.
 
 use std::io::Write as _;
 

@@ -1,9 +1,9 @@
-//! `/v1/operator/autopilot`: who of the members is well, and what is done about
-//! those that are not.
+//! `/v1/operator/autopilot`: health of the members, and autopilot's
+//! configuration.
 //!
-//! Health is what Raft and the catalog say of the members. The configuration is
-//! part of the state; what of it has an effect is said where it is kept and in
-//! docs/COMPATIBILITY.md.
+//! Health comes from Raft and the catalog. The configuration is part of the
+//! state; where it is defined and in docs/COMPATIBILITY.md it says which fields
+//! have an effect.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Blocking queries: an answer when there is news, or when the time is up.
+//! Blocking queries: respond when there is a change, or at the timeout.
 //!
 //! ```text
 //! confirm freshness -> read: index, answer, and (if not newer) a waiter
@@ -7,13 +7,13 @@
 //!                 answer           deadline: answer what there is
 //! ```
 //!
-//! The waiter is registered in the very read that found nothing new, so no
-//! change falls between. A wake that moves no index is not passed on, nor is one
-//! that leaves the answer as it was (`fingerprint`), unless an
-//! archive replaced the state: that answers everybody, and no index is told
-//! from then on that is lower than the revision of the restore. The
-//! waiter goes with the request: its connection drops it when the client leaves.
-//! What a connection keeps meanwhile is told in `parking`.
+//! The waiter is registered in the same read that found nothing new, so no
+//! change is missed. A wake-up that does not change the index, or leaves the
+//! response unchanged (`fingerprint`), is not passed on, except after a
+//! restore: that answers all queries, and from then on no reported index is
+//! lower than the revision of the restore. The waiter is dropped with the
+//! request, when the client disconnects. See `parking` for the memory of a
+//! waiting connection.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Bodies of answers: whole, or in parts as they are made.
+//! Response bodies: complete, or streamed in parts.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,4 +1,4 @@
-//! One request, as handlers see it.
+//! A request as passed to handlers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

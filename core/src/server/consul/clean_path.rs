@@ -1,9 +1,9 @@
-//! Paths that are not clean, as Go's `net/http` sees to them.
+//! Redirects paths that are not clean, as Go's `net/http` does.
 //!
-//! Consul redirects `/v1//catalog/nodes` and `/v1/x/../catalog/nodes` to what
-//! they mean. Keys and the ids of an agent's services and checks are taken
-//! verbatim instead: a client that followed such a redirect of a PUT would come
-//! back with a GET, and the write would be lost.
+//! Consul redirects `/v1//catalog/nodes` and `/v1/x/../catalog/nodes` to the
+//! clean path. Keys and the ids of an agent's services and checks are used
+//! verbatim instead: a client that follows such a redirect of a PUT sends a
+//! GET, and the write would be lost.
 
 use coord_wire::percent;
 

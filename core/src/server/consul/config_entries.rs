@@ -1,4 +1,4 @@
-//! `/v1/config`: config entries, kept and given back.
+//! `/v1/config`: stores and returns config entries.
 
 use std::sync::Arc;
 
@@ -46,7 +46,8 @@ impl ConsulApi {
         }
         if entry.definition.len() > DEFINITION_BYTES_MAX {
             return Err(HttpError::too_large(format!(
-                "A config entry may have {DEFINITION_BYTES_MAX} bytes, and this one has {}",
+                "A config entry may have at most {DEFINITION_BYTES_MAX} bytes, and this one has \
+                 {}",
                 entry.definition.len()
             )));
         }

@@ -1,7 +1,7 @@
-//! `/v1/coordinate`, and what sorts by distance from them.
+//! `/v1/coordinate`, and sorting by distance.
 //!
-//! Nobody measures here: coordinates are those that somebody sends, as
-//! `consul-esm` does for external nodes.
+//! libcoord does not measure coordinates: it stores those that clients send,
+//! such as `consul-esm` for external nodes.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,5 @@
-//! From a request to its handler, and what all requests have in common.
+//! Dispatches requests to handlers, with the steps that all requests have in
+//! common.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Failures as HTTP answers: a status and a text, never JSON.
+//! Maps failures to HTTP responses: a status and a text, never JSON.
 
 use std::borrow::Cow;
 
@@ -46,8 +46,8 @@ impl HttpError {
     pub(super) fn too_much_is_kept() -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
-            "This member keeps as much for HTTP connections as it may, for those of your address \
-             (limits.http_bytes_per_ip_max) or for all (limits.http_bytes_max): wait until \
+            "HTTP connections use as much memory as they may, those of your address \
+             (limits.http_bytes_per_ip_max) or all together (limits.http_bytes_max): retry after \
              earlier requests are answered",
         )
     }
@@ -56,8 +56,8 @@ impl HttpError {
     pub(super) fn answer_too_long() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "The answer is longer than this member may keep for HTTP connections now \
-             (limits.http_bytes_per_ip_max, limits.http_bytes_max): take earlier answers first, \
+            "The response does not fit into the memory left for HTTP connections \
+             (limits.http_bytes_per_ip_max, limits.http_bytes_max): read earlier responses first, \
              or ask for less at once",
         )
     }
@@ -83,7 +83,7 @@ impl From<Error> for HttpError {
                 Self::internal("No cluster leader")
             }
             ErrorKind::ReadOnly => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("No write is taken: {error}"))
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("Writes are refused: {error}"))
             }
             ErrorKind::Indeterminate => Self::internal("leadership lost while committing log"),
             ErrorKind::Closed => Self::internal("server is shutting down"),

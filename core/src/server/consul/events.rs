@@ -1,5 +1,5 @@
-//! `/v1/event`: messages to agents. They live on the agent that was told, in a
-//! ring, and are gone after a restart.
+//! `/v1/event`: user events. They are stored in a ring on the agent that received them, and are
+//! lost on restart.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;

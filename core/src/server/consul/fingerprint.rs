@@ -1,12 +1,12 @@
-//! Whether what a reader waits for is still what it was.
+//! Detects whether the result of a blocking query is unchanged.
 //!
-//! Indexes are those of tables and of services, and move with more than one answer
-//! depends on: with a check of a service whose instances alone are asked for, with
-//! a check that passes where critical ones are. A blocking query that is woken
-//! compares what it would answer with what it would have answered when it began to
-//! wait, and goes on waiting if that is the same.
+//! Indexes belong to tables and services, and change with more than one
+//! response depends on: for example with a check of a service of which only the
+//! instances are read, or with a passing check in a query for critical ones.
+//! When a blocking query is woken, it compares the new result with the one at
+//! the start of the wait, and continues to wait if they are the same.
 //!
-//! A record's modify index says which it is: none is changed without it.
+//! The modify index identifies the version of a record: every change sets it.
 
 use std::hash::{BuildHasher as _, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};

@@ -1,4 +1,4 @@
-//! Answers that are always the same.
+//! Constant responses.
 
 use hyper::StatusCode;
 

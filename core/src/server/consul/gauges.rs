@@ -1,4 +1,4 @@
-//! What there is now, under Consul's names.
+//! Gauges with Consul's names.
 
 use tokio::runtime::Handle;
 

@@ -1,7 +1,7 @@
-//! `/v1/coord/graph`: what services depend on, and how they fare for that.
+//! `/v1/coord/graph`: dependencies of services, and their effective state.
 //!
-//! Ours alone: Consul has no such endpoint. The graph is taken under the state's
-//! lock; what follows from it, and all printing, comes after.
+//! Consul has no such endpoint. The graph is copied under the state's lock;
+//! evaluation and printing happen afterwards.
 
 use coord_state::StateMachine;
 use coord_state::consul::{Around, GraphView};
@@ -35,7 +35,7 @@ impl Format {
             Some("dot") => Ok(Self::Dot),
             Some("mermaid") => Ok(Self::Mermaid),
             Some(other) => Err(HttpError::bad_request(format!(
-                "Invalid format {other:?}: ask for json, dot or mermaid"
+                "Invalid format {other:?}: use json, dot or mermaid"
             ))),
         }
     }

@@ -1,7 +1,7 @@
-//! `/v1/agent/host`: the machine below, as Linux tells it.
+//! `/v1/agent/host`: the machine, as reported by Linux.
 //!
-//! What cannot be known here is left out rather than made up; what cannot be
-//! read is named in `Errors`.
+//! Unknown fields are left out; those that cannot be read are listed in
+//! `Errors`.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! `/v1/connect/intentions`: which service may connect to which. Intentions are kept and
-//! given back; they decide what `check` and `authorize` answer, and nothing else.
+//! `/v1/connect/intentions`: which service may connect to which. Intentions are stored and
+//! returned; they only determine the results of `check` and `authorize`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl ConsulApi {
         let intention = request.with_id(id);
         if intention.definition.len() > DEFINITION_BYTES_MAX {
             return Err(HttpError::too_large(format!(
-                "An intention may have {DEFINITION_BYTES_MAX} bytes, and this one has {}",
+                "An intention may have at most {DEFINITION_BYTES_MAX} bytes, and this one has {}",
                 intention.definition.len()
             )));
         }
@@ -189,7 +189,7 @@ impl ConsulApi {
         }
         if names.len() > MATCHED_NAMES_MAX {
             return Err(HttpError::bad_request(format!(
-                "{} services are asked for at once, and {MATCHED_NAMES_MAX} may be",
+                "{} services in one request, at most {MATCHED_NAMES_MAX} are allowed",
                 names.len()
             )));
         }

@@ -1,4 +1,4 @@
-//! `/v1/internal/ui`: the catalog as Consul's own pages want it.
+//! `/v1/internal/ui`: the catalog in the form that Consul's UI uses.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is kept for one HTTP connection, told to the budget of all.
+//! Memory accounting of one HTTP connection, against the shared budget.
 //!
 //! ```text
 //! socket --read--> head, not understood yet --dispatch--> request --answer-->
@@ -6,12 +6,12 @@
 //!                                                                         are taken
 //! ```
 //!
-//! Bytes are counted where they stand. What waits in a blocking query is its
-//! request. A long answer is reserved before it is made, by an estimate, and
-//! counts until the last part of it was given to the system: its memory itself
-//! tells when it is free. Where it is too much, the budget chooses who goes (see
-//! `server::byte_budget`); a request whose own growth is too much is answered
-//! 429, and its connection ends.
+//! Bytes are counted where they are held. A waiting blocking query counts its
+//! request. A long response is reserved before it is built, by an estimate, and
+//! counts until its last part was handed to the kernel and its memory freed.
+//! Beyond the budget, `server::byte_budget` chooses the connection to close; a
+//! request that alone grows too large is answered 429, and its connection is
+//! closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};

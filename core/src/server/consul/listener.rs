@@ -1,4 +1,4 @@
-//! Accepting connections, and ending them.
+//! Accepts and closes HTTP connections.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -85,7 +85,8 @@ pub(super) async fn serve(api: Arc<ConsulApi>, listener: TcpListener, acceptor: 
                 if complaints.admits() {
                     tracing::warn!(
                         %peer,
-                        "an HTTP client is refused: the process may open hardly any more files"
+                        "refusing an HTTP client: the process is close to its limit of open \
+                         files (ulimit -n)"
                     );
                 }
             }
@@ -110,7 +111,7 @@ pub(super) async fn serve(api: Arc<ConsulApi>, listener: TcpListener, acceptor: 
             }
             Err(error) => {
                 if complaints.admits() {
-                    tracing::warn!(%error, "an HTTP connection was not accepted");
+                    tracing::warn!(%error, "cannot accept an HTTP connection");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -181,7 +182,7 @@ async fn connection(api: Arc<ConsulApi>, stream: Stream, peer: Option<SocketAddr
                 (&mut *serving).await.map(|()| None)
             }
             () = kept.evicted() => {
-                tracing::debug!(?peer, "an HTTP connection kept too much and is closed");
+                tracing::debug!(?peer, "closing the HTTP connection that uses the most memory");
                 // What is kept is free at once. Only that a request was too much, which
                 // takes next to nothing, still gets to its client, if it takes it.
                 if kept.refused() {
@@ -194,7 +195,7 @@ async fn connection(api: Arc<ConsulApi>, stream: Stream, peer: Option<SocketAddr
         let waiting = match waiting {
             Ok(Some(waiting)) => waiting,
             Ok(None) => return,
-            Err(error) => return tracing::debug!(?peer, %error, "an HTTP connection ended badly"),
+            Err(error) => return tracing::debug!(?peer, %error, "an HTTP connection failed"),
         };
         let parts = serving.into_parts();
         socket = parts.io.into_inner();

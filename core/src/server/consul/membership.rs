@@ -1,5 +1,5 @@
-//! Members that go: `/v1/operator/raft/peer`, `/v1/agent/leave` and
-//! `/v1/agent/force-leave`. One that leads instead of another:
+//! Removal of members: `/v1/operator/raft/peer`, `/v1/agent/leave` and
+//! `/v1/agent/force-leave`. Leadership transfer:
 //! `/v1/operator/raft/transfer-leader`.
 
 use coord_state::MemberId;
@@ -78,7 +78,9 @@ impl ConsulApi {
                     self.node.remove_member(member).await?;
                     Ok(Answer::empty())
                 }
-                None => Err(HttpError::internal(format!("'{name}' is no member of this cluster"))),
+                None => {
+                    Err(HttpError::internal(format!("'{name}' is not a member of this cluster")))
+                }
             },
         }
     }

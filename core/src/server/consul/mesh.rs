@@ -1,6 +1,6 @@
-//! What a server without a service mesh answers about one: proxies that were
-//! registered are listed, everything is allowed that no intention denies, and
-//! there are no certificates.
+//! Service mesh endpoints, without a mesh: registered proxies are listed,
+//! everything is allowed unless an intention denies it, and there are no
+//! certificates.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `/v1/agent/metrics`: what the member counts, as JSON and for Prometheus.
+//! `/v1/agent/metrics`: metrics as JSON and for Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -8,14 +8,14 @@
 //!             agent: Agent      -> its own commands
 //! ```
 //!
-//! What clients depend on, beyond the bodies: most failures are 500 with a
-//! plain text; a missing key is a 404 with an empty body and all index headers;
-//! header names are spelled as Go spells them. Paths are taken verbatim, so a
-//! key may contain `//` (Consul would redirect and lose the write).
+//! Clients depend on more than the bodies: most failures are 500 with plain
+//! text; a missing key is a 404 with an empty body and all index headers;
+//! header names have Go's spelling. Paths are used verbatim, so a key may
+//! contain `//` (Consul would redirect and lose the write).
 //!
 //! Not here: the JSON shapes (`coord_wire::consul`), access control (tokens are
-//! accepted and ignored). The page in the browser (`ui`) is a client like
-//! others; here it is only handed out.
+//! accepted and ignored). The web UI (`ui`) is a client like others; only its
+//! files are served here.
 
 mod agent;
 mod agent_health;
@@ -143,9 +143,9 @@ impl ConsulServer {
         let secure = listen("HTTPS", &settings.https_addr).await?;
         let acceptor = secure.as_ref().map(|_| listener::acceptor(&settings)).transpose()?;
         let address_of = |listener: &TcpListener| {
-            listener
-                .local_addr()
-                .map_err(|error| Error::internal("the listener has no address").caused_by(error))
+            listener.local_addr().map_err(|error| {
+                Error::internal("cannot get the address of the HTTP listener").caused_by(error)
+            })
         };
         let addresses = [
             plain.as_ref().map(address_of).transpose()?,
@@ -185,7 +185,7 @@ impl ConsulServer {
             })
             .collect();
         let [address, tls_address] = addresses;
-        tracing::info!(?address, ?tls_address, "HTTP is served");
+        tracing::info!(?address, ?tls_address, "serving HTTP");
         Ok(Self { api, address, tls_address, serving: Mutex::new(serving) })
     }
 
@@ -217,7 +217,7 @@ impl ConsulServer {
             std::mem::take(&mut *self.serving.lock().unwrap_or_else(PoisonError::into_inner));
         for serving in serving {
             if let Err(error) = serving.await {
-                tracing::warn!(%error, "the HTTP server ended badly");
+                tracing::warn!(%error, "the HTTP server did not stop cleanly");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `/v1/agent/monitor`: the log as it is written.
+//! `/v1/agent/monitor`: streams the log.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ impl ConsulApi {
             .ok_or_else(|| HttpError::bad_request(format!("Unknown log level: {name}")))?;
         let Some(feed) = self.log_feed.get() else {
             return Err(HttpError::internal(
-                "the program that this member runs in does not hand its log to it",
+                "the host program of this member does not provide its log, so it cannot be \
+                 streamed",
             ));
         };
         let mut lines = feed.listen(level, call.params.has("logjson"));

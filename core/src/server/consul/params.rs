@@ -1,4 +1,4 @@
-//! Query strings as Go's `net/url` reads and writes them.
+//! Query strings, parsed and printed like Go's `net/url`.
 
 use coord_wire::percent;
 

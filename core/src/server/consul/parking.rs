@@ -1,9 +1,9 @@
-//! Waiting without hyper.
+//! Parks waiting connections outside hyper, to save memory.
 //!
-//! A connection of hyper holds two buffers of 8 KiB, whatever its request does,
-//! and most connections are there to wait: agents, templates and load balancers
-//! have a blocking query open all day. So while a request that may wait for
-//! long does, its connection is taken apart:
+//! A hyper connection holds two buffers of 8 KiB, whatever its request does,
+//! and most connections just wait: agents, templates and load balancers keep a
+//! blocking query open all day. So while such a request waits, its connection
+//! is taken apart:
 //!
 //! ```text
 //! hyper reads a request -> its answer is not ready -> the answer's future, the
@@ -14,12 +14,12 @@
 //!                          +--- the answer is written <----+ ready
 //! ```
 //!
-//! So a thousand clients that wake at once need no buffers either. What is
-//! written here, in `response_head`, looks as if hyper had written it; requests are
-//! read by hyper alone. What waits is HTTP/1.1, `GET`, and without a body.
+//! So a thousand clients that wake at once need no buffers either. Responses
+//! written here, in `response_head`, are identical to hyper's; only hyper reads
+//! requests. Only HTTP/1.1 `GET` requests without a body are parked.
 //!
-//! Nothing written is lost: a connection is taken apart only when all it had
-//! to send left.
+//! No output is lost: a connection is taken apart only after everything before
+//! was sent.
 
 use std::io;
 use std::pin::Pin;

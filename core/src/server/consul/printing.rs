@@ -1,5 +1,5 @@
-//! Answers that are lists: taken under the state's lock, filtered and printed
-//! outside of it.
+//! List responses: records are taken under the state's lock, and filtered and
+//! printed outside of it.
 //!
 //! ```text
 //! node.read: take records (shared, not copied) ---+
@@ -10,13 +10,13 @@
 //!                 up to limits.filter_steps_max steps     --> answer, or 400
 //! ```
 //!
-//! So no list and no filter keeps a write from being applied, a costly one
-//! keeps no other request from being answered, and one whose client left ends.
-//! What waits for its turn holds no records, and one address has only so many
-//! turns for filters: [`Turns`]. A turn ends when the answer is counted with
-//! what is kept for its connection: so a hundred clients that ask for long
-//! answers and take none cost no more than they may keep, and a few answers in
-//! the making.
+//! So lists and filters never delay the application of writes, expensive ones
+//! do not delay other requests, and they stop when the client disconnects. A
+//! request that waits for its turn holds no records, and the number of turns
+//! for filters per address is limited: [`Turns`]. A turn ends when the response
+//! is counted in its connection's memory: so a hundred clients that request
+//! long responses and read none use no more than their budget and a few
+//! responses being built.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -137,9 +137,9 @@ pub(super) fn print_rows<T: Row>(
 fn too_costly(ended: Ended, steps_max: u64) -> HttpError {
     match ended {
         Ended::Steps => HttpError::bad_request(format!(
-            "The filter takes more than {steps_max} steps over the rows of this answer \
-             (limits.filter_steps_max): ask for fewer rows, nest fewer \"any\" and \"all\", \
-             or use simpler regular expressions"
+            "The filter takes more than {steps_max} steps for this response \
+             (limits.filter_steps_max): request fewer rows, nest fewer \"any\" and \"all\", or \
+             use simpler regular expressions"
         )),
         Ended::Rows | Ended::Unwanted => HttpError::internal(ended.to_string()),
     }
@@ -210,7 +210,7 @@ impl Place {
             if places.values().sum::<usize>() >= TURNS_MAX {
                 return Err(HttpError::new(
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "too many costly filters are under way: try again later",
+                    "too many expensive filters are running: retry later",
                 ));
             }
             let own = places.entry(address).or_default();
@@ -218,8 +218,8 @@ impl Place {
                 return Err(HttpError::new(
                     StatusCode::TOO_MANY_REQUESTS,
                     format!(
-                        "{TURNS_PER_ADDRESS_MAX} costly filters are under way for this \
-                         address: wait for one of them"
+                        "{TURNS_PER_ADDRESS_MAX} expensive filters are running for this address: \
+                         wait for one of them"
                     ),
                 ));
             }

@@ -1,5 +1,4 @@
-//! What a reader may ask for beside the thing itself: how fresh, and whether
-//! to wait for a change.
+//! Options of reads: consistency, and blocking.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What this member did for its clients, counted and timed under Consul's names.
+//! Counters and timings of requests, with Consul's names.
 //!
 //! Every request counts here, so nothing is locked: rows are fixed, and each is a few atomics.
 

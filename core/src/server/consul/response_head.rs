@@ -1,5 +1,5 @@
-//! Answers that are written without hyper, in its form: names in title case,
-//! then the length, the connection's end, and the date.
+//! Writes responses without hyper, in the same form: header names in title
+//! case, then content length, connection close and date.
 
 use std::time::SystemTime;
 

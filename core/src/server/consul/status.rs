@@ -1,4 +1,4 @@
-//! How this member and its cluster stand: `/v1/status`, `/v1/agent/version`,
+//! Status of this member and its cluster: `/v1/status`, `/v1/agent/version`,
 //! `/v1/operator/raft/configuration`.
 
 use coord_state::MemberId;

@@ -1,4 +1,4 @@
-//! Times as Consul's answers print them.
+//! Timestamps in Consul's format.
 
 use crate::clock::utc;
 

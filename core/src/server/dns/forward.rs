@@ -1,7 +1,7 @@
-//! Names outside the zone, asked of the servers that are set for it.
+//! Forwards queries for names outside the zone to the recursors.
 //!
-//! One after the other, over the transport the client came by, until one knows
-//! that the name exists or does not. Nothing is kept.
+//! They are tried one after the other, over the client's transport, until one
+//! gives a definite answer. Nothing is cached.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -68,8 +68,8 @@ impl Forwarder {
             };
             match clock::timeout(self.timeout, exchange).await {
                 Some(Ok(reply)) => return Some(reply),
-                Some(Err(error)) => tracing::debug!(%server, %error, "a recursor is of no help"),
-                None => tracing::debug!(%server, "a recursor does not answer"),
+                Some(Err(error)) => tracing::debug!(%server, %error, "a recursor failed to answer"),
+                None => tracing::debug!(%server, "a recursor did not respond in time"),
             }
         }
         None

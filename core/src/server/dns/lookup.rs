@@ -1,4 +1,4 @@
-//! Finding the answer in the catalog.
+//! Finds the answer to a query in the catalog.
 
 use std::net::IpAddr;
 

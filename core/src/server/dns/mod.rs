@@ -6,12 +6,12 @@
 //!        +------- packet ----------+-------- answer ----------+   under one read)
 //! ```
 //!
-//! Reads are stale: whatever this member has applied, with or without a
-//! leader. Only the order of equal answers is left to chance, and that chance
-//! is drawn here, never in the state.
+//! Reads are stale: they use what this member has applied, with or without a
+//! leader. Equal answers are in random order; the random numbers are drawn
+//! here, never in the state.
 //!
-//! A name outside the zone is handed on to the servers set for that, or refused
-//! if there are none (`forward.rs`).
+//! A query for a name outside the zone is forwarded to the recursors, or
+//! refused if there are none (`forward.rs`).
 //!
 //! Deliberately absent: mesh names, caching.
 
@@ -80,7 +80,7 @@ impl DnsServer {
             tokio::spawn(udp::serve(udp, Arc::clone(&respond), stop.clone())),
             tokio::spawn(tcp::serve(tcp, respond, stop)),
         ];
-        tracing::info!(address = %local, "DNS is served");
+        tracing::info!(address = %local, "serving DNS");
         Self { address: local, times: Arc::default(), stopping, tasks: Mutex::new(tasks) }
     }
 
@@ -111,7 +111,7 @@ const FREE_PORT_TRIES: usize = 16;
 
 async fn bind_both(address: &ListenAddress) -> Result<(UdpSocket, TcpListener), Error> {
     let ListenAddress::At { host, port } = address else {
-        return Err(Error::invalid("the DNS server has no address to listen on"));
+        return Err(Error::invalid("dns_addr resolves to no address"));
     };
     let places: Vec<SocketAddr> =
         lookup_host((host.as_str(), *port)).await.map_err(|error| taken(address, error))?.collect();

@@ -1,10 +1,10 @@
-//! Who may be connected over TCP, and who goes when there are too many.
+//! The limit of TCP connections, and which one is closed at the limit.
 //!
-//! A client may keep its connection for the next question, but not at the cost
-//! of others: when all places are taken, whoever has been idle longest leaves,
-//! of the address that has most. One address has only a part of the places,
-//! and makes room among its own. A connection whose question is being answered
-//! is left alone.
+//! A client may keep its connection for further queries, but not at the cost of
+//! others: at the limit, the longest idle connection of the address with the
+//! most connections is closed. One address may only use a part of the limit,
+//! and then replaces its own connections. A connection whose query is being
+//! answered is never closed.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! From catalog fields to records.
+//! Converts catalog fields to DNS records.
 
 use std::net::IpAddr;
 

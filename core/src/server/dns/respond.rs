@@ -1,4 +1,4 @@
-//! From packet to packet.
+//! Turns a query packet into a response packet.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The order of equal answers.
+//! Random order of equal answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! The instances of a service, or of those a prepared query finds.
+//! The instances of a service, or the result of a prepared query.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Questions on a stream, each behind its length.
+//! DNS over TCP: each message has a length prefix.
 
 use std::time::Duration;
 
@@ -45,16 +45,19 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, client)) if descriptors::are_scarce_with(&stream) => {
-                tracing::debug!(%client, "no DNS connection more: files are scarce");
+                tracing::debug!(
+                    %client,
+                    "refusing a DNS connection: the process is close to its limit of open files"
+                );
             }
             Ok((stream, client)) => match places.enter(client.ip()) {
                 Some(place) => {
                     connections.spawn(converse(stream, place, Respond::clone(&respond)));
                 }
-                None => tracing::debug!(%client, "too many DNS connections"),
+                None => tracing::debug!(%client, "refusing a DNS connection: too many are open"),
             },
             Err(error) => {
-                tracing::debug!(%error, "no DNS connection could be accepted");
+                tracing::debug!(%error, "cannot accept a DNS connection");
                 clock::sleep(PAUSE_AFTER_ERROR).await;
             }
         }

@@ -1,4 +1,4 @@
-//! One datagram in, at most one out.
+//! DNS over UDP: at most one response per datagram.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -56,7 +56,7 @@ pub(super) async fn serve(socket: UdpSocket, respond: Respond, mut stop: watch::
                 Ok(received) => received,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => continue 'wakes,
                 Err(error) => {
-                    tracing::debug!(%error, "no DNS question could be received");
+                    tracing::debug!(%error, "cannot receive a DNS query");
                     clock::sleep(PAUSE_AFTER_ERROR).await;
                     continue 'wakes;
                 }
@@ -71,7 +71,10 @@ pub(super) async fn serve(socket: UdpSocket, respond: Respond, mut stop: watch::
                     }
                     let own = forwards_of.get(&client.ip()).copied().unwrap_or(0);
                     if forwards.len() >= FORWARDS_MAX || own >= FORWARDS_PER_ADDRESS_MAX {
-                        tracing::debug!(%client, "too many questions to forward");
+                        tracing::debug!(
+                            %client,
+                            "dropping a DNS query: too many are being forwarded"
+                        );
                         continue;
                     }
                     forwards_of.insert(client.ip(), own + 1);
@@ -105,6 +108,6 @@ async fn send(socket: &UdpSocket, reply: &[u8], client: SocketAddr) {
         sent => sent,
     };
     if let Err(error) = sent {
-        tracing::debug!(%client, %error, "a DNS answer was not sent");
+        tracing::debug!(%client, %error, "cannot send a DNS response");
     }
 }

@@ -1,6 +1,6 @@
-//! The zone as such: its names, its lifetimes, its head.
+//! The zone itself: names, TTLs and SOA record.
 //!
-//! It may go by two names. What is asked under one is answered under that one.
+//! It may have two names. A query is answered under the name that it uses.
 
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
-//! What ZooKeeper's AdminServer shows under `/commands`, and its numbers for
-//! Prometheus under `/metrics`. Shown on the HTTP port, handed over as
-//! [`ExtraRoutes`]; whoever reaches that port may ask.
+//! ZooKeeper's AdminServer commands under `/commands`, and its metrics for
+//! Prometheus under `/metrics`. Served on the HTTP port through
+//! [`ExtraRoutes`], to anyone who can connect to that port.
 //!
-//! As there, a failure is told in the field `error` of a page with status 200.
+//! As in ZooKeeper, a failure is reported in the field `error` with status 200.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -321,7 +321,7 @@ fn watches_by_path(shared: &ServerContext) -> Result<Value, &'static str> {
 /// Says so if not all watches are shown; ZooKeeper's pages show all, at any cost.
 fn with_note(mut fields: Value, truncated: bool) -> Value {
     if truncated {
-        fields["truncated"] = "these are not all; wchc and wchp tell the others, too".into();
+        fields["truncated"] = "this list is incomplete; wchc and wchp list all watches".into();
     }
     fields
 }

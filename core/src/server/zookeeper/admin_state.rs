@@ -1,5 +1,5 @@
-//! Admin pages about the member itself: what it was told, what it keeps, how
-//! it stands. And those that begin counting anew.
+//! Admin commands about the member itself: configuration, memory, state. And
+//! those that reset counters.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::UNIX_EPOCH;

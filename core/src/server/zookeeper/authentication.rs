@@ -1,5 +1,5 @@
-//! Who a connection has proven to be: by its certificate, by auth packets, and
-//! by SASL; and whether that is enough to be served.
+//! Authentication of a connection: by client certificate, auth packets and
+//! SASL; and whether that satisfies the required schemes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -142,12 +142,12 @@ impl Authentication {
         let answer = match self.sasl.step(token, &authority.users, shared.node.random()) {
             Step::Challenge(answer) => Some(answer),
             Step::Proven { user, answer } if self.add(authority.of_sasl_user(&user)) => {
-                tracing::debug!(client = %self.client.address, user, "proven by SASL");
+                tracing::debug!(client = %self.client.address, user, "authenticated by SASL");
                 Some(answer)
             }
             Step::Proven { .. } => None,
             Step::Refused(reason) => {
-                tracing::info!(client = %self.client.address, reason, "SASL failed");
+                tracing::info!(client = %self.client.address, reason, "SASL authentication failed");
                 self.count_failure();
                 None
             }
@@ -178,7 +178,7 @@ impl Authentication {
         if !added {
             tracing::info!(
                 client = %address,
-                "a client proved too many identities (limits.zk_identities_max, \
+                "refusing a client with too many identities (limits.zk_identities_max, \
                  limits.zk_identity_bytes_max, limits.zk_identity_bytes_total_max)"
             );
             self.count_failure();

@@ -1,9 +1,9 @@
 //! Requests that wait until this member has caught up with the leader: `sync`,
-//! and every read where reads are linearizable.
+//! and every read if reads are linearizable.
 //!
-//! One confirmation is under way at a time, for all connections; who asks
-//! meanwhile shares the next one, which begins after they asked. So the leader
-//! is asked as often as it answers, however many clients read.
+//! One confirmation runs at a time, for all connections; requests that arrive
+//! meanwhile share the next one, which starts after they arrived. So the leader
+//! gets one request per round trip, however many clients read.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! One connection: its frames, and nothing of what they mean.
+//! One connection: reads and writes frames, without interpreting them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -276,7 +276,10 @@ impl Connection {
             Ok(None) => Ok(None),
             Err(error) => {
                 self.client.shared.counters.requests_too_large.fetch_add(1, Relaxed);
-                tracing::debug!(client = %self.client.address, %error, "unreadable frame");
+                tracing::debug!(
+                    client = %self.client.address, %error,
+                    "closing a connection: cannot decode a frame"
+                );
                 Err(Unreadable)
             }
         }
@@ -288,8 +291,8 @@ impl Connection {
         self.client.bytes.hold(kept).inspect_err(|Evicted| {
             tracing::info!(
                 client = %self.client.address,
-                "the client for which most was kept lost its connection \
-                 (limits.zk_bytes_per_ip_max, limits.zk_bytes_max)"
+                "closed the connection that used the most memory (limits.zk_bytes_per_ip_max, \
+                 limits.zk_bytes_max)"
             );
         })
     }

@@ -1,4 +1,4 @@
-//! The connections of one server, and how many there may be.
+//! The client connections of one server, and their limits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! What the server counts.
+//! Counters of the ZooKeeper server.
 
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The answer to `dump`: sessions by the time they end, their ephemerals, and
-//! connections by the time they would be given up.
+//! The four-letter word `dump`: sessions by expiry time, their ephemerals, and
+//! connections by the time at which they would be closed.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

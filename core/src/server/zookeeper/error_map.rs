@@ -1,4 +1,4 @@
-//! What ZooKeeper calls a refusal.
+//! Maps errors to ZooKeeper's error codes.
 
 use coord_state::Rejection;
 use coord_wire::zookeeper::ErrorCode;

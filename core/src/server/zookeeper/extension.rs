@@ -1,11 +1,10 @@
-//! Reads that ZooKeeper does not have: hashes, filtered lists, and the two
-//! znodes by which ClickHouse finds out what a Keeper can do.
+//! Reads that ZooKeeper does not have: content hashes, filtered lists, and the
+//! two znodes from which ClickHouse learns the features of a Keeper.
 //!
-//! `/keeper/feature_flags` and `/keeper/api_version` are served to whoever asks
-//! for them by name, are listed nowhere, and cannot be changed: `/keeper` itself
-//! is not there, so a client of ZooKeeper that does not know the names sees
-//! nothing new. A real znode of such a path, which somebody may well make,
-//! stands before them.
+//! `/keeper/feature_flags` and `/keeper/api_version` are only served by their
+//! exact path, never listed, and cannot be changed: `/keeper` itself does not
+//! exist, so a ZooKeeper client that does not know the paths sees nothing new.
+//! A real znode with such a path, which a client may create, takes precedence.
 
 use coord_state::znode::{Lifetime, Reach, Stat};
 use coord_wire::zookeeper::ErrorCode;

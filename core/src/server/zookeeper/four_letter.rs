@@ -1,5 +1,5 @@
-//! Answers to four-letter words: text for operators and their tools, line by
-//! line as ZooKeeper writes it.
+//! Four-letter words: text for operators and their tools, in ZooKeeper's exact
+//! format.
 
 use std::fmt::Write;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The first frame of a connection: which session it is for.
+//! The first frame of a connection, which opens or resumes a session.
 
 use bytes::Bytes;
 use coord_state::session::SessionCommand;
@@ -170,7 +170,10 @@ fn fresh_claim(client: &ClientConnection, request: &ConnectRequest) -> Result<Cl
     let shared = &client.shared;
     let sessions = shared.node.read(|state| state.sessions().len());
     if sessions + shared.local_sessions.len() >= shared.limits.zk_sessions_max {
-        tracing::warn!(client = %client.address, "too many sessions (limits.zk_sessions_max)");
+        tracing::warn!(
+            client = %client.address,
+            "refusing a new session: too many sessions (limits.zk_sessions_max)"
+        );
         return Err(Failure::Refused);
     }
     let local = shared.node.settings().zk.local_sessions;

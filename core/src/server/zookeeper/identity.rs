@@ -1,4 +1,4 @@
-//! Who a connection has proven to be.
+//! The authenticated identities of a connection.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,5 +1,5 @@
-//! What the apply task has for a connection: watch events and outcomes, in the
-//! order they were made.
+//! Queue from the apply task to a connection: watch events and outcomes, in the
+//! order in which they happened.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};

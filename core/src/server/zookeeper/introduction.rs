@@ -1,13 +1,13 @@
-//! How the cluster learns who a connection has proven to be.
+//! Sends the identities of a connection to the state machine.
 //!
-//! A command says who asks, and the state machine checks access lists by that.
-//! What is short comes with each command. What is long is told once, before the
-//! first command that depends on it, and kept with the session; commands then
-//! say nothing. Otherwise a client that proves much would have it written into
-//! the log with each of its commands, on every member.
+//! The state machine checks ACLs against the identities of a command. Short
+//! identities are sent with each command. Long ones are stored with the session
+//! once, before the first command that depends on them, and commands omit them.
+//! Otherwise every command of a client with many identities would write them to
+//! the log, on every member.
 //!
-//! A session that only this member knows has no record in the state: there,
-//! everything comes with each command, up to the limits of a connection.
+//! A local session has no record in the state: there, all identities are sent
+//! with each command, up to the limits of a connection.
 
 use std::sync::Arc;
 

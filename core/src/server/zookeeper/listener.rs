@@ -199,7 +199,8 @@ async fn accept(shared: Arc<ServerContext>, listeners: Listeners, mut stop: watc
                     if complaints.admits() {
                         tracing::warn!(
                             client = %address,
-                            "a client is refused: the process may open hardly any more files"
+                            "refusing a client: the process is close to its limit of open files \
+                             (ulimit -n)"
                         );
                     }
                 }
@@ -210,7 +211,7 @@ async fn accept(shared: Arc<ServerContext>, listeners: Listeners, mut stop: watc
                 }
                 Err(error) => {
                     if complaints.admits() {
-                        tracing::warn!(%error, "cannot accept a connection");
+                        tracing::warn!(%error, "cannot accept a ZooKeeper connection");
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }

@@ -1,4 +1,4 @@
-//! Where connections come in: a plain port, one for TLS alone, or one for both.
+//! Listeners: a plaintext port, a TLS port, or one port for both.
 
 use std::io;
 use std::net::SocketAddr;
@@ -60,12 +60,13 @@ impl Listeners {
         }
         if let Some(listener) = listen("ZooKeeper clients over TLS", &settings.zk_tls_addr).await? {
             addresses.tls = Some(address_of(&listener)?);
-            let acceptor = acceptor
-                .ok_or_else(|| Error::invalid("zk_tls_addr is on, but there is no certificate"))?;
+            let acceptor = acceptor.ok_or_else(|| {
+                Error::invalid("zk_tls_addr is set, but there is no certificate: set tls.cert_file")
+            })?;
             listeners.push((listener, ListenerKind::Tls(acceptor)));
         }
         if listeners.is_empty() {
-            return Err(Error::invalid("the ZooKeeper address is off"));
+            return Err(Error::invalid("zk_addr is off"));
         }
         Ok((Self { listeners, turn: AtomicUsize::new(0) }, addresses))
     }
@@ -101,7 +102,7 @@ impl ListenerKind {
 }
 
 fn address_of(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    listener
-        .local_addr()
-        .map_err(|error| Error::internal("the listening socket has no address").caused_by(error))
+    listener.local_addr().map_err(|error| {
+        Error::internal("cannot get the address of the ZooKeeper listener").caused_by(error)
+    })
 }

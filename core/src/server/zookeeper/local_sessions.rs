@@ -1,10 +1,10 @@
-//! Sessions that only this member knows: where local sessions are wanted, and
-//! those of clients that read while the member is cut off. Nothing of them is
-//! in the log, so they own no ephemerals, end with the member and cannot move.
+//! Sessions that only this member knows: local sessions if they are enabled,
+//! and read-only sessions while the member is partitioned. They are not in the
+//! log, so they cannot own ephemerals, end with the member and cannot move.
 //!
 //! | kind | from | until |
 //! |---|---|---|
-//! | local | a handshake | its timeout or end; it becomes an ordinary one when upgraded |
+//! | local | a handshake | its timeout or close; it becomes an ordinary one when upgraded |
 //! | read-only | a handshake in read-only mode | the same, and a leader at the latest |
 //! | visiting | an ordinary session's handshake in read-only mode | the same; the ordinary session goes on |
 

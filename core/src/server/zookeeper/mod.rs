@@ -1,4 +1,4 @@
-//! ZooKeeper's protocol over the node handle, as version 3.9 speaks it.
+//! ZooKeeper's protocol over the node handle, compatible with version 3.9.
 //!
 //! ```text
 //!  socket --frames--> Pipeline --submit(command)--> Node
@@ -10,13 +10,14 @@
 //!
 //! One task per connection. Ordering, on one connection:
 //!
-//! 1. Replies are in request order; only auth is answered at once.
-//! 2. Writes are submitted as they come, not one by one. A read waits for all
+//! 1. Replies are in request order; only auth is answered immediately.
+//! 2. Writes are pipelined, not submitted one at a time. A read waits for all
 //!    writes before it, and a write for all reads before it.
-//! 3. A read drains the inbox under the state's lock before it looks, and
-//!    leaves its watch under the same lock: an event comes before any reply
-//!    that could show its effect, and no event falls in between.
-//! 4. A command's own events come before its reply, by the order of the inbox.
+//! 3. A read drains the inbox under the state's lock before it reads, and sets
+//!    its watch under the same lock: an event precedes any reply that could
+//!    show its effect, and no event is missed.
+//! 4. A command's own events precede its reply, because of the order of the
+//!    inbox.
 //!
 //! The end of a connection does not end its session.
 

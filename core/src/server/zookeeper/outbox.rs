@@ -1,4 +1,4 @@
-//! Frames on their way to the client.
+//! Queue of frames to the client.
 
 use coord_state::Revision;
 use coord_state::event::ZnodeEventKind;

@@ -1,4 +1,4 @@
-//! The requests of one connection, from their frames to their replies.
+//! The request pipeline of one connection, from frames to replies.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -357,7 +357,10 @@ impl Pipeline {
             }
         }
         if outbox.len() > self.client.shared.limits.zk_outbox_bytes_max {
-            tracing::info!(client = %self.client.address, "a slow client lost its connection");
+            tracing::info!(
+                client = %self.client.address,
+                "closed the connection of a slow client (limits.zk_outbox_bytes_max)"
+            );
             self.end = Some(End::Now);
         }
     }

@@ -1,4 +1,4 @@
-//! Reads, evaluated against the state as applied here.
+//! Reads from the state applied by this member.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! `reconfig`: who takes part is changed by the node; this asks it and tells
-//! what became of it.
+//! `reconfig`: asks the node to change the membership and replies with the
+//! outcome.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(super) fn begin(client: &Arc<ClientConnection>, owner: Owner, request: Reque
         let outcome = client.shared.node.change_membership(change).await;
         if let Err(error) = &outcome {
             // The client sees its connection end, as with ZooKeeper, and nothing else.
-            tracing::warn!(%error, "nobody knows what became of a reconfig");
+            tracing::warn!(%error, "the outcome of a reconfig is unknown");
         }
         client.inbox.reconfigured(token, outcome);
     });

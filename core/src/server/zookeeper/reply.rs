@@ -1,4 +1,4 @@
-//! Outcomes of commands, as reply bodies.
+//! Encodes outcomes of commands as reply bodies.
 
 use coord_state::reply::MultiReply;
 use coord_state::znode::Stat;

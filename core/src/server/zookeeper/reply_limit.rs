@@ -1,6 +1,5 @@
-//! How large a reply may become, and how much may be looked at for it. What would be larger is refused before it is
-//! built: a client whose buffer is smaller than a reply loses its connection,
-//! asks again, and loses it again.
+//! Limits on the size of a reply and the work for it. A larger one is refused before it is built: a
+//! client whose buffer is smaller than a reply drops the connection, retries, and drops it again.
 
 use std::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! A request in progress, from its frame to its turn to be answered.
+//! A request in progress, from its frame until it is answered.
 
 use std::time::Duration;
 

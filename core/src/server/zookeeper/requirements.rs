@@ -1,5 +1,5 @@
-//! What a request needs besides its session: a leader, a fresh state, a session
-//! that the cluster knows.
+//! Preconditions of a request: a leader, a fresh state, a session that the
+//! cluster knows.
 
 use coord_wire::zookeeper::{OpCode, Request};
 

@@ -1,5 +1,5 @@
-//! The server's side of SASL with DIGEST-MD5: what one connection has said so
-//! far, and who it is once it has said everything.
+//! SASL with DIGEST-MD5, server side: the exchange of one connection, and the
+//! resulting user.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ impl Exchange {
     /// Takes the client's next token. `random` makes the challenge fresh.
     pub(super) fn step(&mut self, token: &[u8], users: &Users, random: [u8; 24]) -> Step {
         match std::mem::replace(self, Self::Over) {
-            Self::NotBegun if users.is_empty() => Step::Refused("no SASL users are set"),
+            Self::NotBegun if users.is_empty() => Step::Refused("no SASL users are configured"),
             Self::NotBegun if !token.is_empty() => Step::Refused("the first token is not empty"),
             Self::NotBegun => {
                 let nonce = STANDARD.encode(random);
@@ -51,9 +51,9 @@ impl Exchange {
             }
             Self::Challenged(challenge) => match Response::decode(token) {
                 Ok(response) => verify(&challenge, response, users),
-                Err(_) => Step::Refused("the token cannot be read"),
+                Err(_) => Step::Refused("cannot decode the token"),
             },
-            Self::Over => Step::Refused("the negotiation is over"),
+            Self::Over => Step::Refused("the negotiation has already ended"),
         }
     }
 }
@@ -63,7 +63,7 @@ fn verify(challenge: &Challenge, response: Response, users: &Users) -> Step {
         return Step::Refused("it answers another challenge");
     }
     if !response.uri.eq_ignore_ascii_case(URI) {
-        return Step::Refused("it is meant for another service");
+        return Step::Refused("it is for another service");
     }
     // Who does not exist takes as long as who does.
     let password = users.get(&response.username);

@@ -1,11 +1,11 @@
-//! Whom this member serves. A member that is cut off from the majority must not
-//! keep its clients: their sessions end elsewhere without them noticing, and
-//! what they read falls behind.
+//! The service mode of this member for ZooKeeper clients. A member that is
+//! partitioned from the majority must not keep its clients: their sessions
+//! expire at the leader without them noticing, and their reads become stale.
 //!
-//! An answer tells a client that its session lives. So as soon as no majority is
-//! known to stand behind the leader, what would be answered from this member's
-//! own copy waits, and the connections stay: most of the time a new leader is
-//! there before anybody notices. If none is, they end.
+//! Any reply tells a client that its session is alive. So as soon as the leader
+//! is not known to have a majority, replies from this member's own copy wait,
+//! while connections stay open: usually a new leader is elected before clients
+//! notice. If not, the connections are closed.
 //!
 //! ```text
 //!             no majority for too long          with read-only mode
@@ -14,8 +14,8 @@
 //!     +----------- a majority -----------+------------+
 //! ```
 //!
-//! One that cannot write its log, or failed, is cut off at once: it cannot follow
-//! what the others decide.
+//! A member that cannot write its log, or failed, counts as partitioned
+//! immediately: it cannot follow the cluster's decisions.
 //!
 //! A connection lasts as long as the service mode it was accepted in.
 
@@ -125,7 +125,7 @@ impl ServerContext {
         if before == service_mode {
             return;
         }
-        tracing::info!(?service_mode, "serving ZooKeeper clients changed");
+        tracing::info!(?service_mode, "the service mode for ZooKeeper clients changed");
         if before == ServiceMode::ReadOnly {
             self.local_sessions.end_read_only();
         }

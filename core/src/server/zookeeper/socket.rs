@@ -1,4 +1,4 @@
-//! A connection's socket, TLS or plain, and what was received through it.
+//! The socket of a connection, TLS or plaintext, with its receive buffer.
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -1,4 +1,4 @@
-//! Requests that change something, as commands.
+//! Translates write requests to commands.
 
 use bytes::Bytes;
 use coord_state::session::SessionCommand;

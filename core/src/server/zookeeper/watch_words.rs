@@ -1,9 +1,9 @@
-//! `wchs`, `wchc` and `wchp`: which watches there are. As ZooKeeper tells it,
-//! watches for children alone are not among them.
+//! `wchs`, `wchc` and `wchp`: lists of watches. As in ZooKeeper, pure child
+//! watches are not included.
 //!
-//! There can be millions, on names of any length. They are looked at a few at a
-//! time, so that whoever changes or watches something meanwhile need not wait,
-//! and sent as they are found, as fast as whoever asked takes them.
+//! There can be millions, on paths of any length. They are read a few at a
+//! time, so that writes and new watches are not delayed, and streamed at the
+//! speed of the client.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;

@@ -1,5 +1,5 @@
-//! Which four-letter words are answered. Some are costly and some tell much, so
-//! strangers get few of them.
+//! Which four-letter words are enabled. Some are expensive and some reveal
+//! details, so only a few are enabled beyond loopback.
 
 use std::net::IpAddr;
 

@@ -1,31 +1,32 @@
-//! Replacing the whole state by an archived one, through the log.
+//! Replaces the whole state with an archived one, through the log.
 //!
 //! ```text
 //! Stage --> Records --> Records --> …  --> Activate
 //!           a state beside the state       takes its place, in one revision
 //! ```
 //!
-//! An archive may be as large as the state, and no log entry may: its records
-//! come a few at a time and build a second state, the staged one, of which
-//! nobody sees anything. Activating it is one command, so every member changes
-//! over in the same revision, and until then nothing has happened.
+//! An archive may be as large as the state, but a log entry may not: its
+//! records arrive a few at a time and build a second, staged state, which is
+//! invisible to clients. Activating it is one command, so every member switches
+//! at the same revision, and nothing changes before that.
 //!
 //! Invariants:
 //!
-//! 1. There is at most one staged state. A new one drops the one before, and
-//!    one that got no records for [`IDLE_MS`] goes with the next command.
-//! 2. Records are taken in order and once; damage drops the staged state.
-//! 3. Revisions and times go on: the activated state is later than both itself
-//!    and the one before. What its entries say of their own revisions stays.
+//! 1. There is at most one staged state. A new one replaces the one before, and
+//!    one without new records for [`IDLE_MS`] is dropped with the next command.
+//! 2. Records are accepted once and in order; damage drops the staged state.
+//! 3. Revisions and times continue: the activated state is later than both its
+//!    own revision and the previous state's. The revisions in its entries stay.
 //! 4. A restore ends every ZooKeeper session, with its ephemerals: those of the
-//!    state before, because their clients saw what is no longer so, and those
-//!    of the archive, because nobody is behind them. Consul's sessions are
-//!    records like others and come back with their locks, as in Consul.
-//! 5. Who this cluster is and which batches it has applied are its own and not
-//!    the archive's.
+//!    previous state, because their clients have seen data that no longer
+//!    exists, and those of the archive, because they have no client. Consul's
+//!    sessions are ordinary records and are restored with their locks, as in
+//!    Consul.
+//! 5. The identity of the cluster and the batches that it has applied are not
+//!    taken from the archive.
 //!
-//! Deliberately absent: the archive as a file (that is the server's), and
-//! whether it may be as large as it is.
+//! Deliberately absent: the archive's file format and size limit, which belong
+//! to the server.
 
 mod command;
 mod staging;
@@ -53,10 +54,10 @@ const IDLE_MS: u64 = 10 * 60 * 1000;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveRejection {
     /// Another restore began meanwhile, or this one stood still for too long.
-    #[error("this restore was given up: another one began, or it stood still")]
+    #[error("the restore was cancelled: another one began, or it made no progress")]
     NotStaged,
     /// Records are missing before these.
-    #[error("the records of the archive came out of order")]
+    #[error("the records of the archive are out of order")]
     OutOfOrder,
     /// The records are not those of a state.
     #[error("the archive is damaged: {0}")]

@@ -1,4 +1,4 @@
-//! The staged state: one that is being read from records while another serves.
+//! The staged state: built from records while the current state is in use.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};

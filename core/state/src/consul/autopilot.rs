@@ -1,6 +1,7 @@
-//! How autopilot is configured: one record, and none while nobody changed it.
+//! Autopilot's configuration: one record, which does not exist until it is
+//! first changed.
 //!
-//! The table keeps it; what follows from it is done by the leader's agent.
+//! The table only stores it; the leader's agent acts on it.
 
 use alloc::boxed::Box;
 

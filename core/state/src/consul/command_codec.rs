@@ -4,9 +4,9 @@
 //! u8 version | u8 command | fields…        an operation: u8 verb | fields…
 //! ```
 //!
-//! Verbs and the order of fields are never changed; new verbs get new numbers,
-//! a new layout a new version. Services with dependencies have a verb of their
-//! own, so that the others are stored as they always were.
+//! Verbs and the order of fields never change; new verbs get new numbers, a new
+//! layout a new version. Services with dependencies have their own verb, so
+//! that the encoding of others is unchanged.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -1,9 +1,8 @@
-//! Network coordinates: how far nodes are from each other, as those who measure
-//! it say.
+//! Network coordinates of nodes, as reported by clients that measure them.
 //!
-//! The table keeps them and gives them back; what a distance is, is computed
-//! where answers are sorted. A number is kept as the bits of a 64-bit float, so
-//! that all members have the same whatever their arithmetic.
+//! The table stores and returns them; distances are computed where results are
+//! sorted. A number is stored as the bits of a 64-bit float, so that all
+//! members have the same value whatever their arithmetic.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

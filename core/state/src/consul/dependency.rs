@@ -1,8 +1,8 @@
-//! What a service says that it depends on.
+//! The declared dependencies of a service.
 //!
-//! A registration says it in its list of dependencies, in its metadata, or in
-//! both; it depends on all of them. What follows from that for the names of
-//! services is [`super::graph`].
+//! A registration declares them in its list of dependencies, in its metadata,
+//! or in both; the union counts. [`super::graph`] derives the dependencies
+//! between service names.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

@@ -1,14 +1,14 @@
-//! What every table reports each of its changes to.
+//! The ledger: every table reports each of its changes to it.
 //!
 //! ```text
 //!   table.put(key, new)  -->  Ledger: digest ^= old ^ new
 //!                                     undo <- (key, old), if a command may yet fail
 //! ```
 //!
-//! A record is the stored form of its key followed by that of its value, under
-//! the tag of its table. The snapshot is exactly the set of these records and
-//! the digest is exactly their sum, so nothing can be in one and not in the
-//! other. A tag also is the version of its record: a new form gets a new tag.
+//! A record is its encoded key followed by its encoded value, under the tag of
+//! its table. The snapshot is exactly the set of these records and the digest
+//! exactly their sum, so nothing can be in one and not in the other. The tag is
+//! also the version of a record: a new format gets a new tag.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

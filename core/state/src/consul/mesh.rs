@@ -1,8 +1,8 @@
 //! The configuration of a service mesh: config entries and intentions.
 //!
-//! No mesh runs here. Deployment tools write both all the same, and read them back to
-//! see whether anything is to be changed. The tables keep them as JSON text, decide
-//! who may have which name, and act on nothing that the text says.
+//! libcoord has no mesh. Deployment tools write both nevertheless, and read them back to detect
+//! changes. The tables store them as JSON text, enforce unique names, and do not act on the
+//! content.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! Consul's tables: keys, catalog, health checks, sessions, prepared queries,
 //! network coordinates, the configuration of autopilot, that of a service mesh.
 //!
-//! Every record keeps the revision that created and last changed it; every
-//! table, service name and key prefix can tell the index a blocking query
-//! reports. A command that changes nothing moves no index and wakes nobody.
+//! Every record has the revisions that created and last changed it; every
+//! table, service name and key prefix has an index for blocking queries. A
+//! command that changes nothing changes no index and wakes no waiter.
 //!
 //! ```text
 //!   command --> write::Writer --> Kv, Catalog, Consul…  --> Ledger
@@ -13,19 +13,20 @@
 //!
 //! Invariants:
 //!
-//! 1. A lock's holder is a live session, and the session's keys are those.
-//! 2. A service and a check are on a node that is there; a check of a service
-//!    carries that service's name and tags.
-//! 3. A session is on a node that is there and depends on no critical check.
-//! 4. A prepared query with a session goes with it; a name has one query.
+//! 1. A lock's holder is a live session, and the session lists exactly its
+//!    locked keys.
+//! 2. A service and a check belong to an existing node; a check of a service
+//!    has that service's name and tags.
+//! 3. A session belongs to an existing node and depends on no critical check.
+//! 4. A prepared query with a session is deleted with it; a name has one query.
 //! 5. A service name has an index exactly as long as it has instances.
-//! 6. What services depend on has no cycle, see [`graph`].
-//! 7. The index of a read never goes backwards. What is gone leaves a mark
-//!    behind: a deleted key or tree a tombstone, an extinct service or node
-//!    the revision of its extinction.
+//! 6. Dependencies between services have no cycle, see [`graph`].
+//! 7. The index of a read never goes backwards. Deleted objects leave a trace:
+//!    a deleted key or tree a tombstone, a deregistered service or node the
+//!    revision of its removal.
 //!
 //! Deliberately absent: the expiry of sessions (the leader's clock; it becomes
-//! a `DestroySession`) and who waits for what.
+//! a `DestroySession`) and the waiters.
 
 mod autopilot;
 mod catalog;
@@ -228,7 +229,7 @@ impl Consul {
         ];
         match conditions.iter().find(|(_, holds)| !holds) {
             None => Ok(()),
-            Some((what, _)) => Err("Consul's tables break: ".to_owned() + what),
+            Some((what, _)) => Err("Consul tables violate an invariant:  ".to_owned() + what),
         }
     }
 

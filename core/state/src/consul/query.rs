@@ -1,8 +1,8 @@
 //! Prepared queries.
 //!
-//! The tables know of a query what decides who may have which name and when it
-//! goes: its name, whether that is a template's prefix, its session. What it
-//! asks for is text to them.
+//! The tables only know the fields that decide about unique names and deletion:
+//! the name, whether it is a template's prefix, the session. The rest of the
+//! definition is opaque text.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

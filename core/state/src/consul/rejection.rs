@@ -1,5 +1,5 @@
-//! Why Consul commands are refused. The texts are Consul's own: clients match
-//! on them.
+//! Rejections of Consul commands. The texts are Consul's own: clients match on
+//! them.
 
 use alloc::boxed::Box;
 
@@ -60,10 +60,10 @@ pub enum ConsulRejection {
     #[error("Must provide service name with ID")]
     ServiceNameRequired,
     /// A service with longer tags than it may have.
-    #[error("the tags of a service may have {SERVICE_TAGS_BYTES_MAX} bytes together")]
+    #[error("the tags of a service may have at most {SERVICE_TAGS_BYTES_MAX} bytes in total")]
     TagsTooLong,
     /// A check too many, of a service or of a node itself.
-    #[error("\"{0}\" has {CHECKS_MAX} checks already, which is as many as it may have")]
+    #[error("\"{0}\" already has the maximum of {CHECKS_MAX} checks")]
     TooManyChecks(Box<str>),
     /// The name or id belongs to another live node.
     #[error("Node name {name} is reserved by node {holder_id} with name {holder} ({address})")]
@@ -91,26 +91,25 @@ pub enum ConsulRejection {
     #[error("dependency cycle: {0}")]
     DependencyCycle(Box<str>),
     /// A service with more dependencies than it may have.
-    #[error("a service may depend on {DEPENDENCIES_MAX} others")]
+    #[error("a service may depend on at most {DEPENDENCIES_MAX} others")]
     TooManyDependencies,
     /// A dependency whose name or tag is none.
     #[error(
-        "the name of a dependency has 1 to {DEPENDENCY_BYTES_MAX} bytes, its tag at most as many"
+        "the name of a dependency must have 1 to {DEPENDENCY_BYTES_MAX} bytes, its tag at most \
+         as many"
     )]
     BadDependency,
     /// More dependencies in the whole catalog than there may be.
-    #[error("there are {EDGES_MAX} dependencies between services, which is as many as may be")]
+    #[error("the catalog already has the maximum of {EDGES_MAX} dependencies between services")]
     TooManyEdges,
     /// A config entry too many.
     #[error(
-        "there is no room for this config entry: there may be {CONFIG_ENTRIES_MAX} of them, \
-         with {CONFIG_BYTES_MAX} bytes together: delete some"
+        "too many config entries: at most {CONFIG_ENTRIES_MAX}, with {CONFIG_BYTES_MAX} bytes in \
+         total: delete some"
     )]
     TooManyConfigEntries,
     /// An intention too many.
-    #[error(
-        "there are {INTENTIONS_MAX} intentions already, which is as many as there may be: delete some"
-    )]
+    #[error("too many intentions: at most {INTENTIONS_MAX}: delete some")]
     TooManyIntentions,
     /// An intention about two services that have one.
     #[error("duplicate intention found: {from} => {destination} (ID: {id})")]

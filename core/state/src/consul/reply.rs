@@ -1,4 +1,4 @@
-//! What Consul commands answer.
+//! Replies of Consul commands.
 
 use alloc::string::String;
 use alloc::sync::Arc;

@@ -1,13 +1,12 @@
-//! What is left of deleted keys, so that the index of a prefix never goes
+//! Tombstones of deleted keys, so that the index of a prefix never goes
 //! backwards.
 //!
 //! A deleted key leaves its revision under its name; a deleted tree leaves one
 //! revision under its prefix. A prefix read takes the largest under its prefix.
-//! Names are not kept for ever: past a bound the older half is forgotten and
-//! their largest revision becomes the floor, below which no prefix read may
-//! fall. A floor is only ever reached by moving forward, to a revision that has
-//! passed, so at worst a waiter looks once more in vain. It moves once in
-//! [`COUNT_MAX`] / 2 deletions.
+//! Names are not kept for ever: beyond a limit the older half is dropped and
+//! their largest revision becomes the floor, below which no prefix index may
+//! fall. The floor only moves forward, to a past revision, so at worst a waiter
+//! wakes once without a change. It moves once in [`COUNT_MAX`] / 2 deletions.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::ops::Bound;

@@ -1,4 +1,4 @@
-//! ZooKeeper sessions: who they are, what they may own, how they end.
+//! ZooKeeper sessions: identity, ephemerals, expiry.
 //!
 //! The record is replicated; when a session was last heard from is not (that
 //! is the leader's clock, see `coord-core`'s session clock).
@@ -249,10 +249,10 @@ impl Sessions {
         let identity_bytes: usize =
             self.live.values().map(|session| bytes_of(&session.identities)).sum();
         if identity_bytes != self.identity_bytes {
-            return Err("the bytes of the sessions' identities were counted wrongly".into());
+            return Err("the byte count of the sessions' identities differs from a recount".into());
         }
         if self.computed_digest() != self.digest {
-            return Err("the digest of the sessions is not as computed from scratch".into());
+            return Err("the digest of the sessions differs from a recomputation".into());
         }
         Ok(())
     }

@@ -11,9 +11,9 @@
 //! end        how many, and the digest                         once, last
 //! ```
 //!
-//! What stores the stream frames the records and guards them with checksums;
-//! the digest at the end guards against what checksums cannot see: a member
-//! that reads a snapshot otherwise than it was meant.
+//! The storage layer frames the records and adds checksums; the digest at the
+//! end detects what checksums cannot: a member that interprets a snapshot
+//! differently than the one that wrote it.
 
 mod restore;
 

@@ -1,4 +1,4 @@
-//! Reading a snapshot back.
+//! Restores a snapshot.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,4 @@
-//! Access lists: who may do what with a znode.
+//! ACLs: permissions on znodes.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

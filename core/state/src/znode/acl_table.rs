@@ -1,4 +1,4 @@
-//! Access lists in use, each stored once however many znodes have it.
+//! The table of ACLs in use, each stored once however many znodes have it.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

@@ -1,5 +1,5 @@
-//! What may be changed, and what a change does: ZooKeeper's checks in
-//! ZooKeeper's order, of which the first to fail decides.
+//! Changes of znodes: ZooKeeper's checks in ZooKeeper's order, where the first
+//! failure decides, and their effects.
 
 use alloc::boxed::Box;
 use alloc::format;

@@ -1,5 +1,5 @@
-//! What a znode contains and what a subtree contains, as hashes that clients
-//! can read and make a condition of a change.
+//! Content hashes of znodes and subtrees, which clients can read and use as a
+//! condition of a change.
 //!
 //! ```text
 //! content of a znode     path, data, access list, lifetime (an ephemeral's session, a time to live)
@@ -9,16 +9,17 @@
 //!
 //! Invariants (checked in `invariants.rs`):
 //!
-//! 1. Every parent has the XOR over its proper descendants, and how many of
-//!    them not everybody may read. A change costs one step per ancestor, and
-//!    no hash that the digest does not need anyway, except for creations,
-//!    deletions and changes of access lists: those cost a small one.
-//! 2. `/zookeeper` has hashes like any other, but is no part of the root's:
-//!    quotas and members keep their books there, and a condition on
-//!    everything would fail for them.
-//! 3. None of it is stored: it is computed when a snapshot is read.
+//! 1. Every parent has the XOR over its proper descendants, and the number of
+//!    those that are not world-readable. A change costs one step per ancestor,
+//!    and no hash beyond those of the digest, except for creations, deletions
+//!    and changes of ACLs: those cost a small one.
+//! 2. `/zookeeper` has hashes like any other znode, but is not part of the
+//!    root's: quotas and members are recorded there, and would break a
+//!    condition on the whole tree.
+//! 3. These sums are not stored but computed when a snapshot is read.
 //!
-//! A hash does not leave here unsealed: see [`seal`](crate::digest::Hasher::seal).
+//! Hashes are sealed before clients see them: see
+//! [`seal`](crate::digest::Hasher::seal).
 
 use crate::digest::{ContentHash, Digest, kind};
 use crate::rejection::Rejection;
@@ -116,7 +117,7 @@ impl Tree {
             }
             looked_at += 1;
             if looked_at > LOOKED_AT_MAX {
-                return Err(Rejection::BadArguments("too many access lists in the subtree"));
+                return Err(Rejection::BadArguments("the subtree has too many ACLs"));
             }
         }
         Ok(())

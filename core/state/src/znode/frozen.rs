@@ -1,4 +1,5 @@
-//! The tree as it was at one revision, to be stored while the tree goes on.
+//! The frozen tree at one revision, to be stored while the tree continues to
+//! change.
 
 use crate::znode::acl_table::AclTable;
 use crate::znode::record::{Record, Slab, ZnodeId};

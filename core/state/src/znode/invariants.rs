@@ -1,4 +1,4 @@
-//! What must hold of a tree, computed from scratch. For tests.
+//! Checks the invariants of a tree by recomputing them. For tests.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -39,7 +39,7 @@ impl Tree {
                 return Err(format!("{path} belongs to {owner}, which does not list it"));
             }
             if is_reapable(record) && !self.reapable.contains(path) {
-                return Err(format!("the sweep does not know {path}"));
+                return Err(format!("{path} is missing from the sweep list"));
             }
         }
         let holds = [
@@ -55,10 +55,10 @@ impl Tree {
             ("the digest of the tree", self.computed_digest() == self.digest),
         ];
         if let Some(path) = self.first_with_wrong_below() {
-            return Err(format!("what {path} knows of its descendants is not so"));
+            return Err(format!("the sums that {path} keeps about its descendants are wrong"));
         }
         match holds.iter().find(|(_, holds)| !holds) {
-            Some((what, _)) => Err(format!("{what} is not as counted from scratch")),
+            Some((what, _)) => Err(format!("{what} differs from a recount")),
             None => Ok(()),
         }
     }

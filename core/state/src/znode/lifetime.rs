@@ -1,4 +1,4 @@
-//! When a znode goes by itself.
+//! Lifetimes of znodes: persistent, ephemeral, container, TTL.
 
 use crate::id::SessionId;
 

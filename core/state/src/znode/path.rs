@@ -1,4 +1,4 @@
-//! The rules for paths, as ZooKeeper 3.9 has them.
+//! Path validation, as in ZooKeeper 3.9.
 
 use crate::rejection::Rejection;
 
@@ -42,13 +42,13 @@ pub(super) fn validate(path: &str) -> Result<(), Rejection> {
     }
     for name in below_root.split('/') {
         match name {
-            "" => return Err(Rejection::BadArguments("the path has an empty name")),
+            "" => return Err(Rejection::BadArguments("the path has an empty component")),
             "." | ".." => return Err(Rejection::BadArguments("the path is relative")),
             _ => {}
         }
     }
     if path.chars().any(is_forbidden) {
-        return Err(Rejection::BadArguments("the path has a character that paths cannot have"));
+        return Err(Rejection::BadArguments("the path contains an invalid character"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Quotas: how many znodes and bytes a subtree has, and how many it may have.
+//! Quotas: usage and limits of znodes and bytes in a subtree.
 //!
 //! ```text
 //! /zookeeper/quota/a/b/zookeeper_limits   what /a/b may have: while it is there, the quota is active
@@ -9,11 +9,12 @@
 //!
 //! Invariants:
 //!
-//! 1. Statistics are a function of the commands applied, so they are alike on
-//!    all members: they are in the digest and in the snapshot as any data is.
-//! 2. Keeping them changes data and nothing else: no version, no time, no event.
-//! 3. Hard limits are always enforced, with no switch: if one member had it on
-//!    and another off, they would decide differently and fall apart.
+//! 1. Statistics are a function of the applied commands, so they are the same
+//!    on all members: they are in the digest and in the snapshot like other
+//!    data.
+//! 2. Updating them changes only data: no version, no time, no event.
+//! 3. Hard limits are always enforced, without a setting: if it differed
+//!    between members, their states would diverge.
 //!
 //! ZooKeeper's rules, with three differences: the operations of a `multi` see
 //! each other's usage, statistics that cannot be read are counted afresh, and

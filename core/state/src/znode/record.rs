@@ -1,4 +1,4 @@
-//! What is kept of one znode, and the slab they are kept in.
+//! The record of a znode, and the slab of all records.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

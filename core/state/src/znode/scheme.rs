@@ -1,4 +1,4 @@
-//! What the schemes of access lists mean.
+//! The ACL schemes.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

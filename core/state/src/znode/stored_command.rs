@@ -5,9 +5,9 @@
 //! op: u8 tag | fields; counts and lengths are varints, versions zigzag varints
 //! ```
 //!
-//! Version 2 knows more operations, those from [`CHECK_HASH`] on. A command
-//! without them is still written as version 1, so that a member of the release
-//! before can read it while a cluster is being upgraded.
+//! Version 2 has more operations, those from [`CHECK_HASH`] on. A command
+//! without them is still written as version 1, so that members of the previous
+//! release can read it during an upgrade.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -1,12 +1,12 @@
-//! The tree: znodes, the index by path, the digest. It knows how to put in,
-//! take out and edit; what may be changed is decided in `change.rs`.
+//! The tree: znodes, the index by path, the digest. It inserts, removes and
+//! edits; `change.rs` decides what is allowed.
 //!
 //! Invariants (checked in `invariants.rs`):
 //!
 //! 1. Every znode but the root is among its parent's children exactly once, at
 //!    its `position`, and its path is the parent's, a slash and a name.
 //! 2. The index finds every znode by its path and nothing else.
-//! 3. What parents know of their descendants is as `content.rs` says.
+//! 3. The sums of parents about their descendants are as `content.rs` says.
 //! 4. The digest is the XOR of two entries per znode: one over its data, one
 //!    over everything else. So a new child costs its parent no hash of data.
 

@@ -1,5 +1,5 @@
-//! How a `multi` is taken back: every operation leaves behind what its reverse
-//! needs, and reverses happen in reverse order. Nothing is copied beforehand.
+//! Rollback of a `multi`: every operation records what its undo needs, and
+//! undos run in reverse order. Nothing is copied in advance.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

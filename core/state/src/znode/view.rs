@@ -1,4 +1,4 @@
-//! One znode, as reads see it.
+//! A znode as seen by reads.
 
 use alloc::sync::Arc;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::znode::record::Record;
 use crate::znode::{Acl, Lifetime, Stat, Tree};
 
-/// One znode, as reads see it.
+/// A znode as seen by reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Znode<'a> {
     tree: &'a Tree,

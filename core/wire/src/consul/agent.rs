@@ -1,4 +1,4 @@
-//! `/v1/agent`: what an agent registers and how it describes itself.
+//! `/v1/agent`: registrations and the agent's description.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
-//! A check as an agent takes it: one of several kinds, told apart by the
-//! fields that are set.
+//! Check definitions: several kinds, distinguished by the fields that are set.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
-//! `/v1/config`: config entries as given, kept and printed.
+//! `/v1/config`: config entries as sent, stored and printed.
 //!
-//! No mesh acts on them, so what is in them is not checked: kinds and fields differ
-//! from version to version of Consul.
+//! No mesh acts on them, so their content is not validated: kinds and fields
+//! differ between versions of Consul.
 
 use coord_state::consul::{ConfigEntry, NewConfigEntry};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Reading request bodies as Go's `encoding/json` would.
+//! Decodes request bodies like Go's `encoding/json`.
 
 use std::collections::BTreeMap;
 use std::fmt;

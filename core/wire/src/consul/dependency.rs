@@ -1,8 +1,8 @@
-//! `DependsOn`: what a service depends on, as registrations say it.
+//! `DependsOn`: the dependencies in a service registration.
 //!
 //! A list of names, or of objects with `Name`, `Optional` and `Tag`, or of both.
-//! A name with a question mark behind it is optional, as in metadata. A proxy depends
-//! on its upstreams as well.
+//! A name followed by a question mark is optional, as in metadata. A proxy also depends on its
+//! upstreams.
 
 use coord_state::consul::Dependency;
 use serde::{Deserialize, Serialize};

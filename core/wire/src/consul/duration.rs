@@ -1,4 +1,4 @@
-//! Durations as Go writes and reads them: `1m30s`, `200ms`, `1.5h`.
+//! Durations in Go's format: `1m30s`, `200ms`, `1.5h`.
 
 const UNITS: [(&str, i64); 8] = [
     ("ns", 1),

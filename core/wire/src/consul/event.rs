@@ -1,4 +1,4 @@
-//! `/v1/event`: what an agent's event looks like.
+//! `/v1/event`: user events.
 
 use serde::Serialize;
 

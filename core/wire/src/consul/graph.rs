@@ -1,6 +1,6 @@
-//! `/v1/coord/graph`: the graph of services as JSON and as drawings.
+//! `/v1/coord/graph`: the service graph as JSON and as diagrams.
 //!
-//! Consul has nothing like it. The shapes are told in decision 29.
+//! Consul has no equivalent. The formats are described in decision 29.
 
 use coord_state::consul::{Around, CheckStatus, GraphView, Judged, Reach};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `/v1/health`: checks as printed, and as the catalog takes them.
+//! `/v1/health`: checks as printed and as registered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `/v1/connect/intentions`: who may connect to whom, as given, kept and printed.
+//! `/v1/connect/intentions`: intentions as sent, stored and printed.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

@@ -83,11 +83,11 @@ impl Challenge {
     pub fn decode(token: &[u8]) -> Result<Self, Malformed> {
         let directives = Directives::parse(token)?;
         if directives.get("algorithm")?.as_deref() != Some("md5-sess") {
-            return Err(Malformed("has another algorithm"));
+            return Err(Malformed("has an unsupported algorithm"));
         }
         let offered = directives.get("qop")?.unwrap_or_else(|| "auth".to_owned());
         if !offered.split(',').any(|one| one.trim() == "auth") {
-            return Err(Malformed("offers no plain authentication"));
+            return Err(Malformed("does not offer qop=auth"));
         }
         // With several realms any may be chosen.
         let realm = directives.first("realm").unwrap_or_default();
@@ -139,10 +139,10 @@ impl Response {
     pub fn decode(token: &[u8]) -> Result<Self, Malformed> {
         let directives = Directives::parse(token)?;
         if directives.get("qop")?.is_some_and(|qop| qop != "auth") {
-            return Err(Malformed("wants more than authentication"));
+            return Err(Malformed("requests a qop other than auth"));
         }
         if directives.required("nc")? != FIRST {
-            return Err(Malformed("answers a challenge again"));
+            return Err(Malformed("replays a nonce count"));
         }
         Ok(Self {
             username: directives.required("username")?,
@@ -229,7 +229,7 @@ impl Directives {
             let (value, behind) = value(behind.trim_start())?;
             found.push((key.trim().to_ascii_lowercase(), value));
             if !behind.is_empty() && !behind.starts_with(is_between) {
-                return Err(Malformed("goes on behind a quoted value"));
+                return Err(Malformed("continues after a quoted value"));
             }
             rest = behind.trim_start_matches(is_between);
         }
@@ -243,7 +243,7 @@ impl Directives {
     /// At most one.
     fn get(&self, wanted: &str) -> Result<Option<String>, Malformed> {
         if self.0.iter().filter(|(key, _)| key == wanted).count() > 1 {
-            return Err(Malformed("says something twice"));
+            return Err(Malformed("repeats a key"));
         }
         Ok(self.first(wanted))
     }
@@ -272,7 +272,7 @@ fn value(text: &str) -> Result<(String, &str), Malformed> {
             other => value.push(other),
         }
     }
-    Err(Malformed("does not end its quotation"))
+    Err(Malformed("has an unterminated quote"))
 }
 
 fn quoted(text: &str) -> String {

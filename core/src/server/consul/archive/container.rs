@@ -1,4 +1,4 @@
-//! An archive as a file.
+//! The file format of archives.
 //!
 //! ```text
 //! gzip( tar( meta.json  state.bin  SHA256SUMS ) )
@@ -6,8 +6,8 @@
 //! state.bin   8 bytes format | records        a record: u8 tag | u32 length | payload
 //! ```
 //!
-//! The outside is Consul's, so that its tools can tell what an archive is of;
-//! `state.bin` is ours. Its records are those of a snapshot, whose formats carry
+//! The container is Consul's, so that its tools can inspect an archive;
+//! `state.bin` is ours. Its records are those of a snapshot, whose formats have
 //! their own versions.
 
 use std::collections::BTreeMap;

@@ -1,18 +1,19 @@
-//! `/v1/snapshot`: saving the whole state as an archive, and restoring one.
+//! `/v1/snapshot`: saves the whole state as an archive, and restores one.
 //!
 //! ```text
 //! GET   confirm -> freeze -> (a thread) tar, gzip -> parts of the body
 //! PUT   body -> unnamed file -> sums -> records -> Stage, Records…, Activate
 //! ```
 //!
-//! The state is frozen in one look, so an archive is of one revision. A restore
-//! looks through the whole archive before the first record enters the log, and
-//! takes effect with the last command or not at all: see
+//! The state is frozen in one read, so an archive has a single revision. A
+//! restore validates the whole archive before the first record enters the log,
+//! and takes effect with the last command or not at all: see
 //! [`coord_state::archive`].
 //!
-//! An archive heeds no access list, and a restore asks nobody. So unless only
-//! this machine reaches the port, both need a setting: see
-//! [`ArchiveSettings`](crate::settings::ArchiveSettings). Passwords of sessions are in no archive.
+//! An archive bypasses ACLs, and a restore has no authentication. So both require a setting unless
+//! the port is only reachable from this machine: see
+//! [`ArchiveSettings`](crate::settings::ArchiveSettings). An archive does not contain passwords of
+//! sessions.
 
 mod container;
 mod tar;
@@ -67,9 +68,9 @@ impl ConsulApi {
         }
         Err(HttpError::new(
             StatusCode::FORBIDDEN,
-            "A restore replaces everything and asks nobody, so this member does none while \
-             others than this machine reach its HTTP port: set archive.open_to_everybody to \
-             allow it, or let HTTP listen on loopback alone",
+            "A restore replaces all data without authentication, so it is disabled while HTTP \
+             listens beyond loopback: set archive.open_to_everybody to allow it, or let HTTP \
+             listen on loopback only",
         ))
     }
 
@@ -83,9 +84,9 @@ impl ConsulApi {
         frozen.ok_or_else(|| {
             HttpError::new(
                 StatusCode::FORBIDDEN,
-                "Some znodes have access lists, which an archive does not heed, so this member \
-                 saves none while others than this machine reach its HTTP port: set \
-                 archive.open_to_everybody to allow it, or let HTTP listen on loopback alone",
+                "Some znodes have ACLs, which a snapshot would bypass, so saving is disabled \
+                 while HTTP listens beyond loopback: set archive.open_to_everybody to allow it, \
+                 or let HTTP listen on loopback only",
             )
         })
     }
@@ -107,7 +108,7 @@ impl ConsulApi {
             meta.size = container::state_bytes(&frozen);
             let mut out = PartWriter { sender, runtime, part: Vec::with_capacity(PART_BYTES) };
             if let Err(error) = container::write(&meta, &frozen, saved_s, &mut out) {
-                tracing::warn!(%error, "an archive was not taken to its end");
+                tracing::warn!(%error, "a snapshot download was not completed");
                 out.fail(error);
             }
         });
@@ -147,13 +148,17 @@ impl ConsulApi {
             Ok((file, meta))
         })
         .await?;
-        tracing::info!(archive = meta.id, index = meta.index, "an archive is being restored");
+        tracing::info!(archive = meta.id, index = meta.index, "restoring a snapshot archive");
         let archive = ArchiveId(u128::from_le_bytes(self.node.random()));
         let restored = self.stage_and_activate(archive, file, bytes_max).await;
         match &restored {
-            Ok(()) => tracing::info!(archive = meta.id, "an archive replaced the state"),
+            Ok(()) => tracing::info!(archive = meta.id, "the snapshot archive replaced the state"),
             Err(error) => {
-                tracing::warn!(archive = meta.id, error = error.text(), "a restore failed");
+                tracing::warn!(
+                    archive = meta.id,
+                    error = error.text(),
+                    "restoring a snapshot archive failed"
+                );
                 // Nobody waits: what is staged goes by itself, only later.
                 let discard = Command::Archive(ArchiveCommand::Discard { archive });
                 drop(self.node.propose(&discard).await);
@@ -260,7 +265,7 @@ fn rewound(mut file: &File) -> io::Result<&File> {
 }
 
 fn unspooled(error: io::Error) -> Refused {
-    Refused::Because(format!("failed to keep the snapshot for a look at it: {error}"))
+    Refused::Because(format!("failed to store the snapshot for inspection: {error}"))
 }
 
 fn too_large(bytes_max: u64) -> HttpError {
@@ -278,7 +283,7 @@ async fn blocking<T: Send + 'static>(
         Ok(Err(Refused::Because(text))) => Err(HttpError::internal(text)),
         Ok(Err(Refused::TooLarge)) => Err(HttpError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "the snapshot is too large when it is unpacked (limits.archive_bytes_max)",
+            "the snapshot is too large when unpacked (limits.archive_bytes_max)",
         )),
         Err(error) => Err(HttpError::internal(error.to_string())),
     }

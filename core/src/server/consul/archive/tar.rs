@@ -1,4 +1,4 @@
-//! As much of tar as an archive needs: plain files with short names.
+//! The subset of tar that archives need: plain files with short names.
 //!
 //! ```text
 //! header (512 bytes) | content | zeros up to a multiple of 512 | … | 1024 zeros

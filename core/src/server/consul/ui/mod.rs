@@ -1,14 +1,14 @@
-//! The page in the browser at `/ui/`: its files, and how they are handed out.
+//! The web UI at `/ui/`: its files, and how they are served.
 //!
-//! The page is what stands in `page/`, carried in the library as it is written:
-//! nothing builds it, and it asks nobody but this member, over the same API as
-//! everybody. The same document is at every path below `/ui/`, so that a link
-//! into the page can be kept; its files are below `/ui/assets/`, where what is
-//! not there is 404.
+//! The UI is the content of `page/`, embedded in the library without a build
+//! step. It only talks to this member, over the public API. The same document
+//! is at every path below `/ui/`, so that deep links work; its files are below
+//! `/ui/assets/`, where a missing one is 404.
 //!
-//! Names, keys and outputs come from strangers. The page puts them on the
-//! screen as text only, and the policy here is the second lock: no script but
-//! the page's own runs, nothing is loaded from elsewhere, and nobody frames it.
+//! Names, keys and check output are untrusted. The UI displays them as text
+//! only, and the content security policy here is the second line of defence: no
+//! script runs except the UI's own, nothing is loaded from elsewhere, and
+//! framing is forbidden.
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -133,7 +133,7 @@ impl ConsulApi {
     /// The page, or one of its files.
     pub(super) fn ui(&self, call: &Call) -> Result<Answer, HttpError> {
         let file = self.page.as_ref().and_then(|page| page.file(&call.tail));
-        let file = file.ok_or_else(|| HttpError::not_found("The page has no such file"))?;
+        let file = file.ok_or_else(|| HttpError::not_found("The UI has no such file"))?;
         let answer = file.answer(call.headers.get(IF_NONE_MATCH));
         Ok(HEADERS.into_iter().fold(answer, |answer, (name, value)| {
             answer.with_header(name, HeaderValue::from_static(value))

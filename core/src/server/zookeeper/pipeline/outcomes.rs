@@ -1,4 +1,4 @@
-//! Outcomes that arrive for requests in progress, each found by its token.
+//! Matches outcomes to requests in progress, by token.
 
 use coord_state::Applied;
 use coord_wire::zookeeper::{ErrorCode, OpCode};

@@ -1,5 +1,4 @@
-//! What the catalog has to say about dependencies: which are refused, and since
-//! when the graph is what it is.
+//! Dependencies in the catalog: validation, and the index of the graph.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;

@@ -7,10 +7,10 @@
 //!   in_mesh:  (node, id) of proxies, and of instances that say something of a mesh
 //! ```
 //!
-//! A read of one service or one node touches nothing else. Only the records
-//! and the indexes are stored; the rest is derived from them. Records are
-//! shared, so that a reader can take them away and print them later, while the
-//! tables change: a record is replaced, never changed in place.
+//! A read of one service or node touches nothing else. Only the records and the
+//! indexes are stored; the rest is derived from them. Records are shared, so
+//! that a reader can keep them and print them later while the tables change: a
+//! record is replaced, never changed in place.
 
 mod dependencies;
 mod name_row;

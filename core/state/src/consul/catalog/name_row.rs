@@ -1,7 +1,7 @@
-//! What is known of one service name, and how its instances fare all together.
+//! The data of one service name, with the aggregated health of its instances.
 //!
-//! The checks are counted while they change, so that nobody has to look at all
-//! instances to tell the worst.
+//! Checks are counted as they change, so that finding the worst state does not
+//! visit all instances.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};

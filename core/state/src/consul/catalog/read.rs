@@ -1,4 +1,4 @@
-//! What front ends read from the catalog. No read walks more than it returns.
+//! Reads of the catalog for front ends. No read visits more than it returns.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -1,4 +1,4 @@
-//! What the catalog keeps of a node and of a service.
+//! The catalog's records of nodes and services.
 
 use alloc::boxed::Box;
 use core::ops::Deref;

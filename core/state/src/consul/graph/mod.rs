@@ -1,4 +1,4 @@
-//! Which service needs which: an acyclic graph over the names of services.
+//! The dependency graph: an acyclic graph over service names.
 //!
 //! ```text
 //!   web (two instances)                   web --> api --> db
@@ -6,17 +6,17 @@
 //!     web2 declares api                      `-?-> cache      (not registered)
 //! ```
 //!
-//! It is derived from the registrations and stored nowhere else. An edge counts
-//! the instances that declare it, for each tag; it is there as long as one
-//! does, and required as long as one requires it.
+//! It is derived from the registrations and not stored. An edge counts the
+//! instances that declare it, per tag; it exists as long as one does, and is
+//! required as long as one requires it.
 //!
 //! Invariants:
 //!
-//! 1. There is no cycle, whatever is optional.
-//! 2. A name is in the graph exactly as long as it declares something or
-//!    something declares it.
-//! 3. Nothing that is told depends on [`Vertex::position`] or on the number of
-//!    a vertex: members whose graphs came about otherwise tell the same.
+//! 1. There is no cycle, not even through optional edges.
+//! 2. A name is in the graph exactly as long as it has a dependency or a
+//!    dependent.
+//! 3. No result depends on [`Vertex::position`] or on the number of a vertex:
+//!    members with a different history of the graph return the same.
 
 mod order;
 mod view;

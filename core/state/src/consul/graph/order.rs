@@ -1,9 +1,9 @@
-//! The order of the graph, kept while edges come and go.
+//! Maintains a topological order of the graph.
 //!
-//! Every vertex has a position, above those of all it needs. A new edge that
-//! contradicts the positions moves only vertices between its two ends:
-//! D. J. Pearce and P. H. J. Kelly, "A Dynamic Topological Sort Algorithm for
-//! Directed Acyclic Graphs", ACM Journal of Experimental Algorithmics 11 (2006).
+//! Every vertex has a position above all its dependencies. A new edge that
+//! contradicts the order moves only vertices between its two ends: D. J. Pearce
+//! and P. H. J. Kelly, "A Dynamic Topological Sort Algorithm for Directed
+//! Acyclic Graphs", ACM Journal of Experimental Algorithmics 11 (2006).
 //!
 //! ```text
 //!   position    1   2   3   4   5        from 2 to 5, new: 2 needs 5
@@ -12,7 +12,7 @@
 //!                                        go below those that need `from`
 //! ```
 //!
-//! An edge that goes leaves the order as it is: what was right stays right.
+//! Removing an edge does not change the order, which stays valid.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};

@@ -1,6 +1,6 @@
-//! The graph as readers take it out of the tables, and what follows from it.
+//! A copy of the graph for readers, and its evaluation.
 //!
-//! Taking is quick and done while nothing changes; judging can be done later.
+//! Copying is fast and happens under the lock; evaluation can happen later.
 //!
 //! | | status of a service: its worst check | what it passes on to who requires it | to whom it is optional |
 //! |---|---|---|---|
@@ -8,7 +8,7 @@
 //! | | warning | warning | passing |
 //! | | critical, or it is missing | critical | warning |
 //!
-//! The effective status is the worst of the own one and of what is passed on.
+//! The effective status is the worst of its own status and the propagated ones.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};

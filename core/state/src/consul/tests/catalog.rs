@@ -262,7 +262,7 @@ fn tags_are_bounded_because_every_check_has_a_copy() {
     world.register(tagged(64 << 10));
     assert_eq!(
         world.refused(tagged((64 << 10) + 1)),
-        "the tags of a service may have 65536 bytes together"
+        "the tags of a service may have at most 65536 bytes in total"
     );
 }
 
@@ -280,7 +280,7 @@ fn a_node_and_a_service_have_only_so_many_checks() {
         let holder = if service_id.is_empty() { "n" } else { service_id };
         assert_eq!(
             world.refused(with_check("n", more)),
-            std::format!("\"{holder}\" has 256 checks already, which is as many as it may have")
+            std::format!("\"{holder}\" already has the maximum of 256 checks")
         );
     }
     // What is there may change, and others have theirs.
@@ -288,7 +288,7 @@ fn a_node_and_a_service_have_only_so_many_checks() {
     world.register(with_check("n", service_check("more", "db", CheckStatus::Passing)));
     // Nor can a check move where there is no place for it.
     let moved = service_check("more", "web", CheckStatus::Passing);
-    assert!(world.refused(with_check("n", moved)).contains("256 checks already"));
+    assert!(world.refused(with_check("n", moved)).contains("maximum of 256 checks"));
 }
 
 #[test]

@@ -282,8 +282,11 @@ fn more_dependencies_than_allowed_and_nameless_ones_are_refused() {
         with_service("n", NewService { depends_on, ..service("web") })
     };
     world.register(many(DEPENDENCIES_MAX));
-    assert_eq!(world.refused(many(DEPENDENCIES_MAX + 1)), "a service may depend on 256 others");
-    let text = "the name of a dependency has 1 to 256 bytes, its tag at most as many";
+    assert_eq!(
+        world.refused(many(DEPENDENCIES_MAX + 1)),
+        "a service may depend on at most 256 others"
+    );
+    let text = "the name of a dependency must have 1 to 256 bytes, its tag at most as many";
     for name in ["", &"x".repeat(257)] {
         assert_eq!(world.refused(with_service("n", requiring("web", &[name]))), text);
     }

@@ -1,4 +1,4 @@
-//! Autopilot's configuration: replaced as a whole.
+//! Writes autopilot's configuration, as a whole.
 
 use crate::consul::write::Writer;
 use crate::consul::{Autopilot, AutopilotSettings, Consul};

@@ -1,4 +1,5 @@
-//! Nodes and services: register and deregister, and what hangs on them.
+//! Nodes and services: register and deregister, with everything that depends on
+//! them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

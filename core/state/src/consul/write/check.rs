@@ -1,4 +1,4 @@
-//! Health checks: set and delete, and what hangs on them.
+//! Health checks: set and delete, with everything that depends on them.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

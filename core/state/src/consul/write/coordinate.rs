@@ -1,4 +1,4 @@
-//! Coordinates: set by whoever measures, gone with their nodes.
+//! Coordinates: set by clients, deleted with their nodes.
 
 use alloc::vec::Vec;
 

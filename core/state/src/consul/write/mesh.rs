@@ -1,4 +1,4 @@
-//! Config entries and intentions: made, replaced, removed.
+//! Config entries and intentions: create, replace, delete.
 
 use alloc::sync::Arc;
 

@@ -1,8 +1,9 @@
-//! How commands change the tables.
+//! Applies commands to the tables.
 //!
-//! A [`Writer`] carries one command: everything it changes gets the command's
-//! revision, and the topics it touches are collected, each once. A command
-//! that may fail half way is taken back whole: see [`Writer::all_or_nothing`].
+//! A [`Writer`] applies one command: everything it changes gets the command's
+//! revision, and the topics that it touches are collected, each once. A command
+//! that fails half way is rolled back completely: see
+//! [`Writer::all_or_nothing`].
 
 mod autopilot;
 mod catalog;

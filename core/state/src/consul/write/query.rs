@@ -1,4 +1,4 @@
-//! Prepared queries: made, replaced, removed.
+//! Prepared queries: create, replace, delete.
 
 use alloc::vec::Vec;
 

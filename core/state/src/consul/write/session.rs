@@ -1,4 +1,4 @@
-//! Sessions: how they begin and how they end.
+//! Sessions: create and destroy.
 
 use alloc::vec::Vec;
 

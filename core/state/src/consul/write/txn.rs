@@ -1,7 +1,7 @@
 //! Transactions: all operations or none, in order, each seeing those before.
 //!
-//! Every operation is tried, also after a failed one, so that all failures are
-//! told at once. The texts are Consul's.
+//! All operations are tried, even after a failed one, so that all failures are
+//! reported together. The texts are Consul's.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -108,7 +108,7 @@ fn value_bytes(result: &TxnResult) -> usize {
 
 fn too_many_results() -> String {
     format!(
-        "the results of a transaction may be {RESULTS_MAX} with {RESULT_BYTES_MAX} bytes of \
+        "a transaction may return at most {RESULTS_MAX} results with {RESULT_BYTES_MAX} bytes of \
          values: read large trees with ?recurse"
     )
 }

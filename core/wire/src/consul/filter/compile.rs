@@ -1,4 +1,4 @@
-//! From an expression to a test: selectors are looked up, values read.
+//! Compiles an expression to a filter: resolves selectors, parses values.
 
 use super::parse::{Expression, Operator};
 use super::shape::{Kind, Shape};

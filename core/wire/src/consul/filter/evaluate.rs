@@ -1,8 +1,8 @@
-//! Whether a row passes a test.
+//! Evaluates a filter on a row.
 //!
 //! A field that is not printed has its zero value; a key that is not in a map
 //! is absent, which equals nothing, contains nothing, and is empty and nil.
-//! Every step is paid for before it is taken, see [`Work`].
+//! Every step is charged before it is taken, see [`Work`].
 
 use serde_json::Value;
 

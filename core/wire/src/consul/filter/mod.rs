@@ -1,15 +1,15 @@
-//! `filter=`: boolean expressions over the rows of an answer.
+//! `filter=`: boolean expressions over the rows of a response.
 //!
 //! ```text
 //! text --parse--> Expression --compile, against a Shape--> Filter --admits--> yes or no
 //! ```
 //!
-//! A row is judged by its JSON form, so a selector names what a client reads.
-//! The [`Shape`] of an endpoint says which selectors there are and of which
-//! kind: an unknown one, or an operator that does not fit, is refused before
-//! any row is looked at. Expressions come from strangers: their length, their
-//! depth and the size of their regular expressions are bounded, and the steps
-//! of their evaluation are counted: see [`Work`].
+//! A row is evaluated in its JSON form, so selectors are the names that clients
+//! see. The [`Shape`] of an endpoint defines its selectors and their types: an
+//! unknown one, or an unsuitable operator, is refused before any row is
+//! evaluated. Expressions are untrusted: their length, depth and the size of
+//! their regular expressions are bounded, and the steps of their evaluation are
+//! counted: see [`Work`].
 
 mod compile;
 mod evaluate;

@@ -1,4 +1,4 @@
-//! From a text to an expression: recursive descent with one text of expectation.
+//! Parses filter expressions: recursive descent, with Consul's error texts.
 //!
 //! ```text
 //! or    := and { "or" and }          and := not { "and" not }

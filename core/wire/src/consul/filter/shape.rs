@@ -1,4 +1,4 @@
-//! What can be selected in the rows of each endpoint.
+//! The selectors of each endpoint.
 
 /// Of which kind a selected value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,10 @@
-//! What an evaluation may cost.
+//! Limits the cost of an evaluation.
 //!
-//! An expression of a few bytes can ask for work that grows with the cube of a
-//! list: collections nest, and a regular expression looks at every byte in as
-//! many ways as it has states. So the steps are counted while they are taken,
-//! and who asks for more than allowed gets an error instead of an answer. The
-//! same count stops an evaluation whose client is gone.
+//! A short expression can require work that grows with the cube of a list:
+//! collections nest, and a regular expression examines every byte in as many
+//! ways as it has states. So the steps are counted as they are taken, and an
+//! expression that needs more than allowed fails. The same counter stops an
+//! evaluation whose client has disconnected.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub enum Ended {
     #[error("there are too many rows")]
     Rows,
     /// Nobody waits for it any more.
-    #[error("nobody waits for the evaluation")]
+    #[error("the evaluation was cancelled")]
     Unwanted,
 }
 
