@@ -11,13 +11,13 @@ use hyper::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LO
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::ConsulApi;
-use super::answer::{Answer, accepts_gzip};
-use super::body::AnswerBody;
-use super::call::{Call, FORWARDED_FOR};
-use super::clean_path;
-use super::error_map::HttpError;
-use super::kept::Kept;
-use super::params::Params;
+use super::http::answer::{Answer, accepts_gzip};
+use super::http::body::AnswerBody;
+use super::http::call::{Call, FORWARDED_FOR};
+use super::http::clean_path;
+use super::http::error_map::HttpError;
+use super::http::kept::Kept;
+use super::http::params::Params;
 use super::route::Route;
 use super::route_table::{self, Matched};
 

@@ -17,9 +17,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::body::AnswerBody;
-use super::kept::Kept;
-use super::parking::{Parking, Socket, Waiting};
+use super::http::body::AnswerBody;
+use super::http::kept::Kept;
+use super::http::parking::{Parking, Socket, Waiting};
 use super::{ConsulApi, dispatch};
 use crate::clock::Throttle;
 use crate::error::Error;

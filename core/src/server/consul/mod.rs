@@ -18,50 +18,15 @@
 //! files are served here.
 
 mod agent;
-mod agent_health;
-mod agent_self;
-mod answer;
-mod archive;
-mod autopilot;
-mod blocking;
-mod body;
-mod call;
 mod catalog;
-mod clean_path;
-mod config_entries;
-mod coordinate;
 mod dispatch;
-mod error_map;
-mod events;
-mod fingerprint;
-mod fixed;
-mod gauges;
-mod graph;
-mod health;
-mod host;
-mod intentions;
-mod internal;
-mod kept;
+mod http;
 mod kv;
 mod listener;
-mod membership;
-mod mesh;
 mod metrics;
-mod monitor;
 mod operator;
-mod params;
-mod parking;
-mod printing;
-mod query;
-mod read_options;
-mod request_metrics;
-mod response_head;
 mod route;
 mod route_table;
-mod session;
-mod status;
-mod times;
-mod txn;
 mod ui;
 
 use std::net::SocketAddr;
@@ -72,8 +37,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use self::events::EventLog;
-use self::request_metrics::RequestMetrics;
+use self::agent::events::EventLog;
+use self::metrics::request_metrics::RequestMetrics;
 use crate::agent::Agent;
 use crate::error::Error;
 use crate::listening::listen;
@@ -105,13 +70,18 @@ struct ConsulApi {
     /// Archives being made.
     saves: Arc<Semaphore>,
     /// Long lists being printed, and costly filters being evaluated.
-    turns: printing::Turns,
+    turns: http::printing::Turns,
     /// The page in the browser, where it is on.
     page: Option<ui::Page>,
     stopping: watch::Sender<bool>,
 }
 
 impl ConsulApi {
+    /// The name of the datacenter, as the settings have it.
+    fn datacenter(&self) -> &str {
+        &self.node.settings().datacenter
+    }
+
     async fn stopped(&self) {
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
@@ -170,8 +140,8 @@ impl ConsulServer {
                 settings.limits.http_bytes_per_ip_max,
             ),
             on_loopback_alone,
-            saves: Arc::new(Semaphore::new(archive::SAVES_MAX)),
-            turns: printing::Turns::new(
+            saves: Arc::new(Semaphore::new(operator::snapshot::SAVES_MAX)),
+            turns: http::printing::Turns::new(
                 std::thread::available_parallelism().map_or(1, usize::from),
             ),
             stopping,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use hyper::Method;
 
 use super::ConsulApi;
-use super::answer::Answer;
-use super::call::Call;
-use super::error_map::HttpError;
-use super::params::Params;
+use super::http::answer::Answer;
+use super::http::call::Call;
+use super::http::error_map::HttpError;
+use super::http::params::Params;
 
 pub(super) const GET: &str = "GET";
 pub(super) const PUT: &str = "PUT";

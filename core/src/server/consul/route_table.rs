@@ -4,7 +4,10 @@
 //! What a token will need is as Consul's documentation has it for each endpoint, and as
 //! `docs/COMPATIBILITY.md` for those that Consul does not have. Nothing enforces it yet.
 
-use super::answer::Answer;
+use super::catalog::mesh;
+use super::http::answer::Answer;
+use super::http::fixed;
+use super::operator::usage;
 use super::route::Permission::{
     AclRead, AclWrite, AgentRead, AgentWrite, EventRead, EventWrite, IntentionsRead,
     IntentionsWrite, KeyRead, KeyWrite, KeyringRead, KeyringWrite, NodeRead, NodeWrite,
@@ -12,7 +15,6 @@ use super::route::Permission::{
     SessionRead, SessionWrite,
 };
 use super::route::{DELETE, GET, POST, PUT, Route, at_once, get, put, row};
-use super::{fixed, mesh, operator};
 
 /// A handler that may have to wait.
 macro_rules! call {
@@ -185,7 +187,7 @@ pub(super) static ROUTES: &[Route] = &[
         &[GET, PUT, POST, DELETE],
         &[KeyringRead],
         &[KeyringWrite],
-        |_, _| at_once(operator::keyring()),
+        |_, _| at_once(usage::keyring()),
     )
     .forwarded(),
     // The service mesh.

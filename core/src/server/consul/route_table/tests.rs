@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hyper::Method;
 
-use super::super::params::Params;
 use super::*;
+use crate::server::consul::http::params::Params;
 
 /// The endpoints that docs/COMPATIBILITY.md lists, each with the remark on it.
 fn documented() -> Vec<(String, String)> {

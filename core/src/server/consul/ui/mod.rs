@@ -19,9 +19,9 @@ use hyper::header::{
 use sha2::{Digest as _, Sha256};
 
 use super::ConsulApi;
-use super::answer::Answer;
-use super::call::Call;
-use super::error_map::HttpError;
+use super::http::answer::Answer;
+use super::http::call::Call;
+use super::http::error_map::HttpError;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
