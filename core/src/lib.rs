@@ -7,10 +7,11 @@
 //! ZooKeeper and Consul.
 //!
 //! Layers, each using only those above it in this list (kept by
-//! `tests/tidy.rs`): `error`, `sync`, `clock`, `settings`, `durations`,
+//! `tests/tidy.rs`): `error`, `sync`, `clock`, `archive`, `settings`, `durations`,
 //! `listening`; `tls`, `storage`; `consensus`;
 //! `node`, `agent`; `server`, `client`; `embedded`.
 
+mod archive;
 pub mod clock;
 pub mod durations;
 pub mod error;

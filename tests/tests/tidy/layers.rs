@@ -10,6 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("clock", &["error", "sync"]),
     ("settings", &["error", "sync"]),
+    ("archive", &[]),
     ("tls", &["error", "sync", "clock", "settings"]),
     ("durations", &["sync"]),
     ("listening", &["error", "sync", "settings"]),
@@ -22,7 +23,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("agent", &["error", "sync", "clock", "settings", "tls", "storage", "node"]),
     (
         "server",
-        &["error", "sync", "clock", "settings", "durations", "listening", "tls", "node", "agent"],
+        &[
+            "error",
+            "archive",
+            "sync",
+            "clock",
+            "settings",
+            "durations",
+            "listening",
+            "tls",
+            "node",
+            "agent",
+        ],
     ),
     ("client", &["error", "sync", "clock", "settings", "tls"]),
     // One member with its servers, for a host program: knows all of them.

@@ -15,9 +15,6 @@
 //! [`ArchiveSettings`](crate::settings::ArchiveSettings). An archive does not contain passwords of
 //! sessions.
 
-mod container;
-mod tar;
-
 use std::fs::File;
 use std::io::{self, Seek as _, Write};
 use std::sync::Arc;
@@ -31,7 +28,7 @@ use hyper::{Method, StatusCode};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use self::container::{Configuration, Meta as ArchiveMeta, Refused, Server};
+use crate::archive::container::{Configuration, Meta as ArchiveMeta, Refused, Server};
 use crate::server::consul::ConsulApi;
 use crate::server::consul::http::answer::{Answer, Meta};
 use crate::server::consul::http::call::Call;
@@ -105,9 +102,10 @@ impl ConsulApi {
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             // It stands before the state, so the state is gone through twice.
-            meta.size = container::state_bytes(&frozen);
+            meta.size = crate::archive::container::state_bytes(&frozen);
             let mut out = PartWriter { sender, runtime, part: Vec::with_capacity(PART_BYTES) };
-            if let Err(error) = container::write(&meta, &frozen, saved_s, &mut out) {
+            if let Err(error) = crate::archive::container::write(&meta, &frozen, saved_s, &mut out)
+            {
                 tracing::warn!(%error, "a snapshot download was not completed");
                 out.fail(error);
             }
@@ -144,7 +142,7 @@ impl ConsulApi {
         let bytes_max = self.node.settings().limits.archive_bytes_max;
         let file = self.spool(&mut call, bytes_max).await?;
         let (file, meta) = blocking(move || {
-            let meta = container::verify(rewound(&file)?, bytes_max)?;
+            let meta = crate::archive::container::verify(rewound(&file)?, bytes_max)?;
             Ok((file, meta))
         })
         .await?;
@@ -243,7 +241,7 @@ fn read_lots(
     lots: &mpsc::Sender<Vec<(u8, Bytes)>>,
 ) -> Result<(), Refused> {
     let (mut lot, mut bytes) = (Vec::new(), 0);
-    for record in container::records(rewound(file)?, bytes_max)? {
+    for record in crate::archive::container::records(rewound(file)?, bytes_max)? {
         let (tag, payload) = record?;
         bytes += payload.len();
         lot.push((tag, payload));

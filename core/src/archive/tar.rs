@@ -25,7 +25,7 @@ const MAGIC: std::ops::Range<usize> = 257..265;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) name: String,
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 impl Header {

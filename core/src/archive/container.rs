@@ -37,39 +37,39 @@ const RECORD_BYTES_MAX: u32 = 64 << 20;
 /// `meta.json`, as Consul's tools read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Meta {
-    pub(super) version: u64,
+pub(crate) struct Meta {
+    pub(crate) version: u64,
     #[serde(rename = "ID")]
-    pub(super) id: String,
-    pub(super) index: u64,
-    pub(super) term: u64,
+    pub(crate) id: String,
+    pub(crate) index: u64,
+    pub(crate) term: u64,
     #[serde(default)]
-    pub(super) configuration: Configuration,
+    pub(crate) configuration: Configuration,
     #[serde(default)]
-    pub(super) configuration_index: u64,
-    pub(super) size: u64,
+    pub(crate) configuration_index: u64,
+    pub(crate) size: u64,
 }
 
 /// The members when it was saved. For people: a restore does not look at it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Configuration {
+pub(crate) struct Configuration {
     #[serde(default)]
-    pub(super) servers: Vec<Server>,
+    pub(crate) servers: Vec<Server>,
 }
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Server {
-    pub(super) suffrage: u64,
+pub(crate) struct Server {
+    pub(crate) suffrage: u64,
     #[serde(rename = "ID")]
-    pub(super) id: String,
-    pub(super) address: String,
+    pub(crate) id: String,
+    pub(crate) address: String,
 }
 
 /// How long the state file of a frozen state is. Goes through all of it.
-pub(super) fn state_bytes(frozen: &Frozen) -> u64 {
+pub(crate) fn state_bytes(frozen: &Frozen) -> u64 {
     let mut bytes = FORMAT.len() as u64;
     let Ok(()) = frozen.each::<Infallible>(&mut |_, payload| {
         bytes += 5 + payload.len() as u64;
@@ -79,7 +79,7 @@ pub(super) fn state_bytes(frozen: &Frozen) -> u64 {
 }
 
 /// Writes an archive.
-pub(super) fn write(
+pub(crate) fn write(
     meta: &Meta,
     frozen: &Frozen,
     modified_s: u64,
@@ -116,7 +116,7 @@ pub(super) fn write(
 
 /// Reads an archive through and compares its sums. What is in its records is
 /// for the state machine to judge.
-pub(super) fn verify(file: impl Read, bytes_max: u64) -> Result<Meta, Refused> {
+pub(crate) fn verify(file: impl Read, bytes_max: u64) -> Result<Meta, Refused> {
     let mut archive = Archive::open(file, bytes_max);
     let mut found = BTreeMap::new();
     let (mut meta, mut sums) = (None, String::new());
@@ -150,7 +150,7 @@ pub(super) fn verify(file: impl Read, bytes_max: u64) -> Result<Meta, Refused> {
 }
 
 /// The records of an archive that was verified.
-pub(super) fn records<F: Read>(file: F, bytes_max: u64) -> Result<ArchivedRecords<F>, Refused> {
+pub(crate) fn records<F: Read>(file: F, bytes_max: u64) -> Result<ArchivedRecords<F>, Refused> {
     let mut archive = Archive::open(file, bytes_max);
     while let Some(header) = archive.next_file()? {
         if header.name == STATE {
@@ -163,7 +163,7 @@ pub(super) fn records<F: Read>(file: F, bytes_max: u64) -> Result<ArchivedRecord
 
 /// Why an archive is not taken.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// It is not one, or damaged.
     Because(String),
     /// Unpacked it is longer than it may be.
@@ -279,7 +279,7 @@ impl<R: Read> Records<R> {
 }
 
 /// The records of one archive.
-pub(super) struct ArchivedRecords<F>(Archive<F>);
+pub(crate) struct ArchivedRecords<F>(Archive<F>);
 
 impl<F: Read> Iterator for ArchivedRecords<F> {
     type Item = io::Result<(u8, Bytes)>;
