@@ -22,23 +22,15 @@
 //! The end of a connection does not end its session.
 
 mod admin;
-mod admin_state;
-mod authentication;
 mod confirmations;
 mod connection;
 mod connection_table;
 mod counters;
-mod dump;
 mod error_map;
 mod extension;
-mod four_letter;
-mod handshake;
-mod identity;
 mod inbox;
-mod introduction;
 mod listener;
 mod listeners;
-mod local_sessions;
 mod outbox;
 mod pipeline;
 mod read;
@@ -47,13 +39,10 @@ mod reply;
 mod reply_limit;
 mod request;
 mod requirements;
-mod sasl;
-mod service_mode;
+mod session;
 mod socket;
 mod translate;
 mod watch;
-mod watch_words;
-mod whitelist;
 
 pub use counters::CounterSnapshot;
 pub use listener::ZookeeperServer;

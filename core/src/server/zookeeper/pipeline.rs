@@ -13,19 +13,19 @@ use coord_wire::zookeeper::{ErrorCode, OpCode, Request, jute};
 
 mod outcomes;
 
-use super::authentication::Authentication;
 use super::confirmations;
 use super::connection::ClientConnection;
 use super::inbox::Item;
-use super::introduction::Introduction;
-use super::local_sessions::{Claim, LocalKind};
 use super::outbox::Outbox;
 use super::read::Reader;
 use super::reconfig;
 use super::reply::put_outcome;
 use super::request::{End, Entry, StateAnswer, Step};
 use super::requirements::{makes_ephemerals, needs_a_leader, tells_state};
-use super::service_mode::ServiceMode;
+use super::session::authentication::Authentication;
+use super::session::introduction::Introduction;
+use super::session::local_sessions::{Claim, LocalKind};
+use super::session::service_mode::ServiceMode;
 use super::translate::{Owner, Plan, Shape, plan};
 use super::watch::Registrar;
 use crate::error::ErrorKind;

@@ -9,9 +9,9 @@ use coord_wire::zookeeper::request::Read;
 use coord_wire::zookeeper::{ErrorCode, Extension, OpCode, Request, multi, record};
 
 use super::extension::Served;
-use super::identity;
 use super::outbox::Outbox;
 use super::reply_limit::{ReplyLimit, Work};
+use super::session::identity;
 use super::translate::Owner;
 use super::watch::Registrar;
 use crate::node::WatchKind;

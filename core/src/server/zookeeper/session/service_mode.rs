@@ -24,17 +24,17 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::listener::{ServerContext, stopped};
-use super::translate::Owner;
 use crate::clock;
 use crate::node::Impairment;
+use crate::server::zookeeper::listener::{ServerContext, stopped};
+use crate::server::zookeeper::translate::Owner;
 
 /// How often a member with no majority behind it looks whether there is one.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Whom a member serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ServiceMode {
+pub(crate) enum ServiceMode {
     /// Everybody.
     ReadWrite,
     /// Clients that said that they will only read.
@@ -45,7 +45,7 @@ pub(super) enum ServiceMode {
 
 /// Keeps the service mode, and ends local sessions whose time is over, until the
 /// server stops.
-pub(super) async fn run_upkeep(shared: Arc<ServerContext>, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn run_upkeep(shared: Arc<ServerContext>, mut stop: watch::Receiver<bool>) {
     let tick_ms = shared.node.settings().session.tick_ms;
     let mut ticks = clock::interval(Duration::from_millis((tick_ms / 8).clamp(20, 100).into()));
     let mut led = shared.node.clock().monotonic();
@@ -101,7 +101,7 @@ impl ServerContext {
     /// Whether a session may be answered from this member's own copy, which its
     /// client takes for a sign that it lives. One that only this member knows needs
     /// no majority.
-    pub(super) fn may_answer(
+    pub(crate) fn may_answer(
         &self,
         owner: Owner,
         service_mode: ServiceMode,
@@ -110,13 +110,13 @@ impl ServerContext {
         owner.local || service_mode == ServiceMode::ReadOnly || self.is_backed(now)
     }
 
-    pub(super) async fn backed_again(&self) {
+    pub(crate) async fn backed_again(&self) {
         // Its sender is here, so it is not gone.
         let _ = self.backed.subscribe().wait_for(|backed| *backed).await;
     }
 
     /// Whom the member serves now.
-    pub(super) fn service_mode(&self) -> ServiceMode {
+    pub(crate) fn service_mode(&self) -> ServiceMode {
         *self.service_mode.borrow()
     }
 

@@ -10,18 +10,18 @@ use coord_wire::zookeeper::header::ReplyHeader;
 use coord_wire::zookeeper::jute::put_buffer;
 use coord_wire::zookeeper::{ErrorCode, OpCode, Request};
 
-use super::connection::ClientConnection;
 use super::identity;
 use super::introduction::CARRIED_BYTES_MAX;
-use super::outbox::Outbox;
 use super::sasl::{Exchange, Step, Users};
 use crate::error::Error;
+use crate::server::zookeeper::connection::ClientConnection;
+use crate::server::zookeeper::outbox::Outbox;
 use crate::settings::AuthSettings;
 use crate::tls::Stream;
 
 /// What the member's settings say.
 #[derive(Debug)]
-pub(super) struct Authority {
+pub(crate) struct Authority {
     users: Users,
     /// Schemes of which one must have been proven; empty for none.
     required: Vec<String>,
@@ -31,13 +31,13 @@ pub(super) struct Authority {
 impl Authority {
     /// # Errors
     /// `Invalid` if the file of users cannot be used.
-    pub(super) fn new(settings: &AuthSettings) -> Result<Self, Error> {
+    pub(crate) fn new(settings: &AuthSettings) -> Result<Self, Error> {
         let required = settings.required().into_iter().map(str::to_owned).collect();
         Ok(Self { users: settings.sasl_users()?, required, settings: settings.clone() })
     }
 
     /// What the client's certificate stands for.
-    pub(super) fn of_stream(&self, stream: &Stream) -> Vec<Identity> {
+    pub(crate) fn of_stream(&self, stream: &Stream) -> Vec<Identity> {
         let Some(subject) = stream.peer_subject() else { return Vec::new() };
         let is_super = self.settings.super_x509.as_deref() == Some(&*subject);
         let superuser = is_super.then(|| identity("super", &subject));
@@ -76,18 +76,18 @@ fn identity(scheme: &str, id: &str) -> Identity {
 }
 
 /// One connection's proofs.
-pub(super) struct Authentication {
+pub(crate) struct Authentication {
     client: Arc<ClientConnection>,
     sasl: Exchange,
 }
 
 impl Authentication {
-    pub(super) fn new(client: Arc<ClientConnection>) -> Self {
+    pub(crate) fn new(client: Arc<ClientConnection>) -> Self {
         Self { client, sasl: Exchange::default() }
     }
 
     /// Whether requests are served now.
-    pub(super) fn suffices(&self) -> bool {
+    pub(crate) fn suffices(&self) -> bool {
         let authority = &self.client.shared.authority;
         // Asked for every request, and mostly nothing is required.
         authority.required.is_empty() || authority.suffices(&self.client.inbox.identities())
@@ -95,7 +95,7 @@ impl Authentication {
 
     /// Answers an auth or SASL packet at once, before what is still in
     /// progress. False if it is the last of its connection.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         xid: i32,
         op: OpCode,

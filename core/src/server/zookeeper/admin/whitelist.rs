@@ -10,13 +10,13 @@ const FOR_STRANGERS: &str = "srvr,ruok,isro,envi,mntr";
 
 /// The words that are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Whitelist(Vec<FourLetterWord>);
+pub(crate) struct Whitelist(Vec<FourLetterWord>);
 
 impl Whitelist {
     /// Reads a setting: words with commas between, `*` for all. Without one it
     /// depends on who can connect: all on loopback, few anywhere else.
     /// Words that do not exist are passed over.
-    pub(super) fn new(setting: Option<&str>, listening: IpAddr) -> Self {
+    pub(crate) fn new(setting: Option<&str>, listening: IpAddr) -> Self {
         let default = if listening.is_loopback() { "*" } else { FOR_STRANGERS };
         let named: Vec<&str> = setting.unwrap_or(default).split(',').map(str::trim).collect();
         let allowed = |word: &&FourLetterWord| {
@@ -25,7 +25,7 @@ impl Whitelist {
         Self(FourLetterWord::ALL.iter().filter(allowed).copied().collect())
     }
 
-    pub(super) fn allows(&self, word: FourLetterWord) -> bool {
+    pub(crate) fn allows(&self, word: FourLetterWord) -> bool {
         self.0.contains(&word)
     }
 }

@@ -12,28 +12,28 @@ use std::sync::atomic::Ordering::Relaxed;
 use coord_wire::zookeeper::OpCode;
 use serde_json::{Map, Value, json};
 
-use super::admin_state;
-use super::connection::ClientConnection;
 use super::four_letter::{self, TRACE_MASK, VERSION};
-use super::listener::ServerContext;
-use super::service_mode::ServiceMode;
+use super::state_pages;
 use super::watch_words;
 use crate::node::Role;
+use crate::server::zookeeper::connection::ClientConnection;
+use crate::server::zookeeper::listener::ServerContext;
+use crate::server::zookeeper::session::service_mode::ServiceMode;
 use crate::server::{ExtraRoutes, Page};
 use crate::settings::ServerAddress;
 
 /// ZooKeeper's pages of one server.
 #[derive(Debug)]
-pub(super) struct Admin(pub(super) Arc<ServerContext>);
+pub(crate) struct Admin(pub(crate) Arc<ServerContext>);
 
 /// Commands: their names, the first of which is told, and their fields.
 type Fields = fn(&ServerContext) -> Result<Value, &'static str>;
 
 const COMMANDS: &[(&[&str], Fields)] = &[
     (&["configuration", "conf", "config"], configuration),
-    (&["connection_stat_reset", "crst"], admin_state::connection_stat_reset),
+    (&["connection_stat_reset", "crst"], state_pages::connection_stat_reset),
     (&["connections", "cons"], connections),
-    (&["dirs"], admin_state::dirs),
+    (&["dirs"], state_pages::dirs),
     (&["dump"], dump),
     (&["environment", "env", "envi"], environment),
     (&["get_trace_mask", "gtmk"], |_| Ok(json!({ "tracemask": TRACE_MASK }))),
@@ -41,22 +41,22 @@ const COMMANDS: &[(&[&str], Fields)] = &[
     (&["is_read_only", "isro"], |shared| {
         Ok(json!({ "read_only": shared.service_mode() == ServiceMode::ReadOnly }))
     }),
-    (&["initial_configuration", "icfg"], admin_state::initial_configuration),
-    (&["last_snapshot", "lsnp"], admin_state::last_snapshot),
+    (&["initial_configuration", "icfg"], state_pages::initial_configuration),
+    (&["last_snapshot", "lsnp"], state_pages::last_snapshot),
     (&["leader", "lead"], leader),
     (&["monitor", "mntr"], monitor),
     (&["observers", "obsr"], observers),
     (&["ruok"], |_| Ok(json!({}))),
     (&["server_stats", "srvr"], server_stats),
     (&["set_trace_mask", "stmk"], |_| Ok(json!({ "tracemask": TRACE_MASK }))),
-    (&["stat_reset", "srst"], admin_state::stat_reset),
+    (&["stat_reset", "srst"], state_pages::stat_reset),
     (&["stats", "stat"], stats),
-    (&["system_properties", "sysp"], admin_state::system_properties),
+    (&["system_properties", "sysp"], state_pages::system_properties),
     (&["voting_view"], voting_view),
     (&["watch_summary", "wchs"], watch_summary),
     (&["watches", "wchc"], watches),
     (&["watches_by_path", "wchp"], watches_by_path),
-    (&["zabstate"], admin_state::zabstate),
+    (&["zabstate"], state_pages::zabstate),
 ];
 
 impl ExtraRoutes for Admin {

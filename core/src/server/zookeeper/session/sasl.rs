@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq as _;
 use crate::settings::Secret;
 
 /// Names and passwords.
-pub(super) type Users = BTreeMap<String, Secret>;
+pub(crate) type Users = BTreeMap<String, Secret>;
 
 /// How far a connection has come. It gets one attempt: a challenge is answered
 /// once, so what was overheard is good for nothing.
@@ -27,7 +27,7 @@ pub(super) enum Exchange {
 
 /// What comes of a token.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// To be answered; the client goes on.
     Challenge(Vec<u8>),
     /// To be answered; the client is this user.
@@ -38,7 +38,7 @@ pub(super) enum Step {
 
 impl Exchange {
     /// Takes the client's next token. `random` makes the challenge fresh.
-    pub(super) fn step(&mut self, token: &[u8], users: &Users, random: [u8; 24]) -> Step {
+    pub(crate) fn step(&mut self, token: &[u8], users: &Users, random: [u8; 24]) -> Step {
         match std::mem::replace(self, Self::Over) {
             Self::NotBegun if users.is_empty() => Step::Refused("no SASL users are configured"),
             Self::NotBegun if !token.is_empty() => Step::Refused("the first token is not empty"),

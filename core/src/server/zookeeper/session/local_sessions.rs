@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use coord_state::{Revision, SessionId};
 
-use super::inbox::Inbox;
-use super::translate::Owner;
 use crate::node::ConnectionSink;
+use crate::server::zookeeper::inbox::Inbox;
+use crate::server::zookeeper::translate::Owner;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Why a local session is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LocalKind {
+pub(crate) enum LocalKind {
     Local,
     ReadOnly,
     Visiting,
@@ -29,15 +29,15 @@ pub(super) enum LocalKind {
 
 /// What a client brings for its session.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Claim {
-    pub(super) owner: Owner,
-    pub(super) password: [u8; 16],
-    pub(super) timeout_ms: u32,
+pub(crate) struct Claim {
+    pub(crate) owner: Owner,
+    pub(crate) password: [u8; 16],
+    pub(crate) timeout_ms: u32,
 }
 
 /// All of one member.
 #[derive(Debug, Default)]
-pub(super) struct LocalSessions {
+pub(crate) struct LocalSessions {
     table: Mutex<BTreeMap<SessionId, Entry>>,
 }
 
@@ -54,7 +54,7 @@ struct Entry {
 
 /// Where a client's session is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// Not here: ask the cluster.
     Elsewhere,
     /// Here, but perhaps the cluster's already: ask it first.
@@ -67,7 +67,7 @@ pub(super) enum Found {
 
 impl LocalSessions {
     /// Opens a session for the connection of `inbox`.
-    pub(super) fn open(&self, kind: LocalKind, claim: Claim, inbox: &Arc<Inbox>, now: Duration) {
+    pub(crate) fn open(&self, kind: LocalKind, claim: Claim, inbox: &Arc<Inbox>, now: Duration) {
         let inbox = Some(Arc::clone(inbox));
         let entry = Entry { kind, claim, heard: now, inbox, proposed: false };
         let before = self.lock().insert(claim.owner.session, entry);
@@ -77,7 +77,7 @@ impl LocalSessions {
     }
 
     /// Looks for the session somebody claims.
-    pub(super) fn find(&self, session: SessionId, password: [u8; 16]) -> Found {
+    pub(crate) fn find(&self, session: SessionId, password: [u8; 16]) -> Found {
         match self.lock().get(&session) {
             None => Found::Elsewhere,
             Some(entry) if entry.claim.password != password => Found::NotTheirs,
@@ -101,14 +101,14 @@ impl LocalSessions {
     }
 
     /// A sign of life.
-    pub(super) fn touch(&self, session: SessionId, now: Duration) {
+    pub(crate) fn touch(&self, session: SessionId, now: Duration) {
         if let Some(entry) = self.lock().get_mut(&session) {
             entry.heard = now;
         }
     }
 
     /// The connection ended; its session has its timeout to come back.
-    pub(super) fn leave(&self, owner: Owner) {
+    pub(crate) fn leave(&self, owner: Owner) {
         if let Some(entry) = self.lock().get_mut(&owner.session)
             && entry.claim.owner.attachment == owner.attachment
         {
@@ -117,12 +117,12 @@ impl LocalSessions {
     }
 
     /// The client ends its session; tells what it was.
-    pub(super) fn close(&self, session: SessionId) -> Option<LocalKind> {
+    pub(crate) fn close(&self, session: SessionId) -> Option<LocalKind> {
         self.lock().remove(&session).map(|entry| entry.kind)
     }
 
     /// The session is about to be proposed to the cluster, with what it claims.
-    pub(super) fn propose(&self, owner: Owner) -> Option<Claim> {
+    pub(crate) fn propose(&self, owner: Owner) -> Option<Claim> {
         let mut table = self.lock();
         let entry = table.get_mut(&owner.session)?;
         if entry.claim.owner.attachment != owner.attachment {
@@ -144,7 +144,7 @@ impl LocalSessions {
         self.end_where(|entry| entry.kind != LocalKind::Local);
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 

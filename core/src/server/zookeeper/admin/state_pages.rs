@@ -8,8 +8,8 @@ use coord_state::MemberId;
 use serde_json::{Map, Value, json};
 
 use super::four_letter;
-use super::listener::ServerContext;
 use crate::node::Role;
+use crate::server::zookeeper::listener::ServerContext;
 
 type Fields = Result<Value, &'static str>;
 

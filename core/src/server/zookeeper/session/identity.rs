@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use coord_state::znode::{ANY_SASL, Identity};
 
 /// The identity every connection has from where it comes.
-pub(super) fn of_peer(client: SocketAddr) -> Identity {
+pub(crate) fn of_peer(client: SocketAddr) -> Identity {
     Identity { scheme: "ip".into(), id: address_text(client.ip()).into() }
 }
 
@@ -21,12 +21,12 @@ pub(super) fn prove(scheme: &str, proof: Option<&[u8]>, client: SocketAddr) -> O
 }
 
 /// What everybody is where access lists are not checked.
-pub(super) fn unchecked() -> Identity {
+pub(crate) fn unchecked() -> Identity {
     Identity { scheme: "super".into(), id: UNCHECKED.into() }
 }
 
 /// Whether `whoAmI` tells it: what nobody has proven is not told.
-pub(super) fn is_proven(identity: &Identity) -> bool {
+pub(crate) fn is_proven(identity: &Identity) -> bool {
     match &*identity.scheme {
         "super" => &*identity.id != UNCHECKED,
         scheme => scheme != ANY_SASL,
@@ -36,7 +36,7 @@ pub(super) fn is_proven(identity: &Identity) -> bool {
 const UNCHECKED: &str = "unchecked";
 
 /// The name `whoAmI` tells: never the hash of a password.
-pub(super) fn user(identity: &Identity) -> &str {
+pub(crate) fn user(identity: &Identity) -> &str {
     match &*identity.scheme {
         "digest" => identity.id.split(':').next().unwrap_or_default(),
         _ => &identity.id,
@@ -44,7 +44,7 @@ pub(super) fn user(identity: &Identity) -> &str {
 }
 
 /// A digest identity without its hash, for those who may not see it.
-pub(super) fn masked(identity: &Identity) -> Identity {
+pub(crate) fn masked(identity: &Identity) -> Identity {
     let id = match identity.id.split_once(':') {
         Some((user, _)) if &*identity.scheme == "digest" => format!("{user}:x").into(),
         _ => identity.id.clone(),
@@ -62,7 +62,7 @@ fn digest(proof: &[u8]) -> Identity {
 }
 
 /// As Java writes it: no `::` in an IPv6 address.
-pub(super) fn address_text(address: IpAddr) -> String {
+pub(crate) fn address_text(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => v6.segments().map(|segment| format!("{segment:x}")).join(":"),

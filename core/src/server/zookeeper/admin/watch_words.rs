@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::four_letter::Lines;
-use super::listener::ServerContext;
 use crate::node::ConnectionId;
+use crate::server::zookeeper::listener::ServerContext;
 
 /// How many.
-pub(super) fn count(text: &mut Lines, shared: &ServerContext) {
+pub(crate) fn count(text: &mut Lines, shared: &ServerContext) {
     let watches = shared.node.znode_watches().data_summary();
     let (connections, paths) = (watches.connections, watches.paths);
     text.line(format_args!("{connections} connections watching {paths} paths"));
@@ -24,13 +24,13 @@ pub(super) fn count(text: &mut Lines, shared: &ServerContext) {
 }
 
 /// Takes the text piece by piece; an error ends it.
-pub(super) trait Taker {
+pub(crate) trait Taker {
     /// Returns once there is room for more.
     async fn take(&mut self, text: &str) -> io::Result<()>;
 }
 
 /// The paths of every session.
-pub(super) async fn by_session(shared: &ServerContext, taker: &mut impl Taker) -> io::Result<()> {
+pub(crate) async fn by_session(shared: &ServerContext, taker: &mut impl Taker) -> io::Result<()> {
     // One at a time: of millions, pointers alone take much.
     let _turn = shared.watch_listing.lock().await;
     let mut paths_of: BTreeMap<i64, Vec<Arc<str>>> = BTreeMap::new();
@@ -60,7 +60,7 @@ pub(super) async fn by_session(shared: &ServerContext, taker: &mut impl Taker) -
 }
 
 /// The sessions of every path.
-pub(super) async fn by_path(shared: &ServerContext, taker: &mut impl Taker) -> io::Result<()> {
+pub(crate) async fn by_path(shared: &ServerContext, taker: &mut impl Taker) -> io::Result<()> {
     let mut pieces = Pieces::new(shared);
     while let Some(mut piece) = pieces.next() {
         piece.sort_unstable();

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use coord_state::session::SessionCommand;
 use coord_state::znode::Identity;
 
-use super::translate::Owner;
+use crate::server::zookeeper::translate::Owner;
 
 /// What is no longer than this comes with each command: the address and a user
 /// or two.
@@ -22,18 +22,18 @@ pub(super) const CARRIED_BYTES_MAX: usize = 256;
 
 /// What the cluster was told of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Introduction {
+pub(crate) struct Introduction {
     told: Option<Arc<[Identity]>>,
 }
 
 impl Introduction {
     /// What a command of `owner` carries itself.
-    pub(super) fn carried(owner: Owner, identities: &[Identity]) -> &[Identity] {
+    pub(crate) fn carried(owner: Owner, identities: &[Identity]) -> &[Identity] {
         if owner.local || is_short(identities) { identities } else { &[] }
     }
 
     /// What has to be submitted before a command of `owner`.
-    pub(super) fn due(
+    pub(crate) fn due(
         &mut self,
         owner: Owner,
         identities: &Arc<[Identity]>,

@@ -10,16 +10,16 @@ use coord_state::Digest;
 use coord_wire::zookeeper::OpCode;
 use coord_wire::zookeeper::four_letter::FourLetterWord;
 
-use super::admin_state;
-use super::connection::ClientConnection;
-use super::counters::Latency;
 use super::dump::dump;
-use super::identity::address_text;
-use super::listener::ServerContext;
-use super::service_mode::ServiceMode;
+use super::state_pages;
 use super::watch_words;
 use crate::durations::DurationSummary;
 use crate::node::{Impairment, NodeStatus, Role};
+use crate::server::zookeeper::connection::ClientConnection;
+use crate::server::zookeeper::counters::Latency;
+use crate::server::zookeeper::listener::ServerContext;
+use crate::server::zookeeper::session::identity::address_text;
+use crate::server::zookeeper::session::service_mode::ServiceMode;
 
 /// The ZooKeeper whose behaviour this is, and whose it really is. Clients read
 /// the digits before the dash.
@@ -60,7 +60,7 @@ const ELECTION_TIME: [&str; 5] = [
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
 
 /// The whole answer to `word`.
-pub(super) fn answer(word: FourLetterWord, shared: &ServerContext) -> String {
+pub(crate) fn answer(word: FourLetterWord, shared: &ServerContext) -> String {
     if !shared.words.allows(word) {
         let word = word.bytes();
         let word = String::from_utf8_lossy(&word);
@@ -124,7 +124,7 @@ pub(super) fn answer(word: FourLetterWord, shared: &ServerContext) -> String {
 
 /// Whether the answer has no bound and so is not made at once. It is empty
 /// here then; but a refusal is not.
-pub(super) fn is_told_in_pieces(word: FourLetterWord) -> bool {
+pub(crate) fn is_told_in_pieces(word: FourLetterWord) -> bool {
     matches!(word, FourLetterWord::Wchc | FourLetterWord::Wchp)
 }
 
@@ -224,7 +224,7 @@ pub(super) fn measures(shared: &ServerContext) -> Vec<(&'static str, String)> {
     text.value("last_client_response_size", response_size(counters.response_last.load(Relaxed)));
     text.value("min_client_response_size", response_size(counters.response_min.load(Relaxed)));
     text.value("max_client_response_size", response_size(counters.response_max.load(Relaxed)));
-    for (name, count) in admin_state::traffic(shared) {
+    for (name, count) in state_pages::traffic(shared) {
         text.value(name, count);
     }
     text.value("connection_drop_count", counters.connections_ended.load(Relaxed));
@@ -337,7 +337,7 @@ fn digests(text: &mut Lines, shared: &ServerContext) {
 
 /// Equal for equal digests, and of no use to learn anything about the key they
 /// were made with: see docs/adr/0015-what-digests-stand-against.md.
-pub(super) fn short(digest: Digest) -> u64 {
+pub(crate) fn short(digest: Digest) -> u64 {
     let bytes = sha1_smol::Sha1::from(digest.0.to_be_bytes()).digest().bytes();
     bytes.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
@@ -374,7 +374,7 @@ pub(super) fn peer_text(client: &ClientConnection) -> String {
     format!("/{}:{}", address_text(client.address.ip()), client.address.port())
 }
 
-pub(super) fn reset(client: &ClientConnection) {
+pub(crate) fn reset(client: &ClientConnection) {
     client.stats.received.store(0, Relaxed);
     client.stats.sent.store(0, Relaxed);
     client.stats.latency.reset();
@@ -441,7 +441,7 @@ fn open_files_max() -> u64 {
 
 /// Text made line by line.
 #[derive(Default)]
-pub(super) struct Lines(pub(super) String);
+pub(crate) struct Lines(pub(crate) String);
 
 impl Lines {
     pub(super) fn line(&mut self, line: std::fmt::Arguments<'_>) {

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::four_letter::{Lines, peer_text};
-use super::listener::ServerContext;
 use crate::clock::utc;
+use crate::server::zookeeper::listener::ServerContext;
 
 /// Only the leader knows when sessions end; others list them with their timeouts.
 pub(super) fn dump(text: &mut Lines, shared: &ServerContext) {

@@ -6,13 +6,13 @@ use coord_state::{Attachment, Command, Rejection, Reply, SessionId};
 use coord_wire::zookeeper::connect::{ConnectRequest, ConnectResponse};
 use tokio::sync::watch;
 
-use super::connection::ClientConnection;
 use super::local_sessions::{Claim, Found, LocalKind};
 use super::service_mode::ServiceMode;
-use super::translate::Owner;
+use crate::server::zookeeper::connection::ClientConnection;
+use crate::server::zookeeper::translate::Owner;
 
 /// What comes of a handshake.
-pub(super) enum Handshake {
+pub(crate) enum Handshake {
     /// The connection has a session, for as long as the member stands so.
     Accepted(Owner, ServiceMode, ConnectResponse),
     /// There is no such session: answer and close.
@@ -31,7 +31,7 @@ enum Failure {
 
 /// Opens a session or attaches to one. Returns once that is decided: by the
 /// cluster, or, for a session that only this member knows, here.
-pub(super) async fn shake_hands(client: &ClientConnection, payload: Bytes) -> Handshake {
+pub(crate) async fn shake_hands(client: &ClientConnection, payload: Bytes) -> Handshake {
     let Ok(request) = ConnectRequest::decode(payload) else { return Handshake::Refused };
     let service_mode = client.shared.service_mode();
     let shaken = match service_mode {
@@ -213,7 +213,7 @@ fn response(claim: &Claim, read_only: Option<bool>) -> ConnectResponse {
 
 /// Whether the session is still this connection's. Asked after registering for
 /// its end: between handshake and registration it may have moved on.
-pub(super) fn still_owns(client: &ClientConnection, owner: Owner) -> bool {
+pub(crate) fn still_owns(client: &ClientConnection, owner: Owner) -> bool {
     // One that is known here alone was registered together with its move.
     owner.local
         || client.shared.node.read(|state| {
