@@ -13,13 +13,14 @@ use coord_state::machine::ClusterIdentity;
 use coord_state::znode::{Caller, ZnodeCommand, ZnodeOp};
 use coord_state::{Command, MemberId};
 
+use super::divergence::integrity;
+use super::divergence::recovery;
 use super::handle::{NodeCore, random};
 use super::impairment;
-use super::integrity;
+use super::membership::config_membership;
 use super::peer_message::{PeerCall, read_answer};
 use super::proposals::PATIENCE;
 use super::session_clock::Reach;
-use super::{config_membership, recovery};
 use crate::clock;
 use crate::consensus::{ConsensusRole, ConsensusStatus};
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use coord_state::MemberId;
 use coord_state::codec::{CodecError, Decode, Encode, Input};
 
-use super::fingerprints::StateFingerprint;
+use super::divergence::fingerprints::StateFingerprint;
 use super::handle::NodeCore;
 use super::peer_message::{answer, read_answer};
 

@@ -9,9 +9,9 @@ use coord_state::MemberId;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
+use super::divergence::integrity::Integrity;
 use super::fresh_ids::FreshIds;
 use super::handle::{ElectionTally, Node, NodeCore};
-use super::integrity::Integrity;
 use super::lease::MajorityContact;
 use super::peer_request_handler::PeerRequestHandler;
 use super::proposals::Proposals;

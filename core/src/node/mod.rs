@@ -9,18 +9,12 @@
 //!                    read(|state| …) from any thread
 //! ```
 
-mod config_membership;
-mod config_text;
-mod config_znode;
-mod digest_history;
+mod divergence;
 mod duties;
-mod fingerprints;
 mod fresh_ids;
 mod handle;
 mod impairment;
-mod integrity;
 mod leader_report;
-mod leadership;
 mod lease;
 mod lifecycle;
 mod membership;
@@ -28,7 +22,6 @@ mod peer_message;
 mod peer_request_handler;
 mod proposals;
 mod read;
-mod recovery;
 mod replica;
 mod session_clock;
 mod sink;
@@ -41,7 +34,7 @@ mod znode_watches;
 pub use handle::{ElectionCounters, Freshness, InTouch, Node, NodeStatus, ReadLevel, Role};
 pub use impairment::Impairment;
 pub use lifecycle::NodeBuilder;
-pub use membership::{ChangeRefusal, ChangedConfig, MembershipChange};
+pub use membership::change::{ChangeRefusal, ChangedConfig, MembershipChange};
 pub use proposals::TooLarge;
 pub use sink::{ConnectionSink, ReplySink};
 pub use topic_waiters::{TopicWaiter, TopicWaiters};

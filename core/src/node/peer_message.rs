@@ -9,9 +9,9 @@ use coord_state::consul::ConsulSessionId;
 use coord_state::znode::Caller;
 use coord_state::{MemberId, Revision, SessionId};
 
-use super::membership::{ChangeOutcome, ChangeRefusal, MembershipChange};
+use super::membership::change::{ChangeOutcome, ChangeRefusal, MembershipChange};
 
-use super::fingerprints::StateFingerprint;
+use super::divergence::fingerprints::StateFingerprint;
 
 /// One-way, to a leader unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) enum PeerCall {
     /// Change who takes part. Answer: [`ChangeAnswer`].
     ChangeMembership(Box<MembershipChange>),
     /// To any member: what is your text of `/zookeeper/config`? Answer:
-    /// [`super::config_membership::ConfigAnswer`].
+    /// [`super::membership::config_membership::ConfigAnswer`].
     Config,
     /// Remove a member. Answer: [`ChangeAnswer`].
     RemoveMember(MemberId),

@@ -19,13 +19,13 @@ use coord_state::{
 };
 use tokio::sync::watch;
 
-use super::config_membership::ConfigMembership;
-use super::config_znode::CONFIG;
-use super::digest_history::DigestHistory;
-use super::fingerprints::{FingerprintHistory, StateFingerprint};
+use super::divergence::digest_history::DigestHistory;
+use super::divergence::fingerprints::{FingerprintHistory, StateFingerprint};
+use super::divergence::integrity::Integrity;
 use super::handle::NodeCore;
 use super::impairment::Impairment;
-use super::integrity::Integrity;
+use super::membership::config_membership::ConfigMembership;
+use super::membership::config_znode::CONFIG;
 use super::proposals::Proposals;
 use super::state_time::StateTime;
 use super::verdicts::{Verdicts, out_of_term};

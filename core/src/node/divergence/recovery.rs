@@ -6,10 +6,10 @@
 
 use std::sync::{PoisonError, Weak};
 
-use super::handle::NodeCore;
+use crate::node::handle::NodeCore;
 
 /// Follows whether this member recovers.
-pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
+pub(crate) async fn run_upkeep(weak: Weak<NodeCore>) {
     let Some(mut recovery) = weak.upgrade().map(|inner| inner.consensus.watch_recovery()) else {
         return;
     };
@@ -26,7 +26,7 @@ pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
 
 impl NodeCore {
     /// ElectionCounters clients away while there is a reason to.
-    pub(super) fn follow_recovery(&self, why: Option<String>) {
+    pub(crate) fn follow_recovery(&self, why: Option<String>) {
         let integrity = &self.replica.integrity;
         let why = why.map(|why| format!("this member is recovering lost data: {why}"));
         let recovers = why.is_some();

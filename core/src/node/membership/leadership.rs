@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use coord_state::{MemberId, Revision};
 
-use super::handle::{Node, NodeCore};
-use super::membership::{ChangeRefusal, Stopped};
-use super::peer_message::PeerCall;
+use super::change::{ChangeRefusal, Stopped};
 use crate::clock;
 use crate::error::Error;
+use crate::node::handle::{Node, NodeCore};
+use crate::node::peer_message::PeerCall;
 
 /// Leadership is only transferred to members heard from within this time.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);

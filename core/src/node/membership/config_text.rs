@@ -15,18 +15,18 @@ use crate::settings::ServerLine;
 
 /// A change that makes no sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BadChange;
+pub(crate) struct BadChange;
 
 /// Who takes part, as the text says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct ConfigText {
-    pub(super) servers: BTreeMap<MemberId, ServerLine>,
+pub(crate) struct ConfigText {
+    pub(crate) servers: BTreeMap<MemberId, ServerLine>,
 }
 
 impl ConfigText {
     /// Reads the stored text. Lines that are none of ours are passed over: it
     /// was written by this module.
-    pub(super) fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let read = |line: &str| {
             let (member, rest) = line.strip_prefix("server.")?.split_once('=')?;
             Some((MemberId(member.parse().ok()?), rest.parse().ok()?))
@@ -37,7 +37,7 @@ impl ConfigText {
     /// Reads a whole membership that somebody asks for, with commas or line ends
     /// between. A `version` is passed over, as ZooKeeper does; groups and weights
     /// are refused, since every vote weighs the same here.
-    pub(super) fn parse(text: &str) -> Result<Self, BadChange> {
+    pub(crate) fn parse(text: &str) -> Result<Self, BadChange> {
         let mut config = Self::default();
         let lines = text.split([',', '\n']).map(str::trim);
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -52,7 +52,7 @@ impl ConfigText {
 
     /// Adds or replaces each of `joining`, `server.N=…` with commas between,
     /// after those of `leaving`, numbers with commas between, are gone.
-    pub(super) fn changed(
+    pub(crate) fn changed(
         &self,
         joining: Option<&str>,
         leaving: Option<&str>,
@@ -105,7 +105,7 @@ impl ConfigText {
         text
     }
 
-    pub(super) fn voters(&self) -> BTreeSet<MemberId> {
+    pub(crate) fn voters(&self) -> BTreeSet<MemberId> {
         let voters = self.servers.iter().filter(|(_, line)| !line.observer);
         voters.map(|(member, _)| *member).collect()
     }

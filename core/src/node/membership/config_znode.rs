@@ -19,16 +19,16 @@ use std::time::Duration;
 use coord_state::{MemberId, Revision, StateMachine};
 
 use super::config_text::ConfigText;
-use super::handle::NodeCore;
-use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
 use crate::error::Error;
+use crate::node::handle::NodeCore;
+use crate::node::peer_message::{PeerCall, read_answer};
 use crate::settings::ServerLine;
 
 /// How long a member may take to say where clients reach it.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
 
-pub(super) const CONFIG: &str = "/zookeeper/config";
+pub(crate) const CONFIG: &str = "/zookeeper/config";
 
 /// Whether nobody else can connect to a member at this address.
 pub(super) fn is_unreachable(address: &str) -> bool {
@@ -43,7 +43,7 @@ pub(super) fn text_of(state: &StateMachine) -> (String, Revision) {
 }
 
 impl NodeCore {
-    pub(super) fn config_text(&self) -> (ConfigText, Revision) {
+    pub(crate) fn config_text(&self) -> (ConfigText, Revision) {
         let (text, version) = text_of(&self.replica.state());
         (ConfigText::read(&text), version)
     }
@@ -91,7 +91,7 @@ impl NodeCore {
     }
 
     /// Where clients reach this member; empty if nowhere.
-    pub(super) fn client_address(&self) -> String {
+    pub(crate) fn client_address(&self) -> String {
         self.zk_addr.get().map(ToString::to_string).unwrap_or_default()
     }
 }

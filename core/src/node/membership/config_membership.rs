@@ -20,9 +20,9 @@ use tokio::time::Instant;
 
 use super::config_text::ConfigText;
 use super::config_znode::text_of;
-use super::handle::NodeCore;
-use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
+use crate::node::handle::NodeCore;
+use crate::node::peer_message::{PeerCall, read_answer};
 
 const PERIOD: Duration = Duration::from_millis(500);
 /// How long clients of a removed member are still served, so that the client
@@ -39,7 +39,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// Whether this member is in the cluster's configuration.
 #[derive(Debug, Default)]
-pub(super) struct ConfigMembership {
+pub(crate) struct ConfigMembership {
     /// The text lists only other members.
     excluded: AtomicBool,
     /// According to another member, whose text is newer.
@@ -54,12 +54,12 @@ pub(super) struct ConfigMembership {
 
 impl ConfigMembership {
     /// Whether this member must not serve clients.
-    pub(super) fn is_outside(&self) -> bool {
+    pub(crate) fn is_outside(&self) -> bool {
         self.outside.load(Ordering::Acquire)
     }
 
     /// Reads the text from a state in which it may have changed.
-    pub(super) fn read_text(&self, member: MemberId, state: &StateMachine) {
+    pub(crate) fn read_text(&self, member: MemberId, state: &StateMachine) {
         let (text, version) = text_of(state);
         self.judge(member, &text, version.0, false);
     }
@@ -119,7 +119,7 @@ impl ConfigMembership {
 /// Periodic upkeep. The leader keeps the text up to date, transfers leadership
 /// if it has no vote, and drops members that left; others check whether they
 /// were removed.
-pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
+pub(crate) async fn run_upkeep(weak: Weak<NodeCore>) {
     let mut ticks = clock::interval(PERIOD);
     let mut leftover = Since::default();
     let mut outside = Since::default();
@@ -240,13 +240,13 @@ impl NodeCore {
     }
 
     /// This member's text, for another member.
-    pub(super) fn config_answer(&self) -> ConfigAnswer {
+    pub(crate) fn config_answer(&self) -> ConfigAnswer {
         let (text, version) = text_of(&self.replica.state());
         ConfigAnswer { version: version.0, text }
     }
 
     /// Starts or stops serving clients.
-    pub(super) fn follow_config_membership(&self) {
+    pub(crate) fn follow_config_membership(&self) {
         let votes = self.consensus.status().voters.iter().any(|(id, _)| *id == self.member);
         if self.replica.config_membership.settle(self.member, votes) {
             let outside = self.replica.config_membership.is_outside();
@@ -258,7 +258,7 @@ impl NodeCore {
 }
 
 /// A text and its version.
-pub(super) struct ConfigAnswer {
+pub(crate) struct ConfigAnswer {
     version: u64,
     text: String,
 }

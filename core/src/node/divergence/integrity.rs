@@ -31,10 +31,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Notify;
 
 use super::fingerprints::{Mismatch, StateFingerprint};
-use super::handle::NodeCore;
-use super::peer_message::{PeerCall, read_answer};
 use crate::clock;
 use crate::error::Error;
+use crate::node::handle::NodeCore;
+use crate::node::peer_message::{PeerCall, read_answer};
 use crate::storage::Note;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -47,10 +47,10 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// How this member stands with itself.
 #[derive(Debug)]
-pub(super) struct Integrity {
+pub(crate) struct Integrity {
     distrust: Note,
     /// Whether its state may decide for others.
-    pub(super) trusted: AtomicBool,
+    pub(crate) trusted: AtomicBool,
     withdrawn: Mutex<Option<String>>,
     /// Why its log is not to be trusted, if it is not; see `recovery`.
     pub(super) recovering: Mutex<Option<String>>,
@@ -77,7 +77,7 @@ pub(super) enum Verdict {
 impl Integrity {
     /// # Errors
     /// `Unavailable` if the directory cannot be read.
-    pub(super) fn new(distrust: Note) -> Result<Self, Error> {
+    pub(crate) fn new(distrust: Note) -> Result<Self, Error> {
         let noted = distrust.is_noted().map_err(|error| {
             Error::unavailable("cannot read the data directory").caused_by(error)
         })?;
@@ -96,31 +96,31 @@ impl Integrity {
     }
 
     /// Why clients are turned away, if they are.
-    pub(super) fn withdrawn(&self) -> Option<String> {
+    pub(crate) fn withdrawn(&self) -> Option<String> {
         lock(&self.recovering).clone().or_else(|| lock(&self.withdrawn).clone())
     }
 
     /// Whether its state is the reason to turn clients away.
-    pub(super) fn is_withdrawn(&self) -> bool {
+    pub(crate) fn is_withdrawn(&self) -> bool {
         lock(&self.withdrawn).is_some()
     }
 
-    pub(super) fn serves(&self) -> bool {
+    pub(crate) fn serves(&self) -> bool {
         lock(&self.recovering).is_none() && lock(&self.withdrawn).is_none()
     }
 
     /// Fingerprints that differed since the start.
-    pub(super) fn mismatches(&self) -> u64 {
+    pub(crate) fn mismatches(&self) -> u64 {
         self.mismatches.load(Ordering::Relaxed)
     }
 
     /// States taken over from other members since the start.
-    pub(super) fn reinstalls(&self) -> u64 {
+    pub(crate) fn reinstalls(&self) -> u64 {
         self.reinstalls.load(Ordering::Relaxed)
     }
 
     /// Two states differ: somebody is wrong.
-    pub(super) fn dispute(&self, mismatch: Mismatch) {
+    pub(crate) fn dispute(&self, mismatch: Mismatch) {
         self.mismatches.fetch_add(1, Ordering::Relaxed);
         let mut dispute = lock(&self.dispute);
         if dispute.is_none() {
@@ -131,7 +131,7 @@ impl Integrity {
 }
 
 /// Settles disputes, one after the other, beginning with a note on disk.
-pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
+pub(crate) async fn run_upkeep(weak: Weak<NodeCore>) {
     let distrusted = weak.upgrade().is_some_and(|inner| inner.replica.integrity.is_withdrawn());
     if distrusted {
         settle(&weak, true).await;
@@ -214,7 +214,7 @@ pub(super) fn verdict(
 
 impl NodeCore {
     /// Another member's state was so.
-    pub(super) fn compare(&self, peer: MemberId, theirs: StateFingerprint) {
+    pub(crate) fn compare(&self, peer: MemberId, theirs: StateFingerprint) {
         if let Some(mismatch) = self.replica.fingerprints.compare(peer, theirs) {
             self.replica.integrity.dispute(mismatch);
         }
@@ -222,7 +222,7 @@ impl NodeCore {
 
     /// Answers a member that asks what the state was here when it was `theirs`
     /// there.
-    pub(super) async fn answer_mark(
+    pub(crate) async fn answer_mark(
         &self,
         from: MemberId,
         theirs: StateFingerprint,
@@ -241,7 +241,7 @@ impl NodeCore {
     }
 
     /// Whether there is nobody to ask.
-    pub(super) fn lone(&self) -> bool {
+    pub(crate) fn lone(&self) -> bool {
         let status = self.consensus.status();
         status.voters.iter().all(|(voter, _)| *voter == self.member) && !status.voters.is_empty()
     }
@@ -285,7 +285,7 @@ impl NodeCore {
 
     /// Only a member that is in the cluster, and whose state is the cluster's,
     /// may ask to become leader.
-    pub(super) fn settle_electable(&self) {
+    pub(crate) fn settle_electable(&self) {
         let trusted = self.replica.integrity.trusted.load(Ordering::Relaxed);
         self.consensus.allow_election(trusted && !self.replica.config_membership.is_outside());
     }
@@ -299,7 +299,7 @@ impl NodeCore {
     }
 
     /// ElectionCounters clients away from now on.
-    pub(super) fn withdraw(&self, why: &str) {
+    pub(crate) fn withdraw(&self, why: &str) {
         let already = lock(&self.replica.integrity.withdrawn).replace(why.to_owned());
         if already.as_deref() == Some(why) {
             return;

@@ -16,11 +16,11 @@ const EVERY: u64 = 128;
 const KEPT: usize = 1024;
 
 #[derive(Debug, Default)]
-pub(super) struct DigestHistory(Mutex<VecDeque<(Revision, Digest)>>);
+pub(crate) struct DigestHistory(Mutex<VecDeque<(Revision, Digest)>>);
 
 impl DigestHistory {
     /// A log entry was applied; before it the state was at `before`.
-    pub(super) fn note(&self, before: Revision, state: &StateMachine) {
+    pub(crate) fn note(&self, before: Revision, state: &StateMachine) {
         let revision = state.revision();
         if before.0 / EVERY == revision.0 / EVERY {
             return;
@@ -33,7 +33,7 @@ impl DigestHistory {
     }
 
     /// Oldest first.
-    pub(super) fn noted(&self) -> Vec<(Revision, Digest)> {
+    pub(crate) fn noted(&self) -> Vec<(Revision, Digest)> {
         self.lock().iter().copied().collect()
     }
 

@@ -33,11 +33,11 @@ use coord_state::{Command, MemberId, Revision};
 
 use super::config_text::ConfigText;
 use super::config_znode::{self, CONFIG};
-use super::handle::{Node, NodeCore};
-use super::peer_message::{ChangeAnswer, PeerCall, read_answer};
-use super::verdicts::out_of_term;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
+use crate::node::handle::{Node, NodeCore};
+use crate::node::peer_message::{ChangeAnswer, PeerCall, read_answer};
+use crate::node::verdicts::out_of_term;
 
 /// A member heard from less often does not count as reachable.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
@@ -99,7 +99,7 @@ pub struct ChangedConfig {
     pub stat: Stat,
 }
 
-pub(super) type ChangeOutcome = Result<Revision, ChangeRefusal>;
+pub(crate) type ChangeOutcome = Result<Revision, ChangeRefusal>;
 
 impl Node {
     /// Changes the membership. Done and visible on this member once this
@@ -235,7 +235,7 @@ impl NodeCore {
     }
 
     /// As the leader: makes the change. `None` on any other member.
-    pub(super) async fn change_here(
+    pub(crate) async fn change_here(
         self: &Arc<Self>,
         call: &PeerCall,
     ) -> Result<Option<ChangeOutcome>, Error> {
@@ -424,7 +424,7 @@ impl NodeCore {
     }
 
     /// The reachable members, including this one.
-    pub(super) fn heard(&self) -> BTreeSet<MemberId> {
+    pub(crate) fn heard(&self) -> BTreeSet<MemberId> {
         let others = self.consensus.members_heard().unwrap_or_default().into_iter();
         let heard = others.filter(|(_, at)| at.is_some_and(|silence| silence <= HEARD_WITHIN));
         heard.map(|(member, _)| member).chain([self.member]).collect()
@@ -447,7 +447,7 @@ impl NodeCore {
 }
 
 /// Why a change was not completed.
-pub(super) enum Stopped {
+pub(crate) enum Stopped {
     Refused(ChangeRefusal),
     Failed(Error),
 }

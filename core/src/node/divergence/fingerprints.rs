@@ -26,13 +26,13 @@ const AWAITED_MAX: usize = 64;
 
 /// What a state was after a log entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StateFingerprint {
+pub(crate) struct StateFingerprint {
     /// By which rules the digest was made.
     version: u16,
     /// The entry.
-    pub(super) index: u64,
-    pub(super) revision: Revision,
-    pub(super) digest: u128,
+    pub(crate) index: u64,
+    pub(crate) revision: Revision,
+    pub(crate) digest: u128,
 }
 
 impl Encode for StateFingerprint {
@@ -56,7 +56,7 @@ impl Decode for StateFingerprint {
 }
 
 impl StateFingerprint {
-    pub(super) fn new(index: u64, revision: Revision, digest: Digest) -> Self {
+    pub(crate) fn new(index: u64, revision: Revision, digest: Digest) -> Self {
         Self { version: DIGEST_VERSION, index, revision, digest: digest.0 }
     }
 
@@ -74,14 +74,14 @@ impl StateFingerprint {
 
 /// Two members' states contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mismatch {
-    pub(super) own: StateFingerprint,
-    pub(super) theirs: StateFingerprint,
-    pub(super) peer: MemberId,
+pub(crate) struct Mismatch {
+    pub(crate) own: StateFingerprint,
+    pub(crate) theirs: StateFingerprint,
+    pub(crate) peer: MemberId,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct FingerprintHistory(Mutex<Kept>);
+pub(crate) struct FingerprintHistory(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -91,7 +91,7 @@ struct Kept {
 
 impl FingerprintHistory {
     /// A log entry was applied here. Gives what was awaited for it and differs.
-    pub(super) fn note(&self, fingerprint: StateFingerprint) -> Option<Mismatch> {
+    pub(crate) fn note(&self, fingerprint: StateFingerprint) -> Option<Mismatch> {
         let mut kept = self.lock();
         if kept.own.len() == KEPT {
             kept.own.pop_front();
@@ -107,7 +107,7 @@ impl FingerprintHistory {
     }
 
     /// The state was replaced by one that was elsewhere after this entry.
-    pub(super) fn restart(&self, fingerprint: StateFingerprint) {
+    pub(crate) fn restart(&self, fingerprint: StateFingerprint) {
         let mut kept = self.lock();
         kept.own.clear();
         kept.own.push_back(fingerprint);
@@ -116,7 +116,7 @@ impl FingerprintHistory {
 
     /// A peer's state was so. Gives the two if they differ; nothing if they
     /// agree, or if there is nothing to compare with, or not yet.
-    pub(super) fn compare(&self, peer: MemberId, theirs: StateFingerprint) -> Option<Mismatch> {
+    pub(crate) fn compare(&self, peer: MemberId, theirs: StateFingerprint) -> Option<Mismatch> {
         if !theirs.is_comparable() {
             return None;
         }
@@ -135,13 +135,13 @@ impl FingerprintHistory {
     }
 
     /// The latest.
-    pub(super) fn latest(&self) -> Option<StateFingerprint> {
+    pub(crate) fn latest(&self) -> Option<StateFingerprint> {
         self.lock().own.back().copied()
     }
 
     /// What the state was after an entry that is applied here; nothing if that
     /// was too long ago.
-    pub(super) fn at(&self, index: u64) -> Option<StateFingerprint> {
+    pub(crate) fn at(&self, index: u64) -> Option<StateFingerprint> {
         self.lock().at(index)
     }
 
