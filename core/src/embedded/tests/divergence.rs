@@ -11,8 +11,8 @@ use coord_state::consul::{ConsulCommand, KvOp};
 use coord_state::{Batch, Command, Digest, Revision};
 use tempfile::TempDir;
 
-use super::{Parts, Server};
 use crate::clock::{Clock as _, SystemClock};
+use crate::embedded::{Parts, Server};
 use crate::node::{Node, ReadLevel, Role};
 use crate::settings::Settings;
 

@@ -10,8 +10,8 @@ use coord_state::consul::{ConsulCommand, KvOp};
 use coord_state::{Batch, Command};
 use tempfile::TempDir;
 
-use super::{Parts, Server, ServerState};
 use crate::clock::{Clock as _, SystemClock};
+use crate::embedded::{Parts, Server, ServerState};
 use crate::error::{Error, ErrorKind};
 use crate::node::{Node, ReadLevel, Role};
 use crate::settings::Settings;
