@@ -29,7 +29,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 
 all: has-cargo has-python has-cc ## Build the library, the command and the Python module; check the header
 	$(CARGO) build --locked --release -p coord-ffi -p coord-python
-	$(CARGO) build --locked --release -p coord-core --bin coord
+	$(CARGO) build --locked --release -p coord-cli
 	$(call stage_python,release)
 	$(CC) -std=c99 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c include/coord.h
 	@echo "built: $(TARGET)/release/libcoord.$(SO), libcoord.a, coord; Python modules in $(PYTHONS)"
@@ -55,26 +55,26 @@ conformance: has-cargo has-python has-cc has-pip has-java has-client-tools has-b
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug
 
 conformance-consul: has-cargo has-python has-pip has-client-tools ## Run Debian's consul command on our members, and our tests on its server
-	$(CARGO) build --locked -p coord-core --bin coord
+	$(CARGO) build --locked -p coord-cli
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --consul
 
 # Separate from `conformance`: these take minutes, and need a recent Go (1.26 for Traefik).
 conformance-heavy: has-cargo has-python has-go ## Slow suites: Go programs, and the Go clients' own tests
-	$(CARGO) build --locked -p coord-core --bin coord
+	$(CARGO) build --locked -p coord-cli
 	$(PYTHON) tests/conformance/run.py --target $(TARGET) --build debug --heavy
 
 bench: has-cargo has-python has-java ## Benchmark beside a genuine ZooKeeper; ARGS= are passed on
-	$(CARGO) build --locked --release -p coord-core --bin coord
+	$(CARGO) build --locked --release -p coord-cli
 	$(CARGO) build --locked --release -p coord-bench
 	$(PYTHON) tests/bench/compare.py --target $(TARGET) $(ARGS)
 
 bench-consul: has-cargo has-python ## Benchmark Consul's protocols, beside the genuine Consul that CONSUL_PEER names
-	$(CARGO) build --locked --release -p coord-core --bin coord
+	$(CARGO) build --locked --release -p coord-cli
 	$(CARGO) build --locked --release -p coord-bench
 	$(PYTHON) tests/bench/consul.py --target $(TARGET) $(ARGS)
 
 faults: has-cargo has-python ## Kill members under load, and other faults; ARGS="kills --rounds 60", see tests/faults
-	$(CARGO) build --locked --release -p coord-core --bin coord
+	$(CARGO) build --locked --release -p coord-cli
 	$(PYTHON) tests/faults/run.py --target $(TARGET) $(or $(ARGS),kills)
 
 fuzz: has-cargo has-python has-cxx ## Fuzz the decoders; ARGS="--seconds 600 dns_query"

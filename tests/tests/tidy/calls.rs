@@ -18,7 +18,7 @@ const BANS: &[Ban] = &[
         call: "Instant::now(",
         // A client in a foreign process has no node whose clock it could ask;
         // openraft measures with instants, and so does whoever compares with its.
-        at_home: &["core/src/clock.rs", "core/src/client/", "core/src/consensus/", "core/src/bin/"],
+        at_home: &["core/src/clock.rs", "core/src/client/", "core/src/consensus/", "core/cli/src/"],
         instead: "ask the Clock that was handed in, so that a test can hand in another",
     },
     Ban {
@@ -43,12 +43,12 @@ const BANS: &[Ban] = &[
     },
     Ban {
         call: "process::exit",
-        at_home: &["core/src/bin/"],
+        at_home: &["core/cli/src/"],
         instead: "return an error: the process belongs to the host",
     },
     Ban {
         call: "println!(",
-        at_home: &["core/src/bin/"],
+        at_home: &["core/cli/src/"],
         instead: "return the text, or record it with tracing: standard output belongs to the host",
     },
     Ban {
@@ -87,7 +87,7 @@ fn calls_stay_where_they_are_at_home() {
 fn locks_are_those_whose_order_is_checked() {
     let mut complaints = Vec::new();
     for file in files("core/src", &[".rs"]) {
-        if file.path.starts_with("core/src/bin/") || file.path == "core/src/sync.rs" {
+        if file.path.starts_with("core/cli/src/") || file.path == "core/src/sync.rs" {
             continue;
         }
         let code: String = file.code().iter().map(|line| format!("{}\n", line.code)).collect();

@@ -4,13 +4,9 @@
 //! there, when it is ready. Everything else goes to standard error. The member
 //! never blocks on either, even if nothing reads them.
 
-#[path = "coord/log.rs"]
 mod log;
-#[path = "coord/outlet.rs"]
 mod outlet;
-#[path = "coord/server.rs"]
 mod server;
-#[path = "coord/signals.rs"]
 mod signals;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
