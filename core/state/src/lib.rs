@@ -51,8 +51,10 @@ pub mod rejection;
 pub mod reply;
 pub mod session;
 pub mod snapshot;
+mod stamp;
 pub mod znode;
 
+pub use crate::stamp::Stamp;
 pub use batch::Batch;
 pub use codec::CodecError;
 pub use command::Command;
@@ -60,6 +62,6 @@ pub use digest::{ContentHash, Digest};
 pub use event::Event;
 pub use id::{Attachment, MemberId, Revision, SessionId};
 pub use leader_batch::{LeaderBatch, StoredBatch};
-pub use machine::{Applied, Stamp, StateMachine};
+pub use machine::{Applied, StateMachine};
 pub use rejection::Rejection;
 pub use reply::Reply;

@@ -13,17 +13,8 @@ use crate::id::{MemberId, Revision};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::session::Sessions;
+use crate::stamp::Stamp;
 use crate::znode::Tree;
-
-/// When and at which position a command takes effect: the same on every member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// This command's revision.
-    pub revision: Revision,
-    /// Wall time in milliseconds since the epoch, as the leader read it when
-    /// it appended the command.
-    pub time_ms: u64,
-}
 
 /// What one command did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -42,9 +42,10 @@ use crate::codec::{CodecError, Encode};
 use crate::digest::{Digest, Hasher, kind};
 use crate::event::Event;
 use crate::id::Revision;
-use crate::machine::{ClusterIdentity, Stamp, StateMachine};
+use crate::machine::{ClusterIdentity, StateMachine};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::stamp::Stamp;
 
 /// A staged state that grows no more is dropped after so long: whoever sent it
 /// is gone.

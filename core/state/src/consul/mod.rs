@@ -81,9 +81,9 @@ use crate::consul::name::lower;
 use crate::consul::write::Writer;
 use crate::digest::{Digest, Hasher};
 use crate::event::Event;
-use crate::machine::Stamp;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::stamp::Stamp;
 
 /// All of Consul's tables.
 #[derive(Debug, Default)]

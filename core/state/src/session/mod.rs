@@ -17,9 +17,9 @@ use crate::codec::{CodecError, Decode, Encode, Input, encode_items};
 use crate::digest::{Digest, Hasher, kind};
 use crate::event::Event;
 use crate::id::{Attachment, Revision, SessionId};
-use crate::machine::Stamp;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::stamp::Stamp;
 use crate::znode::{Identity, Lifetime, Tree};
 
 /// A session as every member knows it.

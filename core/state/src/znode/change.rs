@@ -10,10 +10,10 @@ use bytes::Bytes;
 
 use crate::event::{Event, ZnodeEventKind};
 use crate::id::{Attachment, Revision, SessionId};
-use crate::machine::Stamp;
 use crate::rejection::Rejection;
 use crate::reply::{MultiReply, Reply};
 use crate::session::Sessions;
+use crate::stamp::Stamp;
 use crate::znode::lifetime::TTL_MS_MAX;
 use crate::znode::record::{Record, ZnodeId};
 use crate::znode::undo::Undo;

@@ -27,9 +27,9 @@ use crate::consul::{
 };
 use crate::event::{Event, Topic};
 use crate::id::Revision;
-use crate::machine::Stamp;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::stamp::Stamp;
 
 /// Tables with a revision and a clock that only the test moves.
 #[derive(Default)]

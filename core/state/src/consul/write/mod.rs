@@ -25,9 +25,9 @@ use crate::consul::catalog::GraphIndex;
 use crate::consul::kv::KvIndexes;
 use crate::consul::{Consul, ConsulCommand, ConsulReply};
 use crate::event::{Event, Topic};
-use crate::machine::Stamp;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::stamp::Stamp;
 
 /// How many ended lock delays one command sweeps.
 const LOCK_DELAYS_SWEPT: usize = 64;
