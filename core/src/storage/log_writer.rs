@@ -16,7 +16,7 @@ use super::StorageTimes;
 use super::durable_mark::{DurableMark, MarkFile};
 use super::failure::{Attempts, LogCondition, Next};
 use super::log_index::Location;
-use super::raft_log::{Completion, LogShared, Request};
+use super::log_queue::{Completion, LogShared, Request};
 use super::record::{
     FRAME_HEADER_BYTES, FrameHeader, LogEntry, LogPosition, Record, SEGMENT_HEADER_BYTES,
     SMALL_BODY_BYTES_MAX, StoredVote, end_batch, entry_frame_bytes, frame_bytes, segment_header,
