@@ -38,7 +38,7 @@ use tokio::sync::{Notify, watch};
 
 use super::lifetime::{pause, timeout};
 use super::peer_link::{CALL_MEET, Peers};
-use super::peer_server::Raft;
+use super::state_machine::Raft;
 use super::types::position;
 use crate::error::Error;
 use crate::storage::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use openraft::{Config, SnapshotPolicy, StepDownPolicy};
 
-use super::member::ConsensusOptions;
+use super::options::ConsensusOptions;
 use crate::error::Error;
 
 /// Proposals waiting for openraft; each is a batch already.

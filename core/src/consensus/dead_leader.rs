@@ -133,7 +133,7 @@ impl Consensus {
     }
 
     /// Answers the question of [`Self::is_gone`].
-    pub(super) fn leads_term(raft: &super::peer_server::Raft, term: u64) -> bool {
+    pub(super) fn leads_term(raft: &super::state_machine::Raft, term: u64) -> bool {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
         metrics.state == ServerState::Leader && metrics.current_term == term

@@ -15,23 +15,23 @@ use openraft::errors::{
 use openraft::metrics::RaftMetrics;
 use openraft::raft::ClientWriteResult;
 use openraft::{Instant as _, ReadPolicy, ServerState};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::acquaintance::Acquaintance;
 use super::config::config;
 use super::dead_leader::{ENDED_MAX, Granted};
-use super::formation::FirstMembers;
+use super::leader_contact::LeaderContact;
 use super::lifetime::Lifetime;
 use super::log_store::LogStore;
 use super::network::Network;
+use super::options::ConsensusOptions;
 use super::peer_admission::Admission;
 use super::peer_link::{CALL_SERVICE, Peers};
-use super::peer_secret::PeerAuth;
-use super::peer_server::{LeaderContact, PeerServer, PeerService, Raft};
-use super::peer_transport::{PeerTls, PeerTransport};
+use super::peer_server::PeerServer;
+use super::peer_transport::PeerTransport;
 use super::start::{check_snapshot, settle_start};
-use super::state_machine::{Progress, ReplicatedMachine, StateMachineAdapter};
+use super::state_machine::Raft;
+use super::state_machine::{Progress, StateMachineAdapter};
 use super::status::{ConsensusStatus, failure_of, status_of};
 use super::types::{Proposal, Respond, TypeConfig};
 use crate::error::{Error, ErrorKind};
@@ -66,40 +66,6 @@ impl PublishedStatus {
             failed: status.failed.is_some() || metrics.running_state.is_err(),
         }
     }
-}
-
-/// The options of a member.
-pub struct ConsensusOptions {
-    /// Its number.
-    pub member: MemberId,
-    /// The initial members of the cluster, the same on all of them. Only used
-    /// with an empty data directory.
-    pub first: FirstMembers,
-    /// The listener for peers; none for a cluster of one.
-    pub peer_listener: Option<TcpListener>,
-    /// The open data directory. Closed when the member stops.
-    pub storage: Storage,
-    /// The heartbeat interval.
-    pub heartbeat_ms: u64,
-    /// A leader that is silent for a time between this …
-    pub election_min_ms: u64,
-    /// … and this is replaced.
-    pub election_max_ms: u64,
-    /// Largest frame between members. Bytes.
-    pub peer_frame_bytes_max: usize,
-    /// TLS between members; plaintext without it.
-    pub peer_tls: Option<PeerTls>,
-    /// Authentication of peers.
-    pub peer_auth: PeerAuth,
-    /// Maximum connections that have not completed the handshake.
-    pub peer_handshakes_max: usize,
-    /// A snapshot is taken after this much log, or the size of the last
-    /// snapshot, if that is more. Bytes.
-    pub snapshot_log_bytes: u64,
-    /// The state machine for the payloads.
-    pub machine: Arc<dyn ReplicatedMachine>,
-    /// The handler of other requests of peers.
-    pub service: Arc<dyn PeerService>,
 }
 
 /// Why a proposal was not accepted.
@@ -566,16 +532,6 @@ impl fmt::Debug for Consensus {
         formatter
             .debug_struct("Consensus")
             .field("member", &self.inner.peers.me)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ConsensusOptions {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("ConsensusOptions")
-            .field("member", &self.member)
-            .field("first", &self.first)
             .finish_non_exhaustive()
     }
 }

@@ -27,7 +27,7 @@ use super::peer_message::{
     encode_append, encode_snapshot_offer, encode_transfer, encode_vote_request,
 };
 use super::peer_path::PathWatch;
-use super::peer_server::PeerService;
+use super::peer_service::PeerService;
 use super::snapshot_transfer::{SNAPSHOT_STALL, send_snapshot};
 use super::types::{RaftSnapshot, TypeConfig, Vote};
 use crate::storage::Snapshot;

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::lifetime::{pause, timeout};
 use super::peer_frame::{Connection, PeerError, Purpose, framed};
 use super::peer_path::Path;
-use super::peer_server::PeerService;
+use super::peer_service::PeerService;
 use super::peer_transport::PeerTransport;
 use crate::settings::is_any;
 use crate::sync::{Mutex, MutexGuard};

@@ -1,10 +1,7 @@
 //! Serves the connections of other members.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,7 +14,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::acquaintance::Acquaintance;
 use super::dead_leader::Granted;
-use super::formation::{BootstrapState, FirstMembers};
+use super::first_members::{BootstrapState, FirstMembers};
+use super::leader_contact::LeaderContact;
 use super::lifetime::pause;
 use super::member::Consensus;
 use super::peer_admission::{Admission, Place};
@@ -31,14 +29,13 @@ use super::peer_message::{
     decode_append, decode_snapshot_offer, decode_transfer, decode_vote_request,
     encode_append_result, encode_vote, encode_vote_response,
 };
+use super::peer_service::PeerService;
 use super::peer_transport::PeerTransport;
 use super::snapshot_transfer::receive_snapshot;
-use super::state_machine::StateMachineAdapter;
-use super::types::{LogId, RaftSnapshot, TypeConfig, Vote, decode_snapshot_meta};
+use super::state_machine::Raft;
+use super::types::{LogId, RaftSnapshot, Vote, decode_snapshot_meta};
 use crate::clock::Throttle;
-use crate::error::Error;
 use crate::storage::SnapshotStore;
-use crate::sync::Mutex;
 
 /// Connections of peers at once, beside those that have not said yet whose they
 /// are; further ones are closed.
@@ -46,80 +43,6 @@ const CONNECTIONS_MAX: usize = 1024;
 /// Calls of one connection in progress; further ones wait in its socket.
 const CALLS_MAX: usize = 256;
 const REFUSED: u8 = 1;
-
-/// The answer to a call, in time.
-pub type CallAnswer = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send>>;
-
-/// What this member does for its peers, beside the log.
-pub trait PeerService: Send + Sync + 'static {
-    /// Takes a message. Those of one peer come in the order sent. Must not block.
-    fn on_message(&self, from: MemberId, message: Bytes);
-
-    /// A few bytes to ride along with what replication says to a peer; empty for
-    /// none. Asked for every append request: must be cheap and not block.
-    fn piggyback(&self) -> Bytes;
-
-    /// Takes what rode along with an append request of the leader. Must not block.
-    fn on_piggyback(&self, from: MemberId, piggyback: Bytes);
-
-    /// Messages to a peer may have been lost with their connection. Must not block.
-    fn on_messages_lost(&self, peer: MemberId);
-
-    /// Answers a call.
-    fn on_call(&self, from: MemberId, request: Bytes) -> CallAnswer;
-}
-
-pub(super) type Raft = openraft::Raft<TypeConfig, StateMachineAdapter>;
-
-/// When a leader was last heard.
-#[derive(Debug)]
-pub(super) struct LeaderContact {
-    origin: Instant,
-    /// Milliseconds since the origin, plus one; 0 for never.
-    heard: AtomicU64,
-    /// A leader that was not heard for longer was cut off from this member.
-    silence_max: Duration,
-    last: Mutex<Option<Heard>>,
-}
-
-/// Which leader was heard last, and when.
-#[derive(Debug, Clone, Copy)]
-struct Heard {
-    leader: MemberId,
-    term: u64,
-    at: Instant,
-}
-
-impl LeaderContact {
-    pub(super) fn new(origin: Instant, silence_max: Duration) -> Self {
-        Self { origin, heard: AtomicU64::new(0), silence_max, last: Mutex::default() }
-    }
-
-    /// A leader was heard. If that was after a silence, tells since when.
-    fn note_leader(&self, leader: MemberId, term: u64, now: Instant) -> Option<Instant> {
-        self.note();
-        let heard = Heard { leader, term, at: now };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = last.replace(heard)?;
-        let same = (before.leader, before.term) == (leader, term);
-        let silent = now.saturating_duration_since(before.at) > self.silence_max;
-        (same && silent).then_some(before.at)
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
-    }
-
-    fn note(&self) {
-        self.heard.store(self.now() + 1, Ordering::Relaxed);
-    }
-
-    /// Milliseconds since then.
-    pub(super) fn age_ms(&self) -> Option<u64> {
-        let heard = self.heard.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.now().saturating_sub(heard))
-    }
-}
 
 /// Serves the connections of peers.
 #[derive(Clone)]

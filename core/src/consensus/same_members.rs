@@ -12,7 +12,7 @@ use std::time::Duration;
 use coord_state::MemberId;
 use tokio::net::lookup_host;
 
-use super::formation::FirstMembers;
+use super::first_members::FirstMembers;
 use super::lifetime::timeout;
 use crate::settings::is_any;
 

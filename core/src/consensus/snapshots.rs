@@ -16,7 +16,7 @@ use openraft::storage::{RaftSnapshotBuilder, RaftStateMachine};
 
 use super::lifetime::pause;
 use super::member::{Consensus, fatal_error};
-use super::peer_server::Raft;
+use super::state_machine::Raft;
 use super::state_machine::StateMachineAdapter;
 use super::types::{LogId, TypeConfig};
 use crate::error::Error;

@@ -3,7 +3,7 @@
 use coord_state::MemberId;
 
 use super::acquaintance::Acquaintance;
-use super::formation::FirstMembers;
+use super::first_members::FirstMembers;
 use crate::error::Error;
 use crate::storage::Storage;
 

@@ -24,6 +24,9 @@ use crate::storage::failure::may_pass;
 use crate::storage::{LogPosition, Snapshot, SnapshotStore};
 use crate::sync::{Mutex, MutexGuard};
 
+/// openraft over our log and state machine.
+pub(super) type Raft = openraft::Raft<TypeConfig, StateMachineAdapter>;
+
 /// A committed entry with a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedEntry {

@@ -1,7 +1,7 @@
 //! Beginning a cluster, and changing who takes part in it.
 
-use super::super::formation::BootstrapState;
 use super::*;
+use crate::consensus::first_members::BootstrapState;
 
 impl Cluster {
     /// Starts one more member that was told of `first`, wherever there is room.
