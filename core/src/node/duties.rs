@@ -15,9 +15,9 @@ use coord_state::{Command, MemberId};
 
 use super::divergence::integrity;
 use super::divergence::recovery;
-use super::handle::{NodeCore, random};
 use super::impairment;
 use super::membership::config_membership;
+use super::node_core::{NodeCore, random};
 use super::peer_message::{PeerCall, read_answer};
 use super::proposals::PATIENCE;
 use super::session_clock::Reach;

@@ -2,174 +2,25 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use coord_state::consul::ConsulSessionId;
 use coord_state::{
-    Applied, Attachment, Command, Digest, MemberId, Revision, SessionId, StateMachine, StoredBatch,
+    Applied, Attachment, Command, Digest, MemberId, Revision, SessionId, StateMachine,
 };
-use futures_util::future::FutureExt;
-use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
-use super::fresh_ids::FreshIds;
 use super::impairment::Impairment;
-use super::lease::MajorityContact;
-use super::peer_message::PeerMessage;
-use super::replica::Replica;
-use super::session_clock::SessionClock;
-use super::work::Work;
+use super::node_core::{Node, guard, random};
+use super::status::{ElectionCounters, ElectionTally, InTouch, NodeStatus, Role};
 use super::{ConnectionId, ConnectionSink, ReplySink, TopicWaiters, ZnodeWatches};
 use crate::clock::Clock;
-use crate::consensus::{Consensus, ConsensusRole, LogProgress};
+use crate::consensus::ConsensusRole;
 use crate::error::Error;
 use crate::settings::{ServerLine, ValidSettings};
-use crate::storage::{FreeSpace, StorageTimes};
 use crate::sync::Mutex;
-
-/// A running member. Cheap to clone; all clones refer to the same member.
-#[derive(Clone)]
-pub struct Node {
-    pub(super) inner: Arc<NodeCore>,
-}
-
-pub(super) struct NodeCore {
-    pub(super) member: MemberId,
-    pub(super) settings: ValidSettings,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) peer_addr: Option<SocketAddr>,
-    /// In the data directory.
-    pub(super) room: FreeSpace,
-    pub(super) replica: Arc<Replica>,
-    pub(super) consensus: Consensus,
-    pub(super) session_clock: SessionClock,
-    pub(super) majority: MajorityContact,
-    pub(super) fresh: FreshIds,
-    /// The ZooKeeper address of this member, once it listens.
-    pub(super) zk_addr: OnceLock<SocketAddr>,
-    /// The leader's number, 0 for none: where batches go.
-    pub(super) leader: AtomicU64,
-    /// The last term in which this member, as the leader, initialized the
-    /// cluster before appending something else.
-    pub(super) init_ordered_in: AtomicU64,
-    /// Batches in flight have to be sent again.
-    pub(super) reroute: Notify,
-    /// Held during a membership change.
-    pub(super) changing: tokio::sync::Mutex<()>,
-    /// Held during a membership change and membership upkeep.
-    pub(super) tidying: tokio::sync::Mutex<()>,
-    /// Whether this member left the cluster on request.
-    pub(super) left: AtomicBool,
-    /// Membership upkeep is due now.
-    pub(super) membership_due: Notify,
-    pub(super) elections: ElectionTally,
-    pub(super) work: Work,
-    pub(super) storage_times: Arc<StorageTimes>,
-    /// Which task panicked, and its message.
-    pub(super) panicked: watch::Sender<Option<String>>,
-    pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// The atomics behind [`ElectionCounters`].
-#[derive(Debug, Default)]
-pub(super) struct ElectionTally {
-    pub(super) led: AtomicU64,
-    pub(super) stood: AtomicU64,
-    /// The last term in which this member was a candidate.
-    pub(super) stood_for: AtomicU64,
-    pub(super) ended_by_ttl: AtomicU64,
-}
-
-/// Counters of elections since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ElectionCounters {
-    /// This member became the leader.
-    pub led: u64,
-    /// It became a candidate. Very short elections may be missed.
-    pub stood: u64,
-    /// As the leader it expired a Consul session by its TTL.
-    pub ended_by_ttl: u64,
-}
-
-/// The consistency level of a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadLevel {
-    /// What this member has applied, even without a leader.
-    Stale,
-    /// What the leader has committed, confirmed by its lease. Consul's default.
-    Leader,
-    /// Confirmed by a majority: linearizable.
-    Linearizable,
-}
-
-/// The freshness of a confirmed read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Freshness {
-    /// Whether a leader is known.
-    pub known_leader: bool,
-    /// Milliseconds since this member heard from the leader; 0 on the leader.
-    pub last_contact_ms: u64,
-}
-
-/// The role of a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The only member of the cluster.
-    Standalone,
-    /// The leader.
-    Leader,
-    /// Follows a leader.
-    Follower,
-    /// Looking for a leader.
-    Looking,
-    /// Follows without a vote.
-    Learner,
-}
-
-/// The status of a member.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeStatus {
-    /// Its role.
-    pub role: Role,
-    /// The leader it knows.
-    pub leader: Option<MemberId>,
-    /// The Raft term.
-    pub term: u64,
-    /// The progress of its log.
-    pub log: LogProgress,
-    /// Milliseconds since it last heard from a leader, or, as the leader, from a
-    /// majority.
-    pub contact_ms: Option<u64>,
-    /// Voting members and their peer addresses, in order.
-    pub voters: Vec<(MemberId, String)>,
-    /// Members without a vote and their peer addresses, in order.
-    pub observers: Vec<(MemberId, String)>,
-    /// Whether it serves no clients because it is not in the cluster's
-    /// configuration: it was removed, or is not added yet.
-    pub outside: bool,
-    /// Why the member failed permanently, if it did.
-    pub failed: Option<String>,
-    /// Why the member refuses clients, if it does: its state differs or may
-    /// differ from the cluster's, it cannot write its log, or it failed.
-    pub withdrawn: Option<String>,
-    /// Why only writes of clients are refused, if they are.
-    pub refuses_writes: Option<String>,
-}
-
-/// Members that follow the leader and were heard from recently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct InTouch {
-    /// Voters.
-    pub followers: usize,
-    /// Observers in the configuration.
-    pub observers: usize,
-    /// Members that are being added or removed.
-    pub others: usize,
-}
 
 impl Node {
     /// This member's number.
@@ -427,89 +278,6 @@ impl Node {
     /// Takes a snapshot nevertheless.
     pub(crate) async fn snapshot_for_test(&self) -> Result<(), Error> {
         self.inner.consensus.snapshot().await
-    }
-}
-
-/// Random bytes from the operating system.
-pub(super) fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    bytes
-}
-
-impl NodeCore {
-    /// Appends a sealed batch here, or sends it to the leader. With no leader
-    /// it stays in flight until there is one.
-    pub(super) fn route(self: &Arc<Self>, batch: &Bytes) {
-        let leader = MemberId(self.leader.load(Ordering::Acquire));
-        if self.replica.is_down() {
-            // Sent once the log can be written, or another one leads.
-        } else if leader == self.member {
-            let weak = Arc::downgrade(self);
-            self.append(batch, move || {
-                if let Some(inner) = weak.upgrade() {
-                    inner.reroute();
-                }
-            });
-        } else if leader != MemberId(0) {
-            let forward = PeerMessage::Forward(batch.clone());
-            self.consensus.send(leader, forward.to_bytes());
-        }
-    }
-
-    /// Stamps a batch with the state's time and appends it to the log, after
-    /// the initialization of the cluster.
-    pub(super) fn append(
-        self: &Arc<Self>,
-        batch: &[u8],
-        on_refused: impl FnOnce() + Send + 'static,
-    ) {
-        self.init_cluster_first();
-        let mut stored = batch.to_vec();
-        StoredBatch::stamp(&mut stored, self.replica.state_time.lead());
-        self.work.proposed(stored.len());
-        self.consensus.propose(stored.into(), move |_refusal| on_refused());
-    }
-
-    /// Seals the batch that accumulated while the window was full.
-    pub(super) fn pump(self: &Arc<Self>) {
-        self.replica.proposals.pump(|batch| self.route(batch));
-    }
-
-    /// Schedules resending of all batches in flight.
-    pub(super) fn reroute(&self) {
-        self.reroute.notify_one();
-    }
-
-    pub(super) fn is_leader(&self) -> bool {
-        self.leader.load(Ordering::Acquire) == self.member.0
-    }
-
-    /// The leader, if one is known.
-    pub(super) fn known_leader(&self) -> Option<MemberId> {
-        let leader = MemberId(self.leader.load(Ordering::Acquire));
-        (leader != MemberId(0)).then_some(leader)
-    }
-
-    /// Runs one of the member's own tasks.
-    pub(super) fn spawn(
-        &self,
-        what: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
-        let handle = tokio::spawn(guard(self.panicked.clone(), what, task));
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
-    }
-}
-
-/// An essential task: if it panics, the member fails.
-async fn guard(
-    panicked: watch::Sender<Option<String>>,
-    what: &'static str,
-    task: impl Future<Output = ()> + Send + 'static,
-) {
-    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-        panicked.send_replace(Some(format!("a task of this member panicked: {what}")));
     }
 }
 

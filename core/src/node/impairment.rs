@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use coord_state::MemberId;
 
-use super::handle::{Node, NodeCore};
+use super::node_core::{Node, NodeCore};
 use super::peer_message::{PeerCall, answer, read_answer};
 use crate::clock;
 use crate::error::Error;

@@ -8,7 +8,7 @@ use coord_state::MemberId;
 use coord_state::codec::{CodecError, Decode, Encode, Input};
 
 use super::divergence::fingerprints::StateFingerprint;
-use super::handle::NodeCore;
+use super::node_core::NodeCore;
 use super::peer_message::{answer, read_answer};
 
 const VERSION: u8 = 1;

@@ -10,7 +10,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::handle::{Node, NodeCore};
+use super::node_core::{Node, NodeCore};
 use crate::consensus::ConsensusRole;
 
 /// When a majority stood behind the leader last, in milliseconds of this

@@ -11,13 +11,14 @@ use tokio::sync::{Notify, watch};
 
 use super::divergence::integrity::Integrity;
 use super::fresh_ids::FreshIds;
-use super::handle::{ElectionTally, Node, NodeCore};
 use super::lease::MajorityContact;
+use super::node_core::{Node, NodeCore};
 use super::peer_request_handler::PeerRequestHandler;
 use super::proposals::Proposals;
 use super::replica::Replica;
 use super::session_clock::SessionClock;
 use super::state_time::StateTime;
+use super::status::ElectionTally;
 use super::work::Work;
 use super::{ReadLevel, duties};
 use crate::clock::{self, Clock, SystemClock};

@@ -9,7 +9,7 @@ use coord_state::consul::ConsulSessionId;
 use coord_state::znode::Caller;
 use coord_state::{MemberId, Revision, SessionId};
 
-use super::membership::change::{ChangeOutcome, ChangeRefusal, MembershipChange};
+use super::membership::request::{ChangeOutcome, ChangeRefusal, MembershipChange};
 
 use super::divergence::fingerprints::StateFingerprint;
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use bytes::Bytes;
 use coord_state::MemberId;
 
-use super::handle::NodeCore;
+use super::node_core::NodeCore;
 use super::peer_message::{ChangeAnswer, PeerCall, PeerMessage, answer};
 use crate::consensus::PeerService;
 use crate::error::{Error, ErrorKind};

@@ -17,9 +17,10 @@ use coord_state::codec::Decode;
 use coord_state::consul::ConsulSessionId;
 use tokio::sync::watch;
 
-use super::handle::{Freshness, Node, NodeCore, ReadLevel};
 use super::impairment::Impairment;
+use super::node_core::{Node, NodeCore};
 use super::peer_message::{PeerCall, read_answer};
+use super::status::{Freshness, ReadLevel};
 use crate::clock;
 use crate::consensus::{ConsensusRole, ConsensusStatus};
 use crate::error::{Error, ErrorKind};

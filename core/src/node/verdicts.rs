@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError};
 use coord_state::{Applied, Command, LeaderBatch};
 use tokio::sync::oneshot;
 
-use super::handle::{Node, NodeCore, random};
+use super::node_core::{Node, NodeCore, random};
 use crate::consensus::Refusal;
 use crate::error::{Error, ErrorKind};
 use crate::sync::{Mutex, MutexGuard};

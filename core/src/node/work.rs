@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::handle::Node;
+use super::node_core::Node;
 use crate::durations::{DurationSummary, Durations};
 use crate::sync::Mutex;
 

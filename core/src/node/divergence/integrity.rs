@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 use super::fingerprints::{Mismatch, StateFingerprint};
 use crate::clock;
 use crate::error::Error;
-use crate::node::handle::NodeCore;
+use crate::node::node_core::NodeCore;
 use crate::node::peer_message::{PeerCall, read_answer};
 use crate::storage::Note;
 use crate::sync::{Mutex, MutexGuard};

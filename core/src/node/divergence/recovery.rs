@@ -6,7 +6,7 @@
 
 use std::sync::{PoisonError, Weak};
 
-use crate::node::handle::NodeCore;
+use crate::node::node_core::NodeCore;
 
 /// Follows whether this member recovers.
 pub(crate) async fn run_upkeep(weak: Weak<NodeCore>) {

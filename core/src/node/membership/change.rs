@@ -27,15 +27,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
-use coord_state::znode::{Caller, Stat, ZnodeCommand, ZnodeOp, permission};
+use coord_state::znode::{Caller, ZnodeCommand, ZnodeOp, permission};
 use coord_state::{Command, MemberId, Revision};
 
 use super::config_text::ConfigText;
 use super::config_znode::{self, CONFIG};
+use super::request::{ChangeOutcome, ChangeRefusal, ChangedConfig, MembershipChange};
 use crate::clock;
 use crate::error::{Error, ErrorKind};
-use crate::node::handle::{Node, NodeCore};
+use crate::node::node_core::{Node, NodeCore};
 use crate::node::peer_message::{ChangeAnswer, PeerCall, read_answer};
 use crate::node::verdicts::out_of_term;
 
@@ -51,55 +51,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// A response of a replaced leader arrives within this time, or not at all.
 const LATE_ANSWER_MAX: Duration = Duration::from_secs(2);
-
-/// A membership change, in ZooKeeper's terms.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MembershipChange {
-    /// The caller.
-    pub caller: Caller,
-    /// Members to add or replace, `server.N=…` separated by commas.
-    pub joining: Option<String>,
-    /// Members to remove, numbers separated by commas.
-    pub leaving: Option<String>,
-    /// All members, instead of the two above.
-    pub members: Option<String>,
-    /// The expected version of the configuration; -1 for any.
-    pub based_on: i64,
-}
-
-/// Why a change was refused; nothing was changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeRefusal {
-    /// The leader's settings do not allow it.
-    Disabled,
-    /// The session has expired.
-    SessionExpired,
-    /// The session moved to another connection.
-    SessionMoved,
-    /// This member has no peer address, so no other member can join it.
-    Standalone,
-    /// Another change is in progress.
-    InProgress,
-    /// The configuration has another version.
-    BadVersion,
-    /// The change is invalid, or leaves too few voters.
-    BadArguments,
-    /// No majority of the new voters is reachable and caught up.
-    NoQuorum,
-    /// The caller may not write the configuration.
-    NoAuth,
-}
-
-/// The configuration after a change, and its stat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChangedConfig {
-    /// The text, including the version line.
-    pub text: Bytes,
-    /// Of `/zookeeper/config`.
-    pub stat: Stat,
-}
-
-pub(crate) type ChangeOutcome = Result<Revision, ChangeRefusal>;
 
 impl Node {
     /// Changes the membership. Done and visible on this member once this

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::config_text::ConfigText;
 use super::config_znode::text_of;
 use crate::clock;
-use crate::node::handle::NodeCore;
+use crate::node::node_core::NodeCore;
 use crate::node::peer_message::{PeerCall, read_answer};
 
 const PERIOD: Duration = Duration::from_millis(500);

@@ -21,7 +21,7 @@ use coord_state::{MemberId, Revision, StateMachine};
 use super::config_text::ConfigText;
 use crate::clock;
 use crate::error::Error;
-use crate::node::handle::NodeCore;
+use crate::node::node_core::NodeCore;
 use crate::node::peer_message::{PeerCall, read_answer};
 use crate::settings::ServerLine;
 

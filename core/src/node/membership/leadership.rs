@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use coord_state::{MemberId, Revision};
 
-use super::change::{ChangeRefusal, Stopped};
+use super::change::Stopped;
+use super::request::ChangeRefusal;
 use crate::clock;
 use crate::error::Error;
-use crate::node::handle::{Node, NodeCore};
+use crate::node::node_core::{Node, NodeCore};
 use crate::node::peer_message::PeerCall;
 
 /// Leadership is only transferred to members heard from within this time.

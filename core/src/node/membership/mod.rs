@@ -7,3 +7,4 @@ pub(super) mod config_membership;
 mod config_text;
 pub(super) mod config_znode;
 mod leadership;
+pub(super) mod request;
