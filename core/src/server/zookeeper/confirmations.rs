@@ -8,9 +8,9 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::connection::ClientConnection;
+use super::client_connection::ClientConnection;
 use super::inbox::Inbox;
-use super::listener::ServerContext;
+use super::server_context::ServerContext;
 use crate::clock;
 use crate::error::ErrorKind;
 use crate::node::ReadLevel;

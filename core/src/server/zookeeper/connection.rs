@@ -1,10 +1,9 @@
 //! One connection: reads and writes frames, without interpreting them.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,18 +14,17 @@ use tokio::sync::watch;
 use super::admin::four_letter;
 use super::admin::watch_words;
 use super::admin::watch_words::Taker;
-use super::counters::ConnectionCounters;
-use super::inbox::Inbox;
-use super::listener::{ServerContext, stopped};
+use super::client_connection::ClientConnection;
 use super::outbox::Outbox;
 use super::pipeline::Pipeline;
 use super::request::End;
+use super::server_context::stopped;
 use super::session::handshake::{Handshake, shake_hands, still_owns};
 use super::session::service_mode::ServiceMode;
 use super::socket::Socket;
 use super::translate::Owner;
-use crate::node::{ConnectionId, ConnectionSink};
-use crate::server::byte_budget::{Evicted, Share};
+use crate::node::ConnectionSink;
+use crate::server::byte_budget::Evicted;
 use crate::tls::Stream;
 
 /// How long a connection may take to name its session. ZooKeeper:
@@ -42,21 +40,6 @@ const TELLING_MAX: Duration = Duration::from_secs(60);
 const TEXT_BYTES_MAX: usize = 256 << 10;
 /// How long it may take none of them.
 const FAREWELL_STALL_MAX: Duration = Duration::from_secs(2);
-
-/// What the parts of a connection share.
-pub(super) struct ClientConnection {
-    pub(super) shared: Arc<ServerContext>,
-    pub(super) id: ConnectionId,
-    pub(super) address: SocketAddr,
-    pub(super) inbox: Arc<Inbox>,
-    /// What is kept for it.
-    pub(super) bytes: Share,
-    /// Once it is known.
-    pub(super) is_tls: AtomicBool,
-    pub(super) stats: ConnectionCounters,
-    /// When it was accepted, in milliseconds since the epoch.
-    pub(super) established_ms: u64,
-}
 
 /// The socket and what is on its way through it.
 struct Connection {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::connection::ClientConnection;
+use super::client_connection::ClientConnection;
 use crate::node::ConnectionId;
 use crate::settings::Limits;
 

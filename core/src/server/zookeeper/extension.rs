@@ -13,7 +13,7 @@ use coord_wire::zookeeper::jute::put_texts;
 use coord_wire::zookeeper::record;
 
 use super::error_map::error_code;
-use super::read::{Reader, STAT_BYTES};
+use super::reader::{Reader, STAT_BYTES};
 use super::reply_limit::{ReplyLimit, Work};
 use crate::node::WatchKind;
 

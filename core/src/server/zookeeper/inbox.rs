@@ -9,10 +9,12 @@ use coord_state::znode::{Acl, Identity, permission};
 use coord_state::{Applied, Attachment, Revision};
 use tokio::sync::Notify;
 
-use super::reconfig;
 use crate::error::Error;
-use crate::node::{ConnectionSink, ReplySink};
+use crate::node::{ChangeRefusal, ChangedConfig, ConnectionSink, ReplySink};
 use crate::sync::{Mutex, MutexGuard, RwLock};
+
+/// Outcome of a `reconfig`; an error if it is unknown.
+pub(super) type ReconfigOutcome = Result<Result<ChangedConfig, ChangeRefusal>, Error>;
 
 /// Something for the connection.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ pub(super) enum Item {
     /// This member caught up with the leader, or could not.
     Confirmed { token: u64, reached: bool },
     /// Who takes part was changed, or not.
-    Reconfigured { token: u64, outcome: Box<reconfig::Outcome> },
+    Reconfigured { token: u64, outcome: Box<ReconfigOutcome> },
     /// The session is gone, is another connection's now, or what was watched
     /// was lost sight of.
     Ended,
@@ -80,7 +82,7 @@ impl Inbox {
         self.push(Item::Confirmed { token, reached });
     }
 
-    pub(super) fn reconfigured(&self, token: u64, outcome: reconfig::Outcome) {
+    pub(super) fn reconfigured(&self, token: u64, outcome: ReconfigOutcome) {
         self.push(Item::Reconfigured { token, outcome: Box::new(outcome) });
     }
 

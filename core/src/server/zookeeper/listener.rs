@@ -1,8 +1,8 @@
 //! The listening socket and all its connections.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -11,24 +11,25 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::admin::pages::Admin;
 use super::admin::whitelist::Whitelist;
+use super::client_connection::ClientConnection;
 use super::confirmations::Confirmations;
-use super::connection::{ClientConnection, serve};
-use super::connection_table::ConnectionTable;
+use super::connection::serve;
 use super::counters::{ConnectionCounters, CounterSnapshot, Counters};
 use super::inbox::Inbox;
-use super::listeners::{Addresses, ListenerKind, Listeners};
-use super::session::authentication::Authority;
+use super::listeners::{ListenerKind, Listeners};
+use super::server_context::{ServerContext, stopped};
+use super::session::authority::Authority;
 use super::session::identity;
 use super::session::local_sessions::LocalSessions;
-use super::session::service_mode;
 use super::session::service_mode::ServiceMode;
+use super::session::upkeep;
 use crate::clock::Throttle;
 use crate::error::Error;
 use crate::node::Node;
 use crate::server::byte_budget::ByteBudget;
 use crate::server::{ExtraRoutes, descriptors};
-use crate::settings::{Limits, ListenAddress};
-use crate::sync::{Mutex, MutexGuard};
+use crate::settings::ListenAddress;
+use crate::sync::Mutex;
 
 /// How long to wait when the system has no file descriptor for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -41,29 +42,6 @@ pub struct ZookeeperServer {
     shared: Arc<ServerContext>,
     stop: watch::Sender<bool>,
     accepting: tokio::sync::Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What all connections of one server share.
-pub(super) struct ServerContext {
-    pub(super) node: Node,
-    pub(super) limits: Limits,
-    pub(super) frame_bytes_max: usize,
-    pub(super) words: Whitelist,
-    pub(super) authority: Authority,
-    pub(super) local_addr: SocketAddr,
-    addresses: Addresses,
-    pub(super) started: Duration,
-    pub(super) counters: Counters,
-    /// What is kept for connections.
-    pub(super) bytes: Arc<ByteBudget>,
-    /// Held by whoever collects all watches.
-    pub(super) watch_listing: tokio::sync::Mutex<()>,
-    pub(super) confirmations: Confirmations,
-    pub(super) local_sessions: LocalSessions,
-    pub(super) service_mode: watch::Sender<ServiceMode>,
-    /// False from when a majority was missed until one was heard again.
-    pub(super) backed: watch::Sender<bool>,
-    connections: Mutex<ConnectionTable>,
 }
 
 impl ZookeeperServer {
@@ -159,37 +137,11 @@ impl Drop for ZookeeperServer {
     }
 }
 
-impl ServerContext {
-    /// Where clients reach it, and how.
-    pub(super) fn addresses(&self) -> Addresses {
-        self.addresses
-    }
-
-    /// All open connections.
-    pub(super) fn connections(&self) -> Vec<Arc<ClientConnection>> {
-        self.lock().all()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ConnectionTable> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl std::fmt::Debug for ServerContext {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("ServerContext")
-            .field("local_addr", &self.local_addr)
-            .field("counters", &self.counters)
-            .finish_non_exhaustive()
-    }
-}
-
 async fn accept(shared: Arc<ServerContext>, listeners: Listeners, mut stop: watch::Receiver<bool>) {
     let mut serving = JoinSet::new();
     let complaints = Throttle::new(COMPLAIN_EVERY);
     let for_connections = stop.clone();
-    serving.spawn(service_mode::run_upkeep(Arc::clone(&shared), stop.clone()));
+    serving.spawn(upkeep::run_upkeep(Arc::clone(&shared), stop.clone()));
     loop {
         tokio::select! {
             () = stopped(&mut stop) => break,
@@ -221,12 +173,6 @@ async fn accept(shared: Arc<ServerContext>, listeners: Listeners, mut stop: watc
     }
     drop(listeners);
     while serving.join_next().await.is_some() {}
-}
-
-/// Returns once the server is to stop. Cancel safe.
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A server that was dropped has stopped, too.
-    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Lists the connection, unless there are too many.

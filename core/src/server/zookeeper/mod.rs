@@ -22,6 +22,7 @@
 //! The end of a connection does not end its session.
 
 mod admin;
+mod client_connection;
 mod confirmations;
 mod connection;
 mod connection_table;
@@ -34,11 +35,13 @@ mod listeners;
 mod outbox;
 mod pipeline;
 mod read;
+mod reader;
 mod reconfig;
 mod reply;
 mod reply_limit;
 mod request;
 mod requirements;
+mod server_context;
 mod session;
 mod socket;
 mod translate;

@@ -13,11 +13,11 @@ use coord_wire::zookeeper::{ErrorCode, OpCode, Request, jute};
 
 mod outcomes;
 
+use super::client_connection::ClientConnection;
 use super::confirmations;
-use super::connection::ClientConnection;
 use super::inbox::Item;
 use super::outbox::Outbox;
-use super::read::Reader;
+use super::reader::Reader;
 use super::reconfig;
 use super::reply::put_outcome;
 use super::request::{End, Entry, StateAnswer, Step};
@@ -68,7 +68,7 @@ pub(super) struct Pipeline {
     upgrade: Option<u64>,
     closing_session: bool,
     no_more: bool,
-    /// Waits for a majority, see [`super::listener::ServerContext::may_answer`].
+    /// Waits for a majority, see [`super::server_context::ServerContext::may_answer`].
     pub(super) unbacked: bool,
     end: Option<End>,
     drained: Vec<Item>,

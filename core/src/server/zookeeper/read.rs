@@ -2,36 +2,23 @@
 
 use std::sync::Arc;
 
-use coord_state::StateMachine;
-use coord_state::znode::{Ace, Identity, Znode, permission};
+use coord_state::znode::{Ace, Znode, permission};
 use coord_wire::zookeeper::jute::{put_buffer, put_int, put_length, put_text, put_texts};
 use coord_wire::zookeeper::request::Read;
 use coord_wire::zookeeper::{ErrorCode, Extension, OpCode, Request, multi, record};
 
 use super::extension::Served;
 use super::outbox::Outbox;
+use super::reader::{Reader, STAT_BYTES};
 use super::reply_limit::{ReplyLimit, Work};
 use super::session::identity;
-use super::translate::Owner;
-use super::watch::Registrar;
 use crate::node::WatchKind;
 
 /// Bytes of a length.
 const LENGTH_BYTES: usize = 4;
-/// Bytes of a stat.
-pub(super) const STAT_BYTES: usize = 68;
 /// Bytes of one operation's error in a multi, and of the end of one.
 const ERROR_BYTES: usize = 13;
 const END_BYTES: usize = 9;
-
-/// What a read is evaluated with.
-pub(super) struct Reader<'a> {
-    pub(super) state: &'a StateMachine,
-    pub(super) identities: &'a [Identity],
-    pub(super) owner: Owner,
-    pub(super) watches: &'a Registrar<'a>,
-    pub(super) reply_bytes_max: usize,
-}
 
 impl Reader<'_> {
     /// Appends the reply to `request`, and before it the events it may make.

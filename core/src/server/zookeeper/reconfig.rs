@@ -6,14 +6,10 @@ use std::sync::Arc;
 use coord_state::znode::Caller;
 use coord_wire::zookeeper::{ErrorCode, Request, Text, jute, record};
 
-use super::connection::ClientConnection;
+use super::client_connection::ClientConnection;
 use super::outbox::Outbox;
 use super::translate::Owner;
-use crate::error::Error;
 use crate::node::{ChangeRefusal, ChangedConfig, MembershipChange};
-
-/// What became of it; an error if nobody knows.
-pub(super) type Outcome = Result<Result<ChangedConfig, ChangeRefusal>, Error>;
 
 /// Asks the node; the outcome comes to the inbox under `token`.
 pub(super) fn begin(client: &Arc<ClientConnection>, owner: Owner, request: Request, token: u64) {

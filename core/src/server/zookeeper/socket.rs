@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 
-use super::connection::ClientConnection;
+use super::client_connection::ClientConnection;
 use super::outbox::Outbox;
 use crate::tls::Stream;
 

@@ -6,9 +6,9 @@ use std::fmt::Display;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::four_letter::{Lines, peer_text};
+use super::lines::{Lines, peer_text};
 use crate::clock::utc;
-use crate::server::zookeeper::listener::ServerContext;
+use crate::server::zookeeper::server_context::ServerContext;
 
 /// Only the leader knows when sessions end; others list them with their timeouts.
 pub(super) fn dump(text: &mut Lines, shared: &ServerContext) {

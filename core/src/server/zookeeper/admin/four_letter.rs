@@ -11,24 +11,15 @@ use coord_wire::zookeeper::OpCode;
 use coord_wire::zookeeper::four_letter::FourLetterWord;
 
 use super::dump::dump;
+use super::lines::{Lines, TRACE_MASK, VERSION, peer_text};
 use super::state_pages;
 use super::watch_words;
 use crate::durations::DurationSummary;
 use crate::node::{Impairment, NodeStatus, Role};
-use crate::server::zookeeper::connection::ClientConnection;
+use crate::server::zookeeper::client_connection::ClientConnection;
 use crate::server::zookeeper::counters::Latency;
-use crate::server::zookeeper::listener::ServerContext;
-use crate::server::zookeeper::session::identity::address_text;
+use crate::server::zookeeper::server_context::ServerContext;
 use crate::server::zookeeper::session::service_mode::ServiceMode;
-
-/// The ZooKeeper whose behaviour this is, and whose it really is. Clients read
-/// the digits before the dash.
-pub(super) const VERSION: &str =
-    concat!("3.9.3-libcoord.", env!("CARGO_PKG_VERSION"), ", built on 11/22/2026 00:00 UTC");
-
-/// ZooKeeper's default. What is logged here is not chosen by a mask, so setting
-/// it changes nothing.
-pub(super) const TRACE_MASK: u64 = 306;
 
 const READ_LATENCY: [&str; 5] =
     ["avg_readlatency", "min_readlatency", "max_readlatency", "cnt_readlatency", "sum_readlatency"];
@@ -370,10 +361,6 @@ fn connection_start(client: &ClientConnection) -> String {
     )
 }
 
-pub(super) fn peer_text(client: &ClientConnection) -> String {
-    format!("/{}:{}", address_text(client.address.ip()), client.address.port())
-}
-
 pub(crate) fn reset(client: &ClientConnection) {
     client.stats.received.store(0, Relaxed);
     client.stats.sent.store(0, Relaxed);
@@ -437,17 +424,6 @@ fn open_files_max() -> u64 {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-}
-
-/// Text made line by line.
-#[derive(Default)]
-pub(crate) struct Lines(pub(crate) String);
-
-impl Lines {
-    pub(super) fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to text cannot fail.
-        let _ = writeln!(self.0, "{line}");
-    }
 }
 
 #[derive(Default)]

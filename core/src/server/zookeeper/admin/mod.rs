@@ -3,6 +3,7 @@
 
 mod dump;
 pub(super) mod four_letter;
+mod lines;
 pub(super) mod pages;
 mod state_pages;
 pub(super) mod watch_words;

@@ -12,12 +12,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use coord_wire::zookeeper::OpCode;
 use serde_json::{Map, Value, json};
 
-use super::four_letter::{self, TRACE_MASK, VERSION};
+use super::four_letter;
+use super::lines::{TRACE_MASK, VERSION};
 use super::state_pages;
 use super::watch_words;
 use crate::node::Role;
-use crate::server::zookeeper::connection::ClientConnection;
-use crate::server::zookeeper::listener::ServerContext;
+use crate::server::zookeeper::client_connection::ClientConnection;
+use crate::server::zookeeper::server_context::ServerContext;
 use crate::server::zookeeper::session::service_mode::ServiceMode;
 use crate::server::{ExtraRoutes, Page};
 use crate::settings::ServerAddress;

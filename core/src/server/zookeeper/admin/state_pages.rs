@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::four_letter;
 use crate::node::Role;
-use crate::server::zookeeper::listener::ServerContext;
+use crate::server::zookeeper::server_context::ServerContext;
 
 type Fields = Result<Value, &'static str>;
 

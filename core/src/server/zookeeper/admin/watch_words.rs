@@ -10,9 +10,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::four_letter::Lines;
+use super::lines::Lines;
 use crate::node::ConnectionId;
-use crate::server::zookeeper::listener::ServerContext;
+use crate::server::zookeeper::server_context::ServerContext;
 
 /// How many.
 pub(crate) fn count(text: &mut Lines, shared: &ServerContext) {

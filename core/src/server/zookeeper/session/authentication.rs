@@ -5,75 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
-use coord_state::znode::{ANY_SASL, Identity};
+use coord_state::znode::Identity;
 use coord_wire::zookeeper::header::ReplyHeader;
 use coord_wire::zookeeper::jute::put_buffer;
 use coord_wire::zookeeper::{ErrorCode, OpCode, Request};
 
 use super::identity;
 use super::introduction::CARRIED_BYTES_MAX;
-use super::sasl::{Exchange, Step, Users};
-use crate::error::Error;
-use crate::server::zookeeper::connection::ClientConnection;
+use super::sasl::{Exchange, Step};
+use crate::server::zookeeper::client_connection::ClientConnection;
 use crate::server::zookeeper::outbox::Outbox;
-use crate::settings::AuthSettings;
-use crate::tls::Stream;
-
-/// What the member's settings say.
-#[derive(Debug)]
-pub(crate) struct Authority {
-    users: Users,
-    /// Schemes of which one must have been proven; empty for none.
-    required: Vec<String>,
-    settings: AuthSettings,
-}
-
-impl Authority {
-    /// # Errors
-    /// `Invalid` if the file of users cannot be used.
-    pub(crate) fn new(settings: &AuthSettings) -> Result<Self, Error> {
-        let required = settings.required().into_iter().map(str::to_owned).collect();
-        Ok(Self { users: settings.sasl_users()?, required, settings: settings.clone() })
-    }
-
-    /// What the client's certificate stands for.
-    pub(crate) fn of_stream(&self, stream: &Stream) -> Vec<Identity> {
-        let Some(subject) = stream.peer_subject() else { return Vec::new() };
-        let is_super = self.settings.super_x509.as_deref() == Some(&*subject);
-        let superuser = is_super.then(|| identity("super", &subject));
-        superuser.into_iter().chain([identity("x509", &subject)]).collect()
-    }
-
-    fn of_sasl_user(&self, user: &str) -> Vec<Identity> {
-        let is_super = self.settings.super_sasl().contains(&user);
-        let any = self.settings.sasl_any_user.as_deref();
-        [identity("sasl", user)]
-            .into_iter()
-            .chain(any.map(|name| identity(ANY_SASL, name)))
-            .chain(is_super.then(|| identity("super", "")))
-            .collect()
-    }
-
-    fn of_digest(&self, digest: Identity) -> Vec<Identity> {
-        let is_super = self.settings.super_digest.as_deref() == Some(&*digest.id);
-        is_super.then(|| identity("super", "")).into_iter().chain([digest]).collect()
-    }
-
-    fn requires_sasl(&self) -> bool {
-        self.required.iter().any(|scheme| scheme == "sasl")
-    }
-
-    /// Whether somebody with these identities is served.
-    fn suffices(&self, identities: &[Identity]) -> bool {
-        let is_required =
-            |one: &Identity| self.required.iter().any(|scheme| **scheme == *one.scheme);
-        identities.iter().any(is_required)
-    }
-}
-
-fn identity(scheme: &str, id: &str) -> Identity {
-    Identity { scheme: scheme.into(), id: id.into() }
-}
 
 /// One connection's proofs.
 pub(crate) struct Authentication {

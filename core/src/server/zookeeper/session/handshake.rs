@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::local_sessions::{Claim, Found, LocalKind};
 use super::service_mode::ServiceMode;
-use crate::server::zookeeper::connection::ClientConnection;
+use crate::server::zookeeper::client_connection::ClientConnection;
 use crate::server::zookeeper::translate::Owner;
 
 /// What comes of a handshake.

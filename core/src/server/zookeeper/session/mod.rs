@@ -3,9 +3,11 @@
 //! established session are not handled here.
 
 pub(super) mod authentication;
+pub(super) mod authority;
 pub(super) mod handshake;
 pub(super) mod identity;
 pub(super) mod introduction;
 pub(super) mod local_sessions;
 mod sasl;
 pub(super) mod service_mode;
+pub(super) mod upkeep;
