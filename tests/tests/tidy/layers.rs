@@ -109,6 +109,53 @@ fn protocols_do_not_know_each_other() {
     no_complaints(&complaints);
 }
 
+/// Folders of the HTTP front end, and which of the others each may use. The files
+/// beside them put them together.
+const CONSUL_FOLDERS: &[(&str, &[&str])] = &[
+    ("http", &[]),
+    ("ui", &["http"]),
+    ("catalog", &["http"]),
+    ("kv", &["http"]),
+    ("operator", &["http", "catalog"]),
+    ("agent", &["http", "catalog", "operator"]),
+    ("metrics", &["http", "operator"]),
+];
+
+#[test]
+fn folders_of_the_http_front_end_use_only_those_below_them() {
+    const FRONT_END: &str = "core/src/server/consul/";
+    let is_folder = |name: &str| CONSUL_FOLDERS.iter().any(|(folder, _)| *folder == name);
+    let mut complaints = Vec::new();
+    for file in files(FRONT_END, &[".rs"]) {
+        let inner = file.path.trim_start_matches(FRONT_END);
+        let Some((own, name)) = inner.split_once('/') else { continue };
+        // Of the file beside its folder.
+        if name == "tests.rs" && !is_folder(own) {
+            continue;
+        }
+        let Some((_, allowed)) = CONSUL_FOLDERS.iter().find(|(folder, _)| *folder == own) else {
+            complaints.push(format!(
+                "{}: folder `{own}` is not in the table: decide what it may use and add it to \
+                 CONSUL_FOLDERS in tests/tests/tidy/layers.rs",
+                file.path
+            ));
+            continue;
+        };
+        for line in file.code() {
+            for used in modules_named_after("crate::server::consul::", line.code) {
+                if used != own && is_folder(used) && !allowed.contains(&used) {
+                    complaints.push(format!(
+                        "{}:{}: `{own}` must not use `{used}`: move the code down to a folder both \
+                         may use",
+                        file.path, line.number
+                    ));
+                }
+            }
+        }
+    }
+    no_complaints(&complaints);
+}
+
 #[test]
 fn the_command_and_the_bindings_use_only_the_public_face_of_the_core() {
     let mut complaints = Vec::new();
