@@ -18,8 +18,13 @@ use crate::command::Command;
 use crate::id::MemberId;
 use crate::machine::{Applied, Origin};
 
+/// Commands in one batch, at most. A member begins another batch before, so that
+/// applying one log entry stays short whatever its limits are: invariant C9.
+pub const BATCH_COMMANDS_MAX: usize = 1 << 20;
+
 const VERSION: u8 = 1;
 const TIME_AT: usize = 1;
+const ORIGIN_AT: usize = TIME_AT + 8;
 const SEQUENCE_AT: usize = TIME_AT + 3 * 8;
 const COUNT_AT: usize = SEQUENCE_AT + 8;
 
@@ -127,6 +132,11 @@ impl BatchWriter {
         self.count == 0
     }
 
+    /// How many commands it has.
+    pub fn commands(&self) -> usize {
+        self.count
+    }
+
     /// Numbers the batch and gives its stored form.
     pub fn seal(mut self, sequence: u64) -> Vec<u8> {
         self.stored[SEQUENCE_AT..SEQUENCE_AT + 8].copy_from_slice(&sequence.to_le_bytes());
@@ -154,11 +164,12 @@ impl Batch {
     /// # Errors
     /// [`CodecError`] if it is not one.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, CodecError> {
-        let mut input = Input::new(bytes);
+        let mut input = Input::new(bytes.clone());
         match u8::decode(&mut input)? {
             VERSION => {}
             tag => return Err(CodecError::UnknownTag { what: "batch version", tag: tag.into() }),
         }
+        check_commands(&bytes, COUNT_AT)?;
         let batch = Self {
             time_ms: u64::decode(&mut input)?,
             origin: MemberId::decode(&mut input)?,
@@ -180,10 +191,34 @@ impl Batch {
         Some(u64::from_le_bytes(place.try_into().ok()?))
     }
 
+    /// The member that made a stored batch, or `None` if this release cannot read it.
+    pub fn origin_of(stored: &[u8]) -> Option<MemberId> {
+        Self::sequence_of(stored)?;
+        let place = stored.get(ORIGIN_AT..ORIGIN_AT + 8)?;
+        Some(MemberId(u64::from_le_bytes(place.try_into().ok()?)))
+    }
+
+    /// Whether a stored batch says that it has no more commands than one may have.
+    pub fn is_within_bounds(stored: &[u8]) -> bool {
+        check_commands(stored, COUNT_AT).is_ok()
+    }
+
     /// Writes the leader's time into a stored batch.
     pub fn stamp(stored: &mut [u8], time_ms: u64) {
         stamp(stored, time_ms);
     }
+}
+
+/// Refuses a stored batch that says, at `count_at`, that it has too many commands,
+/// before anything of it is read and kept: invariant C9.
+pub(crate) fn check_commands(stored: &[u8], count_at: usize) -> Result<(), CodecError> {
+    let place = stored.get(count_at..count_at + 4).and_then(|place| place.try_into().ok());
+    // What is too short for a count is refused where it is read.
+    let count = place.map_or(0, u32::from_le_bytes);
+    if usize::try_from(count).is_ok_and(|count| count <= BATCH_COMMANDS_MAX) {
+        return Ok(());
+    }
+    Err(CodecError::Invalid { what: "the number of commands" })
 }
 
 /// The time stands at the same place in every kind of batch.
@@ -255,6 +290,26 @@ mod tests {
         assert_eq!(writer.push_within(command, alone.len()), Ok(()));
         let stored = writer.seal(1);
         assert_eq!(Batch::from_bytes(stored.into()).unwrap().commands, batch(1, 1).commands);
+    }
+
+    #[test]
+    fn a_stored_batch_tells_whose_it_is() {
+        let stored = Batch { origin: MemberId(7), ..batch(5, 2) }.to_bytes();
+        assert_eq!(Batch::origin_of(&stored), Some(MemberId(7)));
+        assert_eq!(Batch::origin_of(&[]), None);
+        assert_eq!(Batch::origin_of(&[9; 64]), None);
+    }
+
+    /// Whatever its member's limits are: a batch that has more is refused unread.
+    #[test]
+    fn a_batch_of_too_many_commands_is_refused() {
+        let mut stored = batch(1, 1).to_bytes();
+        let many = u32::try_from(BATCH_COMMANDS_MAX + 1).unwrap();
+        stored[COUNT_AT..COUNT_AT + 4].copy_from_slice(&many.to_le_bytes());
+        assert!(!Batch::is_within_bounds(&stored));
+        let refused = Err(CodecError::Invalid { what: "the number of commands" });
+        assert_eq!(Batch::from_bytes(stored.into()), refused);
+        assert!(Batch::is_within_bounds(&batch(1, 1).to_bytes()));
     }
 
     #[test]

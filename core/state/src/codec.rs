@@ -2,7 +2,7 @@
 //! bytes. Every record that is written to disk or sent to a member consists of
 //! these and begins with a version byte; an existing version is never changed.
 //!
-//! Decoding is total: damaged input is a [`CodecError`], never a panic, and a
+//! Decoding is total: damaged input is a [`CodecError`], never a panic (D1), and a
 //! length is limited by the bytes that are actually present.
 
 use alloc::boxed::Box;

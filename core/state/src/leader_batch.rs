@@ -20,6 +20,7 @@ use crate::command::Command;
 use crate::machine::StateMachine;
 
 const VERSION: u8 = 2;
+const COUNT_AT: usize = 1 + 3 * 8;
 
 /// Commands that one leader decided on, in one term.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +56,9 @@ impl LeaderBatch {
         stored
     }
 
-    fn decode(mut input: Input) -> Result<Self, CodecError> {
+    fn decode(bytes: Bytes) -> Result<Self, CodecError> {
+        batch::check_commands(&bytes, COUNT_AT)?;
+        let mut input = Input::new(bytes);
         u8::decode(&mut input)?;
         let batch = Self {
             time_ms: Decode::decode(&mut input)?,
@@ -75,7 +78,7 @@ impl StoredBatch {
     /// [`CodecError`] if it is neither.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, CodecError> {
         match bytes.first() {
-            Some(&VERSION) => LeaderBatch::decode(Input::new(bytes)).map(Self::Leader),
+            Some(&VERSION) => LeaderBatch::decode(bytes).map(Self::Leader),
             _ => Batch::from_bytes(bytes).map(Self::Member),
         }
     }
@@ -107,6 +110,7 @@ impl StateMachine {
     /// another term than `term`, that of the log entry they are in.
     pub fn apply_leader_batch(&mut self, term: u64, batch: LeaderBatch) -> Outcome {
         let LeaderBatch { time_ms, term: decided_in, commands, .. } = batch;
+        // Invariant C11.
         if decided_in != term {
             return Outcome::OutOfTerm { decided_in };
         }
@@ -175,6 +179,14 @@ mod tests {
         );
         assert_eq!(hex, expected);
         assert_eq!(StoredBatch::from_bytes(stored.into()), Ok(StoredBatch::Leader(expiry(3))));
+    }
+
+    #[test]
+    fn a_batch_of_too_many_commands_is_refused() {
+        let mut stored = expiry(3).to_bytes();
+        stored[COUNT_AT..COUNT_AT + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        let refused = Err(CodecError::Invalid { what: "the number of commands" });
+        assert_eq!(StoredBatch::from_bytes(stored.into()), refused);
     }
 
     #[test]

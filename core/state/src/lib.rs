@@ -28,6 +28,7 @@
 //! member; see `coord-core`'s watch hub), touch times of sessions (the leader's
 //! clock; they become `Expire` commands), and anything about Raft.
 
+// Invariant A1: without std there is no clock, no randomness and no unordered map to read.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
@@ -45,6 +46,7 @@ pub mod consul;
 pub mod digest;
 pub mod event;
 pub mod id;
+pub mod invariants;
 pub mod leader_batch;
 pub mod machine;
 pub mod rejection;
@@ -61,6 +63,7 @@ pub use command::Command;
 pub use digest::{ContentHash, Digest};
 pub use event::Event;
 pub use id::{Attachment, MemberId, Revision, SessionId};
+pub use invariants::Violation;
 pub use leader_batch::{LeaderBatch, StoredBatch};
 pub use machine::{Applied, StateMachine};
 pub use rejection::Rejection;

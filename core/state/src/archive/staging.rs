@@ -9,8 +9,13 @@ use bytes::Bytes;
 use crate::archive::{ArchiveId, ArchiveRejection};
 use crate::codec::{CodecError, Decode, Encode, Input};
 use crate::digest::Digest;
+use crate::id::Revision;
 use crate::machine::StateMachine;
 use crate::snapshot::{Restore, Sink};
+
+/// No state was ever at a later revision: ZooKeeper's zxid has 63 bits, and this
+/// leaves half of them to those who restore it.
+pub(super) const REVISION_MAX: Revision = Revision(1 << 62);
 
 /// A state on its way in.
 #[derive(Debug)]
@@ -51,13 +56,18 @@ impl Staging {
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        self.whole().map_err(|error| error.to_string())?.check_invariants()
+        let machine = self.whole().map_err(|error| error.to_string())?;
+        machine.check_invariants().map_err(|broken| broken.to_string())
     }
 
     fn whole(&self) -> Result<&StateMachine, CodecError> {
         let machine = self.restore.finished()?;
         if machine.znodes.is_empty() {
             return Err(CodecError::Invalid { what: "a tree without its root" });
+        }
+        // The state goes on behind it, and must never run out: invariant A3.
+        if machine.revision() > REVISION_MAX {
+            return Err(CodecError::Invalid { what: "the revision of an archive" });
         }
         Ok(machine)
     }

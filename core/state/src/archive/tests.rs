@@ -220,6 +220,25 @@ fn an_archive_without_a_tree_is_none() {
     assert!(step(&mut machine, ArchiveCommand::Activate { archive: ID }).result.is_err());
 }
 
+/// The state would have no revision left to go on with.
+#[test]
+fn an_archive_of_an_impossible_revision_is_refused() {
+    for (revision, is_refused) in [(staging::REVISION_MAX.0, false), (u64::MAX, true)] {
+        let archived = StateMachine { revision: Revision(revision), ..found(5) };
+        let records: Vec<_> = archived
+            .freeze_archive()
+            .to_records()
+            .into_iter()
+            .map(|(tag, payload)| (tag, payload.into()))
+            .collect();
+        let mut machine = found(9);
+        stage(&mut machine, &records).unwrap();
+        assert_eq!(machine.check_staged(ID).is_err(), is_refused, "{revision}");
+        let activated = step(&mut machine, ArchiveCommand::Activate { archive: ID });
+        assert_eq!(activated.result.is_err(), is_refused, "{revision}");
+    }
+}
+
 #[test]
 fn another_restore_or_a_long_silence_ends_one() {
     let archive = archived();

@@ -9,6 +9,7 @@ use alloc::collections::BTreeMap;
 
 use crate::consul::ledger::{Ledger, Undo, tag};
 use crate::consul::name::lower;
+use crate::invariants::{Violation, require_all};
 
 /// As many dimensions as Consul's coordinates have.
 pub const DIMENSIONS: usize = 8;
@@ -104,6 +105,11 @@ impl Coordinates {
             None => self.by_node.remove(name),
         };
         ledger.remember(|| Undo::Coordinate(name.into(), old.map(Box::new)));
+    }
+
+    pub(super) fn check_invariants(&self) -> Result<(), Violation> {
+        let by_name = self.by_node.iter().all(|(name, at)| **name == *lower(&at.node));
+        require_all("A2", &[("coordinates by node", by_name)])
     }
 
     pub(super) fn put_indexes(&mut self, ledger: &mut Ledger, indexes: CoordinateIndexes) {

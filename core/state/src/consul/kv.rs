@@ -1,6 +1,7 @@
 //! Keys and values.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
 use core::ops::Bound;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use crate::consul::ConsulSessionId;
 use crate::consul::ledger::{Ledger, Undo, tag};
 use crate::consul::tombstone::Tombstones;
+use crate::invariants::{Violation, require, require_all};
 
 /// One key and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,8 +193,7 @@ impl Kv {
         ledger.remember(|| Undo::KvIndexes(old));
     }
 
-    /// Whether what is derived from the entries is what it would be anew.
-    pub(super) fn is_consistent(&self) -> bool {
+    pub(super) fn check_invariants(&self) -> Result<(), Violation> {
         let mut held: BTreeMap<_, BTreeSet<Bytes>> = BTreeMap::new();
         for (key, entry) in &self.entries {
             if let Some(session) = entry.session {
@@ -201,9 +202,75 @@ impl Kv {
         }
         let ends: BTreeSet<_> =
             self.lock_delays.iter().map(|(key, end)| (*end, key.clone())).collect();
-        held == self.held
-            && ends == self.lock_delays_by_end
-            && self.tombstones.is_consistent()
-            && self.entries.keys().all(|key| self.tombstones.get(key).is_none())
+        let no_tombstone = |key: &Bytes| self.tombstones.get(key).is_none();
+        let is_noted = |entry: &KvEntry| {
+            entry.create_index <= entry.modify_index && entry.modify_index <= self.indexes.index
+        };
+        require("A6", held == self.held, || "a session's keys are not those it holds".into())?;
+        require_all(
+            "A2",
+            &[
+                ("the lock delays by their end", ends == self.lock_delays_by_end),
+                ("the tombstones", self.tombstones.is_consistent()),
+                ("the tombstones beside keys", self.entries.keys().all(no_tombstone)),
+            ],
+        )?;
+        require("A3", self.entries.values().all(is_noted), || {
+            format!("a key is later than the table, which is of {}", self.indexes.index)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn table() -> Kv {
+        let (mut kv, mut ledger) = (Kv::default(), Ledger::default());
+        let key = Bytes::from_static(b"locked");
+        let entry = KvEntry {
+            value: Bytes::new(),
+            flags: 0,
+            lock_index: 1,
+            session: Some(ConsulSessionId(7)),
+            create_index: 1,
+            modify_index: 2,
+        };
+        kv.put(&mut ledger, &key, Some(entry));
+        kv.put_lock_delay(&mut ledger, &Bytes::from_static(b"delayed"), Some(9));
+        kv.put_tombstone(&mut ledger, &Bytes::from_static(b"gone"), Some(2));
+        kv.put_indexes(&mut ledger, KvIndexes { index: 2, floor: 0 });
+        kv
+    }
+
+    #[test]
+    fn whatever_is_kept_twice_is_compared() {
+        assert_eq!(table().check_invariants(), Ok(()));
+        type Damage = fn(&mut Kv);
+        let damages: [(&str, Damage); 6] = [
+            ("A6", |kv| kv.held.clear()),
+            ("A6", |kv| {
+                kv.held.entry(ConsulSessionId(8)).or_default().insert(Bytes::new());
+            }),
+            ("A2", |kv| kv.lock_delays_by_end.clear()),
+            ("A2", |kv| {
+                let key = Bytes::from_static(b"locked");
+                kv.put_tombstone(&mut Ledger::default(), &key, Some(1));
+            }),
+            ("A2", |kv| kv.lock_delays.clear()),
+            ("A3", |kv| kv.indexes.index = 1),
+        ];
+        let found: Vec<_> = damages
+            .into_iter()
+            .map(|(_, damage)| {
+                let mut kv = table();
+                damage(&mut kv);
+                kv.check_invariants().map_err(|broken| broken.id())
+            })
+            .collect();
+        let expected: Vec<_> = damages.map(|(id, _)| Err(id)).into();
+        assert_eq!(found, expected);
     }
 }

@@ -14,6 +14,7 @@ use core::ops::Bound;
 use crate::consul::ConsulSessionId;
 use crate::consul::ledger::{Ledger, Undo, tag};
 use crate::consul::name::lower;
+use crate::invariants::{Violation, require_all};
 
 /// Config entries there may be: every member keeps all of them in memory.
 pub const CONFIG_ENTRIES_MAX: usize = 10_000;
@@ -220,22 +221,68 @@ impl Mesh {
         ledger.remember(|| Undo::MeshIndexes(old));
     }
 
-    /// Whether everything is found by its name and nothing else is, and sizes add up.
-    pub(super) fn is_consistent(&self) -> bool {
+    /// Everything is found by its name and nothing else is, and sizes add up.
+    pub(super) fn check_invariants(&self) -> Result<(), Violation> {
         let bytes: usize = self.entries.values().map(|entry| entry.definition.len()).sum();
-        bytes == self.entry_bytes
-            && self.entries.iter().all(|(key, entry)| *key == entry_key(&entry.kind, &entry.name))
-            && self.pairs.len() == self.intentions.len()
-            && self.intentions.iter().all(|(id, one)| {
-                let found = self.intention_between(&one.source, &one.destination);
-                *id == one.id && found.is_some_and(|found| found.id == *id)
-            })
+        let found = |(id, one): (&IntentionId, &Arc<Intention>)| {
+            let found = self.intention_between(&one.source, &one.destination);
+            *id == one.id && found.is_some_and(|found| found.id == *id)
+        };
+        require_all(
+            "A2",
+            &[
+                ("the bytes of config entries", bytes == self.entry_bytes),
+                (
+                    "config entries by name",
+                    self.entries
+                        .iter()
+                        .all(|(key, entry)| *key == entry_key(&entry.kind, &entry.name)),
+                ),
+                ("intentions by pair", self.intentions.iter().all(found)),
+                ("the number of pairs", self.pairs.len() == self.intentions.len()),
+            ],
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_found_by_name_is_compared_with_the_records() {
+        let mesh = || {
+            let (mut mesh, mut ledger) = (Mesh::default(), Ledger::default());
+            let entry = ConfigEntry {
+                kind: "service-defaults".into(),
+                name: "web".into(),
+                definition: "{}".into(),
+                create_index: 1,
+                modify_index: 1,
+            };
+            let key = entry_key(&entry.kind, &entry.name);
+            mesh.put_entry(&mut ledger, &key, Some(entry.into()));
+            mesh
+        };
+        type Damage = fn(&mut Mesh);
+        let damages: [Damage; 3] = [
+            |mesh| mesh.entry_bytes += 1,
+            |mesh| {
+                mesh.pairs.insert(("web".into(), "db".into()), IntentionId(1));
+            },
+            |mesh| {
+                let entry = mesh.entries.values().next().unwrap().clone();
+                mesh.entry_bytes += entry.definition.len();
+                mesh.entries.insert("under another key".into(), entry);
+            },
+        ];
+        assert_eq!(mesh().check_invariants(), Ok(()));
+        for damage in damages {
+            let mut mesh = mesh();
+            damage(&mut mesh);
+            assert_eq!(mesh.check_invariants().unwrap_err().id(), "A2", "{mesh:?}");
+        }
+    }
 
     #[test]
     fn config_entries_have_room_up_to_a_number_and_a_size() {

@@ -71,8 +71,7 @@ pub use rejection::{CHECKS_MAX, ConsulRejection, SERVICE_TAGS_BYTES_MAX};
 pub use reply::{ConsulReply, TxnError, TxnResult};
 pub use session::{ConsulSession, ConsulSessionId, ConsulSessions, SessionBehavior};
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
+use alloc::format;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
@@ -81,6 +80,7 @@ use crate::consul::name::lower;
 use crate::consul::write::Writer;
 use crate::digest::{Digest, Hasher};
 use crate::event::Event;
+use crate::invariants::{Violation, require, require_all};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::stamp::Stamp;
@@ -206,31 +206,65 @@ impl Consul {
         }
     }
 
-    pub(crate) fn check_invariants(&self) -> Result<(), String> {
+    pub(crate) fn check_invariants(&self) -> Result<(), Violation> {
         let sessions = &self.sessions;
-        let held = self.kv.range(&[]).filter_map(|(_, entry)| entry.session);
-        let conditions = [
-            ("keys and locks", self.kv.is_consistent()),
-            ("the catalog's indexes", self.catalog.is_consistent()),
-            ("the sessions' indexes", sessions.is_consistent()),
-            ("the queries' indexes", self.queries.is_consistent()),
-            ("the mesh's indexes", self.mesh.is_consistent()),
-            (
-                "queries have their sessions",
-                self.queries.iter().all(|query| self.has_session(query)),
-            ),
-            (
-                "coordinates have their nodes",
-                self.coordinates.iter().all(|at| self.is_node(&at.node)),
-            ),
-            ("lock holders are live", held.into_iter().all(|id| sessions.session(id).is_some())),
-            ("sessions have node and checks", sessions.iter().all(|session| self.lives(session))),
-            ("the digest", self.ledger_anew(self.ledger.hasher()).digest() == self.digest()),
-        ];
-        match conditions.iter().find(|(_, holds)| !holds) {
-            None => Ok(()),
-            Some((what, _)) => Err("Consul tables violate an invariant:  ".to_owned() + what),
+        self.kv.check_invariants()?;
+        self.catalog.check_invariants()?;
+        sessions.check_invariants()?;
+        self.queries.check_invariants()?;
+        self.coordinates.check_invariants()?;
+        self.mesh.check_invariants()?;
+        let mut held = self.kv.range(&[]).filter_map(|(_, entry)| entry.session);
+        let ghost = held.find(|id| sessions.session(*id).is_none());
+        require("A6", ghost.is_none(), || "a key is locked by a session that ended".into())?;
+        let stray = sessions.iter().find(|session| !self.lives(session));
+        if let Some(session) = stray {
+            let found = format!("the session {} lives without its node or checks", session.id);
+            return Err(Violation::new("A6", found));
         }
+        let digest = self.ledger_anew(self.ledger.hasher()).digest();
+        require_all(
+            "A2",
+            &[
+                (
+                    "queries have their sessions",
+                    self.queries.iter().all(|query| self.has_session(query)),
+                ),
+                (
+                    "coordinates have their nodes",
+                    self.coordinates.iter().all(|at| self.is_node(&at.node)),
+                ),
+                ("the digest of Consul's tables", digest == self.digest()),
+            ],
+        )
+    }
+
+    /// The latest index that any record was changed at.
+    pub(crate) fn latest_index(&self) -> u64 {
+        // Before anybody sets it, it is as old as in Consul: older than the state.
+        let is_set = self.autopilot != Autopilot::default();
+        let autopilot = if is_set { self.autopilot.modify_index } else { 0 };
+        let tables = [
+            self.kv.index(),
+            self.catalog.latest_index(),
+            self.sessions.index(),
+            self.queries.index(),
+            self.coordinates.index(),
+            self.mesh.entries_index(),
+            self.mesh.intentions_index(),
+            autopilot,
+        ];
+        tables.into_iter().max().unwrap_or_default()
+    }
+
+    /// How many records there are, about.
+    pub(crate) fn entries(&self) -> usize {
+        self.kv.len()
+            + self.catalog.entries()
+            + self.sessions.len()
+            + self.queries.iter().count()
+            + self.mesh.entries().count()
+            + self.mesh.intentions().len()
     }
 
     fn is_node(&self, name: &str) -> bool {

@@ -11,6 +11,7 @@ use core::fmt;
 use crate::consul::ConsulSessionId;
 use crate::consul::ledger::{Ledger, Undo, tag};
 use crate::consul::name::lower;
+use crate::invariants::{Violation, require_all};
 
 /// Longest name of a query, and longest prefix that a template answers. Bytes:
 /// each length is looked up for every name asked.
@@ -143,11 +144,61 @@ impl PreparedQueries {
         ledger.remember(|| Undo::QueryIndexes(old));
     }
 
-    /// Whether every query is found by its name, and nothing else is.
-    pub(super) fn is_consistent(&self) -> bool {
+    /// Every query is found by its name, and nothing else is.
+    pub(super) fn check_invariants(&self) -> Result<(), Violation> {
         let named = self.by_id.values().filter(|query| query.template || !query.name.is_empty());
-        self.by_id.iter().all(|(id, query)| *id == query.id)
-            && named.clone().all(|query| self.holder(&query.name, query.template) == Some(query.id))
-            && named.count() == self.names.len() + self.templates.len()
+        let found =
+            |query: &PreparedQuery| self.holder(&query.name, query.template) == Some(query.id);
+        require_all(
+            "A2",
+            &[
+                ("queries by id", self.by_id.iter().all(|(id, query)| *id == query.id)),
+                ("queries by name", named.clone().all(found)),
+                ("the number of names", named.count() == self.names.len() + self.templates.len()),
+            ],
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_queries_are_compared_with_them() {
+        let queries = || {
+            let mut queries = PreparedQueries::default();
+            for (id, template) in [(1, false), (2, true)] {
+                let query = PreparedQuery {
+                    id: QueryId(id),
+                    name: "q".into(),
+                    template,
+                    session: None,
+                    definition: "{}".into(),
+                    create_index: 1,
+                    modify_index: 1,
+                };
+                queries.put(&mut Ledger::default(), QueryId(id), Some(query));
+            }
+            queries
+        };
+        type Damage = fn(&mut PreparedQueries);
+        let damages: [Damage; 4] = [
+            |queries| queries.names.clear(),
+            |queries| queries.templates.clear(),
+            |queries| {
+                queries.names.insert("other".into(), QueryId(1));
+            },
+            |queries| {
+                let query = queries.by_id[&QueryId(1)].clone();
+                queries.by_id.insert(QueryId(3), query);
+            },
+        ];
+        assert_eq!(queries().check_invariants(), Ok(()));
+        for damage in damages {
+            let mut queries = queries();
+            damage(&mut queries);
+            assert_eq!(queries.check_invariants().unwrap_err().id(), "A2", "{queries:?}");
+        }
     }
 }

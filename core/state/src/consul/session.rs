@@ -10,6 +10,7 @@ use crate::codec::{CodecError, Decode, Encode, Input};
 use crate::consul::NewSession;
 use crate::consul::ledger::{Ledger, Undo, tag};
 use crate::consul::name::lower;
+use crate::invariants::{Violation, require_all};
 
 /// A session's UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -212,12 +213,65 @@ impl ConsulSessions {
         ledger.remember(|| Undo::SessionIndexes(old));
     }
 
-    /// Whether what is derived from the sessions is what it would be anew.
-    pub(super) fn is_consistent(&self) -> bool {
+    pub(super) fn check_invariants(&self) -> Result<(), Violation> {
         let mut by_node: BTreeMap<_, NodeSessions> = BTreeMap::new();
         for session in self.live.values() {
             by_node.entry(lower(&session.node)).or_default().insert(session);
         }
-        by_node == self.by_node && self.live.iter().all(|(id, session)| *id == session.id)
+        require_all(
+            "A2",
+            &[
+                ("Consul's sessions by node and check", by_node == self.by_node),
+                (
+                    "Consul's sessions by id",
+                    self.live.iter().all(|(id, session)| *id == session.id),
+                ),
+            ],
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sessions_of_a_node_are_compared_with_all() {
+        let sessions = || {
+            let mut sessions = ConsulSessions::default();
+            let created = NewSession {
+                id: ConsulSessionId(1),
+                name: "".into(),
+                node: "n".into(),
+                lock_delay_ns: 0,
+                behavior: SessionBehavior::Release,
+                ttl: "".into(),
+                ttl_ms: 0,
+                node_checks: ["c".into()].into(),
+                service_checks: None,
+            };
+            let session = ConsulSession { created, create_index: 1, modify_index: 1 };
+            sessions.put(&mut Ledger::default(), ConsulSessionId(1), Some(session));
+            sessions
+        };
+        type Damage = fn(&mut ConsulSessions);
+        let damages: [Damage; 3] = [
+            |sessions| sessions.by_node.clear(),
+            |sessions| {
+                let on_node = sessions.by_node.get_mut("n").unwrap();
+                on_node.by_check.clear();
+            },
+            |sessions| {
+                let mut other = sessions.live[&ConsulSessionId(1)].clone();
+                other.created.name = "under another id".into();
+                sessions.live.insert(ConsulSessionId(2), other);
+            },
+        ];
+        assert_eq!(sessions().check_invariants(), Ok(()));
+        for damage in damages {
+            let mut sessions = sessions();
+            damage(&mut sessions);
+            assert_eq!(sessions.check_invariants().unwrap_err().id(), "A2", "{sessions:?}");
+        }
     }
 }

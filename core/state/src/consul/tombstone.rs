@@ -80,3 +80,29 @@ impl Tombstones {
             && self.by_age.iter().all(|(revision, key)| self.get(key) == Some(*revision))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_orders_and_the_size_are_compared() {
+        let table = || {
+            let mut tombstones = Tombstones::default();
+            tombstones.put(&Bytes::from_static(b"gone"), Some(2));
+            tombstones
+        };
+        assert!(table().is_consistent());
+        type Damage = fn(&mut Tombstones);
+        let damages: [Damage; 3] = [
+            |tombstones| tombstones.by_age.clear(),
+            |tombstones| tombstones.revisions.clear(),
+            |tombstones| tombstones.bytes += 1,
+        ];
+        for damage in damages {
+            let mut tombstones = table();
+            damage(&mut tombstones);
+            assert!(!tombstones.is_consistent(), "{tombstones:?}");
+        }
+    }
+}

@@ -9,7 +9,6 @@ pub use command::SessionCommand;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -17,6 +16,7 @@ use crate::codec::{CodecError, Decode, Encode, Input, encode_items};
 use crate::digest::{Digest, Hasher, kind};
 use crate::event::Event;
 use crate::id::{Attachment, Revision, SessionId};
+use crate::invariants::{Violation, require_all};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::stamp::Stamp;
@@ -236,25 +236,26 @@ impl Sessions {
         self.digest
     }
 
-    pub(crate) fn check_invariants(&self, znodes: &Tree) -> Result<(), String> {
+    pub(crate) fn check_invariants(&self, znodes: &Tree) -> Result<(), Violation> {
         for (id, session) in &self.live {
             let stray = session.ephemerals.iter().find(|path| {
                 let lifetime = znodes.znode(path).map(|znode| znode.lifetime());
                 lifetime != Some(Lifetime::Ephemeral(*id))
             });
             if let Some(path) = stray {
-                return Err(format!("{id} lists {path}, which is not its ephemeral"));
+                let found = format!("{id} lists {path}, which is not its ephemeral");
+                return Err(Violation::new("A6", found));
             }
         }
         let identity_bytes: usize =
             self.live.values().map(|session| bytes_of(&session.identities)).sum();
-        if identity_bytes != self.identity_bytes {
-            return Err("the byte count of the sessions' identities differs from a recount".into());
-        }
-        if self.computed_digest() != self.digest {
-            return Err("the digest of the sessions differs from a recomputation".into());
-        }
-        Ok(())
+        require_all(
+            "A2",
+            &[
+                ("the bytes of the sessions' identities", identity_bytes == self.identity_bytes),
+                ("the digest of the sessions", self.computed_digest() == self.digest),
+            ],
+        )
     }
 }
 
@@ -296,4 +297,29 @@ impl Decode for Session {
 
 fn bytes_of(identities: &[Identity]) -> usize {
     identities.iter().map(Identity::bytes).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_all_sessions_is_compared_with_them() {
+        let sessions = || {
+            let mut sessions = Sessions::default();
+            sessions.insert(SessionId(7), Session::new([0; 16], 4000, Attachment(1)));
+            sessions
+        };
+        let tree = Tree::default();
+        assert_eq!(sessions().check_invariants(&tree), Ok(()));
+        let mut miscounted = sessions();
+        miscounted.identity_bytes += 1;
+        let mut changed = sessions();
+        changed.live.get_mut(&SessionId(7)).unwrap().timeout_ms += 1;
+        for (broken, what) in [(miscounted, "identities"), (changed, "digest")] {
+            let broken = broken.check_invariants(&tree).unwrap_err();
+            assert_eq!(broken.id(), "A2");
+            assert!(format!("{broken}").contains(what), "{broken}");
+        }
+    }
 }

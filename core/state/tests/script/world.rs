@@ -133,7 +133,7 @@ impl World {
     }
 
     fn check(&self) -> Result<(), String> {
-        self.machine.check_invariants()?;
+        self.machine.check_invariants().map_err(|broken| broken.to_string())?;
         self.restored().map(drop)
     }
 
@@ -147,7 +147,7 @@ impl World {
                 .map_err(|error| format!("the snapshot does not read back: {error}"))?;
         }
         let restored = restore.finish().map_err(|error| error.to_string())?;
-        restored.check_invariants()?;
+        restored.check_invariants().map_err(|broken| broken.to_string())?;
         if restored.freeze().to_records() != frozen.to_records() {
             return Err("the state differs from its snapshot".into());
         }

@@ -16,6 +16,8 @@ mod dependencies;
 mod name_row;
 mod read;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub(super) use dependencies::GraphIndex;
 pub use read::{Instance, TakenInstance};
@@ -23,6 +25,7 @@ pub use record::{CatalogNode, CatalogService, TaggedAddress, Weights};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -31,6 +34,7 @@ use crate::consul::HealthCheck;
 use crate::consul::graph::Graph;
 use crate::consul::ledger::{Ledger, Undo, tag};
 use crate::consul::name::lower;
+use crate::invariants::{Violation, require, require_all};
 
 /// Indexes of the tables as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -263,17 +267,15 @@ impl Catalog {
         ledger.remember(|| Undo::CatalogIndexes(old));
     }
 
-    /// Whether what is derived from the records is what it would be anew.
-    pub(super) fn is_consistent(&self) -> bool {
+    /// What is derived from the records is what it would be anew.
+    pub(super) fn check_invariants(&self) -> Result<(), Violation> {
         let mut names: BTreeMap<Box<str>, NameRow> = BTreeMap::new();
         let mut node_ids = BTreeMap::new();
         let mut graph = Graph::default();
         graph.defer();
         let mut in_mesh = BTreeSet::new();
         for (node, row) in &self.nodes {
-            if !row.is_consistent(node) {
-                return false;
-            }
+            row.check_invariants(node)?;
             if !row.record.node.id.is_empty() {
                 node_ids.insert(row.record.node.id.clone(), node.clone());
             }
@@ -287,16 +289,39 @@ impl Catalog {
                 }
             }
         }
-        if !graph.settle() || !self.graph.is_like(&graph) {
-            return false;
-        }
+        self.graph.check_invariants()?;
+        require("A9", graph.settle(), || "services depend on each other in a cycle".into())?;
+        require("A9", self.graph.is_like(&graph), || {
+            "the graph of services is not what the registrations give".into()
+        })?;
         for (name, row) in &mut names {
             row.index = self.names.get(name).map_or(0, |row| row.index);
-            if row.index == 0 {
-                return false;
-            }
+            require("A2", row.index != 0, || format!("the service {name} has no index"))?;
         }
-        names == self.names && node_ids == self.node_ids && in_mesh == self.in_mesh
+        require_all(
+            "A2",
+            &[
+                ("instances, spellings and verdicts by service name", names == self.names),
+                ("nodes by id", node_ids == self.node_ids),
+                ("the instances in a mesh", in_mesh == self.in_mesh),
+            ],
+        )
+    }
+
+    /// The latest index of any of its tables.
+    pub(super) fn latest_index(&self) -> u64 {
+        let CatalogIndexes { nodes, services, checks, service_extinction, node_extinction } =
+            self.indexes;
+        let tables = [nodes, services, checks, service_extinction, node_extinction];
+        let names = self.names.values().map(|row| row.index);
+        let rows = self.nodes.values().map(|row| row.record.index);
+        let all = tables.into_iter().chain([self.graph_row.index]).chain(names).chain(rows);
+        all.max().unwrap_or_default()
+    }
+
+    /// How many nodes, services and checks there are.
+    pub(super) fn entries(&self) -> usize {
+        self.nodes.values().map(|row| 1 + row.services.len() + row.checks.len()).sum()
     }
 }
 
@@ -324,21 +349,34 @@ impl NodeRow {
         }
     }
 
-    fn is_consistent(&self, name: &str) -> bool {
+    fn check_invariants(&self, name: &str) -> Result<(), Violation> {
         let mut checks_of: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for check in self.checks.values() {
             checks_of.entry(check.service_id.clone()).or_default().insert(check.id.clone());
         }
         let spelled = &self.record.node.name;
-        checks_of == self.checks_of
-            && *lower(spelled) == *name
-            && self.services.values().all(|service| service.node == *spelled)
-            && self.checks.values().all(|check| {
-                let service = self.services.get(&check.service_id);
-                check.node == *spelled
-                    && (check.service_id.is_empty() || service.is_some())
-                    && check.service_name
-                        == service.map(|service| service.name.clone()).unwrap_or_default()
-            })
+        let is_own = |check: &HealthCheck| {
+            let service = self.services.get(&check.service_id);
+            let (name, tags) =
+                service.map(|service| (&*service.name, &*service.tags)).unwrap_or_default();
+            check.node == *spelled
+                && (check.service_id.is_empty() || service.is_some())
+                && (&*check.service_name, &*check.service_tags) == (name, tags)
+        };
+        let holds = [
+            (
+                "the services",
+                self.services
+                    .iter()
+                    .all(|(id, service)| service.id == *id && service.node == *spelled),
+            ),
+            ("the checks", self.checks.iter().all(|(id, check)| check.id == *id && is_own(check))),
+            ("the checks by service", checks_of == self.checks_of),
+            ("the name", *lower(spelled) == *name),
+        ];
+        match holds.iter().find(|(_, holds)| !holds) {
+            Some((what, _)) => Err(Violation::new("A2", format!("{what} of the node {name}"))),
+            None => Ok(()),
+        }
     }
 }

@@ -18,6 +18,7 @@
 //! 3. No result depends on [`Vertex::position`] or on the number of a vertex:
 //!    members with a different history of the graph return the same.
 
+mod invariants;
 mod order;
 mod view;
 

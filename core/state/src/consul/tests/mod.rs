@@ -7,6 +7,7 @@ mod graph;
 mod graph_property;
 mod graph_size;
 mod index;
+mod invariants;
 mod kv;
 mod mesh;
 mod property;

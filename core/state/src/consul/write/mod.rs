@@ -139,6 +139,7 @@ impl<'a> Writer<'a> {
         let result = change(self);
         let log = self.consul.ledger.end();
         if result.is_err() {
+            // Invariant A4: a refused command changes nothing.
             self.consul.roll_back(log);
             self.topics.clear();
         }
