@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
+use coord_state::Violation;
+use coord_state::invariants::require;
 
 use super::record::{LogEntry, LogPosition};
 
@@ -57,14 +59,35 @@ impl LogIndex {
         }
     }
 
+    /// Adds new entries at the end, or none of them.
+    ///
+    /// # Errors
+    /// B6, if one does not follow the one before it. What comes first may stand
+    /// anywhere, unless there was something that is purged: only the layer above
+    /// knows where a log begins.
+    pub(super) fn append(&mut self, entries: &[LogEntry]) -> Result<(), Violation> {
+        let begins = self.slots.is_empty() && self.purged.is_none();
+        let first = match entries.first() {
+            Some(first) if begins => first.position.index,
+            _ => self.next(),
+        };
+        for (next, entry) in (first..).zip(entries) {
+            let index = entry.position.index;
+            require("B6", index == next, || {
+                format!("the log would have a gap: entry {index} where {next} is to come")
+            })?;
+        }
+        entries.iter().for_each(|entry| self.push(entry.clone(), None));
+        Ok(())
+    }
+
     /// Adds an entry at the end. An empty log takes any index while it is
-    /// recovered; afterwards only the next one.
+    /// recovered; afterwards only the next one, which the caller has checked.
     pub(super) fn push(&mut self, entry: LogEntry, location: Option<Location>) {
         if self.slots.is_empty() {
             self.first = entry.position.index;
             self.held_from = self.first;
         }
-        debug_assert_eq!(entry.position.index, self.next(), "the log has no holes");
         self.held_bytes += entry.payload.len();
         self.slots.push_back(Slot {
             term: entry.position.term,
@@ -241,6 +264,26 @@ mod tests {
         let upto = LogPosition { term: 2, index: 20 };
         index.purge(upto);
         assert_eq!((index.first(), index.next(), index.last()), (None, 21, Some(upto)));
+    }
+
+    #[test]
+    fn an_entry_that_leaves_a_gap_is_refused_with_all_that_came_with_it() {
+        let entries = |indexes: &[u64]| -> Vec<LogEntry> {
+            let position = |index: &u64| LogPosition { term: 1, index: *index };
+            let entry =
+                |index| LogEntry { position: position(index), kind: 0, payload: Bytes::new() };
+            indexes.iter().map(entry).collect()
+        };
+        for gap in [&[11][..], &[9], &[10, 12], &[10, 10]] {
+            let mut index = filled(0..10, 1000);
+            let broken = index.append(&entries(gap)).unwrap_err();
+            assert_eq!((broken.id(), index.next()), ("B6", 10), "{gap:?}");
+        }
+        let mut purged = filled(0..10, 1000);
+        purged.purge(LogPosition { term: 2, index: 20 });
+        assert!(purged.append(&entries(&[20])).is_err());
+        assert_eq!(purged.append(&entries(&[21, 22])), Ok(()));
+        assert_eq!(LogIndex::new(1000).append(&entries(&[5, 6])), Ok(()));
     }
 
     #[test]

@@ -88,8 +88,9 @@ impl LogShared {
     /// Tells those outside how the log is. True if that is news.
     pub(super) fn set_condition(&self, condition: LogCondition) -> bool {
         self.condition.send_if_modified(|known| {
-            // A reason in other words is none.
-            let same = std::mem::discriminant(known) == std::mem::discriminant(&condition);
+            // The same condition for another reason is no news, and a failed log stays failed.
+            let same = std::mem::discriminant(known) == std::mem::discriminant(&condition)
+                || matches!(known, LogCondition::Failed(_));
             if !same {
                 *known = condition;
             }
@@ -99,7 +100,7 @@ impl LogShared {
 
     /// Takes no change from now on.
     pub(super) fn fail(&self, reason: &str) {
-        self.state().failed = Some(reason.to_owned());
+        self.state().failed.get_or_insert_with(|| reason.to_owned());
         self.set_condition(LogCondition::Failed(reason.to_owned()));
     }
 

@@ -357,6 +357,7 @@ impl LogWriter {
             self.buffer.clear();
             let began = Stopwatch::start();
             if let Err(error) = self.active.file.sync() {
+                // Invariant B2: this file is not synced again.
                 self.spoiled = true;
                 return Err(error);
             }

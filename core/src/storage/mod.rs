@@ -60,7 +60,7 @@ pub use identity::{DirectoryIdentity, OwnIdentity};
 pub use log_queue::Completion;
 pub use note::Note;
 pub use peer_memory::{PeerMemory, RememberedPeer};
-pub use raft_log::RaftLog;
+pub use raft_log::{LogExtent, RaftLog};
 pub use record::{LogEntry, LogPosition, StoredVote};
 pub use snapshot_store::{Snapshot, SnapshotReceiver, SnapshotStore, SnapshotWriter};
 

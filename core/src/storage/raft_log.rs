@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
+use coord_state::Violation;
 use tokio::sync::watch;
 
 use super::disk::DiskFile;
@@ -24,6 +25,19 @@ use super::record::{
     FRAME_HEADER_BYTES, FrameHeader, LogEntry, LogPosition, Record, StoredVote, entry_frame_bytes,
 };
 use crate::sync::{Condvar, Mutex};
+
+/// Where a log begins and ends, and what was decided about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogExtent {
+    /// The last purged entry.
+    pub purged: Option<LogPosition>,
+    /// The last entry, or the last purged one if there is none.
+    pub last: Option<LogPosition>,
+    /// The last vote.
+    pub vote: Option<StoredVote>,
+    /// How far it was last noted to be committed.
+    pub committed: Option<LogPosition>,
+}
 
 /// A member's log. Cheap to clone; all clones are the same log.
 #[derive(Clone)]
@@ -44,7 +58,8 @@ impl RaftLog {
         let for_writer = shared.clone();
         let run = super::with_log_of_this_thread(move || {
             let shared = &*for_writer;
-            // A panic is one more way to fail: whoever waits is told.
+            // A panic is one more way to fail: whoever waits is told. Nothing was reported
+            // durable before it was: invariant B1.
             if catch_unwind(AssertUnwindSafe(|| writer.run(shared))).is_err() {
                 let reason = "the log's thread panicked";
                 shared.fail(reason);
@@ -63,11 +78,7 @@ impl RaftLog {
     /// If the log failed before or is closed; `done` is told too.
     pub fn append(&self, entries: Vec<LogEntry>, done: Completion) -> io::Result<()> {
         let bytes = entries.iter().map(|entry| entry_frame_bytes(entry.payload.len())).sum();
-        if let Err(error) = self.change(|state| {
-            for entry in &entries {
-                state.index.push(entry.clone(), None);
-            }
-        }) {
+        if let Err(error) = self.change(|state| state.index.append(&entries)) {
             done(Err(io::Error::other(error.to_string())));
             return Err(error);
         }
@@ -79,7 +90,11 @@ impl RaftLog {
     /// # Errors
     /// If the log failed before or is closed; `done` is told too.
     pub fn save_vote(&self, vote: StoredVote, done: Completion) -> io::Result<()> {
-        if let Err(error) = self.change(|state| state.vote = Some(vote)) {
+        let change = |state: &mut LogState| {
+            state.vote = Some(vote);
+            Ok(())
+        };
+        if let Err(error) = self.change(change) {
             done(Err(io::Error::other(error.to_string())));
             return Err(error);
         }
@@ -91,7 +106,10 @@ impl RaftLog {
     /// # Errors
     /// If the log failed before or is closed.
     pub fn truncate(&self, from: u64) -> io::Result<()> {
-        self.change(|state| state.index.truncate(from))?;
+        self.change(|state| {
+            state.index.truncate(from);
+            Ok(())
+        })?;
         self.shared.push(Request::Truncate { from }, 0)
     }
 
@@ -101,7 +119,10 @@ impl RaftLog {
     /// # Errors
     /// If the log failed before or is closed.
     pub fn purge(&self, upto: LogPosition) -> io::Result<()> {
-        self.change(|state| state.index.purge(upto))?;
+        self.change(|state| {
+            state.index.purge(upto);
+            Ok(())
+        })?;
         self.shared.push(Request::Purge(upto), 0)
     }
 
@@ -109,6 +130,23 @@ impl RaftLog {
     /// change or when the log is closed, not by itself.
     pub fn note_committed(&self, position: Option<LogPosition>) {
         self.shared.state().committed = position;
+    }
+
+    /// Where the log begins and ends, and what was decided about it, at one moment.
+    pub fn extent(&self) -> LogExtent {
+        let state = self.shared.state();
+        LogExtent {
+            purged: state.index.purged(),
+            last: state.index.last(),
+            vote: state.vote,
+            committed: state.committed,
+        }
+    }
+
+    /// Takes no change from now on: whoever writes it found that it must not be built
+    /// upon. [`LogCondition::Failed`] says why; the first reason counts.
+    pub fn fail(&self, why: &str) {
+        self.shared.fail(why);
     }
 
     /// The last vote.
@@ -206,13 +244,22 @@ impl RaftLog {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut LogState)) -> io::Result<()> {
+    /// Changes the log in memory. A change that would violate an invariant is refused
+    /// and fails the log.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut LogState) -> Result<(), Violation>,
+    ) -> io::Result<()> {
         let mut state = self.shared.state();
         if let Some(reason) = &state.failed {
             return Err(io::Error::other(reason.clone()));
         }
-        change(&mut state);
-        Ok(())
+        let changed = change(&mut state);
+        drop(state);
+        changed.map_err(|broken| {
+            self.shared.fail(&broken.to_string());
+            io::Error::other(broken)
+        })
     }
 
     fn check_purged(&self, location: Location, error: io::Error) -> io::Result<()> {

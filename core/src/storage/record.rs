@@ -268,6 +268,30 @@ pub(super) fn segment_header(number: u64) -> [u8; SEGMENT_HEADER_BYTES] {
     header
 }
 
+/// What is wrong with the first bytes of segment `number`, which are not those of
+/// [`segment_header`].
+pub(super) fn header_fault(number: u64, content: &[u8]) -> String {
+    let damaged = || "the segment's header is damaged".to_owned();
+    let Some(header) = content.get(..SEGMENT_HEADER_BYTES) else { return damaged() };
+    let word = |at: usize| {
+        header[at..at + 4].iter().rev().fold(0, |all, byte| (all << 8) | u64::from(*byte))
+    };
+    if u64::from(crc32fast::hash(&header[..24])) != word(24) || header[..8] != *SEGMENT_MAGIC {
+        return damaged();
+    }
+    let (version, found) = (word(8), (word(20) << 32) | word(16));
+    if version != u64::from(SEGMENT_VERSION) {
+        return format!(
+            "it has version {version} of the log, and this release reads version \
+             {SEGMENT_VERSION}: start the release that wrote it"
+        );
+    }
+    match found == number {
+        true => damaged(),
+        false => format!("it is segment {found:x} under the name of segment {number:x}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use coord_state::invariants::require;
 
 use super::disk::{Disk, DiskFile};
 use super::durable_mark::{DurableMark, Found, Loss, compare};
 use super::log_index::{Location, LogIndex};
 use super::record::{
     FRAME_HEADER_BYTES, FrameHeader, LogPosition, Record, SEGMENT_HEADER_BYTES, StoredVote,
-    frame_bytes, segment_header,
+    frame_bytes, header_fault, segment_header,
 };
 use super::segment::{ActiveSegment, is_spare, segment_name, segment_number};
 use crate::error::Error;
@@ -125,6 +126,7 @@ pub(super) fn recover(
                     "truncated an unfinished write at the end of the log"
                 );
             }
+            // Invariant B3: nothing but the unconfirmed tail is cut off.
             clear_stale(&*file, end, stale_until).map_err(unreadable)?;
             recovered.active = Some((active, batch));
         }
@@ -221,10 +223,10 @@ impl Scan {
         if !newest {
             return Err(corrupt(&self.path, offset, "a log frame is damaged"));
         }
-        let stale_until = self.look_behind(offset, next_batch)?;
         if !header_ok {
-            return Err(corrupt(&self.path, 0, "the segment's header is damaged"));
+            return Err(corrupt(&self.path, 0, &header_fault(self.number, &self.content)));
         }
+        let stale_until = self.look_behind(offset, next_batch)?;
         Ok(Tail::Open { end: end as u64, stale_until: stale_until as u64, batch: next_batch })
     }
 
@@ -272,32 +274,75 @@ impl Scan {
         let index = &mut recovered.index;
         match record {
             Record::Checkpoint { vote, committed, purged } => {
+                self.check_vote(recovered.vote, vote, location)?;
                 recovered.vote = vote;
                 recovered.committed = committed;
                 if let Some(purged) = purged {
                     index.purge(purged);
                 }
             }
-            Record::Vote(vote) => recovered.vote = Some(vote),
+            Record::Vote(vote) => {
+                self.check_vote(recovered.vote, Some(vote), location)?;
+                recovered.vote = Some(vote);
+            }
             Record::Entry(entry) => {
                 let at = entry.position.index;
                 self.index_max = self.index_max.max(Some(at));
                 if index.purged().is_some_and(|purged| at <= purged.index) {
                     return Ok(());
                 }
-                if index.first().is_some() && index.next() != at {
-                    let what = format!("entry {at} follows entry {}", index.next() - 1);
-                    let offset = usize::try_from(location.offset).unwrap_or(usize::MAX);
-                    return Err(corrupt(&self.path, offset, &what));
-                }
+                let follows = index.first().is_none() || index.next() == at;
+                self.require("B6", follows, location, || {
+                    format!("entry {at} follows entry {}", index.next() - 1)
+                })?;
+                let term = entry.position.term;
+                let rises = index.last().is_none_or(|last| term >= last.term);
+                self.require("B6", rises, location, || {
+                    format!("entry {at} of term {term} follows {:?}", index.last())
+                })?;
                 index.push(entry, Some(location));
             }
-            Record::Truncate { from } => index.truncate(from),
+            Record::Truncate { from } => {
+                let kept = recovered.committed.is_none_or(|committed| from > committed.index);
+                let what = || format!("what is committed is cut off from entry {from} on");
+                self.require("B6", kept, location, what)?;
+                index.truncate(from);
+            }
             Record::Purge(position) => index.purge(position),
             Record::Committed(position) => recovered.committed = position,
             Record::Seal => {}
         }
         Ok(())
+    }
+}
+
+impl Scan {
+    /// A vote never goes back, whatever became of the one who gave it.
+    fn check_vote(
+        &self,
+        before: Option<StoredVote>,
+        vote: Option<StoredVote>,
+        location: Location,
+    ) -> Result<(), Error> {
+        let term = |vote: Option<StoredVote>| vote.map(|vote| vote.term);
+        self.require("B7", term(vote) >= term(before), location, || {
+            format!("a vote of term {:?} follows one of {:?}", term(vote), term(before))
+        })
+    }
+
+    /// What the log says of itself has to make sense, too: no disk damages it so,
+    /// and its checksums are right, so it was written by a fault.
+    fn require(
+        &self,
+        id: &'static str,
+        holds: bool,
+        location: Location,
+        what: impl FnOnce() -> String,
+    ) -> Result<(), Error> {
+        require(id, holds, what).map_err(|broken| {
+            let offset = usize::try_from(location.offset).unwrap_or(usize::MAX);
+            corrupt(&self.path, offset, &broken.to_string())
+        })
     }
 }
 

@@ -11,7 +11,9 @@ use super::faulty_disk::FaultyDisk;
 use super::*;
 use crate::error::{Error, ErrorKind};
 
+mod heads;
 mod loss;
+mod rules;
 
 const SEGMENT_BYTES: u64 = 4096;
 
