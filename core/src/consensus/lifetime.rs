@@ -56,6 +56,7 @@ impl Lifetime {
 
     /// The member can go on no more. The first reason counts.
     pub(super) fn fail(&self, why: &str) {
+        // Invariant C13: whoever watches is told at once.
         self.failure.send_if_modified(|failure| {
             let news = failure.is_none();
             if news {
@@ -146,6 +147,7 @@ impl Lifetime {
 
     /// Waits until everything has; false if something did not in time.
     pub(super) async fn gone(&self, within: Duration) -> bool {
+        // Invariant D3: whatever was entered has left.
         let mut living = self.living.subscribe();
         let all_gone = living.wait_for(|living| *living == 0);
         timeout(within, all_gone).await.is_some()

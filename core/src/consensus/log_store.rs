@@ -9,6 +9,7 @@ use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use tokio::sync::oneshot;
 
+use super::log_rules::LogRules;
 use super::types::{
     Entry, LogId, TypeConfig, Vote, entry, log_id, position, stored_entry, stored_vote, vote,
 };
@@ -22,11 +23,23 @@ const READ_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct LogStore {
     log: RaftLog,
+    /// Not needed where the log is only read.
+    rules: Option<LogRules>,
 }
 
 impl LogStore {
-    pub(super) fn new(log: RaftLog) -> Self {
-        Self { log }
+    pub(super) fn new(log: RaftLog, rules: LogRules) -> Self {
+        Self { log, rules: Some(rules) }
+    }
+
+    /// For whoever does not write it, and for openraft's suite, which begins logs and
+    /// states anywhere.
+    pub(super) fn reading(log: RaftLog) -> Self {
+        Self { log, rules: None }
+    }
+
+    fn check(&self, rule: impl FnOnce(&LogRules) -> io::Result<()>) -> io::Result<()> {
+        self.rules.as_ref().map_or(Ok(()), rule)
     }
 
     /// The index of the last purged entry.
@@ -146,17 +159,26 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        self.check(|rules| rules.before_vote(vote))?;
         let (sender, receiver) = oneshot::channel();
         let done = Box::new(move |outcome| {
             // Nobody waits any more if the member stops.
             let _ = sender.send(outcome);
         });
         self.log.save_vote(stored_vote(vote), done)?;
-        receiver.await.map_err(io::Error::other)?
+        receiver.await.map_err(io::Error::other)??;
+        if let Some(rules) = &self.rules {
+            rules.voted(vote);
+        }
+        Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
-        self.log.note_committed(committed.as_ref().map(position));
+        let committed = committed.as_ref().map(position);
+        if let Some(upto) = committed {
+            self.check(|rules| rules.before_commit(upto))?;
+        }
+        self.log.note_committed(committed);
         Ok(())
     }
 
@@ -169,15 +191,23 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries = entries.into_iter().map(stored_entry).collect();
+        let entries: Vec<LogEntry> = entries.into_iter().map(stored_entry).collect();
+        if let Err(error) = self.check(|rules| rules.before_append(&entries)) {
+            callback.io_completed(Err(io::Error::other(error.to_string())));
+            return Err(error);
+        }
         self.log.append(entries, Box::new(move |outcome| callback.io_completed(outcome)))
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
-        self.log.truncate(last.map_or(0, |last| last.index + 1))
+        let from = last.map_or(0, |last| last.index + 1);
+        self.check(|rules| rules.before_truncate(from))?;
+        self.log.truncate(from)
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
-        self.log.purge(position(&upto))
+        let upto = position(&upto);
+        self.check(|rules| rules.before_purge(upto))?;
+        self.log.purge(upto)
     }
 }

@@ -22,6 +22,7 @@ use super::config::config;
 use super::dead_leader::{ENDED_MAX, Granted};
 use super::leader_contact::LeaderContact;
 use super::lifetime::Lifetime;
+use super::log_rules::LogRules;
 use super::log_store::LogStore;
 use super::network::Network;
 use super::options::ConsensusOptions;
@@ -145,17 +146,23 @@ impl Consensus {
         }
         let storage = options.storage;
         check_snapshot(&storage)?;
+        let rules = LogRules::new(storage.log.clone(), storage.snapshots.clone());
         let state_machine = StateMachineAdapter::new(
             options.machine,
             storage.snapshots.clone(),
             progress.clone(),
             lifetime.enter(),
-        );
+        )
+        .under(rules.clone());
         let raft = Raft::new(
             options.member.0,
             config,
-            Network { peers: peers.clone(), service: options.service.clone() },
-            LogStore::new(storage.log.clone()),
+            Network {
+                peers: peers.clone(),
+                service: options.service.clone(),
+                rules: rules.clone(),
+            },
+            LogStore::new(storage.log.clone(), rules.clone()),
             state_machine,
         )
         .await
@@ -188,6 +195,7 @@ impl Consensus {
                 transport,
                 snapshotting: snapshotting.clone(),
                 acquaintance: acquaintance.clone(),
+                rules,
             };
             let admission = Admission::new(options.peer_handshakes_max);
             lifetime.spawn(server.run(listener, admission));

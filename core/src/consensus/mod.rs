@@ -25,6 +25,7 @@ mod leader_contact;
 mod lifetime;
 #[cfg(test)]
 mod links;
+mod log_rules;
 mod log_store;
 mod member;
 mod membership;

@@ -20,6 +20,7 @@ use openraft::raft::{
 
 use super::heartbeat::Heartbeats;
 use super::lifetime::timeout;
+use super::log_rules::LogRules;
 use super::peer_frame::{Connection, PeerError, Purpose, framed};
 use super::peer_link::{CALL_PRE_VOTE, CALL_TRANSFER, CALL_VOTE, InFlight, Peers};
 use super::peer_message::{
@@ -48,6 +49,7 @@ type BoxedStream<'a, T> = Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
 pub(super) struct Network {
     pub(super) peers: Arc<Peers>,
     pub(super) service: Arc<dyn PeerService>,
+    pub(super) rules: LogRules,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
@@ -60,6 +62,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
             path: self.peers.path(peer).watch(),
             peers: self.peers.clone(),
             service: self.service.clone(),
+            rules: self.rules.clone(),
             peer,
             append: None,
             heartbeats: None,
@@ -77,6 +80,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 pub(super) struct PeerClient {
     peers: Arc<Peers>,
     service: Arc<dyn PeerService>,
+    rules: LogRules,
     peer: MemberId,
     path: PathWatch,
     /// Kept from one stream to the next if all its requests were answered.
@@ -158,6 +162,9 @@ where
                         if self.client.peers.is_silent() {
                             return Some(Err(steps_back()));
                         }
+                        if let Err(error) = self.client.check_term(&request.vote) {
+                            return Some(Err(error));
+                        }
                         let frame = self.client.append_frame(request);
                         let transport = &self.client.peers.transport;
                         let sendable = transport.check_frame(self.client.peer, frame.len() - 4);
@@ -187,6 +194,12 @@ fn steps_back() -> RpcError {
 }
 
 impl PeerClient {
+    /// No term leaves this member before its vote is durable. One that is only asked
+    /// about, before an election, is none.
+    fn check_term(&self, vote: &Vote) -> Result<(), RpcError> {
+        self.rules.before_send(vote.leader_id.term).map_err(|error| broken(&error.to_string()))
+    }
+
     fn append_frame(&self, request: AppendRequest) -> Vec<u8> {
         let piggyback = self.service.piggyback();
         framed(|out| encode_append(request, &piggyback, out))
@@ -196,6 +209,7 @@ impl PeerClient {
         if self.peers.is_silent() {
             return Err(steps_back());
         }
+        self.check_term(&request.vote)?;
         match &self.heartbeats {
             Some(heartbeats) => {
                 heartbeats.send(self.append_frame(request)).await.map_err(rpc_error)
@@ -310,6 +324,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        self.check_term(&rpc.vote)?;
         self.ask_for_vote(CALL_VOTE, &rpc, &option).await
     }
 
@@ -328,6 +343,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        self.check_term(&vote).map_err(StreamingError::from)?;
         tokio::select! {
             closed = cancel => Err(closed.into()),
             sent = self.send_snapshot(vote, snapshot.snapshot) => {
@@ -341,6 +357,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         request: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
+        self.check_term(request.from_leader())?;
         let mut bytes = Vec::new();
         encode_transfer(&request, &mut bytes);
         self.call(CALL_TRANSFER, bytes, &option).await?;

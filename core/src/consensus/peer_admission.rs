@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::sync::{Mutex, MutexGuard};
 
-/// Of all places, what one address may hold.
+/// Of all places, what one address may hold (D5).
 const PER_ADDRESS_DIVISOR: usize = 4;
 
 /// The places of such connections.

@@ -17,6 +17,7 @@ use super::dead_leader::Granted;
 use super::first_members::{BootstrapState, FirstMembers};
 use super::leader_contact::LeaderContact;
 use super::lifetime::pause;
+use super::log_rules::LogRules;
 use super::member::Consensus;
 use super::peer_admission::{Admission, Place};
 use super::peer_claims::{check_candidate, check_vote};
@@ -61,6 +62,7 @@ pub(super) struct PeerServer {
     /// Held while a snapshot is taken, and while none may be.
     pub(super) snapshotting: Arc<tokio::sync::Mutex<()>>,
     pub(super) acquaintance: Arc<Acquaintance>,
+    pub(super) rules: LogRules,
 }
 
 impl PeerServer {
@@ -256,6 +258,10 @@ impl PeerServer {
                 };
                 let answer = answer.map_err(|error| error.to_string())?;
                 if answer.vote_granted {
+                    if kind == CALL_VOTE {
+                        let term = answer.vote.leader_id.term;
+                        self.rules.before_send(term).map_err(|error| error.to_string())?;
+                    }
                     self.granted.note();
                 }
                 encode_vote_response(&answer, &mut out);

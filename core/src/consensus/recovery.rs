@@ -252,6 +252,7 @@ impl Acquaintance {
 
     /// Whether log entries or a snapshot of a leader with this vote may be taken.
     pub(super) fn takes_from(&self, leader: &Vote) -> bool {
+        // Invariant B5: while this member recovers, no earlier leader may count on it.
         stored_vote(leader).term >= self.term_min.load(Ordering::Acquire)
     }
 }

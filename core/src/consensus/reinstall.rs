@@ -71,7 +71,8 @@ impl Consensus {
             .inner
             .raft
             .with_state_machine(move |machine: &mut StateMachineAdapter| {
-                let replacing = replace(machine.clone(), LogStore::new(log), fetched, last);
+                let log = LogStore::reading(log);
+                let replacing = replace(machine.clone(), log, fetched, last);
                 Box::pin(replacing)
             })
             .await
@@ -144,7 +145,7 @@ async fn replace(
             return Err(io::Error::other(format!("log entry {next} is missing")));
         };
         next = read_to + 1;
-        machine.machine.apply(entries.into_iter().filter_map(committed).collect());
+        machine.apply_payloads(entries.into_iter().filter_map(committed).collect(), read_to)?;
     }
     machine.progress.note_snapshot(0, &snapshot);
     Ok(())

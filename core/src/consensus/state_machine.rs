@@ -16,6 +16,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use tokio::sync::{Notify, watch};
 
 use super::lifetime::Living;
+use super::log_rules::LogRules;
 use super::types::{
     LogId, RaftSnapshot, SnapshotMeta, StoredMembership, TypeConfig, decode_snapshot_meta,
     encode_snapshot_meta, position,
@@ -48,7 +49,11 @@ pub type FrozenState = Box<dyn FnOnce(&mut RecordSink<'_>) -> io::Result<()> + S
 pub trait ReplicatedMachine: Send + Sync + 'static {
     /// Takes committed payloads in log order, each once, several per call.
     /// Called from one task at a time.
-    fn apply(&self, entries: Vec<CommittedEntry>);
+    ///
+    /// # Errors
+    /// If they cannot be applied, or an invariant would be broken by going on. The
+    /// member then stops, as it does if this panics.
+    fn apply(&self, entries: Vec<CommittedEntry>) -> io::Result<()>;
 
     /// Freezes the state as of the last applied entry.
     fn freeze(&self) -> FrozenState;
@@ -129,6 +134,8 @@ pub(super) struct StateMachineAdapter {
     pub(super) snapshots: SnapshotStore,
     pub(super) progress: Arc<Progress>,
     pub(super) living: Arc<Living>,
+    /// Only openraft's own suite does without.
+    pub(super) rules: Option<LogRules>,
 }
 
 impl StateMachineAdapter {
@@ -141,20 +148,54 @@ impl StateMachineAdapter {
         if let Some(current) = snapshots.current() {
             progress.note_snapshot(0, &current);
         }
-        Self { machine, snapshots, progress, living: Arc::new(living) }
+        Self { machine, snapshots, progress, living: Arc::new(living), rules: None }
+    }
+
+    /// Has what is applied compared with what the log says.
+    pub(super) fn under(self, rules: LogRules) -> Self {
+        Self { rules: Some(rules), ..self }
+    }
+
+    fn check(&self, rule: impl FnOnce(&LogRules) -> io::Result<()>) -> io::Result<()> {
+        self.rules.as_ref().map_or(Ok(()), rule)
+    }
+
+    /// Has the machine apply payloads, the last of them that of entry `upto`.
+    ///
+    /// # Errors
+    /// If that fails or panics: a state that changed by half must not be used, and
+    /// the member is to hear of it.
+    pub(super) fn apply_payloads(
+        &self,
+        payloads: Vec<CommittedEntry>,
+        upto: u64,
+    ) -> io::Result<()> {
+        if payloads.is_empty() {
+            return Ok(());
+        }
+        let applied = catch_unwind(AssertUnwindSafe(|| self.machine.apply(payloads)));
+        applied.unwrap_or_else(|panic| {
+            Err(io::Error::other(format!(
+                "applying the log up to entry {upto} panicked: {}",
+                panic_text(&*panic)
+            )))
+        })
     }
 
     /// Applies one chunk and answers its proposers.
     ///
     /// # Errors
-    /// If that panics: a state that changed by half must not be used, and the
-    /// member is to hear of it.
+    /// As [`Self::apply_payloads`], or if these are not the next committed entries.
     fn apply_chunk(&self, chunk: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
         let mut payloads = Vec::with_capacity(chunk.len());
         let mut responders = Vec::new();
         let mut membership = None;
-        let mut last = None;
+        let mut last = self.progress.position().0;
         let mut bytes = 0;
+        self.check(|rules| {
+            let entries = chunk.iter().map(|(entry, _)| position(&entry.log_id));
+            rules.before_apply(last.as_ref().map(position), entries)
+        })?;
         for (entry, responder) in chunk {
             let LogPosition { term, index } = position(&entry.log_id);
             bytes += ENTRY_OVERHEAD_BYTES;
@@ -172,16 +213,7 @@ impl StateMachineAdapter {
             responders.extend(responder);
         }
         let Some(last) = last else { return Ok(()) };
-        if !payloads.is_empty() {
-            let applied = catch_unwind(AssertUnwindSafe(|| self.machine.apply(payloads)));
-            applied.map_err(|panic| {
-                let upto = last.index;
-                io::Error::other(format!(
-                    "applying the log up to entry {upto} panicked: {}",
-                    panic_text(&*panic)
-                ))
-            })?;
-        }
+        self.apply_payloads(payloads, last.index)?;
         {
             let mut position = self.progress.position();
             position.0 = Some(last);
@@ -256,6 +288,8 @@ impl RaftStateMachine<TypeConfig> for StateMachineAdapter {
         snapshot: Snapshot,
     ) -> io::Result<()> {
         let Some(last) = meta.last_log_id else { return Ok(()) };
+        let applied = self.progress.position().0.as_ref().map(position);
+        self.check(|rules| rules.before_install(applied, position(&last)))?;
         let (machine, store) = (self.machine.clone(), self.snapshots.clone());
         let living = self.living.clone();
         let snapshot = blocking(move || {

@@ -19,6 +19,7 @@ mod failure;
 mod membership;
 mod peers;
 mod recovery;
+mod rules;
 
 use super::lifetime::Lifetime;
 use super::log_store::LogStore;
@@ -51,10 +52,11 @@ impl Recorder {
 }
 
 impl ReplicatedMachine for Recorder {
-    fn apply(&self, entries: Vec<CommittedEntry>) {
+    fn apply(&self, entries: Vec<CommittedEntry>) -> io::Result<()> {
         assert!(entries.iter().all(|entry| entry.payload != POISON), "it was poison");
         self.applied.lock().unwrap().extend(entries.into_iter().map(|entry| entry.payload));
         self.publish();
+        Ok(())
     }
 
     fn freeze(&self) -> FrozenState {
@@ -109,7 +111,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachineAdapter, (tempfile::TempDir,
         let living = Lifetime::new().enter();
         let state_machine =
             StateMachineAdapter::new(machine, storage.snapshots.clone(), progress, living);
-        let log = LogStore::new(storage.log.clone());
+        let log = LogStore::reading(storage.log.clone());
         Ok(((directory, storage), log, state_machine))
     }
 }

@@ -68,6 +68,8 @@ impl Node {
     /// under the state's read lock: be brief, do not call back into the node
     /// except to register watches and waiters.
     pub fn read<T>(&self, look: impl FnOnce(&StateMachine) -> T) -> T {
+        // Invariants C4 and C10: whatever `look` registers belongs to the state it saw, and
+        // writers wait while it looks.
         look(&self.inner.replica.state())
     }
 
@@ -268,6 +270,22 @@ impl Node {
     pub(crate) fn inject_fault(&self, fault: super::replica::Fault) {
         let mut place = self.inner.replica.fault.lock().unwrap_or_else(PoisonError::into_inner);
         *place = Some(fault);
+    }
+
+    /// Has the log take a payload as it is.
+    pub(crate) fn propose_raw(&self, payload: bytes::Bytes) {
+        self.inner.consensus.propose(payload, |_refusal| {});
+    }
+
+    /// Sends a batch as it is to a member, as one that leads.
+    pub(crate) fn forward_raw(&self, to: MemberId, batch: Vec<u8>) {
+        let forward = super::peer_message::PeerMessage::Forward(batch.into());
+        self.inner.consensus.send(to, forward.to_bytes());
+    }
+
+    /// Has the next batch one command more than there are waiters for it.
+    pub(crate) fn lose_a_waiter(&self, command: &Command) {
+        self.inner.replica.proposals.lose_a_waiter(command);
     }
 
     /// Keeps the member from replacing its state until the guard is dropped.

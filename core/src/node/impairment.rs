@@ -4,7 +4,7 @@
 //! ```text
 //! None ── little room left, and no other member to lead ──> NoRoom
 //!  │ the log cannot be written ──> Stalled ── it can ──> None
-//!  │ consensus, the log or a task of the member ended ──> Failed, for good
+//!  │ consensus, the log or a task ended, or an invariant broke ──> Failed, for good
 //! ```
 //!
 //! | | clients' writes | sessions | reads | connections |
@@ -103,6 +103,7 @@ pub(super) async fn run_upkeep(weak: Weak<NodeCore>) {
             Ok(()) = watched.status.changed() => {}
             Ok(()) = watched.short.changed() => {}
             Ok(()) = watched.panicked.changed() => {}
+            Ok(()) = watched.violation.changed() => {}
         }
     }
 }
@@ -111,6 +112,7 @@ struct Watched {
     status: tokio::sync::watch::Receiver<crate::consensus::ConsensusStatus>,
     short: tokio::sync::watch::Receiver<Option<String>>,
     panicked: tokio::sync::watch::Receiver<Option<String>>,
+    violation: tokio::sync::watch::Receiver<Option<String>>,
 }
 
 impl Watched {
@@ -119,6 +121,7 @@ impl Watched {
             status: inner.consensus.watch_status(),
             short: inner.room.watch_short(),
             panicked: inner.panicked.subscribe(),
+            violation: inner.replica.proposals.watch_violation(),
         }
     }
 }
@@ -159,9 +162,10 @@ impl NodeCore {
         handed_over: &mut Option<Duration>,
     ) -> Option<Impairment> {
         let panicked = watched.panicked.borrow_and_update().clone();
+        let violation = watched.violation.borrow_and_update().clone();
         let (failed, stalled) = {
             let status = watched.status.borrow_and_update();
-            (panicked.or_else(|| status.failed.clone()), status.stalled.clone())
+            (panicked.or(violation).or_else(|| status.failed.clone()), status.stalled.clone())
         };
         let short = watched.short.borrow_and_update().clone();
         if let Some(why) = failed {

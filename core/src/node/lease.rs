@@ -38,6 +38,7 @@ impl Node {
     /// Whether a majority was known, within an election's time before `now`, to
     /// stand behind the leader. Cheap: asked before every reply to a client.
     pub fn is_backed(&self, now: Duration) -> bool {
+        // Invariant C12.
         self.inner.is_backed(now)
     }
 

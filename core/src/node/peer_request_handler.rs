@@ -86,9 +86,20 @@ impl NodeCore {
             );
             return;
         };
+        // Nobody numbers another's batches: invariant A5.
+        let origin = coord_state::Batch::origin_of(batch);
+        if origin != Some(from) {
+            tracing::error!(
+                peer = from.0,
+                ?origin,
+                "a member forwarded a batch that is not its own"
+            );
+            return;
+        }
         // It would go into the log and then to no other member, nor would
         // anything behind it.
-        if batch.len() > self.settings.limits.entry_bytes_max() {
+        let is_within_bounds = coord_state::Batch::is_within_bounds(batch);
+        if batch.len() > self.settings.limits.entry_bytes_max() || !is_within_bounds {
             tracing::error!(
                 peer = from.0,
                 bytes = batch.len(),

@@ -23,15 +23,20 @@
 //! 3. Waiting commands and their bytes never exceed the limits.
 //! 4. A batch always fits into one frame between members: a command that would
 //!    make it too large is refused before it is queued.
+//!
+//! [`check_sealed`] checks 1 and 4 again for every batch, in release builds too. A batch
+//! that violates one is not sent, and the member fails.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use coord_state::batch::BatchWriter;
+use coord_state::batch::{BATCH_COMMANDS_MAX, BatchWriter};
 use coord_state::consul::ConsulCommand;
-use coord_state::{Command, MemberId};
+use coord_state::invariants::require;
+use coord_state::{Command, MemberId, Violation};
+use tokio::sync::watch;
 
 use super::ReplySink;
 use super::impairment::Impairment;
@@ -71,6 +76,8 @@ pub(super) struct Proposals {
     batch_bytes_max: usize,
     command_bytes_max: usize,
     queue: Mutex<Queue>,
+    /// Which invariant ended it, if one did.
+    violation: watch::Sender<Option<String>>,
 }
 
 struct Queue {
@@ -90,6 +97,7 @@ enum Closed {
     NoLeader,
     Outside,
     Withdrawn,
+    Violation,
     Stopped,
 }
 
@@ -122,7 +130,13 @@ impl Proposals {
                 closed: None,
                 impaired: None,
             }),
+            violation: watch::Sender::default(),
         }
+    }
+
+    /// Which invariant ended it, as soon as one does.
+    pub(super) fn watch_violation(&self) -> watch::Receiver<Option<String>> {
+        self.violation.subscribe()
     }
 
     /// Queues a command. Calls `route` with a batch if that sealed one; it
@@ -135,7 +149,10 @@ impl Proposals {
             sink.complete(token, Err(refusal));
             return;
         }
-        let fits = |gathering: &Gathering| gathering.writer.len() < self.batch_bytes_max;
+        let fits = |gathering: &Gathering| {
+            gathering.writer.len() < self.batch_bytes_max
+                && gathering.writer.commands() < BATCH_COMMANDS_MAX
+        };
         if !queue.gathering.back().is_some_and(fits) {
             let writer = BatchWriter::new(self.origin, self.incarnation);
             queue.gathering.push_back(Gathering { writer, waiters: Vec::new() });
@@ -155,7 +172,7 @@ impl Proposals {
         let grown = gathering.writer.len() - before;
         queue.waiting += 1;
         queue.waiting_bytes += grown;
-        queue.seal(route);
+        self.seal(queue, route);
     }
 
     fn too_large(&self, bytes: usize) -> Error {
@@ -172,6 +189,7 @@ impl Proposals {
             Some(Closed::Withdrawn) => {
                 return Some(Error::unavailable("this member does not serve clients now"));
             }
+            Some(Closed::Violation) => return Some(Error::unavailable("this member failed")),
             Some(Closed::Stopped) => return Some(Error::closed("this member was stopped")),
             None => {}
         }
@@ -193,20 +211,31 @@ impl Proposals {
 
     /// The batch with this sequence number was applied here: gives back who
     /// waits for it, or nothing if it is not in flight.
-    pub(super) fn applied(&self, incarnation: u64, sequence: u64) -> Vec<Waiter> {
+    ///
+    /// # Errors
+    /// A5, if one before it is still in flight: its outcomes would never come.
+    pub(super) fn applied(
+        &self,
+        incarnation: u64,
+        sequence: u64,
+    ) -> Result<Vec<Waiter>, Violation> {
         if incarnation != self.incarnation {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let mut queue = self.queue();
-        let Some(oldest) = queue.in_flight.front() else { return Vec::new() };
+        let Some(oldest) = queue.in_flight.front() else { return Ok(Vec::new()) };
+        let oldest = oldest.sequence;
+        require("A5", sequence <= oldest, || {
+            format!("batch {sequence} of this member was applied before batch {oldest}")
+        })?;
         // A replaced state may have skipped several; theirs are told by `skipped_to`.
-        if oldest.sequence != sequence {
-            return Vec::new();
+        if oldest != sequence {
+            return Ok(Vec::new());
         }
         let batch = queue.in_flight.pop_front().expect("the front was just seen");
         queue.waiting -= batch.waiters.len();
         queue.waiting_bytes = queue.waiting_bytes.saturating_sub(batch.bytes.len());
-        batch.waiters
+        Ok(batch.waiters)
     }
 
     /// The state was replaced by one that contains this member's batches up to
@@ -233,7 +262,22 @@ impl Proposals {
 
     /// Seals what gathered, if the window has room again.
     pub(super) fn pump(&self, route: impl FnMut(&Bytes)) {
-        self.queue().seal(route);
+        self.seal(self.queue(), route);
+    }
+
+    /// Seals what there is room for. A batch that breaks an invariant is not sent,
+    /// and nothing is from then on: later ones build on its number.
+    fn seal(&self, mut queue: MutexGuard<'_, Queue>, route: impl FnMut(&Bytes)) {
+        let bytes_max = self.batch_bytes_max + self.command_bytes_max;
+        let Err(violation) = queue.seal(bytes_max, route) else { return };
+        queue.closed = Some(Closed::Violation);
+        let (unknown, unsent) = queue.detach();
+        drop(queue);
+        self.violation.send_replace(Some(violation.to_string()));
+        fail(unknown, || {
+            Error::indeterminate("this member failed; the command may or may not take effect")
+        });
+        fail(unsent, || Error::unavailable("this member failed"));
     }
 
     /// Every batch in flight, again and in order.
@@ -299,7 +343,7 @@ impl Proposals {
     /// stay, as in [`Self::give_up_on_leader`].
     pub(super) fn withdraw(&self) {
         let mut queue = self.queue();
-        if queue.closed == Some(Closed::Stopped) {
+        if matches!(queue.closed, Some(Closed::Stopped | Closed::Violation)) {
             return;
         }
         queue.closed = Some(Closed::Withdrawn);
@@ -350,21 +394,33 @@ impl Proposals {
         fail(unsent, || Error::closed("this member was stopped"));
     }
 
+    /// For a test: the next batch has a command that nobody waits for.
+    #[cfg(test)]
+    pub(super) fn lose_a_waiter(&self, command: &Command) {
+        let mut writer = BatchWriter::new(self.origin, self.incarnation);
+        writer.push(command);
+        self.queue().gathering.push_back(Gathering { writer, waiters: Vec::new() });
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Queue {
-    fn seal(&mut self, mut route: impl FnMut(&Bytes)) {
+    fn seal(&mut self, bytes_max: usize, mut route: impl FnMut(&Bytes)) -> Result<(), Violation> {
         while self.in_flight.len() < WINDOW {
-            let Some(gathering) = self.gathering.pop_front() else { return };
+            let Some(gathering) = self.gathering.front() else { break };
             let sequence = self.next_sequence;
+            let before = self.in_flight.back().map(|batch| batch.sequence);
+            check_sealed(before, sequence, gathering, bytes_max)?;
+            let Some(gathering) = self.gathering.pop_front() else { break };
             self.next_sequence += 1;
             let bytes = Bytes::from(gathering.writer.seal(sequence));
             route(&bytes);
             self.in_flight.push_back(InFlight { sequence, bytes, waiters: gathering.waiters });
         }
+        Ok(())
     }
 
     /// Takes the waiters of batches in flight, and all that is not sealed.
@@ -380,6 +436,30 @@ impl Queue {
         self.waiting_bytes = self.in_flight.iter().map(|batch| batch.bytes.len()).sum();
         (unknown, unsent)
     }
+}
+
+/// Whether a batch may be sent: it is the next one, and of a size that every member
+/// takes and can send on.
+fn check_sealed(
+    before: Option<u64>,
+    sequence: u64,
+    batch: &Gathering,
+    bytes_max: usize,
+) -> Result<(), Violation> {
+    require("A5", before.is_none_or(|before| sequence == before + 1), || {
+        format!("batch {sequence} would follow batch {before:?}")
+    })?;
+    let (bytes, commands) = (batch.writer.len(), batch.writer.commands());
+    require("C9", bytes <= bytes_max && commands <= BATCH_COMMANDS_MAX, || {
+        format!(
+            "a batch of {bytes} bytes and {commands} commands is larger than the {bytes_max} and \
+             {BATCH_COMMANDS_MAX} that members can send each other"
+        )
+    })?;
+    let waiters = batch.waiters.len();
+    require("C2", waiters == commands, || {
+        format!("{waiters} wait for the outcomes of {commands} commands")
+    })
 }
 
 /// Whether a command is taken as long as there is any room at all: sessions and
@@ -400,96 +480,4 @@ fn fail(waiters: Vec<Waiter>, error: impl Fn() -> Error) {
 }
 
 #[cfg(test)]
-mod tests {
-    use coord_state::session::SessionCommand;
-    use coord_state::znode::{Caller, MultiOp, ZnodeCommand, ZnodeOp};
-    use coord_state::{Applied, Attachment, Batch, SessionId};
-
-    use super::*;
-    use crate::error::ErrorKind;
-    use crate::node::ReplySink;
-
-    type Outcomes = Vec<(u64, Result<Applied, Error>)>;
-
-    #[derive(Default)]
-    struct Told(Mutex<Outcomes>);
-
-    impl ReplySink for Told {
-        fn complete(&self, token: u64, outcome: Result<Applied, Error>) {
-            self.0.lock().unwrap().push((token, outcome));
-        }
-    }
-
-    fn of_bytes(bytes: usize) -> Command {
-        let data = Some(vec![0; bytes].into());
-        let op = MultiOp::SetData { path: "/a".into(), data, version: -1 };
-        let caller = Caller { session: None, identities: Box::default() };
-        Command::Znode(ZnodeCommand { caller, op: ZnodeOp::Single(op) })
-    }
-
-    #[test]
-    fn a_command_that_no_member_could_be_sent_is_refused_and_the_others_are_not() {
-        let limits = Limits::default();
-        let proposals = Proposals::new(MemberId(1), 1, &limits);
-        let told = Arc::new(Told::default());
-        let mut routed = Vec::new();
-        for (token, bytes) in [10, limits.command_bytes_max(), limits.peer_frame_bytes_max, 20]
-            .into_iter()
-            .enumerate()
-        {
-            let sink: Arc<dyn ReplySink> = Arc::clone(&told) as _;
-            let waiter = (sink, token as u64);
-            proposals.submit(&of_bytes(bytes), waiter, |batch| routed.push(batch.clone()));
-        }
-        let refused = std::mem::take(&mut *told.0.lock().unwrap());
-        let tokens: Vec<_> = refused.iter().map(|(token, _)| *token).collect();
-        assert_eq!(tokens, [1, 2]);
-        for (_, outcome) in refused {
-            let error = outcome.unwrap_err();
-            assert_eq!(error.kind(), &ErrorKind::Invalid);
-            assert!(error.to_string().contains("peer_frame_bytes_max"), "{error}");
-        }
-        let sequences: Vec<_> =
-            routed.into_iter().map(|batch| Batch::from_bytes(batch).unwrap().sequence).collect();
-        assert_eq!(sequences, [1, 2]);
-    }
-
-    #[test]
-    fn no_batch_is_larger_than_a_batch_may_be_and_one_command_more() {
-        let limits = Limits::default();
-        let proposals = Proposals::new(MemberId(1), 1, &limits);
-        let told = Arc::new(Told::default());
-        let mut routed = Vec::new();
-        for token in 0..200 {
-            let sink: Arc<dyn ReplySink> = Arc::clone(&told) as _;
-            let command = of_bytes(if token % 10 == 9 { 5 << 20 } else { 500_000 });
-            proposals.submit(&command, (sink, token), |batch| routed.push(batch.clone()));
-        }
-        for sequence in 1..=200 {
-            proposals.applied(1, sequence);
-            proposals.pump(|batch| routed.push(batch.clone()));
-        }
-        let commands: usize = routed
-            .iter()
-            .map(|batch| Batch::from_bytes(batch.clone()).unwrap().commands.len())
-            .sum();
-        let refused = told.0.lock().unwrap().len();
-        assert_eq!(commands + refused, 200);
-        let largest = routed.iter().map(Bytes::len).max().unwrap();
-        assert!(largest <= limits.batch_bytes_max + limits.command_bytes_max(), "{largest}");
-        assert!(largest < limits.peer_frame_bytes_max);
-    }
-
-    #[test]
-    fn a_command_that_was_refused_leaves_no_trace_in_the_numbering() {
-        let proposals = Proposals::new(MemberId(1), 1, &Limits::default());
-        let told: Arc<dyn ReplySink> = Arc::new(Told::default());
-        let too_large = of_bytes(Limits::default().peer_frame_bytes_max);
-        proposals.submit(&too_large, (Arc::clone(&told), 1), |_| panic!("nothing is sent"));
-        let close = SessionCommand::Close { session: SessionId(1), attachment: Attachment(1) };
-        let mut routed = Vec::new();
-        proposals.submit(&Command::Session(close), (told, 2), |batch| routed.push(batch.clone()));
-        assert_eq!(Batch::from_bytes(routed.remove(0)).unwrap().sequence, 1);
-        assert_eq!(proposals.applied(1, 1).len(), 1);
-    }
-}
+mod tests;

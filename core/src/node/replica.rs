@@ -11,11 +11,12 @@ use std::sync::{Arc, OnceLock, PoisonError, Weak};
 
 use bytes::Bytes;
 use coord_state::batch::Outcome;
+use coord_state::invariants::require;
 use coord_state::session::SessionCommand;
 use coord_state::snapshot::Restore;
 use coord_state::{
     Applied, Attachment, Batch, Command, Event, LeaderBatch, MemberId, Revision, SessionId,
-    StateMachine, StoredBatch,
+    StateMachine, StoredBatch, Violation,
 };
 use tokio::sync::watch;
 
@@ -31,6 +32,7 @@ use super::state_time::StateTime;
 use super::verdicts::{Verdicts, out_of_term};
 use super::{ConnectionSink, TopicWaiters, ZnodeWatches};
 use crate::consensus::{CommittedEntry, FrozenState, RecordSink, ReplicatedMachine};
+use crate::settings::ENTRY_BYTES_MAX;
 use crate::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(super) struct Replica {
@@ -194,36 +196,45 @@ impl Replica {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn apply_stored(&self, state: &mut StateMachine, at: LogPlace, batch: StoredBatch) -> Seen {
+    fn apply_stored(
+        &self,
+        state: &mut StateMachine,
+        at: LogPlace,
+        batch: StoredBatch,
+    ) -> Result<Seen, Violation> {
         let LogPlace { term, index } = at;
+        let last = self.fingerprints.latest().map(|latest| latest.index);
+        require("B8", last.is_none_or(|last| index > last), || {
+            format!("entry {index} would be applied to the state after entry {last:?}")
+        })?;
         let seen = match batch {
-            StoredBatch::Member(batch) => self.apply_in_turn(state, batch),
+            StoredBatch::Member(batch) => self.apply_in_turn(state, batch)?,
             StoredBatch::Leader(batch) => self.apply_decided(state, term, batch),
         };
         let fingerprint = StateFingerprint::new(index, state.revision(), state.digest());
         if let Some(mismatch) = self.fingerprints.note(fingerprint) {
             self.integrity.dispute(mismatch);
         }
-        seen
+        Ok(seen)
     }
 
-    fn apply_in_turn(&self, state: &mut StateMachine, batch: Batch) -> Seen {
+    fn apply_in_turn(&self, state: &mut StateMachine, batch: Batch) -> Result<Seen, Violation> {
         #[cfg(test)]
         let batch = self.with_fault(batch);
         let own = batch.origin == self.member;
         let (incarnation, sequence) = (batch.incarnation, batch.sequence);
         let before = state.revision();
-        match state.apply_batch(batch) {
+        Ok(match state.apply_batch(batch) {
             Outcome::Applied(results) => {
                 self.digests.note(before, state);
                 let waiters =
-                    if own { self.proposals.applied(incarnation, sequence) } else { Vec::new() };
+                    if own { self.proposals.applied(incarnation, sequence)? } else { Vec::new() };
                 self.deliver(results, waiters);
                 Seen { own, gap: false }
             }
             Outcome::Duplicate | Outcome::OutOfTerm { .. } => Seen { own, gap: false },
             Outcome::Gap { .. } => Seen { own, gap: own },
-        }
+        })
     }
 
     fn apply_decided(&self, state: &mut StateMachine, term: u64, batch: LeaderBatch) -> Seen {
@@ -264,6 +275,7 @@ impl Replica {
     fn deliver(&self, results: Vec<Applied>, waiters: Vec<super::proposals::Waiter>) {
         let mut waiters = waiters.into_iter();
         for mut applied in results {
+            // Invariants C1 and C3: applied here, then its events, then its outcome.
             self.dispatch_all(&mut applied);
             if let Some((sink, token)) = waiters.next() {
                 sink.complete(token, Ok(applied));
@@ -323,6 +335,22 @@ struct LogPlace {
     index: u64,
 }
 
+/// Reads a log entry. Each was checked when it was stored, so one that does not decode
+/// was written by a newer release, and one that is too large by nobody.
+fn decode(entry: CommittedEntry) -> io::Result<(LogPlace, StoredBatch)> {
+    let CommittedEntry { index, term, payload } = entry;
+    let bytes = payload.len();
+    require("C9", bytes <= ENTRY_BYTES_MAX, || {
+        format!("log entry {index} has {bytes} bytes, and no more than {ENTRY_BYTES_MAX} can be")
+    })
+    .map_err(io::Error::other)?;
+    let batch = StoredBatch::from_bytes(payload).map_err(|error| {
+        let what = format!("cannot apply log entry {index}: {error}");
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })?;
+    Ok((LogPlace { term, index }, batch))
+}
+
 /// What applying one batch tells its member.
 struct Seen {
     own: bool,
@@ -330,22 +358,16 @@ struct Seen {
 }
 
 impl ReplicatedMachine for Replica {
-    fn apply(&self, entries: Vec<CommittedEntry>) {
-        // Decoding needs no lock. Every entry was checked when it was stored,
-        // so one that does not decode was written by a newer release.
-        let batches: Vec<(LogPlace, StoredBatch)> = entries
-            .into_iter()
-            .map(|CommittedEntry { index, term, payload }| {
-                let batch = StoredBatch::from_bytes(payload)
-                    .unwrap_or_else(|error| panic!("cannot apply log entry {index}: {error}"));
-                (LogPlace { term, index }, batch)
-            })
-            .collect();
+    fn apply(&self, entries: Vec<CommittedEntry>) -> io::Result<()> {
+        // Decoding needs no lock.
+        let batches: io::Result<Vec<(LogPlace, StoredBatch)>> =
+            entries.into_iter().map(decode).collect();
+        let batches = batches?;
         let (mut own, mut gap) = (false, false);
         let entries = batches.len() as u64;
         let mut state = self.state_mut();
         for (at, batch) in batches {
-            let seen = self.apply_stored(&mut state, at, batch);
+            let seen = self.apply_stored(&mut state, at, batch).map_err(io::Error::other)?;
             own |= seen.own;
             gap |= seen.gap;
         }
@@ -354,7 +376,7 @@ impl ReplicatedMachine for Replica {
         let time_ms = state.time_ms();
         drop(state);
         self.state_time.applied(time_ms);
-        let Some(node) = self.node.get().and_then(Weak::upgrade) else { return };
+        let Some(node) = self.node.get().and_then(Weak::upgrade) else { return Ok(()) };
         if node.is_leader() {
             node.work.commits.fetch_add(entries, Ordering::Relaxed);
         }
@@ -367,6 +389,7 @@ impl ReplicatedMachine for Replica {
         if gap {
             node.reroute();
         }
+        Ok(())
     }
 
     fn freeze(&self) -> FrozenState {

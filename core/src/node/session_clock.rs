@@ -157,6 +157,7 @@ impl SessionClock {
         if deadlines.term != term {
             *deadlines = Deadlines { term, began: now, looked: now, ..Deadlines::default() };
         }
+        // Invariant C5: only who leads and hears a majority has such a term.
         if term.is_none() {
             return Vec::new();
         }

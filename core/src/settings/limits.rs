@@ -1,5 +1,5 @@
 //! All limits in one place: everything that a client or an unauthenticated peer
-//! can make a member keep is bounded here.
+//! can make a member keep is bounded here (C6, D4).
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,8 @@ const BESIDE_ENTRY_BYTES: usize = 2 << 20;
 const REQUEST_OVERHEAD_BYTES: usize = 64 << 10;
 /// Frame lengths have 32 bits.
 const PEER_FRAME_BYTES_MAX: usize = 1 << 30;
+/// No log entry has more, whatever the limits were when it was made.
+pub const ENTRY_BYTES_MAX: usize = PEER_FRAME_BYTES_MAX;
 
 /// Limits, and what happens when one is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,7 +25,7 @@ pub use address::ListenAddress;
 pub(crate) use address::is_any;
 pub use auth::AuthSettings;
 pub use dns::DnsSettings;
-pub use limits::Limits;
+pub use limits::{ENTRY_BYTES_MAX, Limits};
 pub use peers::PeerSettings;
 pub use secret::Secret;
 pub use server_line::{ServerAddress, ServerLine};

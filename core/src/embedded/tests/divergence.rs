@@ -18,6 +18,7 @@ use crate::settings::Settings;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
+mod forwarding;
 mod recovery;
 
 struct Members {

@@ -376,3 +376,31 @@ fn a_panic_while_applying_fails_the_member_and_everybody_hears_of_it() {
     assert_eq!(member.word("isro"), "null");
     assert!(Zk::connect(&member).is_none());
 }
+
+#[test]
+fn a_log_entry_that_cannot_be_applied_fails_the_member_and_everybody_hears_of_it() {
+    let member = Member::start();
+    let mut idle = Zk::connect(&member).unwrap();
+    member.node().propose_raw(Bytes::from_static(b"\x63 is no version of a batch"));
+    idle.is_cut_off();
+    let why = member.server.wait_failed(LIMIT).unwrap().expect("it failed");
+    assert!(why.contains("cannot apply log entry") && why.contains("batch version"), "{why}");
+    assert!(member.set("key").is_err());
+}
+
+#[test]
+fn a_broken_invariant_fails_the_member_and_everybody_hears_of_it() {
+    let member = Member::start();
+    let mut idle = Zk::connect(&member).unwrap();
+    member.set("before").unwrap();
+    let op = KvOp::Delete { key: Bytes::from_static(b"before") };
+    member.node().lose_a_waiter(&Command::Consul(ConsulCommand::Kv(op)));
+    assert!(member.set("key").is_err());
+    idle.is_cut_off();
+    let why = member.server.wait_failed(LIMIT).unwrap().expect("it failed");
+    assert!(why.contains("invariant C2 is violated"), "{why}");
+    assert_eq!(member.server.status().state, ServerState::Failed);
+    assert!(Zk::connect(&member).is_none());
+    // What breaks it was not sent: the key is still there.
+    assert!(member.has("before") && !member.has("key"));
+}

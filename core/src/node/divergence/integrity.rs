@@ -106,6 +106,7 @@ impl Integrity {
     }
 
     pub(crate) fn serves(&self) -> bool {
+        // Invariants B5 and C8: neither the log nor the state is in doubt.
         lock(&self.recovering).is_none() && lock(&self.withdrawn).is_none()
     }
 

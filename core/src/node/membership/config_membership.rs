@@ -69,6 +69,7 @@ impl ConfigMembership {
         if self.version.fetch_max(version, Ordering::AcqRel) > version {
             return;
         }
+        // Invariant C7: whom the text does not name is outside, unless it votes.
         let servers = ConfigText::read(text).servers;
         let excluded = !servers.is_empty() && !servers.contains_key(&member);
         self.excluded.store(excluded, Ordering::Release);

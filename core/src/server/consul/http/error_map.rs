@@ -99,6 +99,7 @@ fn is_too_large(error: &Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.is::<TooLarge>())
 }
 
+/// Invariant D2: complete by the compiler.
 impl From<&Rejection> for HttpError {
     fn from(rejection: &Rejection) -> Self {
         match rejection {
