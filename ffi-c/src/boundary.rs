@@ -82,7 +82,7 @@ pub(crate) unsafe fn guard(
     error: *mut *mut coord_error,
     body: impl FnOnce() -> Result<(), Failure>,
 ) -> coord_status {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard_on_this_thread(error, || with_enough_stack(body)) }
 }
 
@@ -127,7 +127,8 @@ pub(crate) fn look<T>(fallback: T, body: impl FnOnce() -> Result<T, Failure>) ->
 /// `pointer` is NULL or came from [`handle::give`], and C does not use it again.
 pub(crate) unsafe fn free<T>(pointer: *mut T) {
     look((), || {
-        // SAFETY: passed on.
+        // SAFETY: the caller promises that `pointer` is NULL or from this library, and is not used
+        // again.
         drop(unsafe { handle::take(pointer) });
         Ok(())
     });
@@ -146,7 +147,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 /// # Safety
 /// `text` is NULL or NUL-terminated and lives as long as the call.
 pub(crate) unsafe fn text<'a>(text: *const c_char, name: &str) -> Result<&'a str, Failure> {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `text` is NULL or NUL-terminated.
     unsafe { optional_text(text, name) }?.ok_or_else(|| Failure::null(name))
 }
 
@@ -211,7 +212,7 @@ pub(crate) unsafe fn optional_bytes(
     if data.is_null() && len == 0 {
         return Ok(None);
     }
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `data` is NULL or has `len` bytes.
     let data = unsafe { bytes(data, len, name) }?;
     Ok(Some(Bytes::copy_from_slice(data)))
 }
@@ -225,9 +226,9 @@ pub(crate) unsafe fn texts<'a>(
     count: usize,
     name: &str,
 ) -> Result<Vec<&'a str>, Failure> {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `texts` is NULL or has `count` values.
     let texts = unsafe { items(texts, count, name) }?;
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `item` is NULL or NUL-terminated.
     texts.iter().map(|item| unsafe { text(*item, name) }).collect()
 }
 
@@ -342,7 +343,8 @@ pub(crate) unsafe fn free_with_threads<T: Send>(pointer: *mut T) {
         return;
     }
     look((), || {
-        // SAFETY: passed on.
+        // SAFETY: the caller promises that `pointer` is NULL or from this library, and is not used
+        // again.
         let held = unsafe { handle::take(pointer) };
         // Without a thread the work is dropped, and what it holds with it, here.
         on_own_thread(move || {

@@ -24,7 +24,7 @@ impl coord_bytes {
 /// `bytes` is NULL or from this library.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_bytes_data(bytes: *const coord_bytes) -> *const u8 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `bytes` is NULL or a live object of this library.
     look(std::ptr::null(), || Ok(unsafe { handle::lend(bytes, "bytes") }?.bytes.as_ptr()))
 }
 
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn coord_bytes_data(bytes: *const coord_bytes) -> *const u
 /// As `coord_bytes_data`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_bytes_len(bytes: *const coord_bytes) -> usize {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `bytes` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(bytes, "bytes") }?.bytes.len()))
 }
 
@@ -44,6 +44,7 @@ pub unsafe extern "C" fn coord_bytes_len(bytes: *const coord_bytes) -> usize {
 /// `bytes` is NULL or from this library, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_bytes_free(bytes: *mut coord_bytes) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `bytes` is NULL or from this library, and is not used
+    // again.
     unsafe { free(bytes) };
 }

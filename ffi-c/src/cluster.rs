@@ -48,7 +48,7 @@ pub unsafe extern "C" fn coord_cluster_start(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `settings` is NULL or a live object of this library.
         let start = unsafe { Start::with(settings) }?;
         let limit = limit(timeout_ms, START_TIMEOUT);
         let members = on_own_thread(|| {
@@ -60,10 +60,10 @@ pub unsafe extern "C" fn coord_cluster_start(
             let addresses = cluster.servers().iter().map(Server::addresses).collect();
             Ok(Members { cluster: Mutex::new(cluster), addresses })
         })?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { handle::give(out, coord_cluster { handle: Handle::new(members) }) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn coord_cluster_start(
 /// `cluster` is NULL or from coord_cluster_start.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_cluster_size(cluster: *const coord_cluster) -> usize {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `cluster` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(cluster, "cluster") }?.handle.value()?.addresses.len()))
 }
 
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn coord_cluster_address(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `cluster` is NULL or a live object of this library.
         let members = unsafe { handle::lend(cluster, "cluster") }?.handle.value()?;
         let missing = || {
             let text = format!("there is no member at position {position}");
@@ -100,10 +100,10 @@ pub unsafe extern "C" fn coord_cluster_address(
         };
         let address = pick(members.addresses.get(position).ok_or_else(missing)?, listener)?;
         let text = address.map_or_else(|| "off".to_owned(), |address| address.to_string());
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { give_text(out, &text) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -121,14 +121,14 @@ pub unsafe extern "C" fn coord_cluster_stop_member(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `cluster` is NULL or a live object of this library.
         let members = unsafe { handle::lend(cluster, "cluster") }?.handle.value()?;
         on_own_thread(|| {
             let mut cluster = members.cluster.lock().unwrap_or_else(PoisonError::into_inner);
             cluster.stop_member(position).map_err(Failure::from)
         })
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -140,6 +140,7 @@ pub unsafe extern "C" fn coord_cluster_stop_member(
 /// `cluster` is NULL or from coord_cluster_start, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_cluster_free(cluster: *mut coord_cluster) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `cluster` is NULL or from this library, and is not used
+    // again.
     unsafe { free_with_threads(cluster) };
 }

@@ -28,7 +28,7 @@ impl coord_error {
 /// `error` is NULL or an error of this library.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_status(error: *const coord_error) -> coord_status {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or a live object of this library.
     look(coord_status::COORD_OK, || Ok(unsafe { handle::lend(error, "error") }?.failure.status))
 }
 
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn coord_error_status(error: *const coord_error) -> coord_
 /// As `coord_error_status`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_message(error: *const coord_error) -> *const c_char {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or a live object of this library.
     look(c"".as_ptr(), || Ok(unsafe { handle::lend(error, "error") }?.message.as_ptr()))
 }
 
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn coord_error_message(error: *const coord_error) -> *cons
 /// As `coord_error_status`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_is_retryable(error: *const coord_error) -> bool {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or a live object of this library.
     look(false, || Ok(unsafe { handle::lend(error, "error") }?.failure.retryable))
 }
 
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn coord_error_is_retryable(error: *const coord_error) -> 
 /// As `coord_error_status`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_may_have_applied(error: *const coord_error) -> bool {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or a live object of this library.
     look(false, || Ok(unsafe { handle::lend(error, "error") }?.failure.may_have_applied))
 }
 
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn coord_error_may_have_applied(error: *const coord_error)
 /// As `coord_error_status`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_zk_code(error: *const coord_error) -> i32 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(error, "error") }?.failure.zk_code))
 }
 
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn coord_error_zk_code(error: *const coord_error) -> i32 {
 /// As `coord_error_status`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_http_status(error: *const coord_error) -> i32 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(error, "error") }?.failure.http_status.into()))
 }
 
@@ -89,6 +89,7 @@ pub unsafe extern "C" fn coord_error_http_status(error: *const coord_error) -> i
 /// `error` is NULL or an error of this library, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_error_free(error: *mut coord_error) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or from this library, and is not used
+    // again.
     unsafe { free(error) };
 }

@@ -102,10 +102,10 @@ pub unsafe extern "C" fn coord_log_new(
 ) -> coord_status {
     let body = || {
         let log = MemberLog::new(level_from_c(level)?);
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { handle::give(out, coord_log { handle: Handle::new(log) }) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -123,12 +123,12 @@ pub unsafe extern "C" fn coord_log_set_level(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `log` is NULL or a live object of this library.
         let log = unsafe { handle::lend(log, "log") }?.handle.value()?;
         log.set_level(level_from_c(level)?);
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -151,10 +151,10 @@ pub unsafe extern "C" fn coord_log_wait(
     let mut nothing_came = false;
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `log` is NULL or a live object of this library.
         let log = unsafe { handle::lend(log, "log") }?.handle.value()?;
         match log.wait(limit(timeout_ms, FOR_EVER))? {
-            // SAFETY: promised by the caller.
+            // SAFETY: the caller promises that `out` is NULL or writable.
             Some(record) => unsafe { handle::give(out, coord_log_record::new(record)?) },
             None => {
                 nothing_came = true;
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn coord_log_wait(
             }
         }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     let status = unsafe { guard(error, body) };
     if nothing_came { coord_status::COORD_TIMEOUT } else { status }
 }
@@ -197,7 +197,7 @@ pub unsafe extern "C" fn coord_log_drain(
     let mut nothing_came = false;
     let body = || {
         let callback = callback.ok_or_else(|| Failure::null("callback"))?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `log` is NULL or a live object of this library.
         let log = unsafe { handle::lend(log, "log") }?.handle.value()?;
         let mut next = log.wait(limit(timeout_ms, FOR_EVER))?;
         nothing_came = next.is_none();
@@ -205,13 +205,14 @@ pub unsafe extern "C" fn coord_log_drain(
         for _ in 0..LOG_RECORDS_MAX {
             let Some(record) = next else { break };
             let record = coord_log_record::new(record)?;
-            // SAFETY: promised by the caller.
+            // SAFETY: the caller promises that `callback` takes `context`, and a record that lives
+            // as long as it runs.
             unsafe { callback(context, &raw const record) };
             next = log.wait(Duration::ZERO).unwrap_or_default();
         }
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     let status = unsafe { guard_on_this_thread(error, body) };
     if nothing_came { coord_status::COORD_TIMEOUT } else { status }
 }
@@ -229,11 +230,11 @@ pub unsafe extern "C" fn coord_log_close(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `log` is NULL or a live object of this library.
         unsafe { handle::lend(log, "log") }?.handle.value()?.close();
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -244,7 +245,7 @@ pub unsafe extern "C" fn coord_log_close(
 /// `log` is NULL or from coord_log_new, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_log_free(log: *mut coord_log) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `log` is NULL or from this library, and is not used again.
     unsafe { free(log) };
 }
 
@@ -257,7 +258,7 @@ pub unsafe extern "C" fn coord_log_record_level(
     record: *const coord_log_record,
 ) -> coord_log_level {
     let none = coord_log_level::COORD_LOG_NONE;
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `record` is NULL or a live object of this library.
     look(none, || Ok(unsafe { handle::lend(record, "record") }?.level))
 }
 
@@ -268,7 +269,7 @@ pub unsafe extern "C" fn coord_log_record_level(
 /// As `coord_log_record_level`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_log_record_target(record: *const coord_log_record) -> *const c_char {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `record` is NULL or a live object of this library.
     look(c"".as_ptr(), || Ok(unsafe { handle::lend(record, "record") }?.target.as_ptr()))
 }
 
@@ -281,7 +282,7 @@ pub unsafe extern "C" fn coord_log_record_target(record: *const coord_log_record
 pub unsafe extern "C" fn coord_log_record_message(
     record: *const coord_log_record,
 ) -> *const c_char {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `record` is NULL or a live object of this library.
     look(c"".as_ptr(), || Ok(unsafe { handle::lend(record, "record") }?.message.as_ptr()))
 }
 
@@ -291,7 +292,7 @@ pub unsafe extern "C" fn coord_log_record_message(
 /// As `coord_log_record_level`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_log_record_unix_ms(record: *const coord_log_record) -> u64 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `record` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(record, "record") }?.unix_ms))
 }
 
@@ -301,6 +302,7 @@ pub unsafe extern "C" fn coord_log_record_unix_ms(record: *const coord_log_recor
 /// `record` is NULL or from coord_log_wait, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_log_record_free(record: *mut coord_log_record) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `record` is NULL or from this library, and is not used
+    // again.
     unsafe { free(record) };
 }

@@ -47,7 +47,7 @@ pub unsafe extern "C" fn coord_server_start(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `settings` is NULL or a live object of this library.
         let start = unsafe { Start::with(settings) }?;
         let limit = limit(timeout_ms, START_TIMEOUT);
         let member = on_own_thread(|| {
@@ -56,10 +56,10 @@ pub unsafe extern "C" fn coord_server_start(
             let addresses = server.addresses();
             Ok(Box::new(Member { server: Mutex::new(server), addresses }))
         })?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { handle::give(out, coord_server { handle: Handle::new(member) }) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -100,14 +100,14 @@ pub unsafe extern "C" fn coord_server_address(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `server` is NULL or a live object of this library.
         let member = unsafe { handle::lend(server, "server") }?.handle.value()?;
         let address = pick(&member.addresses, listener)?;
         let text = address.map_or_else(|| "off".to_owned(), |address| address.to_string());
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { give_text(out, &text) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -170,18 +170,18 @@ pub unsafe extern "C" fn coord_server_status(
 ) -> coord_status {
     let body = || {
         required(state, "state")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `server` is NULL or a live object of this library.
         let member = unsafe { handle::lend(server, "server") }?.handle.value()?;
         let status = member.server.lock().unwrap_or_else(PoisonError::into_inner).status();
         if !reason.is_null() {
-            // SAFETY: promised by the caller.
+            // SAFETY: the caller promises that `reason` is NULL or writable.
             unsafe { give_text(reason, &status.reason) }?;
         }
         // SAFETY: not NULL, and the caller promises the place.
         unsafe { put(state, number_of(status.state) as i32) };
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -214,7 +214,7 @@ pub unsafe extern "C" fn coord_server_wait_failed(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `server` is NULL or a live object of this library.
         let member = unsafe { handle::lend(server, "server") }?.handle.value()?;
         let watch = {
             let server = member.server.lock().unwrap_or_else(PoisonError::into_inner);
@@ -224,12 +224,12 @@ pub unsafe extern "C" fn coord_server_wait_failed(
             return Err(Failure::new(coord_status::COORD_TIMEOUT, "the member did not fail"));
         };
         if !reason.is_null() {
-            // SAFETY: promised by the caller.
+            // SAFETY: the caller promises that `reason` is NULL or writable.
             unsafe { give_text(reason, &why) }?;
         }
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -249,14 +249,14 @@ pub unsafe extern "C" fn coord_server_stop(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `server` is NULL or a live object of this library.
         let member = unsafe { handle::lend(server, "server") }?.handle.value()?;
         on_own_thread(|| {
             member.server.lock().unwrap_or_else(PoisonError::into_inner).stop();
             Ok(())
         })
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -267,6 +267,7 @@ pub unsafe extern "C" fn coord_server_stop(
 /// `server` is NULL or from coord_server_start, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_server_free(server: *mut coord_server) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `server` is NULL or from this library, and is not used
+    // again.
     unsafe { free_with_threads(server) };
 }

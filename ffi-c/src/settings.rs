@@ -37,7 +37,7 @@ impl Start {
         if settings.is_null() {
             return Ok(Box::new(Self { settings: Settings::embedded(), log: None }));
         }
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `settings` is NULL or a live object of this library.
         let given = unsafe { handle::lend(settings, "settings") }?;
         let settings = given.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let log = given.log.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -59,13 +59,13 @@ pub unsafe extern "C" fn coord_settings_new(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe {
             let inner = Mutex::new(Settings::embedded());
             handle::give(out, coord_settings { inner, log: Mutex::default() })
         }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -84,16 +84,16 @@ pub unsafe extern "C" fn coord_settings_set(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `settings` is NULL or a live object of this library.
         let settings = unsafe { handle::lend(settings, "settings") }?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `key` is NULL or NUL-terminated.
         let key = unsafe { boundary::text(key, "key") }?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `value` is NULL or NUL-terminated.
         let value = unsafe { boundary::text(value, "value") }?;
         let mut inner = settings.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.set(key, value).map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -111,14 +111,14 @@ pub unsafe extern "C" fn coord_settings_set_log(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `settings` is NULL or a live object of this library.
         let settings = unsafe { handle::lend(settings, "settings") }?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `log` is NULL or a live object of this library.
         let log = unsafe { log.as_ref() }.map(coord_log::share).transpose()?;
         *settings.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -128,6 +128,7 @@ pub unsafe extern "C" fn coord_settings_set_log(
 /// `settings` is NULL or from coord_settings_new, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_settings_free(settings: *mut coord_settings) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `settings` is NULL or from this library, and is not used
+    // again.
     unsafe { boundary::free(settings) };
 }

@@ -60,7 +60,7 @@ impl coord_strings {
 /// `strings` is NULL or from this library.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_strings_count(strings: *const coord_strings) -> usize {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `strings` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(strings, "strings") }?.texts.len()))
 }
 
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn coord_strings_at(
     position: usize,
 ) -> *const c_char {
     look(std::ptr::null(), || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `strings` is NULL or a live object of this library.
         let texts = &unsafe { handle::lend(strings, "strings") }?.texts;
         Ok(texts.get(position).map_or(std::ptr::null(), |text| text.as_ptr()))
     })
@@ -87,6 +87,7 @@ pub unsafe extern "C" fn coord_strings_at(
 /// `strings` is NULL or from this library, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_strings_free(strings: *mut coord_strings) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `strings` is NULL or from this library, and is not used
+    // again.
     unsafe { free(strings) };
 }

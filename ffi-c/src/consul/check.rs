@@ -44,7 +44,8 @@ pub unsafe extern "C" fn coord_consul_check_register(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library and
+        // `name`, `id` and `service_id` are NULL or NUL-terminated.
         let (client, name, id, service_id) = unsafe {
             (
                 client(consul)?,
@@ -62,7 +63,7 @@ pub unsafe extern "C" fn coord_consul_check_register(
         }
         client.agent_check_register(name, &check, None).map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -88,7 +89,8 @@ pub unsafe extern "C" fn coord_consul_check_update(
     const WARNING: i32 = coord_check_state::COORD_CHECK_WARNING as i32;
     const CRITICAL: i32 = coord_check_state::COORD_CHECK_CRITICAL as i32;
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library and
+        // `check_id` and `note` are NULL or NUL-terminated.
         let (client, id, note) = unsafe {
             (
                 client(consul)?,
@@ -107,7 +109,7 @@ pub unsafe extern "C" fn coord_consul_check_update(
         }
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -124,13 +126,14 @@ pub unsafe extern "C" fn coord_consul_check_deregister(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library and
+        // `check_id` is NULL or NUL-terminated.
         let (client, id) = unsafe { (client(consul)?, boundary::text(check_id, "check_id")?) };
         if client.agent_check_deregister(id, None)? {
             return Ok(());
         }
         Err(not_found(format!("the agent has no check with the id {id:?}")))
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }

@@ -31,7 +31,7 @@ impl coord_dependency {
     /// # Safety
     /// Texts are NULL or NUL-terminated.
     unsafe fn read(&self) -> Result<Dependency, Failure> {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `self.name` and `self.tag` are NULL or NUL-terminated.
         let (name, tag) = unsafe {
             (
                 boundary::text(self.name, "name of a dependency")?,
@@ -51,9 +51,9 @@ pub(super) unsafe fn dependencies(
     items: *const coord_dependency,
     count: usize,
 ) -> Result<Vec<Dependency>, Failure> {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `items` is NULL or has `count` values.
     let items = unsafe { boundary::items(items, count, "depends_on") }?;
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that the texts of each are NULL or NUL-terminated.
     items.iter().map(|item| unsafe { item.read() }).collect()
 }
 
@@ -178,7 +178,8 @@ pub unsafe extern "C" fn coord_consul_graph(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library,
+        // `name` is NULL or NUL-terminated and `index` is NULL or readable.
         let (client, name, options) = unsafe {
             (client(consul)?, boundary::optional_text(name, "name")?, waiting(index, wait_ms))
         };
@@ -188,7 +189,7 @@ pub unsafe extern "C" fn coord_consul_graph(
                 client.graph_of(name, &options).map(|answer| (answer.index, answer.body))?
             }
         };
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `index` is NULL or writable.
         unsafe { put(index, newer.unwrap_or_default()) };
         let unknown = || {
             not_found(format!(
@@ -197,10 +198,10 @@ pub unsafe extern "C" fn coord_consul_graph(
             ))
         };
         let graph = coord_graph::from_json(&body.ok_or_else(unknown)?)?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { handle::give(out, graph) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -221,7 +222,8 @@ pub unsafe extern "C" fn coord_consul_wait_ready(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library and
+        // `name` is NULL or NUL-terminated.
         let (client, name) = unsafe { (client(consul)?, boundary::text(name, "name")?) };
         let limit = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
         match client.wait_ready(name, limit, None)? {
@@ -229,7 +231,7 @@ pub unsafe extern "C" fn coord_consul_wait_ready(
             Readiness::Waiting(why) => Err(Failure::new(coord_status::COORD_TIMEOUT, why)),
         }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -240,7 +242,7 @@ pub unsafe extern "C" fn coord_consul_wait_ready(
 /// `graph` is NULL or from this library.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_graph_count(graph: *const coord_graph) -> usize {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `graph` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(graph, "graph") }?.services.len()))
 }
 
@@ -254,7 +256,7 @@ unsafe fn of_service<T>(
     fallback: T,
     read: impl FnOnce(&Service) -> T,
 ) -> Result<T, Failure> {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `graph` is NULL or a live object of this library.
     let services = &unsafe { handle::lend(graph, "graph") }?.services;
     Ok(match services.get(position) {
         Some(service) => read(service),
@@ -272,7 +274,7 @@ pub unsafe extern "C" fn coord_graph_name(
     position: usize,
 ) -> *const c_char {
     let none = std::ptr::null();
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `graph` is NULL or a live object of this library.
     look(none, || unsafe { of_service(graph, position, none, |found| found.name.as_ptr()) })
 }
 
@@ -287,7 +289,7 @@ pub unsafe extern "C" fn coord_graph_state(
     position: usize,
 ) -> coord_check_state {
     let none = coord_check_state::COORD_CHECK_CRITICAL;
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `graph` is NULL or a live object of this library.
     look(none, || unsafe { of_service(graph, position, none, |found| found.state) })
 }
 
@@ -302,7 +304,7 @@ pub unsafe extern "C" fn coord_graph_effective_state(
     position: usize,
 ) -> coord_check_state {
     let none = coord_check_state::COORD_CHECK_CRITICAL;
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `graph` is NULL or a live object of this library.
     look(none, || unsafe { of_service(graph, position, none, |found| found.effective) })
 }
 
@@ -313,7 +315,7 @@ pub unsafe extern "C" fn coord_graph_effective_state(
 /// As `coord_graph_count`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_graph_wave(graph: *const coord_graph, position: usize) -> i32 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `graph` is NULL or a live object of this library.
     look(-1, || unsafe { of_service(graph, position, -1, |found| found.wave) })
 }
 
@@ -328,7 +330,7 @@ pub unsafe extern "C" fn coord_graph_because(
     position: usize,
 ) -> *const coord_strings {
     let none = std::ptr::null();
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `graph` is NULL or a live object of this library.
     look(none, || unsafe {
         of_service(graph, position, none, |found| std::ptr::from_ref(&found.because))
     })
@@ -345,7 +347,7 @@ pub unsafe extern "C" fn coord_graph_required(
     position: usize,
 ) -> *const coord_strings {
     let none = std::ptr::null();
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `graph` is NULL or a live object of this library.
     look(none, || unsafe {
         of_service(graph, position, none, |found| std::ptr::from_ref(&found.required))
     })
@@ -362,7 +364,7 @@ pub unsafe extern "C" fn coord_graph_optional(
     position: usize,
 ) -> *const coord_strings {
     let none = std::ptr::null();
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `graph` is NULL or a live object of this library.
     look(none, || unsafe {
         of_service(graph, position, none, |found| std::ptr::from_ref(&found.optional))
     })
@@ -375,7 +377,7 @@ pub unsafe extern "C" fn coord_graph_optional(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_graph_json(graph: *const coord_graph) -> *const c_char {
     let none = std::ptr::null();
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `graph` is NULL or a live object of this library.
     look(none, || Ok(unsafe { handle::lend(graph, "graph") }?.json.as_ptr()))
 }
 
@@ -385,7 +387,8 @@ pub unsafe extern "C" fn coord_graph_json(graph: *const coord_graph) -> *const c
 /// `graph` is NULL or from this library, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_graph_free(graph: *mut coord_graph) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `graph` is NULL or from this library, and is not used
+    // again.
     unsafe { free(graph) };
 }
 

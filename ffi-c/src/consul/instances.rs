@@ -75,7 +75,7 @@ fn unexpected(what: &str) -> Failure {
 /// `services` is NULL or from this library.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_services_count(services: *const coord_services) -> usize {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `services` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(services, "services") }?.instances.len()))
 }
 
@@ -89,7 +89,7 @@ unsafe fn of_instance<T>(
     fallback: T,
     read: impl FnOnce(&Instance) -> T,
 ) -> Result<T, Failure> {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `services` is NULL or a live object of this library.
     let instances = &unsafe { handle::lend(services, "services") }?.instances;
     Ok(match instances.get(position) {
         Some(instance) => read(instance),
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn coord_services_node(
     position: usize,
 ) -> *const c_char {
     let none = std::ptr::null();
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `services` is NULL or a live object of this library.
     look(none, || unsafe { of_instance(services, position, none, |found| found.node.as_ptr()) })
 }
 
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn coord_services_id(
     position: usize,
 ) -> *const c_char {
     let none = std::ptr::null();
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `services` is NULL or a live object of this library.
     look(none, || unsafe { of_instance(services, position, none, |found| found.id.as_ptr()) })
 }
 
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn coord_services_address(
     position: usize,
 ) -> *const c_char {
     let none = std::ptr::null();
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `services` is NULL or a live object of this library.
     look(none, || unsafe { of_instance(services, position, none, |found| found.address.as_ptr()) })
 }
 
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn coord_services_port(
     services: *const coord_services,
     position: usize,
 ) -> u16 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `services` is NULL or a live object of this library.
     look(0, || unsafe { of_instance(services, position, 0, |found| found.port) })
 }
 
@@ -165,7 +165,7 @@ pub unsafe extern "C" fn coord_services_state(
     position: usize,
 ) -> coord_check_state {
     let none = coord_check_state::COORD_CHECK_CRITICAL;
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `services` is NULL or a live object of this library.
     look(none, || unsafe { of_instance(services, position, none, |found| found.state) })
 }
 
@@ -175,7 +175,8 @@ pub unsafe extern "C" fn coord_services_state(
 /// `services` is NULL or from this library, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_services_free(services: *mut coord_services) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `services` is NULL or from this library, and is not used
+    // again.
     unsafe { free(services) };
 }
 

@@ -34,17 +34,18 @@ pub unsafe extern "C" fn coord_consul_kv_get(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library,
+        // `key` is NULL or NUL-terminated and `index` is NULL or readable.
         let (client, key, options) =
             unsafe { (client(consul)?, boundary::text(key, "key")?, waiting(index, wait_ms)) };
         let answer = client.kv_get(key, &options)?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `index` is NULL or writable.
         unsafe { put(index, answer.index.unwrap_or_default()) };
         let pair = answer.body.ok_or_else(|| not_found(format!("there is no key {key:?}")))?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { handle::give(out, coord_pair::new(pair)?) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -66,7 +67,8 @@ pub unsafe extern "C" fn coord_consul_kv_keys(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library and
+        // `prefix` and `separator` are NULL or NUL-terminated.
         let (client, prefix, separator, options) = unsafe {
             (
                 client(consul)?,
@@ -76,10 +78,10 @@ pub unsafe extern "C" fn coord_consul_kv_keys(
             )
         };
         let keys = client.kv_keys(prefix, separator, &options)?.body.unwrap_or_default();
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { handle::give(out, coord_strings::new(keys)?) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -93,7 +95,8 @@ unsafe fn put_key(
     (data, data_len): (*const u8, usize),
     condition: &KvPut,
 ) -> Result<bool, Failure> {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `consul` is NULL or a live object of this library, `key` is
+    // NULL or NUL-terminated and `data` is NULL or has `data_len` bytes.
     let (client, key, data) = unsafe {
         (client(consul)?, boundary::text(key, "key")?, boundary::bytes(data, data_len, "data")?)
     };
@@ -119,13 +122,14 @@ pub unsafe extern "C" fn coord_consul_kv_put(
 ) -> coord_status {
     let body = || {
         let condition = KvPut { flags: Some(flags), ..KvPut::default() };
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library,
+        // `key` is NULL or NUL-terminated and `data` is NULL or has `data_len` bytes.
         if unsafe { put_key(consul, key, (data, data_len), &condition) }? {
             return Ok(());
         }
         Err(Failure::new(coord_status::COORD_HTTP, "the agent did not set the key"))
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -150,11 +154,13 @@ pub unsafe extern "C" fn coord_consul_kv_cas(
     let body = || {
         required(out, "out")?;
         let condition = KvPut { cas: Some(modify_index), ..KvPut::default() };
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library,
+        // `key` is NULL or NUL-terminated, `data` is NULL or has `data_len` bytes and `out` is
+        // NULL or writable.
         unsafe { put(out, put_key(consul, key, (data, data_len), &condition)?) };
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -179,14 +185,16 @@ pub unsafe extern "C" fn coord_consul_kv_acquire(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `session` is NULL or NUL-terminated.
         let session = unsafe { boundary::text(session, "session") }?;
         let condition = KvPut { acquire: Some(session.to_owned()), ..KvPut::default() };
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library,
+        // `key` is NULL or NUL-terminated, `data` is NULL or has `data_len` bytes and `out` is
+        // NULL or writable.
         unsafe { put(out, put_key(consul, key, (data, data_len), &condition)?) };
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -209,14 +217,16 @@ pub unsafe extern "C" fn coord_consul_kv_release(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `session` is NULL or NUL-terminated.
         let session = unsafe { boundary::text(session, "session") }?;
         let condition = KvPut { release: Some(session.to_owned()), ..KvPut::default() };
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library,
+        // `key` is NULL or NUL-terminated, `data` is NULL or has `data_len` bytes and `out` is
+        // NULL or writable.
         unsafe { put(out, put_key(consul, key, (data, data_len), &condition)?) };
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -235,12 +245,13 @@ pub unsafe extern "C" fn coord_consul_kv_delete(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library and
+        // `key` is NULL or NUL-terminated.
         let (client, key) = unsafe { (client(consul)?, boundary::text(key, "key")?) };
         client.kv_delete(key, &KvDelete { recurse, ..KvDelete::default() })?;
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -262,14 +273,15 @@ pub unsafe extern "C" fn coord_consul_kv_delete_cas(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library and
+        // `key` is NULL or NUL-terminated.
         let (client, key) = unsafe { (client(consul)?, boundary::text(key, "key")?) };
         let condition = KvDelete { cas: Some(modify_index), ..KvDelete::default() };
         let deleted = client.kv_delete(key, &condition)?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { put(out, deleted) };
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }

@@ -31,7 +31,7 @@ pub struct coord_consul {
 /// # Safety
 /// `consul` is NULL or from coord_consul_connect and not freed.
 unsafe fn client<'a>(consul: *const coord_consul) -> Result<&'a Client, Failure> {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `consul` is NULL or a live object of this library.
     unsafe { handle::lend(consul, "consul") }?.handle.value()
 }
 
@@ -59,13 +59,13 @@ pub unsafe extern "C" fn coord_consul_connect(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `address` and `token` are NULL or NUL-terminated.
         let settings = unsafe { settings(address, token) }?;
         let client = on_own_thread(|| Client::new(settings).map_err(Failure::from))?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { handle::give(out, coord_consul { handle: Handle::new(client) }) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -91,16 +91,16 @@ pub unsafe extern "C" fn coord_consul_connect_secured(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `address` and `token` are NULL or NUL-terminated.
         let mut settings = unsafe { settings(address, token) }?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `options` is NULL or NUL-terminated.
         let options = unsafe { boundary::text(options, "options") }?;
         boundary::for_each_option(options, |name, value| settings.set(name, value))?;
         let client = on_own_thread(|| Client::new(settings).map_err(Failure::from))?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { handle::give(out, coord_consul { handle: Handle::new(client) }) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn coord_consul_connect_secured(
 /// # Safety
 /// As coord_consul_connect.
 unsafe fn settings(address: *const c_char, token: *const c_char) -> Result<Settings, Failure> {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `address` and `token` are NULL or NUL-terminated.
     let (address, token) = unsafe {
         (boundary::optional_text(address, "address")?, boundary::optional_text(token, "token")?)
     };
@@ -136,13 +136,13 @@ pub unsafe extern "C" fn coord_consul_close(
     consul: *mut coord_consul,
     error: *mut *mut coord_error,
 ) -> coord_status {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `consul` is NULL or a live object of this library.
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library.
         let client = unsafe { client(consul) }?;
         on_own_thread(|| client.close().map_err(Failure::from))
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -152,7 +152,8 @@ pub unsafe extern "C" fn coord_consul_close(
 /// `consul` is NULL or from coord_consul_connect, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_consul_free(consul: *mut coord_consul) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `consul` is NULL or from this library, and is not used
+    // again.
     unsafe { free_with_threads(consul) };
 }
 
@@ -161,7 +162,7 @@ pub unsafe extern "C" fn coord_consul_free(consul: *mut coord_consul) {
 /// # Safety
 /// `index` is NULL or points to a number.
 unsafe fn waiting(index: *const u64, wait_ms: i64) -> ReadOptions {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `index` is NULL or readable.
     let since = unsafe { index.as_ref() }.copied().filter(|index| *index > 0);
     let wait = u64::try_from(wait_ms).ok().map(Duration::from_millis);
     ReadOptions { index: since, wait: since.and(wait), ..ReadOptions::default() }

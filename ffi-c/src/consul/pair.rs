@@ -38,7 +38,7 @@ impl coord_pair {
 /// `pair` is NULL or from coord_consul_kv_get.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_pair_data(pair: *const coord_pair) -> *const u8 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `pair` is NULL or a live object of this library.
     look(std::ptr::null(), || Ok(unsafe { handle::lend(pair, "pair") }?.value.as_ptr()))
 }
 
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn coord_pair_data(pair: *const coord_pair) -> *const u8 {
 /// As `coord_pair_data`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_pair_len(pair: *const coord_pair) -> usize {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `pair` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.value.len()))
 }
 
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn coord_pair_len(pair: *const coord_pair) -> usize {
 /// As `coord_pair_data`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_pair_flags(pair: *const coord_pair) -> u64 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `pair` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.flags))
 }
 
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn coord_pair_flags(pair: *const coord_pair) -> u64 {
 /// As `coord_pair_data`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_pair_modify_index(pair: *const coord_pair) -> u64 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `pair` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.modify_index))
 }
 
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn coord_pair_modify_index(pair: *const coord_pair) -> u64
 /// As `coord_pair_data`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_pair_lock_index(pair: *const coord_pair) -> u64 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `pair` is NULL or a live object of this library.
     look(0, || Ok(unsafe { handle::lend(pair, "pair") }?.lock_index))
 }
 
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn coord_pair_lock_index(pair: *const coord_pair) -> u64 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_pair_session(pair: *const coord_pair) -> *const c_char {
     look(std::ptr::null(), || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `pair` is NULL or a live object of this library.
         let session = &unsafe { handle::lend(pair, "pair") }?.session;
         Ok(session.as_ref().map_or(std::ptr::null(), |session| session.as_ptr()))
     })
@@ -103,6 +103,6 @@ pub unsafe extern "C" fn coord_pair_session(pair: *const coord_pair) -> *const c
 /// `pair` is NULL or from coord_consul_kv_get, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_pair_free(pair: *mut coord_pair) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `pair` is NULL or from this library, and is not used again.
     unsafe { free(pair) };
 }

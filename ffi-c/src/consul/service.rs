@@ -40,7 +40,7 @@ pub unsafe extern "C" fn coord_consul_register(
     ttl_ms: u64,
     error: *mut *mut coord_error,
 ) -> coord_status {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises the same here, and there are no dependencies.
     unsafe {
         coord_consul_register_with_dependencies(
             consul,
@@ -82,7 +82,9 @@ pub unsafe extern "C" fn coord_consul_register_with_dependencies(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library,
+        // `name`, `id` and `address` are NULL or NUL-terminated, `tags` is NULL or has `tag_count`
+        // NUL-terminated texts and `depends_on` is NULL or has `depends_on_count` dependencies.
         let (client, name, id, address, tags, depends_on) = unsafe {
             (
                 client(consul)?,
@@ -104,7 +106,7 @@ pub unsafe extern "C" fn coord_consul_register_with_dependencies(
         };
         client.agent_service_register(&service, None).map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -122,14 +124,15 @@ pub unsafe extern "C" fn coord_consul_deregister(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library and
+        // `id` is NULL or NUL-terminated.
         let (client, id) = unsafe { (client(consul)?, boundary::text(id, "id")?) };
         if client.agent_service_deregister(id, None)? {
             return Ok(());
         }
         Err(not_found(format!("the agent has no service with the id {id:?}")))
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -157,18 +160,19 @@ pub unsafe extern "C" fn coord_consul_health_service(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library,
+        // `name` is NULL or NUL-terminated and `index` is NULL or readable.
         let (client, name, mut options) =
             unsafe { (client(consul)?, boundary::text(name, "name")?, waiting(index, wait_ms)) };
         options.passing = passing_only;
         let answer = client.health_service(name, &options)?;
         let services = coord_services::from_json(&answer.body)?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `index` and `out` are NULL or writable.
         unsafe {
             put(index, answer.index.unwrap_or_default());
             handle::give(out, services)
         }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }

@@ -34,7 +34,8 @@ pub unsafe extern "C" fn coord_consul_session_create(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library and
+        // `name` is NULL or NUL-terminated.
         let (client, name) = unsafe { (client(consul)?, boundary::optional_text(name, "name")?) };
         let session = SessionDefinition {
             name: name.map(str::to_owned),
@@ -44,10 +45,10 @@ pub unsafe extern "C" fn coord_consul_session_create(
             ..SessionDefinition::default()
         };
         let id = client.session_create(&session, &WriteOptions::default())?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { give_text(out, &id) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -65,14 +66,15 @@ pub unsafe extern "C" fn coord_consul_session_renew(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library and
+        // `session` is NULL or NUL-terminated.
         let (client, id) = unsafe { (client(consul)?, boundary::text(session, "session")?) };
         match client.session_renew(id, &WriteOptions::default())? {
             Some(_) => Ok(()),
             None => Err(not_found(format!("there is no session {id:?}"))),
         }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -89,10 +91,11 @@ pub unsafe extern "C" fn coord_consul_session_destroy(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `consul` is NULL or a live object of this library and
+        // `session` is NULL or NUL-terminated.
         let (client, id) = unsafe { (client(consul)?, boundary::text(session, "session")?) };
         client.session_destroy(id, &WriteOptions::default()).map(|_| ()).map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }

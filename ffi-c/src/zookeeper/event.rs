@@ -68,7 +68,7 @@ impl coord_event {
 /// `event` is NULL or from coord_zk_wait_event.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_event_type(event: *const coord_event) -> coord_event_kind {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `event` is NULL or a live object of this library.
     look(coord_event_kind::COORD_EVENT_NONE, || Ok(unsafe { handle::lend(event, "event") }?.kind))
 }
 
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn coord_event_type(event: *const coord_event) -> coord_ev
 /// As `coord_event_type`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_event_path(event: *const coord_event) -> *const c_char {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `event` is NULL or a live object of this library.
     look(c"".as_ptr(), || Ok(unsafe { handle::lend(event, "event") }?.path.as_ptr()))
 }
 
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn coord_event_path(event: *const coord_event) -> *const c
 /// As `coord_event_type`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_event_zxid(event: *const coord_event) -> i64 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `event` is NULL or a live object of this library.
     look(-1, || Ok(unsafe { handle::lend(event, "event") }?.zxid))
 }
 
@@ -100,6 +100,7 @@ pub unsafe extern "C" fn coord_event_zxid(event: *const coord_event) -> i64 {
 /// `event` is NULL or from coord_zk_wait_event, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_event_free(event: *mut coord_event) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `event` is NULL or from this library, and is not used
+    // again.
     unsafe { free(event) };
 }

@@ -26,7 +26,7 @@ pub struct coord_hash {
 /// # Safety
 /// `hash` is NULL or valid.
 unsafe fn hash_at(hash: *const coord_hash) -> Result<ContentHash, Failure> {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `hash` is NULL or readable.
     unsafe { handle::lend(hash, "hash") }.map(|hash| ContentHash(hash.bytes))
 }
 
@@ -57,20 +57,21 @@ pub unsafe extern "C" fn coord_zk_hash(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (session, path) = unsafe { (session(zk)?, boundary::text(path, "path")?) };
         let hashed = match reach(subtree) {
             Reach::Znode => session.client.content_hash(path)?,
             Reach::Subtree => session.client.subtree_hash(path)?,
         };
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` and `out_zxid` are NULL or writable.
         unsafe {
             put(out, coord_hash { bytes: hashed.hash.0 });
             put(out_zxid, hashed.zxid);
         }
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -95,7 +96,9 @@ pub unsafe extern "C" fn coord_zk_set_if_hash(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library, `path` is
+        // NULL or NUL-terminated, `data` is NULL or has `data_len` bytes and `hash` is NULL or
+        // readable.
         let (session, path, data, hash) = unsafe {
             (
                 session(zk)?,
@@ -105,11 +108,11 @@ pub unsafe extern "C" fn coord_zk_set_if_hash(
             )
         };
         let stat = session.client.set_data_if_hash(path, data, hash)?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out_stat` is NULL or writable.
         unsafe { put_stat(out_stat, stat) };
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -130,12 +133,13 @@ pub unsafe extern "C" fn coord_zk_delete_if_hash(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library, `path` is
+        // NULL or NUL-terminated and `hash` is NULL or readable.
         let (session, path, hash) =
             unsafe { (session(zk)?, boundary::text(path, "path")?, hash_at(hash)?) };
         session.client.delete_if_hash(path, hash).map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -155,13 +159,14 @@ pub unsafe extern "C" fn coord_ops_check_hash(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `ops` is NULL or a live object of this library, `path` is
+        // NULL or NUL-terminated and `hash` is NULL or readable.
         let (ops, path, hash) = unsafe {
             (handle::lend(ops, "ops")?, boundary::text(path, "path")?.to_owned(), hash_at(hash)?)
         };
         ops.add(Op::CheckHash { path, reach: reach(subtree), hash });
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }

@@ -56,7 +56,7 @@ impl Session {
 /// # Safety
 /// `zk` is NULL or from coord_zk_connect and not freed.
 unsafe fn session<'a>(zk: *const coord_zk) -> Result<&'a Session, Failure> {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `zk` is NULL or a live object of this library.
     unsafe { handle::lend(zk, "zk") }?.handle.value()
 }
 
@@ -83,14 +83,14 @@ pub unsafe extern "C" fn coord_zk_connect(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `hosts` is NULL or NUL-terminated.
         let hosts = unsafe { boundary::text(hosts, "hosts") }?;
         let settings = Settings::with_hosts(hosts);
         let session = connect(settings, session_timeout_ms, timeout_ms)?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { handle::give(out, coord_zk { handle: Handle::new(session) }) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -118,17 +118,17 @@ pub unsafe extern "C" fn coord_zk_connect_secured(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `hosts` is NULL or NUL-terminated.
         let hosts = unsafe { boundary::text(hosts, "hosts") }?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `options` is NULL or NUL-terminated.
         let options = unsafe { boundary::text(options, "options") }?;
         let mut settings = Settings::with_hosts(hosts);
         boundary::for_each_option(options, |name, value| settings.set(name, value))?;
         let session = connect(settings, session_timeout_ms, timeout_ms)?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { handle::give(out, coord_zk { handle: Handle::new(session) }) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -167,12 +167,12 @@ pub unsafe extern "C" fn coord_zk_close(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library.
         let session = unsafe { session(zk) }?;
         session.watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
         on_own_thread(|| session.client.close().map_err(Failure::from))
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -183,7 +183,7 @@ pub unsafe extern "C" fn coord_zk_close(
 /// `zk` is NULL or from coord_zk_connect, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_zk_free(zk: *mut coord_zk) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `zk` is NULL or from this library, and is not used again.
     unsafe { free_with_threads(zk) };
 }
 
@@ -212,7 +212,7 @@ pub enum coord_session_state {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_zk_state(zk: *const coord_zk) -> coord_session_state {
     look(coord_session_state::COORD_SESSION_CLOSED, || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library.
         Ok(match unsafe { session(zk) }?.client.state() {
             State::Connecting => coord_session_state::COORD_SESSION_CONNECTING,
             State::Connected => coord_session_state::COORD_SESSION_CONNECTED,
@@ -230,7 +230,7 @@ pub unsafe extern "C" fn coord_zk_state(zk: *const coord_zk) -> coord_session_st
 /// `zk` is NULL or from coord_zk_connect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_zk_session_id(zk: *const coord_zk) -> i64 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `zk` is NULL or a live object of this library.
     look(0, || Ok(unsafe { session(zk) }?.client.session().id))
 }
 
@@ -242,7 +242,7 @@ pub unsafe extern "C" fn coord_zk_session_id(zk: *const coord_zk) -> i64 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_zk_session_timeout_ms(zk: *const coord_zk) -> i64 {
     look(0, || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library.
         let timeout = unsafe { session(zk) }?.client.session().timeout;
         Ok(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
     })
@@ -255,7 +255,7 @@ pub unsafe extern "C" fn coord_zk_session_timeout_ms(zk: *const coord_zk) -> i64
 /// `zk` is NULL or from coord_zk_connect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_zk_last_zxid(zk: *const coord_zk) -> i64 {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `zk` is NULL or a live object of this library.
     look(0, || Ok(unsafe { session(zk) }?.client.last_zxid()))
 }
 
@@ -276,7 +276,8 @@ pub unsafe extern "C" fn coord_zk_add_auth(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library, `scheme`
+        // is NULL or NUL-terminated and `proof` is NULL or has `proof_len` bytes.
         let (session, scheme, proof) = unsafe {
             (
                 session(zk)?,
@@ -286,6 +287,6 @@ pub unsafe extern "C" fn coord_zk_add_auth(
         };
         session.client.add_auth(scheme, Bytes::copy_from_slice(proof)).map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }

@@ -39,9 +39,9 @@ pub unsafe extern "C" fn coord_ops_new(
     out: *mut *mut coord_ops,
     error: *mut *mut coord_error,
 ) -> coord_status {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `out` is NULL or writable.
     let body = || unsafe { handle::give(out, coord_ops { ops: Mutex::default() }) };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -60,7 +60,8 @@ pub unsafe extern "C" fn coord_ops_create(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `ops` is NULL or a live object of this library, `path`
+        // is NULL or NUL-terminated and `data` is NULL or has `data_len` bytes.
         let (ops, path, data) = unsafe {
             (
                 handle::lend(ops, "ops")?,
@@ -71,7 +72,7 @@ pub unsafe extern "C" fn coord_ops_create(
         ops.add(Op::Create { path, data, acl: None, mode: create_mode(mode, ttl_ms)? });
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -89,7 +90,8 @@ pub unsafe extern "C" fn coord_ops_set(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `ops` is NULL or a live object of this library, `path`
+        // is NULL or NUL-terminated and `data` is NULL or has `data_len` bytes.
         let (ops, path, data) = unsafe {
             (
                 handle::lend(ops, "ops")?,
@@ -100,7 +102,7 @@ pub unsafe extern "C" fn coord_ops_set(
         ops.add(Op::Set { path, data, version });
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -116,12 +118,13 @@ pub unsafe extern "C" fn coord_ops_delete(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `ops` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (ops, path) = unsafe { (handle::lend(ops, "ops")?, boundary::text(path, "path")?) };
         ops.add(Op::Delete { path: path.to_owned(), version });
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -137,12 +140,13 @@ pub unsafe extern "C" fn coord_ops_check(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `ops` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (ops, path) = unsafe { (handle::lend(ops, "ops")?, boundary::text(path, "path")?) };
         ops.add(Op::CheckVersion { path: path.to_owned(), version });
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -152,7 +156,7 @@ pub unsafe extern "C" fn coord_ops_check(
 /// `ops` is NULL or from coord_ops_new, not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn coord_ops_free(ops: *mut coord_ops) {
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `ops` is NULL or from this library, and is not used again.
     unsafe { free(ops) };
 }
 
@@ -173,7 +177,8 @@ pub unsafe extern "C" fn coord_zk_multi(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` and `ops` are NULL or live objects of this
+        // library.
         let (session, ops) = unsafe { (session(zk)?, handle::lend(ops, "ops")?) };
         let ops = ops.ops.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let results = session.client.multi(&ops)?;
@@ -181,10 +186,10 @@ pub unsafe extern "C" fn coord_zk_multi(
             return Ok(());
         }
         let paths = coord_strings::new(results.into_iter().map(path_created).collect())?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out_paths` is NULL or writable.
         unsafe { handle::give(out_paths, paths) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 

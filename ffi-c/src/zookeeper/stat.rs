@@ -56,6 +56,6 @@ impl From<Stat> for coord_stat {
 /// # Safety
 /// `out` is NULL or points to a place for one.
 pub(super) unsafe fn put_stat(out: *mut coord_stat, stat: Stat) {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises that `out` is NULL or writable.
     unsafe { put(out, stat.into()) };
 }

@@ -87,7 +87,8 @@ pub unsafe extern "C" fn coord_zk_create(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library, `path`
+        // is NULL or NUL-terminated and `data` is NULL or has `data_len` bytes.
         let (session, path, data) = unsafe {
             (
                 session(zk)?,
@@ -100,10 +101,10 @@ pub unsafe extern "C" fn coord_zk_create(
         if out_path.is_null() {
             return Ok(());
         }
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out_path` is NULL or writable.
         unsafe { give_text(out_path, &created.path) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -121,11 +122,12 @@ pub unsafe extern "C" fn coord_zk_ensure_path(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (session, path) = unsafe { (session(zk)?, boundary::text(path, "path")?) };
         session.client.ensure_path(path, None).map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -150,18 +152,19 @@ pub unsafe extern "C" fn coord_zk_get(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (session, path) = unsafe { (session(zk)?, boundary::text(path, "path")?) };
         let znode = session.client.get(path)?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out_stat` is NULL or writable.
         unsafe { put_stat(out_stat, znode.stat) };
         if out.is_null() {
             return Ok(());
         }
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { handle::give(out, coord_bytes::new(znode.data.unwrap_or_default())) }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -185,7 +188,8 @@ pub unsafe extern "C" fn coord_zk_set(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library, `path`
+        // is NULL or NUL-terminated and `data` is NULL or has `data_len` bytes.
         let (session, path, data) = unsafe {
             (
                 session(zk)?,
@@ -194,11 +198,11 @@ pub unsafe extern "C" fn coord_zk_set(
             )
         };
         let stat = session.client.set(path, data, version)?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out_stat` is NULL or writable.
         unsafe { put_stat(out_stat, stat) };
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -218,11 +222,12 @@ pub unsafe extern "C" fn coord_zk_delete(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (session, path) = unsafe { (session(zk)?, boundary::text(path, "path")?) };
         session.client.delete(path, version).map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -239,11 +244,12 @@ pub unsafe extern "C" fn coord_zk_delete_recursive(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (session, path) = unsafe { (session(zk)?, boundary::text(path, "path")?) };
         session.client.delete_recursive(path).map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -265,18 +271,19 @@ pub unsafe extern "C" fn coord_zk_exists(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (session, path) = unsafe { (session(zk)?, boundary::text(path, "path")?) };
         let stat = session.client.exists(path)?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out` is NULL or writable.
         unsafe { put(out, stat.is_some()) };
         if let Some(stat) = stat {
-            // SAFETY: promised by the caller.
+            // SAFETY: the caller promises that `out_stat` is NULL or writable.
             unsafe { put_stat(out_stat, stat) };
         }
         Ok(())
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -298,17 +305,18 @@ pub unsafe extern "C" fn coord_zk_children(
 ) -> coord_status {
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (session, path) = unsafe { (session(zk)?, boundary::text(path, "path")?) };
         let (names, stat) = session.client.children(path)?;
         let names = coord_strings::new(names)?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `out_stat` and `out` are NULL or writable.
         unsafe {
             put_stat(out_stat, stat);
             handle::give(out, names)
         }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -326,10 +334,11 @@ pub unsafe extern "C" fn coord_zk_sync(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (session, path) = unsafe { (session(zk)?, boundary::text(path, "path")?) };
         session.client.sync(path).map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }

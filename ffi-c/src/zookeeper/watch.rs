@@ -59,7 +59,8 @@ pub unsafe extern "C" fn coord_zk_watch(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (session, path) = unsafe { (session(zk)?, boundary::text(path, "path")?) };
         let (kind, watcher) = (coord_watch_kind::from_c(kind)?, session.watcher()?);
         let client = &session.client;
@@ -79,7 +80,7 @@ pub unsafe extern "C" fn coord_zk_watch(
         }
         .map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -99,7 +100,8 @@ pub unsafe extern "C" fn coord_zk_unwatch(
     error: *mut *mut coord_error,
 ) -> coord_status {
     let body = || {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library and
+        // `path` is NULL or NUL-terminated.
         let (session, path) = unsafe { (session(zk)?, boundary::text(path, "path")?) };
         let kind = match coord_watch_kind::from_c(kind)? {
             coord_watch_kind::COORD_WATCH_DATA => WatcherKind::Data,
@@ -109,7 +111,7 @@ pub unsafe extern "C" fn coord_zk_unwatch(
         };
         session.client.remove_watches(path, kind).map_err(Failure::from)
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     unsafe { guard(error, body) }
 }
 
@@ -133,11 +135,11 @@ pub unsafe extern "C" fn coord_zk_wait_event(
     let mut nothing_happened = false;
     let body = || {
         required(out, "out")?;
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller promises that `zk` is NULL or a live object of this library.
         let session = unsafe { session(zk) }?;
         let limit = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
         match session.events.wait(limit)? {
-            // SAFETY: promised by the caller.
+            // SAFETY: the caller promises that `out` is NULL or writable.
             Some(event) => unsafe { handle::give(out, coord_event::new(event)?) },
             None => {
                 nothing_happened = true;
@@ -145,7 +147,7 @@ pub unsafe extern "C" fn coord_zk_wait_event(
             }
         }
     };
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller promises that `error` is NULL or writable.
     let status = unsafe { guard(error, body) };
     if nothing_happened { coord_status::COORD_TIMEOUT } else { status }
 }

@@ -219,3 +219,25 @@ fn has_word(code: &str, word: &str) -> bool {
         !inside(before) && (word.ends_with(':') || !inside(after))
     })
 }
+
+/// Who reads an unsafe block has to see what it relies on without reading the
+/// contract of the function around it.
+#[test]
+fn every_safety_comment_says_which_promise_it_relies_on() {
+    let vague = ["promised by the caller.", "passed on.", "see above."];
+    let mut complaints = Vec::new();
+    for file in files("ffi-c/src", &[".rs"]) {
+        for (index, line) in file.text.lines().enumerate() {
+            let Some((_, says)) = line.split_once("// SAFETY: ") else { continue };
+            if vague.contains(&says.trim()) {
+                complaints.push(format!(
+                    "{}:{}: `SAFETY: {says}`: say which promise: that a pointer is NULL or live, \
+                     that a text is NUL-terminated, that a length is right",
+                    file.path,
+                    index + 1
+                ));
+            }
+        }
+    }
+    no_complaints(&complaints);
+}
