@@ -3,6 +3,7 @@
 
 mod calls;
 mod docs;
+mod invariants;
 mod layers;
 mod shape;
 mod source;
