@@ -230,7 +230,7 @@ impl Consensus {
     }
 
     /// Proposes a payload, if this member leads. Payloads keep the order in
-    /// which they are proposed. Success shows in [`ReplicatedMachine::apply`]
+    /// which they are proposed. Success shows in `ReplicatedMachine::apply`
     /// only; `on_refused` is called otherwise, at most once, from any thread,
     /// and possibly before this returns. Never blocks.
     pub fn propose(&self, payload: Bytes, on_refused: impl FnOnce(Refusal) + Send + 'static) {
@@ -357,7 +357,7 @@ impl Consensus {
         self.inner.peers.send(peer, message);
     }
 
-    /// Calls a peer's [`PeerService`]. Has no timeout: the caller sets one.
+    /// Calls a peer's `PeerService`. Has no timeout: the caller sets one.
     ///
     /// # Errors
     /// `Unavailable` if the peer cannot be reached or refused, or
